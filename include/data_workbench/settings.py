@@ -1,0 +1,90 @@
+"""Settings from the environment, one place for all rooms.
+
+Every setting is an environment variable `WORKBENCH_<NAME>`. A `.env` file is never read: what a working
+directory happens to hold must not reach a run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from data_workbench.errors import UsageError
+
+# How far each local service sits from WORKBENCH_PORT_BASE. Airflow's usual 8080 is ODRAS's Camunda.
+PORT_OFFSETS: Mapping[str, int] = {
+    "postgres": 0,
+    "neo4j_bolt": 1,
+    "neo4j_http": 2,
+    "qdrant": 3,
+    "airflow": 4,
+    "airflow_triggerer_logs": 5,
+    "airflow_worker_logs": 6,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set from outside. Sizes are bytes unless the name says otherwise."""
+
+    home: Path = field(default_factory=lambda: Path.cwd() / ".workbench")
+    """Data, logs and staged files of a local installation; ignored by git."""
+    port_base: int = 17600
+    """First of the local stack's ports; see PORT_OFFSETS."""
+    metastore: str = "workbench_metastore"
+    """Connection id of the metastore's PostgreSQL database."""
+    artifacts: str = ""
+    """Where staged files go: a folder or an fsspec URL; empty means `<home>/artifacts`."""
+    artifact_retention_days: float = 7.0
+    """Staged files of finished runs are removed after this long."""
+    min_free_disk: int = 2 * 1024**3
+    """A run fails early when the artifact store has less room than this."""
+    batch_rows: int = 65_536
+    """Rows in a batch read from a source."""
+    batch_bytes: int = 64 * 1024**2
+    """A batch is cut earlier when it grows past this."""
+    part_rows: int = 262_144
+    """Rows in one staged part: what a destination commits at once."""
+    duckdb_memory: str = "256MB"
+    """DuckDB's memory limit in a transform; beyond it, it spills to disk."""
+    duckdb_threads: int = 2
+    max_definition_bytes: int = 262_144
+    """A pipeline file larger than this is refused before it is parsed."""
+    file_roots: str = ""
+    """Colon-separated folders that `file:` connections may reach; empty means any (outside Airflow)."""
+    pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
+    """Where a pipeline named without a path is looked up."""
+
+    @property
+    def artifact_url(self) -> str:
+        """The artifact store's root."""
+        return self.artifacts or str(self.home / "artifacts")
+
+    def port(self, service: str) -> int:
+        """The local port of a service named in PORT_OFFSETS."""
+        return self.port_base + PORT_OFFSETS[service]
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        UsageError: a value does not parse as its type.
+    """
+    source = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    for item in fields(Settings):
+        raw = source.get(f"WORKBENCH_{item.name.upper()}")
+        if raw is None or raw == "":
+            continue
+        kind = {"Path": Path, "int": int, "float": float}.get(str(item.type), str)
+        try:
+            values[item.name] = kind(raw)
+        except ValueError as error:
+            raise UsageError(
+                f"WORKBENCH_{item.name.upper()}={raw!r} is not a {kind.__name__}",
+                hint=f"unset it or give a {kind.__name__}",
+            ) from error
+    return Settings(**values)  # type: ignore[arg-type]  # names and types were matched above
