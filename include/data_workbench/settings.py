@@ -31,6 +31,8 @@ class Settings:
 
     home: Path = field(default_factory=lambda: Path.cwd() / ".workbench")
     """Data, logs and staged files of a local installation; ignored by git."""
+    cache: str = ""
+    """Downloaded jars and models, worth sharing between homes; empty means `<home>/cache`."""
     port_base: int = 17600
     """First of the local stack's ports; see PORT_OFFSETS."""
     metastore: str = "workbench_metastore"
@@ -61,6 +63,11 @@ class Settings:
     def artifact_url(self) -> str:
         """The artifact store's root."""
         return self.artifacts or str(self.home / "artifacts")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where downloads are kept, as an absolute path."""
+        return (Path(self.cache) if self.cache else self.home / "cache").absolute()
 
     def port(self, service: str) -> int:
         """The local port of a service named in PORT_OFFSETS."""

@@ -1,0 +1,157 @@
+"""From a connection id to an address and secrets.
+
+A pipeline names a connection by id, or, for files and for trying things out, by a URL without a password
+(`file:///folder`). Ids are resolved by a chain of resolvers injected from above; the one here reads `AIRFLOW_CONN_<ID>`
+from the environment in both forms Airflow knows (JSON and URI). The provider room adds Airflow's own lookup.
+Format: https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import SecretStr
+
+from data_workbench.errors import ConnectionUnknown, UsageError
+
+Resolver = Callable[[str], "Connection | None"]
+"""Gives the connection of an id, or None if it does not know it."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An address with secrets; `kind` is Airflow's connection type (`postgres`, `neo4j`, `qdrant`, `workbench_files`)."""
+
+    id: str
+    kind: str
+    host: str | None = None
+    port: int | None = None
+    login: str | None = None
+    password: SecretStr | None = None
+    database: str | None = None
+    """Airflow calls it `schema`."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def secret(self) -> str | None:
+        """The password in clear; only for handing to a driver."""
+        return self.password.get_secret_value() if self.password else None
+
+    @property
+    def address(self) -> str:
+        """Host, port and database for messages; no login, no password."""
+        port = f":{self.port}" if self.port else ""
+        tail = f"/{self.database}" if self.database else ""
+        return f"{self.host or 'localhost'}{port}{tail}"
+
+
+def from_environment(connection_id: str, environ: Mapping[str, str] | None = None) -> Connection | None:
+    """The resolver over `AIRFLOW_CONN_<ID>`.
+
+    Raises:
+        ConnectionUnknown: the variable is set, but is neither JSON nor a URI.
+    """
+    source = os.environ if environ is None else environ
+    name = f"AIRFLOW_CONN_{connection_id.upper()}"
+    raw = source.get(name)
+    if not raw:
+        return None
+    try:
+        return _from_json(connection_id, raw) if raw.lstrip().startswith("{") else _from_uri(connection_id, raw)
+    except (ValueError, TypeError, KeyError) as error:
+        # The value holds a password: the message names the variable, never the value or the parser's excerpt.
+        raise ConnectionUnknown(
+            f"{name} is neither connection JSON nor a URI ({type(error).__name__})",
+            hint='write it as {"conn_type": "postgres", "host": …, "port": …, "login": …, "password": …, "schema": …}',
+        ) from None
+
+
+def _from_json(connection_id: str, raw: str) -> Connection:
+    values = json.loads(raw)
+    extra = values.get("extra") or {}
+    return Connection(
+        id=connection_id,
+        kind=values["conn_type"],
+        host=values.get("host") or None,
+        port=int(values["port"]) if values.get("port") else None,
+        login=values.get("login") or None,
+        password=SecretStr(values["password"]) if values.get("password") else None,
+        database=values.get("schema") or None,
+        extra=json.loads(extra) if isinstance(extra, str) else extra,
+    )
+
+
+def _from_uri(connection_id: str, raw: str) -> Connection:
+    parts = urlsplit(raw)
+    if not parts.scheme:
+        raise ValueError("no scheme")
+    kind = {
+        "postgresql": "postgres",
+        "bolt": "neo4j",
+        "http": "qdrant",
+        "https": "qdrant",
+        "file": "workbench_files",
+    }.get(parts.scheme, parts.scheme)
+    extra: dict[str, Any] = dict(parse_qsl(parts.query))
+    if "__extra__" in extra:
+        extra = json.loads(extra["__extra__"])
+    if parts.scheme == "https":
+        extra.setdefault("https", True)
+    if parts.scheme == "file":
+        return Connection(id=connection_id, kind=kind, host=raw)
+    return Connection(
+        id=connection_id,
+        kind=kind.replace("-", "_"),
+        host=unquote(parts.hostname) if parts.hostname else None,
+        port=parts.port,
+        login=unquote(parts.username) if parts.username else None,
+        password=SecretStr(unquote(parts.password)) if parts.password else None,
+        database=unquote(parts.path.lstrip("/")) or None,
+        extra=extra,
+    )
+
+
+def from_url(url: str) -> Connection:
+    """A connection given in the pipeline file itself.
+
+    Raises:
+        UsageError: it carries a password, or a scheme that needs a connection id.
+    """
+    parts = urlsplit(url)
+    if parts.password:
+        raise UsageError(
+            f"a URL with a password stands in a pipeline file ({parts.scheme}://…@{parts.hostname})",
+            hint="define a connection (AIRFLOW_CONN_<ID>, or in Airflow) and name its id",
+        )
+    if parts.scheme == "file":
+        return Connection(id=url, kind="workbench_files", host=url)
+    return _from_uri(url, url)
+
+
+class Connections:
+    """Resolves ids through a chain of resolvers; the first that knows an id wins."""
+
+    def __init__(self, *resolvers: Resolver) -> None:
+        self._resolvers = resolvers or (from_environment,)
+
+    def get(self, connection_id: str) -> Connection:
+        """The connection of an id or URL.
+
+        Raises:
+            ConnectionUnknown: no resolver knows the id.
+        """
+        if "://" in connection_id:
+            return from_url(connection_id)
+        for resolver in self._resolvers:
+            found = resolver(connection_id)
+            if found is not None:
+                return found
+        raise ConnectionUnknown(
+            f"no connection {connection_id!r}",
+            hint=f"set AIRFLOW_CONN_{connection_id.upper()}, or add it under Admin > Connections in Airflow",
+        )

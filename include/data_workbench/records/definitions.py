@@ -1,0 +1,50 @@
+"""Shapes of words that every part of the YAML language shares, and the base of its models.
+
+The language's models stand in the room that does the work (steps in transforms, contracts in quality, the rest in
+pipelines); `pipelines.spec.Pipeline` puts them together.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""Of a pipeline, source, step, destination or parameter."""
+GraphName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,126}$")]
+"""A label, relationship type or property name written in a file."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+"""SQL in DuckDB's dialect: one expression, known columns, allow-listed functions, `$name` for params."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parse_duration(value: object) -> object:
+    """Turn `90s`, `5m`, `1h30m` or `2d` into a timedelta; leave numbers (for numeric cursors) and others alone."""
+    if not isinstance(value, str):
+        return value
+    parts = _DURATION.findall(value)
+    if not parts or "".join(number + unit for number, unit in parts) != value.replace(" ", ""):
+        raise ValueError(f"{value!r} is not a duration; write for example 90s, 5m, 1h30m or 2d")
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Lag = Annotated[timedelta | float, BeforeValidator(parse_duration)]
+Columns = Annotated[list[ColumnName], BeforeValidator(as_list), Field(min_length=1, max_length=2000)]
+
+
+class Model(BaseModel):
+    """Base of the language's models: unknown keys are mistakes, values are not coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
