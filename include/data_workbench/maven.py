@@ -30,7 +30,7 @@ _DOWNLOADS_AT_ONCE = 6
 _EVERY = 25
 
 
-def fetch_jar(coordinate: str, *, cache: Path, say: Say = lambda message: None) -> Path:
+def fetch_jar(coordinate: str, *, cache: Path, say: Say = log.info) -> Path:
     """One artifact `group:name:version`, without what it depends on.
 
     Raises:
@@ -45,7 +45,7 @@ def fetch_jar(coordinate: str, *, cache: Path, say: Say = lambda message: None) 
     return next(folder.glob("*.jar"))
 
 
-def fetch_classpath(coordinate: str, *, cache: Path, say: Say = lambda message: None) -> list[Path]:
+def fetch_classpath(coordinate: str, *, cache: Path, say: Say = log.info) -> list[Path]:
     """An artifact and everything it needs at run time, in a stable order.
 
     Raises:
@@ -94,7 +94,9 @@ def _translated(coordinate: str) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         # jgo's only exception for "no repository has it" and for a checksum that does not fit.
-        raise FatalError(f"{coordinate} cannot be downloaded: {error}", hint="try again; else check the proxy") from error
+        raise FatalError(
+            f"{coordinate} cannot be downloaded: {error}", hint="try again; else check the proxy"
+        ) from error
 
 
 def _context(repository: Path) -> MavenContext:
