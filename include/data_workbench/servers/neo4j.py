@@ -40,7 +40,7 @@ dbms.usage_report.enabled=false
 dbms.security.auth_enabled=true
 db.tx_log.rotation.retention_policy=1 days 256M
 # Netty waits 5 s on each of its loops for late packets, which a local stack has none of.
-internal.dbms.bolt.netty_server_shutdown_quiet_period=0s
+internal.dbms.bolt.netty_server_shutdown_quiet_period=0
 """
 
 _OPENED = ("java.nio", "java.io", "sun.nio.ch", "java.lang", "java.util.concurrent")
@@ -94,7 +94,7 @@ class Neo4jService(Service):
         finally:
             arguments.unlink()
         if done.returncode != 0:
-            said = (done.stderr or done.stdout).replace(password, "***").strip()
+            said = (done.stderr or done.stdout).replace(password, "***").strip().partition("\n")[0]
             raise FatalError(f"Neo4j's password could not be set: {said}", hint=f"remove {self.home} and try again")
 
     def command(self) -> list[str]:

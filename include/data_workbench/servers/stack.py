@@ -62,8 +62,8 @@ class Stack:
             for service in chosen:
                 for name in [name for name in service.requires if name in waiting]:
                     self._wait(waiting.pop(name), progress)
-                if self._start(service, progress):
-                    waiting[service.name] = service
+                self._start(service, progress)
+                waiting[service.name] = service
             for service in waiting.values():
                 self._wait(service, progress)
         return [self._status(service) for service in chosen]
@@ -105,13 +105,11 @@ class Stack:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
-    def _start(self, service: Service, progress: Progress) -> bool:
-        """Start a service unless it runs; returns whether it has to be waited for."""
+    def _start(self, service: Service, progress: Progress) -> None:
+        """Start a service unless it runs."""
         if self._pid_file(service).process() is not None:
-            running = service.trouble() is None
-            if running:
-                progress(service.name, "already running")
-            return not running
+            progress(service.name, "already running")
+            return
         self._refuse_taken_ports(service)
         service.prepare(partial(progress, service.name))
         progress(service.name, "starting")
@@ -123,7 +121,6 @@ class Stack:
             account=service.account(),
         )
         self._pid_file(service).write(process)
-        return True
 
     def _wait(self, service: Service, progress: Progress) -> None:
         started = time.monotonic()
