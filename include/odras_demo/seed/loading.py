@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS odras_demo.seeding (
     size integer NOT NULL,
     random_seed integer NOT NULL,
     layout integer NOT NULL,
-    tables jsonb NOT NULL,
+    tables json NOT NULL,
     seeded_at timestamptz NOT NULL DEFAULT now()
 );
 """

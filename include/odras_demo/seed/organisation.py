@@ -179,7 +179,7 @@ def _projects(recipe: Recipe) -> Iterator[Rows]:
 
 def _links(recipe: Recipe) -> Iterator[Rows]:
     owner = user_id(recipe, "owner")
-    columns = (
+    columns: tuple[str, ...] = (
         "relationship_id", "source_project_id", "target_project_id", "relationship_type", "description", "created_by",
         "created_at"
     )  # fmt: skip

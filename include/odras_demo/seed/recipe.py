@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
@@ -68,10 +68,3 @@ class Recipe:
 def moment(position: int, total: int, *, days_later: float = 0.0) -> datetime:
     """A time in the period, in proportion to a position among `total`."""
     return BEGIN + PERIOD * (position / max(total, 1)) + timedelta(days=days_later)
-
-
-def every(rows: Iterable[tuple[object, ...]], *, step: int) -> Iterator[tuple[object, ...]]:
-    """Each `step`-th row."""
-    for position, row in enumerate(rows):
-        if position % step == 0:
-            yield row

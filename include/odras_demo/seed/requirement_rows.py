@@ -174,17 +174,8 @@ def _notes(recipe: Recipe) -> Iterator[tuple[object, ...]]:
     for item in requirements(recipe):
         if item.position % 5 == 0:
             kind, text = _NOTES[recipe.draw("note", item.requirement_id, len(_NOTES))]
-            key = recipe.uid("note", item.requirement_id)
-            yield (
-                key,
-                item.requirement_id,
-                text,
-                kind,
-                kind == "review",
-                author(recipe, item),
-                item.created,
-            )
-            item.created
+            key, by, when = recipe.uid("note", item.requirement_id), author(recipe, item), item.created
+            yield key, item.requirement_id, text, kind, kind == "review", by, when, when
 
 
 def _history(recipe: Recipe) -> Iterator[tuple[object, ...]]:

@@ -86,7 +86,7 @@ def _points(connection: Connection[Any], unembedded: set[str]) -> Iterator[Point
 def _stray_points(recipe: Recipe, collection: str) -> Iterator[tuple[PlantedFault, PointStruct]]:
     from qdrant_client.models import PointStruct
 
-    live = {"project_id": str(project_id(recipe, "se")), "asset_id": str(asset_id(recipe, 0))}
+    live: dict[str, object] = {"project_id": str(project_id(recipe, "se")), "asset_id": str(asset_id(recipe, 0))}
     wanted: tuple[tuple[int, str, dict[str, object], str], ...] = (
         (1, "no_chunk", live, "a point whose doc_chunk is gone"),
         (3, "no_asset", {**live, "asset_id": str(recipe.uid("asset", "gone"))}, "a point whose asset is gone"),
