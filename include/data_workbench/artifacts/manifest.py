@@ -1,0 +1,218 @@
+"""The manifest: what makes a set of part files an artifact, and the way to read them."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.artifacts.places import Place
+from data_workbench.errors import StateError
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file; `crc32` is over its bytes as written, so damage is noticed before anything is decoded."""
+
+    file: str
+    rows: int
+    bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A finished artifact.
+
+    `schema` keeps field metadata (the stores' own type names). An artifact without rows has no parts.
+    `extra` is what the maker wants to keep with the content (a cursor position, counts), JSON values only.
+    `checksum` names exactly these bytes: it covers the schema and every part. For equality of content whatever the
+    order and the cut into parts, see `content_checksum`.
+    """
+
+    pipeline: str
+    run_id: str
+    name: str
+    parts: tuple[Part, ...]
+    schema: pa.Schema
+    place: Place = field(compare=False, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    _verified: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def checksum(self) -> str:
+        digest = hashlib.sha256(self.schema.serialize())
+        for part in self.parts:
+            digest.update(f"{part.rows},{part.bytes},{part.crc32};".encode())
+        return digest.hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """The artifact's folder within its place."""
+        return f"{self.pipeline}/{self.run_id}/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """The artifact's absolute folder or URL: what XCom carries."""
+        return self.place.address(self.folder)
+
+    def paths(self) -> list[str]:
+        """Absolute paths (or URLs) of the part files, for programs that read Parquet themselves."""
+        return [f"{self.address}/{part.file}" for part in self.parts]
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def read_part(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One part, all columns or these, in this order.
+
+        Raises:
+            StateError: the file is missing or damaged.
+        """
+        import pyarrow.parquet as pq
+
+        part = self.parts[index]
+        table = pq.ParquetFile(pa.BufferReader(self._bytes_of(part))).read(columns=_listed(columns))
+        return _conform(table, self.select(columns))
+
+    def iter_batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """All rows in the order they were written, a batch of memory at a time."""
+        import pyarrow.parquet as pq
+
+        schema = self.select(columns)
+        for part in self.parts:
+            reader = pq.ParquetFile(pa.BufferReader(self._bytes_of(part)))
+            for batch in reader.iter_batches(batch_size=batch_rows, columns=_listed(columns)):
+                yield from _conform(pa.Table.from_batches([batch]), schema).to_batches()
+
+    def reader(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> pa.RecordBatchReader:
+        """`iter_batches` as Arrow's own stream, which can be read once."""
+        return pa.RecordBatchReader.from_batches(self.select(columns), self.iter_batches(columns, batch_rows))
+
+    def dataset(self) -> Dataset:
+        """The parts as a pyarrow dataset, for engines that scan several times and push projections down.
+
+        Verifies every part first, since such an engine would not.
+        """
+        from pyarrow import dataset
+
+        if not self.parts:
+            return dataset.dataset(self.schema.empty_table())
+        for part in self.parts:
+            self._bytes_of(part)
+        filesystem, base = self.place.arrow()
+        files = [f"{base}/{self.folder}/{part.file}" for part in self.parts]
+        return dataset.dataset(files, schema=self.schema, format="parquet", filesystem=filesystem)
+
+    def select(self, columns: Sequence[str] | None) -> pa.Schema:
+        """The schema of these columns."""
+        return self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
+
+    def verify(self) -> None:
+        """Read every part's bytes. Raises StateError for the first that is missing or damaged."""
+        self._verified.clear()
+        for part in self.parts:
+            self._bytes_of(part)
+
+    def _bytes_of(self, part: Part) -> pa.Buffer:
+        path = f"{self.folder}/{part.file}"
+        try:
+            content = self.place.map(path)
+        except FileNotFoundError as error:
+            raise self._damaged(part, "is gone") from error
+        if content.size != part.bytes:
+            raise self._damaged(part, f"has {content.size} bytes, not {part.bytes}")
+        if part.file not in self._verified:  # once per process is enough for a file nobody may change
+            if zlib.crc32(content) != part.crc32:
+                raise self._damaged(part, "does not hold the bytes that were written")
+            self._verified.add(part.file)
+        return content
+
+    def _damaged(self, part: Part, what: str) -> StateError:
+        return StateError(
+            f"the staged file {self.address}/{part.file} {what}",
+            hint="it is not read; start a new run of this pipeline, and check the disk if nobody touched the file",
+            run_id=self.run_id,
+        )
+
+    # ------------------------------------------------------------------------------------------------ as JSON
+
+    def to_json(self) -> str:
+        """What stands in `manifest.json`."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "pipeline": self.pipeline,
+                "run_id": self.run_id,
+                "name": self.name,
+                "rows": self.rows,
+                "bytes": self.bytes,
+                "parts": [asdict(part) for part in self.parts],
+                "schema": base64.b64encode(self.schema.serialize()).decode(),
+                "checksum": self.checksum,
+                "extra": dict(self.extra),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str | builtins.bytes, place: Place) -> Manifest:
+        """The reverse of `to_json`.
+
+        Raises:
+            StateError: it is not a manifest, or not as it was written.
+        """
+        try:
+            values = json.loads(text)
+            manifest = cls(
+                pipeline=values["pipeline"],
+                run_id=values["run_id"],
+                name=values["name"],
+                parts=tuple(Part(**part) for part in values["parts"]),
+                schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(values["schema"]))),
+                place=place,
+                extra=values.get("extra") or {},
+            )
+            intact = values["format"] == FORMAT and values["checksum"] == manifest.checksum
+        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+            raise _unreadable(place, type(error).__name__) from error
+        if not intact:
+            raise _unreadable(place, "its checksum or format differs")
+        return manifest
+
+
+def _unreadable(place: Place, why: str) -> StateError:
+    return StateError(
+        f"a manifest below {place.root} is damaged ({why})", hint="start a new run of this pipeline; see its folder"
+    )
+
+
+def _listed(columns: Sequence[str] | None) -> list[str] | None:
+    return None if columns is None else list(columns)
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with exactly this schema: Parquet has no timestamp in seconds, and adds metadata of its own."""
+    chosen = table.select(schema.names)
+    if chosen.schema.types == schema.types:
+        return pa.Table.from_arrays(chosen.columns, schema=schema)
+    return chosen.cast(schema)
