@@ -46,6 +46,8 @@ class MiniLm:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Idle threads of the pool must not burn the cores that PostgreSQL and Neo4j need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session: Any = onnxruntime.InferenceSession(
             str(folder / _MODEL), options, providers=["CPUExecutionProvider"]
         )

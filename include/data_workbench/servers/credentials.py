@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -103,8 +104,8 @@ def _postgres(settings: Settings, secret: Credentials, database: str) -> dict[st
 def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     made = Credentials(**{name: secrets.token_urlsafe(18) for name in Credentials.__dataclass_fields__})
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    with os.fdopen(handle, "w") as stream:
         json.dump(asdict(made), stream)
     try:
         # A link, not a rename: of two processes that start at once, the first one's passwords stay.
@@ -112,4 +113,4 @@ def _create(path: Path) -> None:
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        Path(draft).unlink()
