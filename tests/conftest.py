@@ -146,7 +146,7 @@ def qdrant_url(request: pytest.FixtureRequest) -> Iterator[str]:
     else:
         stack: Stack = request.getfixturevalue("stack")
         url = f"http://127.0.0.1:{stack.settings.port('qdrant')}"
-    client = QdrantClient(url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=60)
+    client = QdrantClient(url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=60, check_compatibility=False)
     before = {one.name for one in client.get_collections().collections} if given else set()
     try:
         yield url

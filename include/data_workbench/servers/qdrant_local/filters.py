@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import qdrant_edge as edge
 
 from data_workbench.servers.qdrant_local.refusals import malformed, unsupported
@@ -95,7 +96,8 @@ def _match(body: Json) -> Any:
             value = body[name]
             if name == "value" and isinstance(value, float):
                 raise malformed("a match takes a string, an integer or a boolean; use a range for floats")
-            return make(value)
+            # The engine's binding takes Python's bool for an integer, but NumPy's for what it is.
+            return make(numpy.bool_(value) if isinstance(value, bool) else value)
     raise malformed(f"a match needs one of {', '.join(_MATCHES)}")
 
 
