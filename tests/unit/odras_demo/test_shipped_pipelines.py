@@ -6,6 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from data_workbench.pipelines.spec import Pipeline
+from data_workbench.transforms.expressions import check_expression
 
 FOLDER = Path(__file__).resolve().parents[3] / "dags" / "pipelines"
 SHIPPED = ("cwe", "flights", "knowledge_chunks", "requirements")
@@ -41,6 +42,20 @@ def test_every_input_names_a_source_or_an_earlier_step(name: str) -> None:
         named = [destination, *destination.nodes, *destination.relationships]
         assert {part.input for part in named if part.input} <= known
     assert set(spec.contract) <= known
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_expression_passes_the_checker(name: str) -> None:
+    spec = load(name)
+    params = {key: param.type for key, param in spec.params.items()}
+    plain = [source.where for source in spec.sources.values() if source.where]
+    plain += [step.filter for step in spec.steps if step.filter]
+    plain += [sql for step in spec.steps for sql in (step.derive or {}).values()]
+    folded = [sql for step in spec.steps if step.aggregate for sql in step.aggregate.take.values()]
+    for sql in plain:
+        check_expression(sql, columns=None, params=params)
+    for sql in folded:
+        check_expression(sql, columns=None, params=params, allow_aggregates=True)
 
 
 def test_knowledge_points_carry_the_payload_that_odras_searches_by_and_no_text() -> None:
