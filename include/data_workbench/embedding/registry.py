@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -52,6 +52,19 @@ def check_model(name: str) -> int:
         f"no embedding model {name!r}",
         hint=f"known: {', '.join(known_models())}; hashing-N takes N from {_HASHING_RANGE[0]} to {_HASHING_RANGE[-1]}",
     )
+
+
+def fetch_model(name: str, settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Download what a model needs, so that it can be opened offline.
+
+    Args:
+        say: told how the download gets on; not called when there is nothing to do.
+    """
+    check_model(name)
+    if name == MINILM:
+        from data_workbench.embedding.minilm import fetch
+
+        fetch(settings.cache_folder, say)
 
 
 def open_embedder(name: str, settings: Settings) -> Embedder:

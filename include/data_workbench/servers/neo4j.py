@@ -9,12 +9,13 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 from data_workbench.errors import FatalError
 from data_workbench.maven import fetch_classpath
 from data_workbench.servers.credentials import HOST, NEO4J_USER, load_credentials
-from data_workbench.servers.service import Say, Service
+from data_workbench.servers.service import Say, Service, foreign_data
 
 COORDINATE = "org.neo4j.app:neo4j-server:5.26.30+org.neo4j:neo4j:5.26.30"
 
@@ -56,6 +57,7 @@ class Neo4jService(Service):
 
     def prepare(self, say: Say) -> None:
         """Fetch the jars, write the configuration, set the password on the first start."""
+        super().prepare(say)
         self._classpath(say)
         for name in ("conf", "data", "logs", "import"):
             (self.home / name).mkdir(parents=True, exist_ok=True)
@@ -138,6 +140,8 @@ class Neo4jService(Service):
             socket.create_connection((HOST, self.port), timeout=3).close()
         except urllib.error.HTTPError as error:
             with error:
+                if error.code == HTTPStatus.UNAUTHORIZED:
+                    raise foreign_data(self) from error
                 return f"HTTP {error.code}"
         except OSError as error:
             return str(error)

@@ -19,7 +19,7 @@ from typing import Any
 from data_workbench.errors import FatalError
 from data_workbench.servers.account import Account, unprivileged_account
 from data_workbench.servers.credentials import DATABASES, HOST, POSTGRES_USER, load_credentials, postgres_dsn
-from data_workbench.servers.service import Say, Service
+from data_workbench.servers.service import Say, Service, foreign_data
 
 _REACHABLE = Path("/var/tmp")  # noqa: S108  # the folder made in it is owned, and named by the home's hash
 
@@ -77,6 +77,9 @@ class PostgresService(Service):
         place.mkdir(mode=0o700, exist_ok=True)
         if place.is_symlink() or place.stat().st_uid not in (0, self._account.uid):
             raise FatalError(f"{place} belongs to somebody else", hint="remove it, or set WORKBENCH_HOME elsewhere")
+        # No link led to it, so whatever it holds belongs to a home that was removed.
+        shutil.rmtree(place)
+        place.mkdir(mode=0o700)
         home.symlink_to(place)
         return place
 
@@ -172,6 +175,8 @@ class PostgresService(Service):
             with psycopg.connect(postgres_dsn(self.settings, "postgres"), connect_timeout=3) as connection:
                 connection.execute("SELECT 1")
         except psycopg.Error as error:
+            if "password authentication failed" in str(error):
+                raise foreign_data(self) from error
             return str(error).strip().splitlines()[-1]
         return None
 

@@ -19,6 +19,8 @@ import psutil
 
 from data_workbench.servers.account import Account
 
+_LARGEST_LOG = 16 * 1024**2
+
 # Children of this process. Kept so that they are reaped when stopped, and not reported as leaked until then.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -63,6 +65,8 @@ def start_detached(
 ) -> psutil.Process:
     """Start a process that outlives the caller, printing to a log file."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LARGEST_LOG:
+        log.replace(log.with_suffix(".old.log"))
     options: dict[str, Any] = account.popen_options() if account else {}
     with log.open("ab") as output:
         child = subprocess.Popen(

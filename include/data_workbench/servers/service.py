@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_workbench.errors import StateError
 from data_workbench.servers.account import Account
 from data_workbench.settings import Settings
 
@@ -20,7 +21,8 @@ class ServiceStatus:
 
     name: str
     state: str
-    """`running`, `starting`, `stopped`, `crashed` (it was started and is gone) or `blocked` (its port is taken)."""
+    """`running`, `starting`, `failing` (it answers, but not to us), `stopped`, `crashed` (it was started and is gone)
+    or `blocked` (its port is taken)."""
     port: int
     pid: int | None
     detail: str
@@ -68,7 +70,7 @@ class Service:
 
     def prepare(self, say: Say) -> None:  # noqa: ARG002  # subclasses have something to say
         """Make folders, configuration and downloads ready."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def command(self) -> list[str]:
         """The program and its arguments."""
@@ -83,7 +85,11 @@ class Service:
         return None
 
     def trouble(self) -> str | None:
-        """Why the service does not answer yet, or None when it does."""
+        """Why the service does not answer yet, or None when it does.
+
+        Raises:
+            FatalError: it never will, and waiting is in vain.
+        """
         raise NotImplementedError
 
     def after_start(self, say: Say) -> None:
@@ -92,3 +98,11 @@ class Service:
     def detail(self) -> str:
         """One line for `status` while it runs, such as the URL."""
         return f"127.0.0.1:{self.port}"
+
+
+def foreign_data(service: Service) -> StateError:
+    """The data was made with other passwords than those of this home."""
+    return StateError(
+        f"{service.name} refuses the password in {service.home.parent / 'credentials.json'}: its data is older",
+        hint=f"restore that file, or stop the stack and remove {service.home} to start afresh (local data is lost)",
+    )

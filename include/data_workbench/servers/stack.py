@@ -12,7 +12,7 @@ from functools import partial
 
 import psutil
 
-from data_workbench.errors import FatalError, StoreUnavailable, UsageError
+from data_workbench.errors import FatalError, StoreUnavailable, UsageError, WorkbenchError
 from data_workbench.servers.credentials import HOST, connection_environment, load_credentials
 from data_workbench.servers.neo4j import Neo4jService
 from data_workbench.servers.postgres import PostgresService
@@ -163,7 +163,10 @@ class Stack:
 
     def _state(self, service: Service, process: psutil.Process | None, *, was_started: bool) -> tuple[str, str]:
         if process is not None:
-            trouble = service.trouble()
+            try:
+                trouble = service.trouble()
+            except WorkbenchError as error:
+                return "failing", error.message
             return ("running", service.detail()) if trouble is None else ("starting", trouble)
         taken = [port for port in service.port_numbers.values() if _is_taken(port)]
         if taken:

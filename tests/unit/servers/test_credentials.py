@@ -36,6 +36,14 @@ def test_a_damaged_file_is_an_error_with_a_way_out(tmp_path: Path) -> None:
         load_credentials(Settings(home=tmp_path))
 
 
+@pytest.mark.parametrize("password", ["postgres", "neo4j", "airflow"])
+def test_every_password_is_its_own_and_long(tmp_path: Path, password: str) -> None:
+    made = load_credentials(Settings(home=tmp_path))
+    values = [made.postgres, made.neo4j, made.airflow]
+    assert values.count(getattr(made, password)) == 1
+    assert len(getattr(made, password)) >= 20
+
+
 def test_connections_follow_the_ports_and_name_their_databases(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, port_base=20_000)
     values = {name: json.loads(value) for name, value in connection_environment(settings).items()}

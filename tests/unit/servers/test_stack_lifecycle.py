@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from data_workbench.errors import FatalError, StoreUnavailable, UsageError
+from data_workbench.errors import FatalError, StateError, StoreUnavailable, UsageError
 from data_workbench.servers import Service, Stack
 from data_workbench.servers.processes import PidFile
+from data_workbench.servers.service import foreign_data
 from data_workbench.settings import PORT_OFFSETS, Settings
 
 
@@ -58,6 +59,17 @@ class Deaf(Echo):
     def command(self) -> list[str]:
         ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
         return [sys.executable, "-c", f"{ignore}; print('deaf', flush=True); time.sleep(60)"]
+
+
+class Foreign(Echo):
+    """Answers, but with data of another home."""
+
+    name = "foreign"
+
+    def trouble(self) -> str | None:
+        if super().trouble() is None:
+            raise foreign_data(self)
+        return "not yet"
 
 
 @pytest.fixture
@@ -122,6 +134,25 @@ def test_a_server_that_does_not_answer_in_time_is_told_and_killed_on_the_way_dow
     stack.down(["deaf"], lambda _, message: said.append(message))
     assert said[-1].startswith("killed")
     assert not psutil.pid_exists(status.pid or 0)
+
+
+def test_a_server_that_refuses_our_password_is_told_at_once_and_shown(settings: Settings) -> None:
+    stack = Stack(settings, extra=[Foreign(settings)])
+    try:
+        with pytest.raises(StateError, match=r"credentials\.json"):
+            stack.up(["foreign"])
+        assert stack.status()[-1].state == "failing"
+    finally:
+        stack.down(["foreign"])
+
+
+def test_a_large_log_is_put_aside_when_a_server_starts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_workbench.servers.processes._LARGEST_LOG", 10)
+    stack = Stack(settings, extra=[Broken(settings)])
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            stack.up(["broken"])
+    assert {"broken.log", "broken.old.log"} <= {entry.name for entry in (settings.home / "logs").iterdir()}
 
 
 def test_a_taken_port_is_named_with_its_holder_and_what_to_change(settings: Settings) -> None:
