@@ -17,6 +17,7 @@ from data_workbench.records.definitions import (
     Expression,
     GraphName,
     Lag,
+    Mistake,
     Model,
     Name,
     Text,
@@ -32,37 +33,39 @@ ParamType = Literal["text", "integer", "number", "boolean", "date", "timestamp",
 class Param(Model):
     """A value given when a run is triggered: `--param k=v`, a form in Airflow, `conf` over REST."""
 
-    type: ParamType = "text"
-    required: bool = False
-    default: str | int | float | bool | None = None
-    values: list[str | int | float] | None = Field(None, description="Allowed values")
-    description: str | None = None
+    type: ParamType = Field("text", description="Type of the value")
+    required: bool = Field(False, description="A run without it is refused, unless it has a default")
+    default: str | int | float | bool | None = Field(None, description="Value when none is given")
+    values: list[str | int | float] | None = Field(None, min_length=1, description="Allowed values")
+    description: str | None = Field(None, description="Shown in the form")
 
 
 class Cursor(Model):
     """Read only what changed since the last run."""
 
-    column: ColumnName
+    column: ColumnName = Field(description="Column that grows with every change, such as updated_at")
     lag: Lag | None = Field(None, description="How far before the watermark a read begins again: 5m, or a number")
 
 
 class DeletesWhen(Model):
     """Rows for which the expression holds are deletions."""
 
-    when: Expression
+    when: Expression = Field(description="SQL condition on the source's rows")
 
 
 class Source(Model):
     """One stream read by the pipeline."""
 
-    connection: Text
-    stream: Text
-    columns: list[ColumnName] | None = Field(None, min_length=1)
+    connection: Text = Field(description="Connection id, or a file: URL")
+    stream: Text = Field(description="Table, view, label, [:TYPE], collection or file to read")
+    columns: list[ColumnName] | None = Field(None, min_length=1, description="Columns to read; all if left out")
     key: Columns | None = Field(None, description="Columns that identify a row; the store's primary key if left out")
-    cursor: Cursor | None = None
-    deletes: DeletesWhen | Literal["detect", "none"] = "none"
-    where: Expression | None = None
-    schema_policy: SchemaPolicy = "evolve"
+    cursor: Cursor | None = Field(None, description="Read only what changed; leave out for a full read")
+    deletes: DeletesWhen | Literal["detect", "none"] = Field(
+        "none", description="How deletions are known: {when: SQL}, detect (compare keys), or none"
+    )
+    where: Expression | None = Field(None, description="SQL condition on rows to read; never hides a deletion")
+    schema_policy: SchemaPolicy = Field("evolve", description="What happens when the source's columns change")
     options: dict[str, str | int | float | bool | list[str] | dict[str, str] | None] = Field(
         default_factory=dict, description="What only this connector knows, e.g. delimiter, nulls, types for CSV"
     )
@@ -71,8 +74,8 @@ class Source(Model):
 class End(Model):
     """One end of a relationship; `key` names input columns, matched in order to the node mapping's key."""
 
-    label: GraphName
-    key: Columns
+    label: GraphName = Field(description="Label of the node at this end")
+    key: Columns = Field(description="Input columns, in the order of the node's key")
     property: Annotated[list[GraphName] | None, BeforeValidator(as_list)] = Field(
         None, description="The node's key properties, for a label that this pipeline does not map"
     )
@@ -81,47 +84,53 @@ class End(Model):
 class Node(Model):
     """Rows to nodes."""
 
-    input: Name | None = None
-    label: GraphName
-    key: Columns
+    input: Name | None = Field(None, description="Source or step; the destination's input if left out")
+    label: GraphName = Field(description="Label of the nodes")
+    key: Columns = Field(description="Columns that identify a node")
     properties: list[ColumnName] | None = Field(None, description="All input columns by default")
 
 
 class Relationship(Model):
     """Rows to relationships."""
 
-    type: GraphName
-    input: Name | None = None
-    from_: End = Field(alias="from")
-    to: End
-    missing: Literal["defer", "skip", "quarantine"] = "defer"
-    properties: list[ColumnName] = Field(default_factory=list)
+    type: GraphName = Field(description="Type of the relationships")
+    input: Name | None = Field(None, description="Source or step; the destination's input if left out")
+    from_: End = Field(alias="from", description="The node it begins at")
+    to: End = Field(description="The node it ends at")
+    missing: Literal["defer", "skip", "quarantine"] = Field(
+        "defer", description="When an end is not there: try again in the next run, leave it out, or set the row aside"
+    )
+    properties: list[ColumnName] = Field(default_factory=list, description="Input columns to keep; none by default")
 
 
 class Embed(Model):
     """Text to vector."""
 
-    text: ColumnName
-    model: Text = "all-MiniLM-L6-v2"
+    text: ColumnName = Field(description="Column with the text")
+    model: Text = Field("all-MiniLM-L6-v2", description="Embedding model")
 
 
 class Destination(Model):
     """Where rows go: exactly one of nodes/relationships, table, collection, file and folder."""
 
-    connection: Text
-    write: Disposition = "merge"
+    connection: Text = Field(description="Connection id, or a file: URL")
+    write: Disposition = Field("merge", description="Add rows, put them in place of all, or merge them by key")
     input: Name | None = Field(None, description="The last step, or the only source, if left out")
-    nodes: list[Node] = Field(default_factory=list)
-    relationships: list[Relationship] = Field(default_factory=list)
-    table: Text | None = None
-    collection: Text | None = None
-    file: Text | None = None
-    folder: Text | None = None
-    format: Literal["parquet", "csv", "jsonl", "arrow"] | None = None
-    key: Columns | None = None
-    embed: Embed | None = None
-    vector: ColumnName | None = None
-    payload: list[ColumnName] | None = None
+    nodes: list[Node] = Field(default_factory=list, description="Graph: rows to nodes")
+    relationships: list[Relationship] = Field(default_factory=list, description="Graph: rows to relationships")
+    table: Text | None = Field(None, description="Table to write, may be schema.table")
+    collection: Text | None = Field(None, description="Collection to write points to")
+    file: Text | None = Field(None, description="One file to write, below the connection's root")
+    folder: Text | None = Field(None, description="Folder to write part files to, below the connection's root")
+    format: Literal["parquet", "csv", "jsonl", "arrow"] | None = Field(
+        None, description="File format; by default the ending tells, a folder is Parquet"
+    )
+    key: Columns | None = Field(None, description="Columns that identify a row or point; needed by merge")
+    embed: Embed | None = Field(None, description="Collection: make vectors of a text column")
+    vector: ColumnName | None = Field(None, description="Collection: the column that holds vectors")
+    payload: list[ColumnName] | None = Field(
+        None, description="Collection: columns kept beside the vector; all by default, key columns always"
+    )
 
     @property
     def shape(self) -> Literal["graph", "table", "collection", "file"]:
@@ -137,59 +146,83 @@ class Destination(Model):
     @model_validator(mode="after")
     def _one_shape(self) -> Destination:
         given = [name for name in ("table", "collection", "file", "folder") if getattr(self, name) is not None]
-        if self.nodes or self.relationships:
-            given.insert(0, "nodes/relationships")
-        if len(given) != 1:
-            seen = " and ".join(given) or "none"
-            raise ValueError(
-                f"a destination has exactly one of nodes/relationships, table, collection, file, folder; here {seen}"
-            )
-        if self.collection is not None and (self.embed is None) == (self.vector is None):
-            raise ValueError("a collection needs exactly one of embed and vector")
-        if self.collection is None and (self.embed or self.vector or self.payload):
-            raise ValueError("embed, vector and payload belong to a collection")
-        if self.write == "merge" and self.shape in ("table", "collection") and not self.key:
-            raise ValueError(f"write: merge into a {self.shape} needs a key")
+        graph = [name for name in ("nodes", "relationships") if getattr(self, name)]
+        wanted = "a destination has one of nodes/relationships, table, collection, file, folder"
+        if not given and not graph:
+            raise Mistake("the destination does not say what to write", at="connection", hint=wanted)
+        if len(given) + bool(graph) > 1:
+            both = [*graph[:1], *given]
+            raise Mistake(f"the destination has {' and '.join(both)}", at=both[-1], hint=wanted)
+        self._check_collection()
+        self._check_key()
         return self
+
+    def _check_collection(self) -> None:
+        if self.collection is None:
+            for name in ("embed", "vector", "payload"):
+                if getattr(self, name) is not None:
+                    raise Mistake(f"{name!r} belongs to a collection", at=name, hint="add collection: NAME")
+        elif self.embed is None and self.vector is None:
+            raise Mistake(
+                f"collection {self.collection!r} has no vector", at="collection", hint="add embed: {text: COLUMN}"
+            )
+        elif self.embed is not None and self.vector is not None:
+            raise Mistake("a collection takes embed or vector, not both", at="vector")
+
+    def _check_key(self) -> None:
+        if self.write == "merge" and self.shape in ("table", "collection") and not self.key:
+            at = "write" if "write" in self.model_fields_set else self.shape
+            raise Mistake(f"write: merge into a {self.shape} needs a key", at=at, hint="add key: [COLUMN]")
+        if self.shape == "graph" and self.key:
+            raise Mistake("a graph has its keys in nodes", at="key", hint="name the key in each of the nodes")
+        if self.format is not None and self.shape != "file":
+            raise Mistake("'format' belongs to a file or folder", at="format")
 
 
 class Reconcile(Model):
     """When the stores are compared."""
 
-    after_load: Literal["changed", "full", "none"] = "changed"
+    after_load: Literal["changed", "full", "none"] = Field(
+        "changed", description="Compare after each load: this run's keys, everything, or nothing"
+    )
     full: Text | None = Field(None, description="A cron expression for the full comparison")
 
 
 class DatasetSchedule(Model):
     """Run when a dataset (Airflow asset) was updated."""
 
-    dataset: Text | list[Text]
+    dataset: Text | list[Text] = Field(description="Dataset (asset) names; with several, all must be updated")
 
 
 class FileSchedule(Model):
     """Run when a file arrives."""
 
-    file: Text
+    file: Text = Field(description="Path or pattern to wait for")
 
 
 class TopicSchedule(Model):
     """Run when a message arrives on a topic."""
 
-    topic: Text
+    topic: Text = Field(description="Topic to listen to")
 
 
 class Pipeline(Model):
     """A pipeline file."""
 
-    version: Literal[1]
-    pipeline: Name
-    description: str | None = None
-    owner: str | None = None
-    tags: list[Text] = Field(default_factory=list)
-    schedule: str | DatasetSchedule | FileSchedule | TopicSchedule | None = None
-    params: dict[Name, Param] = Field(default_factory=dict)
-    sources: dict[Name, Source] = Field(min_length=1)
-    steps: list[Step] = Field(default_factory=list, max_length=200)
-    contract: dict[Name, Contract] = Field(default_factory=dict)
-    destinations: dict[Name, Destination] = Field(min_length=1)
-    reconcile: Reconcile = Reconcile()
+    version: Literal[1] = Field(description="Version of the language: 1")
+    pipeline: Name = Field(description="Name of the pipeline, unique in the site")
+    description: str | None = Field(None, description="What it is for; shown in Airflow and in the catalogue")
+    owner: str | None = Field(None, description="Who answers for it")
+    tags: list[Text] = Field(default_factory=list, description="Words to find it by")
+    schedule: str | DatasetSchedule | FileSchedule | TopicSchedule | None = Field(
+        None,
+        description='Cron text, {dataset: …}, {file: …}, {topic: …}, "@continuous", or null (only when asked for)',
+    )
+    params: dict[Name, Param] = Field(default_factory=dict, description="Values given when a run is triggered")
+    sources: dict[Name, Source] = Field(min_length=1, description="Streams to read, by name")
+    steps: list[Step] = Field(
+        default_factory=list, max_length=200, description="Transformations, each taking the step before it"
+    )
+    contract: dict[Name, Contract] = Field(default_factory=dict, description="What rows promise, by source or step")
+    destinations: dict[Name, Destination] = Field(min_length=1, description="Where rows go, by name")
+    reconcile: Reconcile = Field(Reconcile(), description="When the stores are compared")

@@ -21,21 +21,37 @@ ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 """SQL in DuckDB's dialect: one expression, known columns, allow-listed functions, `$name` for params."""
 
+
+class Mistake(ValueError):
+    """A rule over several keys is broken; `at` is the key it is about, below the model that has the rule."""
+
+    def __init__(self, message: str, *, at: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.at = at
+        self.hint = hint
+
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST = 3653 * 86400.0
 
 
 def parse_duration(value: object) -> object:
     """Turn `90s`, `5m`, `1h30m` or `2d` into a timedelta; leave numbers (for numeric cursors) and others alone."""
     if not isinstance(value, str):
         return value
-    parts = _DURATION.findall(value)
+    parts = _DURATION.findall(value[:100])
     if not parts or "".join(number + unit for number, unit in parts) != value.replace(" ", ""):
         raise ValueError(f"{value!r} is not a duration; write for example 90s, 5m, 1h30m or 2d")
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise ValueError(f"{value!r} is longer than ten years")
+    return timedelta(seconds=seconds)
 
 
 def as_list(value: object) -> object:
+    """One name may stand for a list of one."""
     return [value] if isinstance(value, str) else value
 
 

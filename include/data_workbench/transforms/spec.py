@@ -6,49 +6,53 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from data_workbench.records.definitions import ColumnName, Columns, Expression, Model, Name, Text
+from data_workbench.records.definitions import ColumnName, Columns, Expression, Mistake, Model, Name, Text
 
 
 class Deduplicate(Model):
     """Keep one row of those equal on `by`."""
 
-    by: Columns
-    keep: Literal["first", "last"] = "first"
+    by: Columns = Field(description="Columns that make rows equal")
+    keep: Literal["first", "last"] = Field("first", description="Which of the equal rows stays, in the order given")
     order: list[Expression] = Field(default_factory=list, description="Columns, each may end in asc or desc")
 
 
 class Lookup(Model):
     """Add columns from another stream, matched by equality."""
 
-    connection: Text
-    stream: Text
+    connection: Text = Field(description="Connection id of the store to look into")
+    stream: Text = Field(description="Its table, label, collection or file")
     on: dict[ColumnName, ColumnName] = Field(min_length=1, description="column here: column there")
     take: dict[ColumnName, ColumnName] = Field(min_length=1, description="new column: column there")
-    missing: Literal["null", "quarantine"] | None = None
-    where: Expression | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    missing: Literal["null", "quarantine"] | None = Field(
+        None, description="What happens to a row without a match: null (the default) or quarantine"
+    )
+    where: Expression | None = Field(None, description="SQL condition on the rows looked up")
+    options: dict[str, Any] = Field(default_factory=dict, description="What only this connector knows")
 
 
 class Join(Model):
     """Join with another source or step."""
 
-    with_: Name = Field(alias="with")
+    with_: Name = Field(alias="with", description="The source or earlier step to join with")
     on: dict[ColumnName, ColumnName] = Field(min_length=1, description="column here: column there")
-    how: Literal["inner", "left", "anti"] = "inner"
+    how: Literal["inner", "left", "anti"] = Field(
+        "inner", description="inner keeps matches, left all rows here, anti the rows here without a match"
+    )
 
 
 class Aggregate(Model):
     """Group rows; `by: []` makes one row of all."""
 
-    by: list[ColumnName]
-    take: dict[ColumnName, Expression] = Field(min_length=1)
+    by: list[ColumnName] = Field(description="Columns to group by; an empty list makes one row of all")
+    take: dict[ColumnName, Expression] = Field(min_length=1, description="new column: SQL aggregate")
 
 
 class Unnest(Model):
     """One row per element of a list column; a list of structs gives one column per field named in `into`."""
 
-    column: ColumnName
-    into: Columns
+    column: ColumnName = Field(description="The list column")
+    into: Columns = Field(description="The new column, or for structs the fields to make columns of")
 
 
 VERBS = ("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest")
@@ -57,18 +61,18 @@ VERBS = ("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup"
 class Step(Model):
     """One transformation, taking the step before it (the first: the only source) unless `input` names another."""
 
-    name: Name
-    input: Name | None = None
-    select: Columns | None = None
+    name: Name = Field(description="Name of the step, for inputs, contracts and counts")
+    input: Name | None = Field(None, description="Source or earlier step; the step before if left out")
+    select: Columns | None = Field(None, description="Keep these columns, in this order")
     rename: dict[ColumnName, ColumnName] | None = Field(None, min_length=1, description="old: new")
     derive: dict[ColumnName, Expression] | None = Field(None, min_length=1, description="new: SQL")
-    filter: Expression | None = None
+    filter: Expression | None = Field(None, description="Keep rows for which this SQL condition holds")
     cast: dict[ColumnName, Text] | None = Field(None, min_length=1, description="column: type")
-    deduplicate: Deduplicate | None = None
-    lookup: Lookup | None = None
-    join: Join | None = None
-    aggregate: Aggregate | None = None
-    unnest: Unnest | None = None
+    deduplicate: Deduplicate | None = Field(None, description="Keep one of several equal rows")
+    lookup: Lookup | None = Field(None, description="Add columns from another stream")
+    join: Join | None = Field(None, description="Join with another source or step")
+    aggregate: Aggregate | None = Field(None, description="Group rows and fold them")
+    unnest: Unnest | None = Field(None, description="One row per element of a list column")
 
     @property
     def verb(self) -> str:
@@ -78,7 +82,10 @@ class Step(Model):
     @model_validator(mode="after")
     def _one_verb(self) -> Step:
         given = [verb for verb in VERBS if getattr(self, verb) is not None]
-        if len(given) != 1:
-            seen = f"has {' and '.join(given)}" if given else "has none"
-            raise ValueError(f"step {self.name!r} {seen}; a step has exactly one of {', '.join(VERBS)}")
+        verbs = ", ".join(VERBS)
+        if not given:
+            raise Mistake(f"step {self.name!r} does nothing", at="name", hint=f"a step has one verb of {verbs}")
+        if len(given) > 1:
+            message = f"step {self.name!r} has {' and '.join(given)}"
+            raise Mistake(message, at=given[1], hint="a step has one verb: make two steps")
         return self

@@ -1,0 +1,146 @@
+"""Loads a pipeline file: every mistake at once, each with its line and column.
+
+Cheap on purpose: the DAG loader does this for every file, so nothing here imports DuckDB, Arrow or sqlglot. What needs
+them, and what spans several keys, is checked by `checks.lint`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.pipelines.spec import Pipeline
+from data_workbench.pipelines.wording import explain
+from data_workbench.pipelines.yaml_tree import Node, Place, Problem, Unreadable, read_tree
+from data_workbench.settings import Settings, load
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A pipeline as its file says it, with the places of all its keys and values."""
+
+    spec: Pipeline
+    path: str
+    text: str
+    tree: Node = field(repr=False, compare=False)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the content: comments, order of keys and spelled-out defaults do not change it."""
+        content = self.spec.model_dump(mode="json", by_alias=True)
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def locate(self, *path: str | int, key: bool = False) -> tuple[int, int]:
+        """Line and column of a key path, or of its nearest parent that is in the file."""
+        place = self.tree.locate(path, key=key)
+        return place.line, place.column
+
+    def finding(
+        self,
+        path: Iterable[str | int],
+        message: str,
+        *,
+        hint: str | None = None,
+        key: bool = False,
+        within: tuple[int, int] | None = None,
+    ) -> Finding:
+        """A finding at a key path.
+
+        Args:
+            key: at the key instead of the value.
+            within: line and column inside the value's text.
+        """
+        parts = tuple(path)
+        place = self.tree.locate_inside(parts, *within) if within else self.tree.locate(parts, key=key)
+        return Finding(self.path, place.line, place.column, message, hint)
+
+
+def load_definition(path: str | Path, *, settings: Settings | None = None) -> Definition:
+    """Load a pipeline file.
+
+    Raises:
+        UsageError: the file cannot be read.
+        DefinitionError: it is broken; `findings` has every mistake.
+    """
+    settings = settings or load()
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+        if size > settings.max_definition_bytes:
+            raise _too_big(str(path), size, settings)
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read pipeline file {str(path)!r}: {error.strerror or type(error).__name__}",
+            hint="give the path of a .yaml file that exists and may be read",
+        ) from None
+    return parse_definition(_decode(data, str(path)), path=str(path), settings=settings)
+
+
+def parse_definition(text: str, *, path: str = "<text>", settings: Settings | None = None) -> Definition:
+    """Load a pipeline from its text; `path` is what findings name.
+
+    Raises:
+        DefinitionError: it is broken; `findings` has every mistake.
+    """
+    settings = settings or load()
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > settings.max_definition_bytes:
+        raise _too_big(path, size, settings)
+    return _parse(text, path)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, path: str) -> Definition:
+    """Cached by content: an Airflow process meets the same text again and again."""
+    try:
+        tree, problems = read_tree(text)
+    except Unreadable as error:
+        raise DefinitionError([_finding(path, problem) for problem in error.problems]) from None
+    findings = [_finding(path, problem) for problem in problems]
+    try:
+        spec = Pipeline.model_validate(tree.plain())
+    except ValidationError as error:
+        for word in explain(error, tree):
+            place = tree.locate(word.path, key=word.at_key)
+            findings.append(Finding(path, place.line, place.column, word.message, word.hint))
+        raise DefinitionError(in_order(findings)) from None
+    if findings:
+        raise DefinitionError(in_order(findings))
+    return Definition(spec=spec, path=path, text=text, tree=tree)
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings from the top of a file to its end, each once."""
+    return sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column))
+
+
+def _finding(path: str, problem: Problem) -> Finding:
+    return Finding(path, problem.place.line, problem.place.column, problem.message, problem.hint)
+
+
+def _too_big(path: str, size: int, settings: Settings) -> DefinitionError:
+    message = f"the file has {size} bytes; at most {settings.max_definition_bytes} are read"
+    hint = "split the pipeline, or set WORKBENCH_MAX_DEFINITION_BYTES"
+    return DefinitionError([Finding(path, 1, 1, message, hint)])
+
+
+def _decode(data: bytes, path: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        message = f"byte 0x{data[error.start]:02X} is not UTF-8"
+        raise DefinitionError([Finding(path, line, column, message, "save the file as UTF-8")]) from None
+
+
+__all__ = ["Definition", "Place", "in_order", "load_definition", "parse_definition"]
