@@ -13,6 +13,7 @@
         ├── AccessDenied          the store, or a rule of ours, refuses
         ├── StreamUnknown         no such table, label, collection, file or column
         ├── SchemaConflict        a schema does not fit the policy or the destination
+        ├── TransformError        a step's expression does not fit its input, or cannot be computed
         ├── ContractViolated      `on_invalid: fail`, or a check at level fail
         ├── Unsupported           the store cannot do it (a capability it does not declare)
         ├── BalanceError          a step or destination lost or invented rows
@@ -60,7 +61,9 @@ class WorkbenchError(Exception):
         return (_rebuild, (type(self), self.message, self.hint, self.run_id, dict(self.__dict__)))
 
 
-def _rebuild(kind: type[WorkbenchError], message: str, hint: str | None, run_id: str | None, state: dict[str, object]) -> WorkbenchError:
+def _rebuild(
+    kind: type[WorkbenchError], message: str, hint: str | None, run_id: str | None, state: dict[str, object]
+) -> WorkbenchError:
     error = kind.__new__(kind)
     WorkbenchError.__init__(error, message, hint=hint, run_id=run_id)
     error.__dict__.update(state)
@@ -136,6 +139,10 @@ class StreamUnknown(FatalError):
 
 class SchemaConflict(FatalError):
     """A schema does not fit the policy or the destination."""
+
+
+class TransformError(FatalError):
+    """A step's expression does not fit its input, or cannot be computed."""
 
 
 class ContractViolated(FatalError):

@@ -1,0 +1,233 @@
+"""Compile sources, steps and rules into a plan.
+
+Everything is tried on empty inputs in the engine that will run it, so types come from DuckDB itself and a mistake is
+told with its step and expression before a row is read. Nothing is kept of that but the plan.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_workbench.errors import SchemaConflict
+from data_workbench.records.rules import NodeRules
+from data_workbench.records.types import keep_native
+from data_workbench.settings import Settings
+from data_workbench.transforms import verbs
+from data_workbench.transforms.checks import apply_rules
+from data_workbench.transforms.drafts import Compilation, Draft, Shape
+from data_workbench.transforms.engine import bindings, open_engine
+from data_workbench.transforms.landing import land
+from data_workbench.transforms.plan import Action, NodePlan, TransformPlan
+from data_workbench.transforms.reshaping import aggregate_rows, join_rows, unnest_rows
+from data_workbench.transforms.sources import SourceInput, compile_source, landed_name
+from data_workbench.transforms.spec import Step
+from data_workbench.transforms.text import frame_name, listing, next_segment, side_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWWISE = ("select", "rename", "derive", "filter", "cast", "lookup", "deduplicate")
+
+
+def compile_plan(
+    *,
+    sources: Mapping[str, SourceInput],
+    steps: Sequence[Step],
+    step_inputs: Mapping[str, str],
+    rules: Mapping[str, NodeRules] | None = None,
+    params: Mapping[str, str] | None = None,
+    retract: Set[str] = frozenset(),
+    needed: Set[str] = frozenset(),
+    sides: Mapping[str, pa.Schema] | None = None,
+) -> TransformPlan:
+    """Compile.
+
+    Args:
+        step_inputs: for each step the source or step it takes.
+        params: declared params and their types.
+        retract: nodes that feed `merge` destinations: what a filter takes away before them goes on as a retraction.
+        needed: nodes that destinations read.
+        sides: schemas of side inputs: `lookup:<step>`, `reference:<node>:<column>`, `overlap:<source>`.
+
+    Raises:
+        SchemaConflict: a column is not there, or two cannot stand together.
+        TransformError: an expression does not fit its input.
+    """
+    with _empty_engine(sources, sides or {}, params or {}) as build:
+        work = _Compiler(build, step_inputs, rules or {}, needed, _retracting(step_inputs, retract))
+        for name, source in sources.items():
+            work.add_source(name, source)
+        work.count_consumers(steps)
+        for step in _in_order(sources, steps, step_inputs):
+            work.add_step(step)
+        return TransformPlan(
+            nodes=tuple(work.nodes.values()),
+            drops=tuple(build.drops),
+            params=dict(params or {}),
+            landed={name: source.schema for name, source in sources.items()},
+            sides=dict(sides or {}),
+        )
+
+
+@contextmanager
+def _empty_engine(
+    sources: Mapping[str, SourceInput], sides: Mapping[str, pa.Schema], params: Mapping[str, str]
+) -> Iterator[Compilation]:
+    """An engine whose inputs are there but empty."""
+    with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
+        work = Path(folder)
+        settings = replace(Settings(), duckdb_threads=1, duckdb_memory="256MB")
+        with open_engine(
+            settings=settings, work_folder=work, folders=[work], params=bindings(params, {}, None)
+        ) as engine:
+            for name, source in sources.items():
+                land(engine, landed_name(name), source.schema, [], work_folder=work)
+            for name, schema in sides.items():
+                land(engine, side_name(name), schema, [], work_folder=work)
+            yield Compilation(engine, params, sides)
+
+
+def _retracting(inputs: Mapping[str, str], wanted: Set[str]) -> set[str]:
+    """Nodes from which rows reach a `merge` destination, so that what they take away has to be told."""
+    found = set()
+    for name in wanted:
+        current: str | None = name
+        while current is not None and current not in found:
+            found.add(current)
+            current = inputs.get(current)
+    return found
+
+
+def _in_order(sources: Mapping[str, SourceInput], steps: Sequence[Step], inputs: Mapping[str, str]) -> list[Step]:
+    """Steps such that each comes after what it reads."""
+    done, ordered, waiting = set(sources), list[Step](), list(steps)
+    while waiting:
+        ready = [step for step in waiting if set(_reads(step, inputs)) <= done]
+        if not ready:
+            names = ", ".join(step.name for step in waiting)
+            raise SchemaConflict(f"steps {names} read each other, or something that is not there")
+        step = ready[0]
+        ordered.append(step)
+        done.add(step.name)
+        waiting.remove(step)
+    return ordered
+
+
+def _reads(step: Step, inputs: Mapping[str, str]) -> list[str]:
+    return [inputs[step.name], *([step.join.with_] if step.join else [])]
+
+
+class _Compiler:
+    """Adds nodes one after the other."""
+
+    def __init__(
+        self,
+        build: Compilation,
+        inputs: Mapping[str, str],
+        rules: Mapping[str, NodeRules],
+        needed: Set[str],
+        retracting: Set[str],
+    ) -> None:
+        self.build = build
+        self.inputs = inputs
+        self.rules = rules
+        self.needed = needed
+        self.retracting = retracting
+        self.shapes: dict[str, Shape] = {}
+        self.nodes: dict[str, NodePlan] = {}
+        self.consumers: dict[str, int] = {}
+
+    def count_consumers(self, steps: Sequence[Step]) -> None:
+        """How many steps read each node."""
+        for step in steps:
+            for name in _reads(step, self.inputs):
+                self.consumers[name] = self.consumers.get(name, 0) + 1
+
+    def add_source(self, name: str, source: SourceInput) -> None:
+        draft = compile_source(self.build, name, source)
+        self._finish(draft, kind="source", verb="read", inputs=(), is_fused=False)
+
+    def add_step(self, step: Step) -> None:
+        given = self.inputs[step.name]
+        shape = self.shapes[given]
+        is_fused = step.verb in _ROWWISE and self.consumers[given] == 1 and given not in self.needed
+        source = frame_name(given) if is_fused else next_segment(given, list(shape.columns))
+        draft = self._draft(step, shape, source)
+        self._finish(draft, kind="step", verb=step.verb, inputs=tuple(_reads(step, self.inputs)), is_fused=is_fused)
+
+    def _draft(self, step: Step, shape: Shape, source: str) -> Draft:
+        build, retract = self.build, step.name in self.retracting
+        match step.verb:
+            case "select":
+                return verbs.select_columns(build, step, shape, source)
+            case "rename":
+                return verbs.rename_columns(build, step, shape, source)
+            case "derive":
+                return verbs.derive_columns(build, step, shape, source)
+            case "filter":
+                return verbs.filter_rows(build, step, shape, source, retract=retract)
+            case "cast":
+                return verbs.cast_columns(build, step, shape, source)
+            case "deduplicate":
+                return verbs.deduplicate_rows(build, step, shape, source)
+            case "lookup":
+                return verbs.lookup_values(build, step, shape, source)
+            case "aggregate":
+                return aggregate_rows(build, step, shape, source)
+            case "unnest":
+                return unnest_rows(build, step, shape, source, retract=retract)
+        assert step.join is not None
+        other = step.join.with_
+        return join_rows(build, step, shape, source, right=self.shapes[other], right_name=other, retract=retract)
+
+    def _finish(self, draft: Draft, *, kind: str, verb: str, inputs: tuple[str, ...], is_fused: bool) -> None:
+        name, shape = draft.name, draft.shape
+        if rules := self.rules.get(name):
+            apply_rules(self.build, draft, rules)
+        for action in draft.prepare:
+            self.build.run(action, step=name)
+        self.build.run(Action("sql", f"CREATE OR REPLACE TEMP VIEW {frame_name(name)} AS {draft.sql}"), step=name)
+        self.shapes[name] = shape
+        self.nodes[name] = NodePlan(
+            name=name,
+            kind=kind,  # type: ignore[arg-type]  # one of the two, given above
+            verb=verb,
+            inputs=inputs,
+            columns=self._schema(name, shape),
+            key=shape.key,
+            key_is_unique=shape.key_is_unique,
+            lineage={column: known.origins for column, known in shape.columns.items()},
+            conditions=tuple(dict.fromkeys(shape.conditions)),
+            passthrough=draft.passthrough,
+            is_fused=is_fused,
+            is_needed=name in self.needed,
+            marks=shape.marks,
+            prepare=tuple(draft.prepare),
+            sql=draft.sql,
+            table=draft.table,
+        )
+
+    def _schema(self, name: str, shape: Shape) -> pa.Schema:
+        """Arrow types as DuckDB gives them; landed fields where a column is an unchanged copy."""
+        import pyarrow as pa
+
+        made = self.build.engine.sql(f"SELECT {listing(shape.columns)} FROM {frame_name(name)} LIMIT 0")
+        computed = made.to_arrow_table().schema
+        landed = {column: known.landed for column, known in shape.columns.items() if known.landed is not None}
+        fields = [
+            pa.field(item.name, landed[item.name].type if item.name in landed else _plain(item.type))
+            for item in computed
+        ]
+        return keep_native(pa.schema(fields), landed)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """An Arrow type without DuckDB's extension types (JSON is text)."""
+    import pyarrow as pa
+
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind

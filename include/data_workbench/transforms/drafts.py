@@ -1,0 +1,224 @@
+"""A node while it is being compiled: what is known of its columns, and the SQL so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from data_workbench.errors import TransformError
+from data_workbench.records.marks import ORDINAL
+from data_workbench.transforms.expressions import Checked, ExpressionError, check_expression
+from data_workbench.transforms.plan import ALIVE, REJECTED, RETRACTS, STATUS, Action, Drop, Origin, OriginKind
+from data_workbench.transforms.text import listing, literal, quoted, with_variables
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its DuckDB type, the landed field it is an unchanged copy of, and where its values come from."""
+
+    type: str
+    landed: pa.Field | None
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of a node's rows."""
+
+    columns: Mapping[str, Column]
+    key: tuple[str, ...] = ()
+    key_is_unique: bool = False
+    conditions: tuple[Origin, ...] = ()
+    marks: bool = False
+
+    def origins_of(self, names: Iterable[str], kind: OriginKind, expression: str | None = None) -> tuple[Origin, ...]:
+        """Origins of the columns named, as inputs of something that is `kind` at least."""
+        found = {
+            replace(origin, kind=_stronger(origin.kind, kind), expression=expression or origin.expression): None
+            for name in names
+            for origin in self.columns[name].origins
+        }
+        return tuple(found)
+
+
+@dataclass
+class Draft:
+    """A node's SQL so far: `sql` is the SELECT of its frame, `prepare` comes first."""
+
+    name: str
+    shape: Shape
+    sql: str
+    prepare: list[Action] = field(default_factory=list)
+    table: str | None = None
+    passthrough: bool = False
+
+
+class Compilation:
+    """What all nodes of one plan share: an engine with empty inputs, params, drop codes, and which nodes retract."""
+
+    def __init__(
+        self, engine: duckdb.DuckDBPyConnection, params: Mapping[str, str], sides: Mapping[str, pa.Schema]
+    ) -> None:
+        self.engine = engine
+        self.params = params
+        self.sides = sides
+        self.drops: list[Drop] = []
+
+    def drop(
+        self,
+        node: str,
+        counter: Literal["filtered", "deduplicated", "discarded", "quarantined", "collapsed"],
+        rule: str,
+    ) -> int:
+        """A code for one way in which rows leave a node."""
+        code = len(self.drops) + 1
+        self.drops.append(Drop(code, node, counter, rule))
+        return code
+
+    def run(self, action: Action, *, step: str) -> None:
+        """Do an action on the empty inputs, which checks it."""
+        if action.kind == "sql":
+            with named(step):
+                self.engine.execute(action.sql)
+
+    def types_of(self, sql: str, *, step: str, what: str | None = None) -> dict[str, str]:
+        """Column names and DuckDB types of a SELECT."""
+        with named(step, what):
+            return {str(row[0]): str(row[1]) for row in self.engine.execute(f"DESCRIBE {sql}").fetchall()}
+
+    def expression(
+        self, sql: str, *, shape: Shape, source: str, step: str, what: str, allow_aggregates: bool = False
+    ) -> tuple[Checked, str, str]:
+        """Check an expression over a frame; the checked form, its SQL and its DuckDB type."""
+        checked = checked_expression(
+            sql, columns=set(shape.columns), params=self.params, step=step, what=what, aggregates=allow_aggregates
+        )
+        text = with_variables(checked.tree)
+        kind = next(iter(self.types_of(f"SELECT {text} AS v FROM {source}", step=step, what=what).values()))
+        if kind in ("HUGEINT", "UHUGEINT"):  # sums and products of integers; no store has them
+            return checked, f"CAST({text} AS BIGINT)", "BIGINT"
+        if kind == '"NULL"':
+            return checked, f"CAST({text} AS VARCHAR)", "VARCHAR"
+        return checked, text, kind
+
+
+def checked_expression(
+    sql: str, *, columns: set[str], params: Mapping[str, str], step: str, what: str, aggregates: bool = False
+) -> Checked:
+    """`check_expression`, its refusal told with the step's name."""
+    try:
+        return check_expression(sql, columns=columns, params=params, allow_aggregates=aggregates, what=what)
+    except ExpressionError as error:
+        raise TransformError(f"{step}: {error.message}", hint=error.hint) from error
+
+
+class named:  # noqa: N801  # a context manager, read as a word
+    """Tell DuckDB's errors with the name of the step and expression they come from."""
+
+    def __init__(self, step: str, what: str | None = None) -> None:
+        self.place = f"{step}: {what}" if what else step
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        import duckdb
+
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise TransformError(
+                f"{self.place}: {first_line(error)}", hint="raise WORKBENCH_DUCKDB_MEMORY or free disk space"
+            ) from error
+        if isinstance(error, duckdb.Error):
+            raise TransformError(f"{self.place}: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """An engine message without the echo of the statement."""
+    text = str(error).strip()
+    lines = [line for line in text.split("\n\nLINE ")[0].split("\n") if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def _stronger(one: OriginKind, other: OriginKind) -> OriginKind:
+    order: list[OriginKind] = ["IDENTITY", "TRANSFORMATION", "AGGREGATION", "CONDITIONAL"]
+    return max(one, other, key=order.index)
+
+
+# ------------------------------------------------------------------------------------------------ shapes of SQL
+
+
+def passed(shape: Shape, *, but: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Each column of a frame, some given by another expression."""
+    for name in shape.columns:
+        yield f"{but[name]} AS {quoted(name)}" if but and name in but else quoted(name)
+
+
+def json_object(columns: Mapping[str, Column], names: Iterable[str]) -> str:
+    """SQL writing columns as a JSON object without loss: decimals and non-finite numbers as text, bytes as base64."""
+    pairs = [f"{literal(name)}, {_json_value(quoted(name), columns[name].type)}" for name in names]
+    return f"CAST(json_object({', '.join(pairs)}) AS VARCHAR)"
+
+
+def _json_value(value: str, kind: str) -> str:
+    if kind.endswith("]"):
+        return f"to_json({value})"
+    if kind.startswith(("DECIMAL", "HUGEINT", "UHUGEINT", "BIT", "INTERVAL")):
+        return f"CAST({value} AS VARCHAR)"
+    if kind == "BLOB":
+        return f"to_base64({value})"
+    if kind in ("DOUBLE", "FLOAT"):
+        return f"CASE WHEN isfinite({value}) THEN to_json({value}) ELSE to_json(CAST({value} AS VARCHAR)) END"
+    return value
+
+
+def rejected(shape: Shape, failures: str) -> str:
+    """The struct a rejected row carries to the quarantine; `failures` is a list of rule and reason."""
+    key = json_object(shape.columns, shape.key) if shape.key else "CAST(NULL AS VARCHAR)"
+    row = json_object(shape.columns, shape.columns)
+    return f"{{'rules': {failures}, 'key': {key}, 'row': {row}}}"
+
+
+def failure(rule: str, reason: str) -> str:
+    """One entry of `failures`; `reason` is SQL."""
+    return f"{{'rule': {literal(rule)}, 'reason': {reason}}}"
+
+
+def shown(value: str) -> str:
+    """A value as people read it in a reason, shortened."""
+    text = f"CAST({value} AS VARCHAR)"
+    return (
+        f"CASE WHEN {value} IS NULL THEN 'NULL' WHEN length({text}) > 200 THEN left({text}, 200) || '…' ELSE {text} END"
+    )
+
+
+Case = tuple[str, int, str | None]
+"""A condition, the drop's code, and SQL of the failures for the quarantine (None: not quarantined)."""
+
+
+def verdict(shape: Shape, source: str, cases: Iterable[Case], *, retract: int = 0) -> str:
+    """A frame in which live rows matching a condition are dropped.
+
+    Args:
+        cases: the first that holds decides.
+        retract: code whose rows go on as retractions.
+    """
+    listed = list(cases)
+    status = " ".join(
+        f"WHEN {condition} THEN {code + RETRACTS if code == retract else code}" for condition, code, _ in listed
+    )
+    struct = " ".join(
+        f"WHEN {condition} THEN {rejected(shape, failures)}" if failures else f"WHEN {condition} THEN {REJECTED}"
+        for condition, _, failures in listed
+    )
+    has_rejects = any(failures for _, _, failures in listed)
+    return (
+        f"SELECT {listing(shape.columns)}, {ORDINAL}, "
+        f"CASE WHEN {STATUS} <> {ALIVE} THEN {STATUS} {status} ELSE {STATUS} END AS {STATUS}, "
+        + (f"CASE WHEN {STATUS} <> {ALIVE} THEN {REJECTED} {struct} ELSE {REJECTED} END AS " if has_rejects else "")
+        + f"{REJECTED} FROM {source}"
+    )

@@ -1,0 +1,85 @@
+"""DuckDB as the engine: locked in, with bounded memory, spilling to the work folder.
+
+Settings that matter are fixed before the configuration is locked:
+- only the folders named may be read; nothing else of the file system or the network;
+- join order and build side stay as written: the probed side's order is the output's order, so that the same inputs give
+  the same rows in the same order;
+- common subexpressions stay where they are: the optimizer would pull `x::int` out of `TRY(x::int)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.records.uuids import UUID5_MACROS
+from data_workbench.transforms.expressions import NOW_PARAM
+from data_workbench.transforms.text import literal, variable
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from data_workbench.settings import Settings
+
+PARAM_TYPES: Mapping[str, str] = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "uuid": "VARCHAR",
+}
+"""Types of params; a uuid is text, as uuid columns are."""
+
+_FIXED = (
+    "SET TimeZone = 'UTC'",
+    "SET preserve_insertion_order = true",
+    "SET disabled_optimizers = 'join_order,build_side_probe_side,common_subexpressions'",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+)
+
+
+@contextmanager
+def open_engine(
+    *, settings: Settings, work_folder: Path, folders: Iterable[Path] = (), params: Mapping[str, tuple[str, Any]]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can read `folders` and spill into the work folder, and nothing else.
+
+    Args:
+        params: name to DuckDB type and value; read in SQL by `transforms.text.variable`.
+    """
+    import duckdb
+
+    spill = work_folder / "spill"
+    spill.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config: dict[str, Any] = {"memory_limit": settings.duckdb_memory, "threads": settings.duckdb_threads}
+    connection = duckdb.connect(config=config)
+    try:
+        connection.execute(f"SET temp_directory = {literal(str(spill))}")
+        for statement in _FIXED:
+            connection.execute(statement)
+        for name, (kind, value) in params.items():
+            connection.execute(f"SET VARIABLE {variable(name)} = CAST(? AS {kind})", [value])
+        for statement in UUID5_MACROS:
+            connection.execute(statement)
+        allowed = ", ".join(literal(str(folder)) for folder in sorted({str(one.resolve()) for one in folders}))
+        connection.execute(f"SET allowed_directories = [{allowed}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def bindings(
+    declared: Mapping[str, str], values: Mapping[str, Any], now: datetime | None
+) -> dict[str, tuple[str, Any]]:
+    """Declared params with their values, and the run's time, as `open_engine` takes them."""
+    bound = {name: (PARAM_TYPES.get(kind, "VARCHAR"), values.get(name)) for name, kind in declared.items()}
+    moment = (now or datetime.now(UTC)).astimezone(UTC).isoformat()
+    return {**bound, NOW_PARAM: ("TIMESTAMPTZ", moment)}

@@ -1,0 +1,230 @@
+"""Run a plan over landed files: rows into sinks, rejected rows into the quarantine, every row accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.errors import BalanceError, ContractViolated
+from data_workbench.records.accounting import SourceCounts, StepCounts
+from data_workbench.transforms.drafts import named
+from data_workbench.transforms.drain import Drain, Sink, tally
+from data_workbench.transforms.engine import bindings, open_engine
+from data_workbench.transforms.landing import bytes_per_row, land, rows_in
+from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, STATUS, TOMBSTONE_ROW, Action, NodePlan, TransformPlan
+from data_workbench.transforms.sources import landed_name
+from data_workbench.transforms.taken import FindUnique, mark_taken
+from data_workbench.transforms.text import frame_name, side_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from data_workbench.settings import Settings
+
+
+@dataclass(frozen=True)
+class RuleWarning:
+    """Rows that break a rule under `on_invalid: warn`."""
+
+    node: str
+    rule: str
+    count: int
+    example: str | None
+
+
+@dataclass
+class ExecutionReport:
+    """What became of all rows."""
+
+    sources: dict[str, SourceCounts] = field(default_factory=dict)
+    steps: dict[str, StepCounts] = field(default_factory=dict)
+    warnings: list[RuleWarning] = field(default_factory=list)
+
+
+def execute(
+    plan: TransformPlan,
+    *,
+    inputs: Mapping[str, Sequence[Path]],
+    settings: Settings,
+    work_folder: Path,
+    outputs: Mapping[str, Sink],
+    quarantine: Sink,
+    side_inputs: Mapping[str, Sequence[Path]] | None = None,
+    params: Mapping[str, Any] | None = None,
+    now: datetime | None = None,
+    find_unique: FindUnique | None = None,
+) -> ExecutionReport:
+    """Run the plan.
+
+    Args:
+        inputs: landed Parquet files per source, in the order in which they were read.
+        work_folder: scratch space, spill files included; the caller removes it.
+        outputs: where batches of needed nodes go that are not `passthrough`.
+        quarantine: takes rejected rows (`drain.quarantine_schema`).
+        side_inputs: Parquet files of `lookup:…`, `reference:…`, `overlap:…`.
+        now: the run's time.
+        find_unique: asks the destination for rows of other keys that hold unique values.
+
+    Raises:
+        ContractViolated: rows break a contract with `on_invalid: fail`.
+        TransformError: an aggregate cannot be computed, or memory and disk do not suffice.
+        BalanceError: rows were lost or invented, which is a defect.
+    """
+    sides = side_inputs or {}
+    files = [file for group in [*inputs.values(), *sides.values()] for file in group]
+    folders = {work_folder, *(file.parent for file in files)}
+    bound = bindings(plan.params, params or {}, now)
+    with open_engine(settings=settings, work_folder=work_folder, folders=folders, params=bound) as engine:
+        for name, schema in plan.landed.items():
+            land(engine, landed_name(name), schema, inputs.get(name, ()), work_folder=work_folder)
+        for name, schema in plan.sides.items():
+            land(engine, side_name(name), schema, sides.get(name, ()), work_folder=work_folder)
+        drain = Drain(engine, {drop.code: drop for drop in plan.drops}, quarantine, _batch_rows(settings, inputs))
+        return _Execution(plan, engine, drain, inputs, outputs, find_unique).run()
+
+
+def _batch_rows(settings: Settings, inputs: Mapping[str, Sequence[Path]]) -> int:
+    widest = max((bytes_per_row(files) for files in inputs.values()), default=0.0)
+    return max(1, min(settings.batch_rows, int(settings.batch_bytes / widest) if widest else settings.batch_rows))
+
+
+class _Execution:
+    """One run of a plan."""
+
+    def __init__(
+        self,
+        plan: TransformPlan,
+        engine: duckdb.DuckDBPyConnection,
+        drain: Drain,
+        inputs: Mapping[str, Sequence[Path]],
+        outputs: Mapping[str, Sink],
+        find_unique: FindUnique | None,
+    ) -> None:
+        self.plan = plan
+        self.engine = engine
+        self.drain = drain
+        self.inputs = inputs
+        self.outputs = outputs
+        self.find_unique = find_unique
+        self.report = ExecutionReport()
+        self.folded_away: dict[str, int] = {}
+
+    def run(self) -> ExecutionReport:
+        fused_into = {node.inputs[0] for node in self.plan.nodes if node.is_fused}
+        segment: dict[str, list[NodePlan]] = {}
+        for node in self.plan.nodes:
+            for action in node.prepare:
+                self._do(action, node)
+            with named(node.name):
+                self.engine.execute(f"CREATE OR REPLACE TEMP VIEW {frame_name(node.name)} AS {node.sql}")
+            chain = [*segment.pop(node.inputs[0], []), node] if node.is_fused else [node]
+            segment[node.name] = chain
+            if node.name not in fused_into:
+                self._finish(chain)
+        return self.report
+
+    def _do(self, action: Action, node: NodePlan) -> None:
+        with named(node.name):
+            match action.kind:
+                case "sql":
+                    self.engine.execute(action.sql)
+                case "count":
+                    row = self.engine.execute(action.sql).fetchone()
+                    self.folded_away[node.name] = int(row[1]) if row else 0
+                case "count_rules":
+                    self._count_rules(action)
+                case "find_unique" if self.find_unique is not None:
+                    mark_taken(self.engine, action, self.find_unique)
+
+    def _count_rules(self, action: Action) -> None:
+        row = self.engine.execute(action.sql).fetchone() or ()
+        node, names = action.arguments["node"], action.arguments["rules"]
+        found = [
+            RuleWarning(node, rule, int(row[2 * index]), row[2 * index + 1])
+            for index, rule in enumerate(names)
+            if row[2 * index]
+        ]
+        if found and action.arguments["on_invalid"] == "fail":
+            told = "; ".join(f"{one.rule}: {one.count} rows, for example {one.example}" for one in found)
+            raise ContractViolated(
+                f"rows of {node!r} break the contract: {told}",
+                hint="correct them at the source, or write on_invalid: quarantine",
+            )
+        self.report.warnings.extend(found)
+
+    def _finish(self, chain: list[NodePlan]) -> None:
+        """Read the end of a segment and account for its nodes."""
+        end = chain[-1]
+        if end.passthrough:
+            rows = rows_in(self.inputs.get(end.name, ()))
+            self._account(chain, Counter({ALIVE: rows}))
+            return
+        names = {node.name for node in chain}
+        rejects = any(drop.node in names and drop.counter == "quarantined" for drop in self.plan.drops)
+        sink = self.outputs.get(end.name) if end.is_needed else None
+        counts = self.drain.stream(end, sink, rejects=rejects) if sink else self.drain.count(end, rejects=rejects)
+        self._account(chain, counts)
+
+    def _account(self, chain: list[NodePlan], counts: Counter[int]) -> None:
+        rows, dropped = tally(counts)
+        for position, node in enumerate(chain):
+            mine: Counter[str] = Counter()
+            for drop in self.plan.drops:
+                if drop.node == node.name:
+                    mine[drop.counter] += dropped[drop.code]
+            if node.kind == "source":
+                rows = self._account_source(node, rows, mine)
+            else:
+                rows = self._account_step(node, rows, mine, is_first=position == 0)
+
+    def _account_source(self, node: NodePlan, rows: int, mine: Counter[str]) -> int:
+        out = rows - sum(mine.values())
+        found = SourceCounts(read=rows, out=out, deduplicated=mine["deduplicated"], quarantined=mine["quarantined"])
+        found.check(node.name)
+        self.report.sources[node.name] = found
+        return out
+
+    def _account_step(self, node: NodePlan, rows: int, mine: Counter[str], *, is_first: bool) -> int:
+        found = StepCounts(
+            in_=rows,
+            out=rows - sum(mine.values()),
+            filtered=mine["filtered"],
+            deduplicated=mine["deduplicated"],
+            quarantined=mine["quarantined"],
+        )
+        if is_first and node.table is not None:
+            self._account_table(node, found, rows)
+        found.check(node.name)
+        if is_first:
+            self._check_handover(node, found)
+        self.report.steps[node.name] = found
+        return found.out
+
+    def _account_table(self, node: NodePlan, found: StepCounts, rows: int) -> None:
+        """Rows a step added or folded, counted in its own table."""
+        if node.verb == "aggregate":
+            row = self.engine.execute(f"SELECT coalesce(sum({FOLDED}), 0) FROM {node.table}").fetchone()
+            folded = int(row[0]) if row else 0
+            tombstones = self.folded_away.get(node.name, 0)
+            found.in_ = folded + tombstones
+            found.collapsed = folded - rows
+            found.filtered += tombstones
+            return
+        sql = f"SELECT count(*) FROM {node.table} WHERE {EXTRA} AND {STATUS} IN ({ALIVE}, {TOMBSTONE_ROW})"
+        row = self.engine.execute(sql).fetchone()
+        found.expanded = int(row[0]) if row else 0
+        found.in_ = rows - found.expanded
+
+    def _check_handover(self, node: NodePlan, found: StepCounts) -> None:
+        """What a segment took in is what the node before it gave out."""
+        before = node.inputs[0]
+        given = self.report.sources[before].out if before in self.report.sources else self.report.steps[before].out
+        if found.in_ != given:
+            raise BalanceError(
+                f"step {node.name!r} took {found.in_} rows of the {given} that {before!r} gave out",
+                hint="this is a defect of the engine: report it",
+            )

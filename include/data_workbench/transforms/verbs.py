@@ -1,0 +1,323 @@
+"""Steps that look at one row at a time: select, rename, derive, filter, cast, and deduplicate and lookup, which look at
+one row and at a small table made beforehand.
+
+Each function takes the frame its input offers (`source`, a FROM item) and gives the step's draft. An expression that
+fails for a row does not stop the run: the row is quarantined. Tombstones go through with NULL where it fails.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from data_workbench.errors import SchemaConflict, TransformError
+from data_workbench.records.marks import ORDINAL, PREFIX
+from data_workbench.records.type_names import canonical_type
+from data_workbench.records.types import with_native
+from data_workbench.transforms.drafts import (
+    Case,
+    Column,
+    Compilation,
+    Draft,
+    Shape,
+    failure,
+    passed,
+    shown,
+    verdict,
+)
+from data_workbench.transforms.expressions import ExpressionError, check_order
+from data_workbench.transforms.plan import ALIVE, RETRACTS, STATUS, Action
+from data_workbench.transforms.spec import Deduplicate, Lookup, Step
+from data_workbench.transforms.text import (
+    HIDDEN,
+    listing,
+    literal,
+    quoted,
+    select,
+    side_name,
+    with_variables,
+)
+
+
+def known(step: str, names: Iterable[str], shape: Shape, what: str) -> None:
+    """Refuse columns that are not there, with near names."""
+    for name in names:
+        if name not in shape.columns:
+            near = difflib.get_close_matches(name, list(shape.columns), n=3) or sorted(shape.columns)[:8]
+            raise SchemaConflict(f"{step}: {what}: unknown column {name!r}", hint=f"columns are {', '.join(near)}")
+
+
+def distinct_names(step: str, names: Iterable[str]) -> None:
+    """Refuse column names the engine cannot tell apart, and those that belong to the workbench."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower().startswith(PREFIX):
+            raise SchemaConflict(f"{step}: column {name!r} begins with {PREFIX!r}", hint="rename it at the source")
+        other = seen.setdefault(name.lower(), name)
+        if other is not name:
+            raise SchemaConflict(
+                f"{step}: columns {other!r} and {name!r} differ only in case, which SQL expressions cannot tell apart",
+                hint="list the columns wanted, with one of the two",
+            )
+
+
+def select_columns(_: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    names = step.select or []
+    known(step.name, names, shape, "select")
+    distinct_names(step.name, names)
+    kept = set(names)
+    has_key = bool(shape.key) and set(shape.key) <= kept
+    out = Shape(
+        columns={name: shape.columns[name] for name in names},
+        key=shape.key if has_key else (),
+        key_is_unique=shape.key_is_unique and has_key,
+        conditions=shape.conditions,
+        marks=shape.marks,
+    )
+    return Draft(step.name, out, select(map(quoted, names), source))
+
+
+def rename_columns(_: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    names = step.rename or {}
+    known(step.name, names, shape, "rename")
+    distinct_names(step.name, [names.get(name, name) for name in shape.columns])
+    out = Shape(
+        columns={names.get(name, name): column for name, column in shape.columns.items()},
+        key=tuple(names.get(name, name) for name in shape.key),
+        key_is_unique=shape.key_is_unique,
+        conditions=shape.conditions,
+        marks=shape.marks,
+    )
+    columns = [f"{quoted(name)} AS {quoted(names.get(name, name))}" for name in shape.columns]
+    return Draft(step.name, out, select(columns, source))
+
+
+def computed(shape: Shape, values: Mapping[str, str], source: str) -> str:
+    """A frame with helper columns `_wb_v0`, … computed for rows that go on, if only as a retraction."""
+    extra = [
+        f"CASE WHEN {STATUS} <= {ALIVE} OR {STATUS} >= {RETRACTS} THEN TRY({sql}) END AS {_value(index)}"
+        for index, sql in enumerate(values.values())
+    ]
+    return f"(SELECT {listing(shape.columns)}, {', '.join([*HIDDEN, *extra])} FROM {source})"
+
+
+def _value(index: int) -> str:
+    return f"_wb_v{index}"
+
+
+def has_failed(index: int, sql: str) -> str:
+    """Whether computing helper column `index` failed for a row: it is NULL and even `IS NULL` cannot be said."""
+    return f"CASE WHEN {_value(index)} IS NULL THEN TRY(({sql}) IS NULL) IS NULL ELSE FALSE END"
+
+
+def derive_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    found = {
+        name: build.expression(sql, shape=shape, source=source, step=step.name, what=f"derive {name}")
+        for name, sql in (step.derive or {}).items()
+    }
+    values = {name: text for name, (_, text, _) in found.items()}
+    distinct_names(step.name, dict.fromkeys([*shape.columns, *values]))
+    cases: list[Case] = []
+    for index, (name, (checked, sql, _)) in enumerate(found.items()):
+        rule = f"derive {name}"
+        reason = literal(f"{(step.derive or {})[name]} cannot be computed") + _with_values(sorted(checked.columns))
+        cases.append((has_failed(index, sql), build.drop(step.name, "quarantined", rule), f"[{failure(rule, reason)}]"))
+    columns = dict(shape.columns)
+    for name, (checked, _, kind) in found.items():
+        origins = shape.origins_of(sorted(checked.columns), "TRANSFORMATION", (step.derive or {})[name])
+        columns[name] = Column(kind, None, origins)
+    checked_frame = _verdict_with(shape, values, computed(shape, values, source), cases)
+    index_of = {name: _value(index) for index, name in enumerate(values)}
+    out_columns = [f"{index_of[name]} AS {quoted(name)}" if name in values else quoted(name) for name in columns]
+    out = Shape(
+        columns=columns,
+        key=shape.key if not set(shape.key) & set(values) else (),
+        key_is_unique=shape.key_is_unique and not set(shape.key) & set(values),
+        conditions=shape.conditions,
+        marks=shape.marks,
+    )
+    return Draft(step.name, out, select(out_columns, f"({checked_frame})"))
+
+
+def _with_values(columns: Iterable[str]) -> str:
+    """SQL that adds the values a failed expression looked at to the reason."""
+    named = [f"{literal(f' {name} = ')} || {shown(quoted(name))}" for name in list(columns)[:5]]
+    return f" || ' for' || {' || '.join(named)}" if named else ""
+
+
+def _verdict_with(shape: Shape, values: Mapping[str, str], source: str, cases: list[Case]) -> str:
+    """`verdict`, keeping the helper columns."""
+    sql = verdict(shape, source, cases)
+    helpers = ", ".join(_value(index) for index in range(len(values)))
+    return sql.replace("SELECT ", f"SELECT {helpers}, ", 1) if values else sql
+
+
+def filter_rows(build: Compilation, step: Step, shape: Shape, source: str, *, retract: bool) -> Draft:
+    text = step.filter or ""
+    checked, sql, kind = build.expression(text, shape=shape, source=source, step=step.name, what="filter")
+    if kind != "BOOLEAN":
+        raise TransformError(
+            f"{step.name}: filter gives {kind.lower()}, not true or false", hint="compare it with something"
+        )
+    failed = build.drop(step.name, "quarantined", "filter")
+    gone = build.drop(step.name, "filtered", "filter")
+    reason = literal(f"{text} cannot be computed") + _with_values(sorted(checked.columns))
+    cases: list[Case] = [
+        ("NOT coalesce(_wb_v0, FALSE) AND " + has_failed(0, sql), failed, f"[{failure('filter', reason)}]"),
+        ("NOT coalesce(_wb_v0, FALSE)", gone, None),
+    ]
+    values = {"filter": sql}
+    out = Shape(
+        columns=shape.columns,
+        key=shape.key,
+        key_is_unique=shape.key_is_unique,
+        conditions=(*shape.conditions, *shape.origins_of(sorted(checked.columns), "CONDITIONAL", text)),
+        marks=shape.marks or retract,
+    )
+    return Draft(step.name, out, verdict(shape, computed(shape, values, source), cases, retract=gone if retract else 0))
+
+
+def cast_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    import pyarrow as pa
+
+    wanted = step.cast or {}
+    known(step.name, wanted, shape, "cast")
+    columns, kinds = dict(shape.columns), {}
+    for name, text in wanted.items():
+        try:
+            kinds[name] = canonical_type(text)
+        except ValueError as error:
+            raise TransformError(f"{step.name}: cast {name}: {error}") from error
+        build.types_of(
+            f"SELECT CAST({quoted(name)} AS {kinds[name]}) AS v FROM {source}", step=step.name, what=f"cast {name}"
+        )
+        native = {"UUID": "uuid", "JSON": "json"}.get(kinds[name])
+        landed = with_native(pa.field(name, pa.string()), native) if native else None
+        columns[name] = Column(kinds[name], landed, shape.origins_of([name], "TRANSFORMATION", f"cast to {text}"))
+    values = {name: f"TRY_CAST({quoted(name)} AS {kind})" for name, kind in kinds.items()}
+    cases: list[Case] = []
+    for index, (name, text) in enumerate(wanted.items()):
+        reason = f"{literal(f'{name}: ')} || {shown(quoted(name))} || {literal(f' is no {text}')}"
+        condition = f"{_value(index)} IS NULL AND {quoted(name)} IS NOT NULL"
+        code = build.drop(step.name, "quarantined", f"cast {name}")
+        cases.append((condition, code, f"[{failure(f'cast {name}', reason)}]"))
+    frame = _verdict_with(shape, values, computed(shape, values, source), cases)
+    given = {name: _value(index) for index, name in enumerate(values)}
+    out = Shape(columns, shape.key, False, shape.conditions, shape.marks)
+    if not set(shape.key) & set(wanted):
+        out = Shape(columns, shape.key, shape.key_is_unique, shape.conditions, shape.marks)
+    return Draft(step.name, out, select(passed(shape, but=given), f"({frame})"))
+
+
+def deduplicate_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    rule = step.deduplicate
+    assert rule is not None
+    known(step.name, rule.by, shape, "deduplicate by")
+    order = [*_ordering(build, step.name, rule, shape, source), ORDINAL]
+    code = build.drop(step.name, "deduplicated", "deduplicate")
+    table = quoted(f"losers_{step.name}")
+    beaten = "lag" if rule.keep == "first" else "lead"
+    window = f"PARTITION BY {listing(rule.by)} ORDER BY {', '.join(order)}"
+    losers = (
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {ORDINAL} AS loser FROM (SELECT {ORDINAL}, "
+        f"{beaten}(TRUE) OVER ({window}) AS beaten FROM {source} WHERE {STATUS} = {ALIVE}) WHERE beaten"
+    )
+    joined = f"(SELECT f.*, l.loser FROM {source} f LEFT JOIN {table} l ON f.{ORDINAL} = l.loser)"
+    out = Shape(
+        columns=shape.columns,
+        key=shape.key,
+        key_is_unique=shape.key_is_unique or (bool(shape.key) and set(rule.by) <= set(shape.key)),
+        conditions=(*shape.conditions, *shape.origins_of(rule.by, "CONDITIONAL", "deduplicate")),
+        marks=shape.marks,
+    )
+    sql = verdict(shape, joined, [("loser IS NOT NULL", code, None)])
+    return Draft(step.name, out, sql, prepare=[Action("sql", losers)])
+
+
+def _ordering(build: Compilation, step: str, rule: Deduplicate, shape: Shape, source: str) -> list[str]:
+    texts = []
+    for item in rule.order:
+        try:
+            checked = check_order(item, columns=set(shape.columns), params=build.params, what="order")
+        except ExpressionError as error:
+            raise TransformError(f"{step}: {error.message}", hint=error.hint) from error
+        text = with_variables(checked.tree)
+        build.types_of(f"SELECT 1 AS v FROM {source} ORDER BY {text}", step=step, what="order")
+        texts.append(text)
+    return texts
+
+
+def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    """Left match by equality; of several matches the first as the side input was read. A NULL is not `missing`."""
+    rule = step.lookup
+    assert rule is not None
+    known(step.name, rule.on, shape, "lookup on")
+    distinct_names(step.name, dict.fromkeys([*shape.columns, *rule.take]))
+    table, prepare, fields = _looked_up(build, step, rule, shape)
+    on = " AND ".join(f"f.{quoted(here)} = s.k{index}" for index, here in enumerate(rule.on))
+    taken = {name: f"s.v{index}" for index, name in enumerate(rule.take)}
+    columns = dict(shape.columns)
+    for name, there in rule.take.items():
+        columns[name] = Column(*fields[there])
+    names = [f"{taken[name]} AS {quoted(name)}" if name in taken else f"f.{quoted(name)}" for name in columns]
+    hidden = [f"f.{name}" for name in HIDDEN]
+    joined = f"SELECT {', '.join([*names, *hidden, 's.hit AS _wb_hit'])} FROM {source} f LEFT JOIN {table} s ON {on}"
+    key_changed = bool(set(shape.key) & set(taken))
+    out = Shape(
+        columns,
+        () if key_changed else shape.key,
+        shape.key_is_unique and not key_changed,
+        (*shape.conditions, *shape.origins_of(rule.on, "CONDITIONAL", "lookup")),
+        shape.marks,
+    )
+    if rule.missing != "quarantine":
+        return Draft(step.name, out, select(map(quoted, columns), f"({joined})"), prepare=prepare)
+    code = build.drop(step.name, "quarantined", "lookup")
+    values = " || ', ' || ".join(f"{literal(f'{name} = ')} || {shown(quoted(name))}" for name in rule.on)
+    reason = f"{literal(f'nothing in {rule.stream} for ')} || {values}"
+    absent = " AND ".join(["_wb_hit IS NULL", *(f"{quoted(name)} IS NOT NULL" for name in rule.on)])
+    sql = verdict(out, f"({joined})", [(absent, code, f"[{failure('lookup', reason)}]")])
+    return Draft(step.name, out, sql, prepare=prepare)
+
+
+def _looked_up(
+    build: Compilation, step: Step, rule: Lookup, shape: Shape
+) -> tuple[str, list[Action], dict[str, tuple[str, object, tuple[()]]]]:
+    """The small table: one row per match key, the first read."""
+    side = f"lookup:{step.name}"
+    types = build.types_of(f"SELECT * FROM {side_name(side)}", step=step.name)
+    for name in [*rule.on.values(), *rule.take.values()]:
+        if name not in types:
+            near = difflib.get_close_matches(name, list(types), n=3) or sorted(types)[:8]
+            raise SchemaConflict(
+                f"{step.name}: lookup: {rule.stream} has no column {name!r}", hint=f"columns are {', '.join(near)}"
+            )
+    keys = [
+        f"{as_type(quoted(there), types[there], shape.columns[here].type)} AS k{index}"
+        for index, (here, there) in enumerate(rule.on.items())
+    ]
+    values = [f"{quoted(there)} AS v{index}" for index, there in enumerate(rule.take.values())]
+    names = ", ".join(f"k{index}" for index in range(len(keys)))
+    taken = "".join(f", v{index}" for index in range(len(values)))
+    table = quoted(f"lookup_{step.name}")
+    present = " AND ".join(f"k{index} IS NOT NULL" for index in range(len(keys)))
+    sql = (
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {names}{taken}, TRUE AS hit FROM ("
+        f"SELECT *, row_number() OVER (PARTITION BY {names} ORDER BY {ORDINAL}) AS place FROM ("
+        f"SELECT {', '.join(keys + values)}, {ORDINAL} FROM {side_name(side)}) WHERE {present}) WHERE place = 1"
+    )
+    landed = {item.name: item for item in build.sides[side]}
+    return (
+        table,
+        [Action("sql", sql)],
+        {name: (kind, landed[name], ()) for name, kind in types.items() if name in landed},
+    )
+
+
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+
+
+def as_type(value: str, there: str, here: str) -> str:
+    """A value of another stream as the type it is compared with; NULL, so no match, where it cannot be one."""
+    is_number = there in _NUMBERS and here in _NUMBERS
+    return value if there == here or is_number else f"TRY_CAST({value} AS {here})"
