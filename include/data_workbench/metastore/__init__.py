@@ -1,0 +1,21 @@
+"""The workbench's own tables, in PostgreSQL: pipelines, runs, states of sources, quarantine, fingerprints.
+
+Open a `Metastore`, then call the functions of the module that has the noun; each is one transaction:
+
+    pipelines     what was defined, and when it was first and last seen
+    runs          runs and how they end: `begin`, `find_unfinished`, `confirm`, `publish`, `finish`, …
+    stages        the stages of a run and their counts
+    locks         one run of a pipeline at a time: `hold_run`
+    states        where sources were read up to
+    quarantine    rejected rows and what became of them
+    deferred      relationships whose endpoint was not there yet
+    fingerprints  stored vectors by hash
+
+Read `database.py` first, then `tables.py`. The schema changes by the migrations in `migrations` only
+(`workbench db upgrade`). Nothing here knows connectors: a `Metastore` is opened from a SQLAlchemy URL.
+"""
+
+from data_workbench.metastore.database import Metastore, metastore_url
+from data_workbench.metastore.locks import RunLock, hold_run
+
+__all__ = ["Metastore", "RunLock", "hold_run", "metastore_url"]

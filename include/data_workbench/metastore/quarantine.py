@@ -1,0 +1,193 @@
+"""Rejected rows, each with the rules it broke, and what became of it.
+
+open        waits for somebody, or for a valid row of its key
+replayed    was sent through its pipeline again by hand
+resolved    a later run brought a valid row of its key
+superseded  a later run rejected the same key again: that record is the open one now
+discarded   somebody decided to drop it
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, Select, delete, func, select, text
+
+from data_workbench.errors import StateError
+from data_workbench.metastore.database import Metastore, copy_into, draft_like
+from data_workbench.metastore.tables import quarantine
+from data_workbench.metastore.values import dumps, key_text, storable
+
+QuarantineState = Literal["open", "replayed", "resolved", "superseded", "discarded"]
+
+_FIELDS = ("pipeline", "run_id", "node", "source", "rules", "reason", "key", "row", "ordinal", "seq")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row to be kept. `ordinal` and `seq` (for rows a step made of one) tell it from others of its run and node.
+
+    Args:
+        node: the source, step or destination that rejected it.
+        source: the source it was read from.
+        key: its key, if it has one.
+        row: its values; see `values.rows_of` for rows of Arrow.
+    """
+
+    node: str
+    rules: Sequence[str]
+    reason: str
+    row: Mapping[str, Any]
+    ordinal: int
+    key: Mapping[str, Any] | None = None
+    source: str | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """A kept row; `key` and `row` are JSON."""
+
+    id: int
+    pipeline: str
+    run_id: str
+    node: str
+    source: str | None
+    rules: list[str]
+    reason: str
+    key: dict[str, Any] | None
+    row: dict[str, Any]
+    ordinal: int
+    seq: int
+    state: QuarantineState
+    created: datetime
+    changed: datetime | None
+    changed_by: str | None
+
+
+def add(store: Metastore, pipeline: str, run_id: str, rejected: Iterable[Rejected]) -> int:
+    """Keep rows, by COPY; those kept before a crash are not kept twice. The number that is new."""
+    with store.transaction() as connection:
+        draft = draft_like(connection, quarantine, _FIELDS)
+        copy_into(connection, draft, _FIELDS, (_values(pipeline, run_id, one) for one in rejected))
+        names = ", ".join(f'"{name}"' for name in _FIELDS)
+        return connection.execute(
+            text(
+                f"INSERT INTO quarantine ({names}) SELECT {names} FROM {draft}"
+                " ON CONFLICT ON CONSTRAINT quarantine_once DO NOTHING"
+            )
+        ).rowcount
+
+
+def clear(store: Metastore, run_id: str, *, nodes: Collection[str] | None = None) -> int:
+    """Remove what an unfinished stage of a run kept, before that stage is made anew; the number removed."""
+    statement = delete(quarantine).where(quarantine.c.run_id == run_id, quarantine.c.state == "open")
+    if nodes is not None:
+        statement = statement.where(quarantine.c.node.in_(list(nodes)))
+    with store.transaction() as connection:
+        return connection.execute(statement).rowcount
+
+
+def list_records(
+    store: Metastore,
+    *,
+    pipeline: str | None = None,
+    run_id: str | None = None,
+    state: QuarantineState | None = "open",
+    limit: int | None = 100,
+    after: int = 0,
+) -> list[Record]:
+    """Records by id; give the last one's id as `after` for the next page."""
+    statement = _chosen(pipeline, run_id, state).where(quarantine.c.id > after).order_by(quarantine.c.id)
+    with store.transaction() as connection:
+        return [_record(row) for row in connection.execute(statement.limit(limit))]
+
+
+def iter_records(store: Metastore, *, pipeline: str, run_id: str | None = None, page: int = 5000) -> Iterator[Record]:
+    """All open records of a pipeline, a page of memory at a time."""
+    after = 0
+    while records := list_records(store, pipeline=pipeline, run_id=run_id, limit=page, after=after):
+        yield from records
+        after = records[-1].id
+
+
+def get(store: Metastore, record_id: int) -> Record:
+    """One record. Raises StateError if there is none."""
+    with store.transaction() as connection:
+        row = connection.execute(select(quarantine).where(quarantine.c.id == record_id)).one_or_none()
+        if row is None:
+            raise StateError(f"no quarantined record {record_id}", hint="list them: workbench quarantine list")
+        return _record(row)
+
+
+def count(store: Metastore, *, pipeline: str | None = None, state: QuarantineState | None = "open") -> int:
+    """How many records."""
+    chosen = _chosen(pipeline, None, state).with_only_columns(quarantine.c.id).subquery()
+    with store.transaction() as connection:
+        return connection.scalar(select(func.count()).select_from(chosen)) or 0
+
+
+def mark(store: Metastore, ids: Collection[int], state: QuarantineState, *, by: str) -> int:
+    """Change the state of open records; `by` is a user or a run id. The number changed."""
+    with store.transaction() as connection:
+        return _mark(connection, ids, state, by)
+
+
+def settle(connection: Connection, pipeline: str, run_id: str, resolved: Collection[int]) -> None:
+    """What a published run means for older records; called by `runs.publish` in its transaction.
+
+    Records in `resolved` are resolved; older ones of a key that this run rejected again are superseded.
+    """
+    _mark(connection, resolved, "resolved", run_id)
+    statement = text(
+        "UPDATE quarantine AS old SET state = 'superseded', changed = now(), changed_by = :run_id"
+        " FROM (SELECT DISTINCT node, md5(key) AS hash FROM quarantine"
+        "       WHERE run_id = :run_id AND state = 'open' AND key IS NOT NULL) AS latest"
+        " WHERE old.pipeline = :pipeline AND old.state = 'open' AND old.run_id <> :run_id"
+        " AND old.node = latest.node AND md5(old.key) = latest.hash"
+    )
+    connection.execute(statement, {"pipeline": pipeline, "run_id": run_id})
+
+
+def expire(store: Metastore, moment: datetime) -> int:
+    """Remove records that are no longer open and changed before `moment`; the number removed."""
+    statement = delete(quarantine).where(quarantine.c.state != "open", quarantine.c.changed < moment)
+    with store.transaction() as connection:
+        return connection.execute(statement).rowcount
+
+
+def _mark(connection: Connection, ids: Collection[int], state: QuarantineState, by: str) -> int:
+    if not ids:
+        return 0
+    statement = text(
+        "UPDATE quarantine SET state = :state, changed = now(), changed_by = :by"
+        " WHERE state = 'open' AND id = ANY(CAST(:ids AS bigint[]))"
+    )
+    return connection.execute(statement, {"state": state, "by": by, "ids": list(ids)}).rowcount
+
+
+def _chosen(pipeline: str | None, run_id: str | None, state: QuarantineState | None) -> Select[Any]:
+    statement = select(quarantine)
+    if pipeline is not None:
+        statement = statement.where(quarantine.c.pipeline == pipeline)
+    if run_id is not None:
+        statement = statement.where(quarantine.c.run_id == run_id)
+    if state is not None:
+        statement = statement.where(quarantine.c.state == state)
+    return statement
+
+
+def _values(pipeline: str, run_id: str, one: Rejected) -> tuple[Any, ...]:
+    key = None if one.key is None else key_text(one.key)
+    rules = [storable(rule) for rule in one.rules]
+    row = dumps(one.row)
+    return (pipeline, run_id, one.node, one.source, rules, storable(one.reason), key, row, one.ordinal, one.seq)
+
+
+def _record(row: Row[Any]) -> Record:
+    values = dict(row._mapping)
+    return Record(**{**values, "key": None if row.key is None else json.loads(row.key)})

@@ -1,0 +1,275 @@
+"""Runs: how one begins, is found again after a crash, publishes and ends.
+
+A run is `running` from `begin` until `publish` or `finish`; the database lets one pipeline have one such run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, delete, exc, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from data_workbench.errors import RunConflict, StateError
+from data_workbench.metastore import states
+from data_workbench.metastore.database import Metastore
+from data_workbench.metastore.quarantine import settle
+from data_workbench.metastore.tables import confirmations, destination_states, runs, staged_states
+
+RunState = Literal["running", "success", "failed", "abandoned"]
+Orchestrator = Literal["cli", "airflow"]
+
+_COLUMNS = [column for column in runs.c if column.name != "plan"]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is asked to do; stored with it, so a later process goes on with the same."""
+
+    run_id: str
+    pipeline: str
+    now: datetime
+    definition_hash: str
+    orchestrator: Orchestrator = "cli"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    requested_by: str | None = None
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands; `params`, `options`, `result` and `error` are JSON, `now` is the time it works with."""
+
+    run_id: str
+    pipeline: str
+    state: RunState
+    orchestrator: Orchestrator
+    params: dict[str, Any]
+    options: dict[str, Any]
+    definition_hash: str
+    now: datetime
+    started: datetime
+    ended: datetime | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    requested_by: str | None
+    correlation_id: str | None
+
+
+def begin(store: Metastore, request: RunRequest) -> Run:
+    """Begin a run, or take up the run of this id: then what was stored counts, not the request.
+
+    A run of this id that failed is opened again (a cleared Airflow task); one that succeeded is returned as it is.
+
+    Raises:
+        RunConflict: another run of this pipeline is not finished, or the id belongs to another pipeline.
+    """
+    try:
+        with store.transaction() as connection:
+            return _begin(connection, request)
+    except exc.IntegrityError as error:
+        raise RunConflict(
+            f"another run of pipeline {request.pipeline!r} began at the same moment", hint="run again when it has ended"
+        ) from error
+
+
+def _begin(connection: Connection, request: RunRequest) -> Run:
+    other = _unfinished(connection, request.pipeline)
+    if other is not None and other.run_id != request.run_id:
+        raise unfinished_conflict(other)
+    values = {name: getattr(request, name) for name in RunRequest.__dataclass_fields__}
+    connection.execute(
+        insert(runs)
+        .values(**values, state="running", started=func.now())
+        .on_conflict_do_update(
+            index_elements=["run_id"],
+            set_={"state": "running", "ended": None, "error": None, "result": None},
+            where=runs.c.state.in_(["failed", "abandoned"]) & (runs.c.pipeline == request.pipeline),
+        )
+    )
+    found = _get(connection, request.run_id)
+    if found.pipeline != request.pipeline:
+        raise RunConflict(
+            f"run id {request.run_id!r} belongs to pipeline {found.pipeline!r}, not {request.pipeline!r}",
+            hint="give this run another id",
+        )
+    return found
+
+
+def unfinished_conflict(other: Run) -> RunConflict:
+    """The error that names the run in the way."""
+    end = (
+        "wait for it; in Airflow, let its DAG run end (mark it failed if its tasks are gone)"
+        if other.orchestrator == "airflow"
+        else "wait for it; if its process is gone, run the pipeline again to let it go on, or abandon it"
+    )
+    return RunConflict(
+        f"run {other.run_id} of pipeline {other.pipeline!r} is not finished "
+        f"({other.orchestrator}, since {other.started.isoformat(timespec='seconds')})",
+        hint=end,
+        run_id=other.run_id,
+    )
+
+
+def find_unfinished(store: Metastore, pipeline: str) -> Run | None:
+    """The run of this pipeline that began and did not end."""
+    with store.transaction() as connection:
+        return _unfinished(connection, pipeline)
+
+
+def get(store: Metastore, run_id: str) -> Run:
+    """One run. Raises StateError if there is none."""
+    with store.transaction() as connection:
+        return _get(connection, run_id)
+
+
+def list_runs(
+    store: Metastore, *, pipeline: str | None = None, state: RunState | None = None, limit: int = 100
+) -> list[Run]:
+    """The latest runs, latest first."""
+    statement = select(*_COLUMNS).order_by(runs.c.started.desc(), runs.c.run_id).limit(limit)
+    if pipeline is not None:
+        statement = statement.where(runs.c.pipeline == pipeline)
+    if state is not None:
+        statement = statement.where(runs.c.state == state)
+    with store.transaction() as connection:
+        return [_run(row) for row in connection.execute(statement)]
+
+
+def save_plan(store: Metastore, run_id: str, plan: Mapping[str, Any]) -> None:
+    """Store the compiled plan, once: a later process works with the first one."""
+    with store.transaction() as connection:
+        changed = update(runs).where(runs.c.run_id == run_id, runs.c.plan.is_(None)).values(plan=dict(plan))
+        if connection.execute(changed).rowcount == 0:
+            _get(connection, run_id)
+
+
+def load_plan(store: Metastore, run_id: str) -> dict[str, Any] | None:
+    """The stored plan, or None if none was saved yet."""
+    with store.transaction() as connection:
+        _get(connection, run_id)
+        return connection.scalar(select(runs.c.plan).where(runs.c.run_id == run_id))
+
+
+def confirm(store: Metastore, run_id: str, destination: str, counts: Mapping[str, Any]) -> None:
+    """Note that a destination holds this run's data; fine to call again."""
+    with store.transaction() as connection:
+        pipeline = _get(connection, run_id).pipeline
+        values = {"counts": dict(counts), "confirmed": func.now()}
+        once = insert(confirmations).values(run_id=run_id, destination=destination, **values)
+        connection.execute(once.on_conflict_do_update(index_elements=["run_id", "destination"], set_=values))
+        mirror = insert(destination_states).values(pipeline=pipeline, destination=destination, run_id=run_id, **values)
+        connection.execute(
+            mirror.on_conflict_do_update(index_elements=["pipeline", "destination"], set_={"run_id": run_id, **values})
+        )
+
+
+def confirmed(store: Metastore, run_id: str) -> dict[str, dict[str, Any]]:
+    """The counts of the destinations that confirmed this run."""
+    with store.transaction() as connection:
+        return _confirmed(connection, run_id)
+
+
+def publish(
+    store: Metastore,
+    run_id: str,
+    *,
+    destinations: Collection[str],
+    result: Mapping[str, Any],
+    state: Literal["success", "failed"] = "success",
+    error: Mapping[str, Any] | None = None,
+    resolved: Collection[int] = (),
+) -> Run:
+    """End a run whose destinations all hold its data, and move its sources forward, in one transaction.
+
+    Args:
+        destinations: all that must have confirmed.
+        state: `failed` when the load stands but what follows it (reconciliation) is not clean.
+        resolved: ids of quarantined records whose key came with a valid row in this run.
+
+    Raises:
+        StateError: a destination has not confirmed; nothing is changed.
+    """
+    with store.transaction() as connection:
+        run = _get(connection, run_id, lock=True)
+        if run.state != "running":
+            return run
+        missing = sorted(set(destinations) - set(_confirmed(connection, run_id)))
+        if missing:
+            raise StateError(
+                f"run {run_id} cannot publish: {', '.join(missing)} has not confirmed",
+                hint="load that destination, then publish",
+                run_id=run_id,
+            )
+        states.move_forward(connection, run.pipeline, run_id)
+        settle(connection, run.pipeline, run_id, resolved)
+        return _end(connection, run_id, state=state, result=result, error=error)
+
+
+def finish(
+    store: Metastore,
+    run_id: str,
+    *,
+    state: Literal["success", "failed", "abandoned"],
+    result: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> Run:
+    """End a run without moving its sources: it failed, was a dry run, or is given up."""
+    with store.transaction() as connection:
+        run = _get(connection, run_id, lock=True)
+        if run.state != "running":
+            return run
+        connection.execute(delete(staged_states).where(staged_states.c.run_id == run_id))
+        return _end(connection, run_id, state=state, result=result, error=error)
+
+
+def finished_before(store: Metastore, moment: datetime) -> dict[tuple[str, str], datetime]:
+    """When each run that ended before `moment` ended, by (pipeline, run id): what retention may remove."""
+    statement = select(runs.c.pipeline, runs.c.run_id, runs.c.ended).where(
+        runs.c.state != "running", runs.c.ended < moment
+    )
+    with store.transaction() as connection:
+        return {(row.pipeline, row.run_id): row.ended for row in connection.execute(statement)}
+
+
+def expire(store: Metastore, moment: datetime) -> int:
+    """Remove runs that ended before `moment`, but the last of each pipeline; the number removed."""
+    statement = text(
+        "DELETE FROM runs WHERE state <> 'running' AND ended < :moment AND run_id NOT IN"
+        " (SELECT DISTINCT ON (pipeline) run_id FROM runs ORDER BY pipeline, started DESC)"
+    )
+    with store.transaction() as connection:
+        return connection.execute(statement, {"moment": moment}).rowcount
+
+
+def _end(connection: Connection, run_id: str, **values: Any) -> Run:
+    changed = update(runs).where(runs.c.run_id == run_id).values(ended=func.clock_timestamp(), **values)
+    connection.execute(changed)
+    return _get(connection, run_id)
+
+
+def _confirmed(connection: Connection, run_id: str) -> dict[str, dict[str, Any]]:
+    statement = select(confirmations.c.destination, confirmations.c.counts).where(confirmations.c.run_id == run_id)
+    return {row.destination: row.counts for row in connection.execute(statement)}
+
+
+def _unfinished(connection: Connection, pipeline: str) -> Run | None:
+    statement = select(*_COLUMNS).where(runs.c.pipeline == pipeline, runs.c.state == "running")
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _run(row)
+
+
+def _get(connection: Connection, run_id: str, *, lock: bool = False) -> Run:
+    statement = select(*_COLUMNS).where(runs.c.run_id == run_id)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise StateError(f"the metastore knows no run {run_id!r}", hint="list them: workbench runs")
+    return _run(row)
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(**row._mapping)

@@ -1,0 +1,168 @@
+"""The metastore's tables, as SQLAlchemy sees them. The migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+metadata = MetaData()
+
+# `json`, not `jsonb`: it keeps what jsonb refuses (an escaped NUL) and the order of keys.
+_JSON = JSON(none_as_null=True)
+_WHEN = DateTime(timezone=True)
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("definition_hash", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("first_seen", _WHEN, nullable=False),
+    Column("last_seen", _WHEN, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("orchestrator", Text, nullable=False),
+    Column("params", _JSON, nullable=False),
+    Column("options", _JSON, nullable=False),
+    Column("definition_hash", Text, nullable=False),
+    Column("plan", _JSON),
+    Column("now", _WHEN, nullable=False),
+    Column("started", _WHEN, nullable=False),
+    Column("ended", _WHEN),
+    Column("result", _JSON),
+    Column("error", _JSON),
+    Column("requested_by", Text),
+    Column("correlation_id", Text),
+    Index("runs_by_pipeline", "pipeline", "started"),
+    Index("runs_one_unfinished", "pipeline", unique=True, postgresql_where=text("state = 'running'")),
+)
+
+
+def _run_id(*, primary_key: bool = False) -> Column[str]:
+    """A column that goes with its run."""
+    return Column("run_id", Text, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=primary_key)
+
+
+run_stages = Table(
+    "run_stages",
+    metadata,
+    _run_id(primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("counts", _JSON),
+    Column("error", _JSON),
+    Column("started", _WHEN, nullable=False),
+    Column("ended", _WHEN),
+)
+
+confirmations = Table(
+    "confirmations",
+    metadata,
+    _run_id(primary_key=True),
+    Column("destination", Text, primary_key=True),
+    Column("counts", _JSON, nullable=False),
+    Column("confirmed", _WHEN, nullable=False),
+)
+
+destination_states = Table(
+    "destination_states",
+    metadata,
+    Column("pipeline", Text, primary_key=True),
+    Column("destination", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("counts", _JSON, nullable=False),
+    Column("confirmed", _WHEN, nullable=False),
+)
+
+staged_states = Table(
+    "staged_states",
+    metadata,
+    _run_id(primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("state", _JSON, nullable=False),
+    Column("overlap", LargeBinary),
+)
+
+source_states = Table(
+    "source_states",
+    metadata,
+    Column("pipeline", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("state", _JSON, nullable=False),
+    Column("overlap", LargeBinary),
+    Column("run_id", Text, nullable=False),
+    Column("updated", _WHEN, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("source", Text),
+    Column("rules", ARRAY(Text), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("key", Text),
+    Column("row", _JSON, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("seq", Integer, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("created", _WHEN, nullable=False, server_default=text("now()")),
+    Column("changed", _WHEN),
+    Column("changed_by", Text),
+    UniqueConstraint("run_id", "node", "ordinal", "seq", name="quarantine_once"),
+    Index("quarantine_open", "pipeline", "node", postgresql_where=text("state = 'open'")),
+)
+
+deferred = Table(
+    "deferred",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("row", _JSON, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("created", _WHEN, nullable=False, server_default=text("now()")),
+    UniqueConstraint("pipeline", "destination", "target", "key_hash", name="deferred_once"),
+)
+
+vector_fingerprints = Table(
+    "vector_fingerprints",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    Column("collection", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("vector_hash", Text, nullable=False),
+    Column("text_hash", Text),
+    Column("model", Text),
+    Column("run_id", Text, nullable=False),
+)

@@ -1,0 +1,191 @@
+"""A run begins once, goes on after a crash, and moves its sources forward in one transaction with its end."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from data_workbench.errors import RunConflict, StateError
+from data_workbench.metastore import Metastore, pipelines, quarantine, runs, stages, states
+
+NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
+
+
+def request(run_id: str = "r1", pipeline: str = "requirements", **changes: Any) -> runs.RunRequest:
+    values: dict[str, Any] = {"now": NOW, "definition_hash": "abc", "params": {"project_id": None}, **changes}
+    return runs.RunRequest(run_id=run_id, pipeline=pipeline, **values)
+
+
+def test_a_run_keeps_what_it_was_asked(store: Metastore) -> None:
+    begun = runs.begin(store, request(options={"limit": 5, "ratio": math.nan, "cost": Decimal("1.50")}))
+    assert begun == runs.get(store, "r1")
+    assert begun.state == "running"
+    assert begun.now == NOW
+    assert begun.options == {"limit": 5, "ratio": "NaN", "cost": "1.50"}
+    assert begun.params == {"project_id": None}
+
+
+def test_beginning_again_takes_up_the_stored_run(store: Metastore) -> None:
+    runs.begin(store, request())
+    again = runs.begin(store, request(now=NOW + timedelta(hours=1), params={}))
+    assert again.now == NOW
+    assert again.params == {"project_id": None}
+    assert runs.find_unfinished(store, "requirements") == again
+    assert runs.find_unfinished(store, "other") is None
+
+
+def test_a_pipeline_has_one_unfinished_run(store: Metastore) -> None:
+    runs.begin(store, request())
+    with pytest.raises(RunConflict, match="run r1 of pipeline 'requirements' is not finished") as caught:
+        runs.begin(store, request("r2"))
+    assert caught.value.run_id == "r1"
+    runs.begin(store, request("r3", pipeline="other"))
+    runs.finish(store, "r1", state="abandoned")
+    assert runs.begin(store, request("r2")).state == "running"
+
+
+def test_a_run_id_belongs_to_one_pipeline(store: Metastore) -> None:
+    runs.begin(store, request())
+    runs.finish(store, "r1", state="failed")
+    with pytest.raises(RunConflict, match="belongs to pipeline 'requirements'"):
+        runs.begin(store, request("r1", pipeline="other"))
+
+
+def test_a_failed_run_can_be_opened_again_a_successful_one_stays(store: Metastore) -> None:
+    runs.begin(store, request())
+    failed = runs.finish(store, "r1", state="failed", error={"message": "no"})
+    assert failed.ended is not None
+    assert failed.error == {"message": "no"}
+    again = runs.begin(store, request())
+    assert (again.state, again.ended, again.error) == ("running", None, None)
+    runs.publish(store, "r1", destinations=[], result={"rows": 1})
+    assert runs.begin(store, request()).state == "success"
+
+
+def test_the_first_plan_counts(store: Metastore) -> None:
+    runs.begin(store, request())
+    assert runs.load_plan(store, "r1") is None
+    runs.save_plan(store, "r1", {"steps": ["a"]})
+    runs.save_plan(store, "r1", {"steps": ["b"]})
+    assert runs.load_plan(store, "r1") == {"steps": ["a"]}
+    with pytest.raises(StateError, match="no run 'r9'"):
+        runs.load_plan(store, "r9")
+    with pytest.raises(StateError, match="no run 'r9'"):
+        runs.save_plan(store, "r9", {})
+
+
+def test_stages_keep_attempts_and_counts(store: Metastore) -> None:
+    runs.begin(store, request())
+    assert stages.start_stage(store, "r1", "stage") == 1
+    stages.finish_stage(store, "r1", "stage", state="failed", error={"kind": "StoreUnavailable"})
+    assert stages.start_stage(store, "r1", "stage") == 2
+    stages.finish_stage(store, "r1", "stage", counts={"read": 3})
+    stages.start_stage(store, "r1", "load.graph")
+    results = stages.stage_results(store, "r1")
+    assert list(results) == ["stage", "load.graph"]
+    assert (results["stage"].state, results["stage"].attempt, results["stage"].counts) == ("success", 2, {"read": 3})
+    assert results["stage"].error is None
+    assert results["load.graph"].ended is None
+    with pytest.raises(StateError, match="never started"):
+        stages.finish_stage(store, "r1", "reconcile")
+
+
+def test_sources_move_forward_only_when_all_destinations_confirmed(store: Metastore) -> None:
+    runs.begin(store, request())
+    scope = states.scope_of({"project_id": "p1"})
+    states.stage(store, "r1", "requirements", scope, state={"watermark": "1"})
+    states.stage(store, "r1", "requirements", scope, state={"watermark": "2"}, overlap=b"\x00seen")
+    runs.confirm(store, "r1", "graph", {"inserted": 1})
+    with pytest.raises(StateError, match="vectors has not confirmed"):
+        runs.publish(store, "r1", destinations=["graph", "vectors"], result={})
+    assert states.read(store, "requirements", "requirements", scope) is None
+    assert runs.get(store, "r1").state == "running"
+    runs.confirm(store, "r1", "vectors", {"inserted": 1})
+    runs.confirm(store, "r1", "vectors", {"inserted": 2})
+    ended = runs.publish(store, "r1", destinations=["graph", "vectors"], result={"ok": True})
+    assert ended.state == "success"
+    found = states.read(store, "requirements", "requirements", scope)
+    assert found == states.SourceState(state={"watermark": "2"}, overlap=b"\x00seen", run_id="r1")
+    assert states.read(store, "requirements", "requirements", states.scope_of({})) is None
+    assert runs.confirmed(store, "r1") == {"graph": {"inserted": 1}, "vectors": {"inserted": 2}}
+    assert runs.publish(store, "r1", destinations=["graph"], result={"other": 1}) == ended
+
+
+def test_a_run_that_fails_leaves_its_sources_where_they_were(store: Metastore) -> None:
+    runs.begin(store, request())
+    states.stage(store, "r1", "requirements", "all", state={"watermark": "9"})
+    runs.finish(store, "r1", state="failed")
+    runs.begin(store, request())
+    runs.publish(store, "r1", destinations=[], result={})
+    assert states.read(store, "requirements", "requirements", "all") is None
+
+
+def test_a_load_that_stands_counts_though_reconciliation_fails(store: Metastore) -> None:
+    runs.begin(store, request())
+    states.stage(store, "r1", "requirements", "all", state={"watermark": "9"})
+    ended = runs.publish(
+        store, "r1", destinations=[], result={}, state="failed", error={"kind": "ReconciliationFailed"}
+    )
+    assert ended.state == "failed"
+    assert states.read(store, "requirements", "requirements", "all") is not None
+
+
+def test_resetting_forgets_positions(store: Metastore) -> None:
+    runs.begin(store, request())
+    for source in ("a", "b"):
+        states.stage(store, "r1", source, "all", state={})
+    runs.publish(store, "r1", destinations=[], result={})
+    assert states.reset(store, "requirements", source="a") == 1
+    assert states.reset(store, "requirements") == 1
+    assert states.reset(store, "requirements") == 0
+
+
+def test_publishing_settles_older_quarantine(store: Metastore) -> None:
+    def reject(run_id: str, *keys: str) -> None:
+        rejected = [
+            quarantine.Rejected("clean", ["required"], "no text", {"id": key}, ordinal, key={"id": key})
+            for ordinal, key in enumerate(keys)
+        ]
+        quarantine.add(store, "requirements", run_id, rejected)
+
+    runs.begin(store, request())
+    reject("r1", "again", "mended", "quiet")
+    runs.publish(store, "r1", destinations=[], result={})
+    runs.begin(store, request("r2"))
+    reject("r2", "again")
+    mended = [one.id for one in quarantine.list_records(store) if one.key == {"id": "mended"}]
+    runs.publish(store, "r2", destinations=[], result={}, resolved=mended)
+    found = {(one.run_id, one.key["id"]): one.state for one in quarantine.list_records(store, state=None) if one.key}
+    assert found == {
+        ("r1", "again"): "superseded",
+        ("r1", "mended"): "resolved",
+        ("r1", "quiet"): "open",
+        ("r2", "again"): "open",
+    }
+
+
+def test_old_runs_expire_but_the_last_of_each_pipeline(store: Metastore) -> None:
+    for number in range(3):
+        runs.begin(store, request(f"r{number}"))
+        runs.publish(store, f"r{number}", destinations=[], result={})
+    runs.begin(store, request("r9"))
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert set(runs.finished_before(store, later)) == {("requirements", f"r{number}") for number in range(3)}
+    assert runs.finished_before(store, NOW - timedelta(days=999)) == {}
+    assert runs.expire(store, later) == 3
+    assert [run.run_id for run in runs.list_runs(store, pipeline="requirements")] == ["r9"]
+    runs.finish(store, "r9", state="success")
+    assert runs.expire(store, later) == 0
+    assert runs.list_runs(store, state="running") == []
+
+
+def test_a_pipeline_remembers_its_last_definition(store: Metastore) -> None:
+    pipelines.register(store, "requirements", definition_hash="1", definition="a")
+    pipelines.register(store, "requirements", definition_hash="2", definition="b\x00")
+    assert pipelines.names(store) == ["requirements"]
+    assert pipelines.definition(store, "requirements") == "b\N{SYMBOL FOR NULL}"
+    assert pipelines.definition(store, "other") is None
