@@ -7,13 +7,14 @@ told with its step and expression before a row is read. Nothing is kept of that 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import SchemaConflict
+from data_workbench.records.fingerprints import FINGERPRINT
 from data_workbench.records.rules import NodeRules
 from data_workbench.records.types import keep_native
 from data_workbench.settings import Settings
@@ -31,6 +32,9 @@ from data_workbench.transforms.text import frame_name, listing, next_segment, si
 if TYPE_CHECKING:
     import pyarrow as pa
 
+CompileContract = Callable[[str, Any, "pa.Schema"], NodeRules]
+"""Node, contract and the node's columns to rules. Contracts are quality's; this room only hands them on."""
+
 _ROWWISE = ("select", "rename", "derive", "filter", "cast", "lookup", "deduplicate")
 
 
@@ -39,27 +43,32 @@ def compile_plan(
     sources: Mapping[str, SourceInput],
     steps: Sequence[Step],
     step_inputs: Mapping[str, str],
-    rules: Mapping[str, NodeRules] | None = None,
+    contracts: Mapping[str, Any] | None = None,
+    compile_contract: CompileContract | None = None,
     params: Mapping[str, str] | None = None,
     retract: Set[str] = frozenset(),
     needed: Set[str] = frozenset(),
-    sides: Mapping[str, pa.Schema] | None = None,
+    side_schemas: Mapping[str, pa.Schema] | None = None,
 ) -> TransformPlan:
     """Compile.
 
     Args:
         step_inputs: for each step the source or step it takes.
+        contracts: per source or step what its rows promise, in whatever form `compile_contract` takes.
+        compile_contract: node, contract and the node's columns to rules; quality has one.
         params: declared params and their types.
         retract: nodes that feed `merge` destinations: what a filter takes away before them goes on as a retraction.
         needed: nodes that destinations read.
-        sides: schemas of side inputs: `lookup:<step>`, `reference:<node>:<column>`, `overlap:<source>`.
+        side_schemas: of `lookup:<step>` and `reference:<node>:<column>`; `overlap:<source>` is always FINGERPRINT.
 
     Raises:
         SchemaConflict: a column is not there, or two cannot stand together.
         TransformError: an expression does not fit its input.
     """
-    with _empty_engine(sources, sides or {}, params or {}) as build:
-        work = _Compiler(build, step_inputs, rules or {}, needed, _retracting(step_inputs, retract))
+    sides = {**(side_schemas or {}), **_overlaps(sources)}
+    with _empty_engine(sources, sides, params or {}) as build:
+        rules = _Rules(contracts or {}, compile_contract)
+        work = _Compiler(build, step_inputs, rules, needed, _retracting(step_inputs, retract))
         for name, source in sources.items():
             work.add_source(name, source)
         work.count_consumers(steps)
@@ -70,8 +79,29 @@ def compile_plan(
             drops=tuple(build.drops),
             params=dict(params or {}),
             landed={name: source.schema for name, source in sources.items()},
-            sides=dict(sides or {}),
+            sides=sides,
         )
+
+
+def _overlaps(sources: Mapping[str, SourceInput]) -> dict[str, pa.Schema]:
+    import pyarrow as pa
+
+    seen = pa.schema([pa.field(FINGERPRINT, pa.string())])
+    return {f"overlap:{name}": seen for name, source in sources.items() if source.has_overlap}
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """Contracts and what makes rules of them."""
+
+    contracts: Mapping[str, Any]
+    compile_contract: CompileContract | None
+
+    def of(self, node: str, columns: pa.Schema) -> NodeRules | None:
+        contract = self.contracts.get(node)
+        if contract is None or self.compile_contract is None:
+            return None
+        return self.compile_contract(node, contract, columns)
 
 
 @contextmanager
@@ -129,7 +159,7 @@ class _Compiler:
         self,
         build: Compilation,
         inputs: Mapping[str, str],
-        rules: Mapping[str, NodeRules],
+        rules: _Rules,
         needed: Set[str],
         retracting: Set[str],
     ) -> None:
@@ -187,18 +217,18 @@ class _Compiler:
 
     def _finish(self, draft: Draft, *, kind: str, verb: str, inputs: tuple[str, ...], is_fused: bool) -> None:
         name, shape = draft.name, draft.shape
-        if rules := self.rules.get(name):
+        self._define(draft)
+        columns = self._schema(name, shape)
+        if rules := self.rules.of(name, columns):
             apply_rules(self.build, draft, rules)
-        for action in draft.prepare:
-            self.build.run(action, step=name)
-        self.build.run(Action("sql", f"CREATE OR REPLACE TEMP VIEW {frame_name(name)} AS {draft.sql}"), step=name)
+            self._define(draft)
         self.shapes[name] = shape
         self.nodes[name] = NodePlan(
             name=name,
             kind=kind,  # type: ignore[arg-type]  # one of the two, given above
             verb=verb,
             inputs=inputs,
-            columns=self._schema(name, shape),
+            columns=columns,
             key=shape.key,
             key_is_unique=shape.key_is_unique,
             lineage={column: known.origins for column, known in shape.columns.items()},
@@ -211,6 +241,12 @@ class _Compiler:
             sql=draft.sql,
             table=draft.table,
         )
+
+    def _define(self, draft: Draft) -> None:
+        for action in draft.prepare:
+            self.build.run(action, step=draft.name)
+        frame = f"CREATE OR REPLACE TEMP VIEW {frame_name(draft.name)} AS {draft.sql}"
+        self.build.run(Action("sql", frame), step=draft.name)
 
     def _schema(self, name: str, shape: Shape) -> pa.Schema:
         """Arrow types as DuckDB gives them; landed fields where a column is an unchanged copy."""

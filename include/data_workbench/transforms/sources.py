@@ -32,6 +32,7 @@ class SourceInput:
         cursor: the column by which the latest of equal keys is found.
         where: a filter the store did not apply itself.
         tombstone_when: rows for which it holds are deletions.
+        schema_policy: told by `plan`; what it discards has been left out of the landed rows.
         has_overlap: a side input `overlap:<source>` with fingerprints of rows already seen comes along.
     """
 
@@ -43,6 +44,7 @@ class SourceInput:
     where: str | None = None
     tombstone_when: str | None = None
     has_overlap: bool = False
+    schema_policy: str = "evolve"
 
     @property
     def visible(self) -> tuple[str, ...]:
@@ -63,7 +65,8 @@ def compile_source(build: Compilation, name: str, source: SourceInput) -> Draft:
         for item in source.schema
         if not item.name.startswith(PREFIX)
     }
-    everything = Shape(all_columns)
+    hidden = {item.name: Column(types[item.name], item, ()) for item in source.schema if item.name not in all_columns}
+    everything = Shape({**all_columns, **hidden})
     known(name, [*source.visible, *source.key, *([source.cursor] if source.cursor else [])], everything, "source")
     has_key = bool(source.key) and set(source.key) <= set(source.visible)
     shape = Shape(
