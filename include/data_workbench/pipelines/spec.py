@@ -6,12 +6,13 @@ keys are refused. Whether names fit together (steps, columns, labels) is checked
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from data_workbench.quality.contract import Contract
 from data_workbench.records.definitions import (
+    MOST_COLUMNS,
     ColumnName,
     Columns,
     Expression,
@@ -28,6 +29,9 @@ from data_workbench.transforms.spec import Step
 Disposition = Literal["append", "replace", "merge"]
 SchemaPolicy = Literal["evolve", "freeze", "discard_row", "discard_value"]
 ParamType = Literal["text", "integer", "number", "boolean", "date", "timestamp", "uuid"]
+
+
+GraphNames = Annotated[list[GraphName], BeforeValidator(as_list), Field(min_length=1, max_length=MOST_COLUMNS)]
 
 
 class Param(Model):
@@ -76,7 +80,7 @@ class End(Model):
 
     label: GraphName = Field(description="Label of the node at this end")
     key: Columns = Field(description="Input columns, in the order of the node's key")
-    property: Annotated[list[GraphName] | None, BeforeValidator(as_list)] = Field(
+    property: GraphNames | None = Field(
         None, description="The node's key properties, for a label that this pipeline does not map"
     )
 
@@ -114,7 +118,9 @@ class Destination(Model):
     """Where rows go: exactly one of nodes/relationships, table, collection, file and folder."""
 
     connection: Text = Field(description="Connection id, or a file: URL")
-    write: Disposition = Field("merge", description="Add rows, put them in place of all, or merge them by key")
+    write: Disposition = Field(
+        "merge", description="append, replace all, or merge by key; a file without a key is replaced"
+    )
     input: Name | None = Field(None, description="The last step, or the only source, if left out")
     nodes: list[Node] = Field(default_factory=list, description="Graph: rows to nodes")
     relationships: list[Relationship] = Field(default_factory=list, description="Graph: rows to relationships")
@@ -143,6 +149,15 @@ class Destination(Model):
             return "file"
         return "graph"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _replace_files(cls, values: Any) -> Any:
+        """A file without a key cannot be merged into: left to the default, it is replaced."""
+        is_file = isinstance(values, dict) and ("file" in values or "folder" in values)
+        if is_file and "write" not in values and not values.get("key"):
+            return {**values, "write": "replace"}
+        return values
+
     @model_validator(mode="after")
     def _one_shape(self) -> Destination:
         given = [name for name in ("table", "collection", "file", "folder") if getattr(self, name) is not None]
@@ -170,9 +185,11 @@ class Destination(Model):
             raise Mistake("a collection takes embed or vector, not both", at="vector")
 
     def _check_key(self) -> None:
-        if self.write == "merge" and self.shape in ("table", "collection") and not self.key:
-            at = "write" if "write" in self.model_fields_set else self.shape
-            raise Mistake(f"write: merge into a {self.shape} needs a key", at=at, hint="add key: [COLUMN]")
+        if self.write == "merge" and self.shape != "graph" and not self.key:
+            at = next(name for name in ("write", "table", "collection") if name in self.model_fields_set)
+            raise Mistake(
+                f"write: merge into a {self.shape} needs a key", at=at, hint="add key: [COLUMN], or write: replace"
+            )
         if self.shape == "graph" and self.key:
             raise Mistake("a graph has its keys in nodes", at="key", hint="name the key in each of the nodes")
         if self.format is not None and self.shape != "file":

@@ -55,9 +55,11 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+MOST_COLUMNS = 2000
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Lag = Annotated[timedelta | float, BeforeValidator(parse_duration)]
-Columns = Annotated[list[ColumnName], BeforeValidator(as_list), Field(min_length=1, max_length=2000)]
+Columns = Annotated[list[ColumnName], BeforeValidator(as_list), Field(min_length=1, max_length=MOST_COLUMNS)]
 
 
 class Model(BaseModel):

@@ -1,0 +1,187 @@
+"""Which columns are known at each source and step, and whether what is said about them holds.
+
+A source that lists its `columns` is known; one that does not is known only to the store, and so is what comes of it
+until a `select` or `aggregate` says what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from data_workbench.pipelines.checks.connections import check_connection, check_path
+from data_workbench.pipelines.checks.report import Known, Report
+from data_workbench.pipelines.resolve import Resolved
+from data_workbench.pipelines.spec import DeletesWhen, Source
+from data_workbench.pipelines.yaml_tree import Path
+from data_workbench.transforms.spec import Step
+
+
+def check_columns(report: Report, resolved: Resolved) -> dict[str, Known]:
+    """Check sources and steps; the columns of each."""
+    spec = report.definition.spec
+    flow: dict[str, Known] = {}
+    for name, source in spec.sources.items():
+        flow[name] = _check_source(report, name, source)
+    for position, step in enumerate(spec.steps):
+        path: Path = ("steps", position)
+        if step.name in flow:
+            what = "source" if step.name in spec.sources else "step"
+            report.say((*path, "name"), f"a {what} is named {step.name!r} already", hint="every name is used once")
+        given = resolved.step_inputs.get(step.name)
+        known = flow.get(given) if given else None
+        flow[step.name] = _CHECKS[step.verb](report, (*path, step.verb), step, known, flow)
+    return flow
+
+
+def _check_source(report: Report, name: str, source: Source) -> Known:
+    path: Path = ("sources", name)
+    check_connection(report, (*path, "connection"), source.connection)
+    check_path(report, (*path, "stream"), source.stream)
+    if source.columns is not None:
+        report.columns((*path, "columns"), source.columns, None, owner=name)
+        for position, column in enumerate(source.columns):
+            report.created(report.item((*path, "columns"), position), column)
+    if source.key is not None:
+        report.columns((*path, "key"), source.key, None, owner=name)
+    # Key, cursor, deletes and where may use columns of the store that are not read on.
+    if source.where is not None:
+        report.expression((*path, "where"), source.where, None, what="where")
+    if isinstance(source.deletes, DeletesWhen):
+        report.expression((*path, "deletes", "when"), source.deletes.when, None, what="when")
+    return frozenset(source.columns) if source.columns is not None else None
+
+
+# ------------------------------------------------------------------------------------------------------ the verbs
+
+_Check = Callable[[Report, Path, Step, Known, Mapping[str, Known]], Known]
+
+
+def _select(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    names = step.select or []
+    report.columns(path, names, known, owner=_input(step))
+    return frozenset(names)
+
+
+def _rename(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    renamed = step.rename or {}
+    staying = set(known or ()) - set(renamed)
+    for old, new in renamed.items():
+        report.column((*path, old), old, known, owner=_input(step), key=True)
+        report.created((*path, old), new)
+        report.clash((*path, old), new, staying, owner=f"step {step.name!r}")
+        staying.add(new)
+    return frozenset(staying) if known is not None else None
+
+
+def _derive(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    derived = step.derive or {}
+    for name, sql in derived.items():
+        report.expression((*path, name), sql, known, what=f"derive {name}")
+        report.created((*path, name), name, key=True)
+        report.clash((*path, name), name, set(known or ()) - {name}, owner=_input(step), key=True)
+    return known | frozenset(derived) if known is not None else None
+
+
+def _filter(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    report.expression(path, step.filter or "", known, what="filter")
+    return known
+
+
+def _cast(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    for name, wanted in (step.cast or {}).items():
+        report.column((*path, name), name, known, owner=_input(step), key=True)
+        report.type_name((*path, name), wanted)
+    return known
+
+
+def _deduplicate(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    rule = step.deduplicate
+    assert rule is not None
+    report.columns((*path, "by"), rule.by, known, owner=_input(step))
+    for position, item in enumerate(rule.order):
+        report.order((*path, "order", position), item, known)
+    return known
+
+
+def _lookup(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    rule = step.lookup
+    assert rule is not None
+    check_connection(report, (*path, "connection"), rule.connection)
+    check_path(report, (*path, "stream"), rule.stream)
+    for here in rule.on:
+        report.column((*path, "on", here), here, known, owner=_input(step), key=True)
+    for new in rule.take:
+        report.created((*path, "take", new), new, key=True)
+        report.clash((*path, "take", new), new, set(known or ()) - {new}, owner=_input(step), key=True)
+    if rule.where is not None:
+        report.expression((*path, "where"), rule.where, None, what="where")
+    return known | frozenset(rule.take) if known is not None else None
+
+
+def _join(report: Report, path: Path, step: Step, known: Known, flow: Mapping[str, Known]) -> Known:
+    rule = step.join
+    assert rule is not None
+    right = flow.get(rule.with_)
+    for here, there in rule.on.items():
+        report.column((*path, "on", here), here, known, owner=_input(step), key=True)
+        report.column((*path, "on", here), there, right, owner=repr(rule.with_))
+    if rule.how == "anti":
+        return known
+    if known is None or right is None:
+        return None
+    added = right - set(rule.on.values())
+    both = sorted({one.casefold() for one in known} & {one.casefold() for one in added})
+    if both:
+        hint = f"select or rename in a step before, so that {rule.with_!r} brings only new names"
+        report.say((*path, "with"), f"both sides of the join have {', '.join(both)}", hint=hint)
+    return known | added
+
+
+def _aggregate(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    rule = step.aggregate
+    assert rule is not None
+    report.columns((*path, "by"), rule.by, known, owner=_input(step))
+    for name, sql in rule.take.items():
+        place = (*path, "take", name)
+        report.created(place, name, key=True)
+        report.clash(place, name, rule.by, owner="'by'", key=True)
+        checked = report.expression(place, sql, known, what=f"take {name}", allow_aggregates=True)
+        if checked is None:
+            continue
+        loose = sorted(checked.bare_columns - set(rule.by))
+        if loose:
+            hint = f"fold it, as in max({loose[0]}), or add it to by"
+            report.say(place, f"take {name}: column {loose[0]!r} has many values in a group", hint=hint)
+        elif not checked.is_aggregate:
+            report.say(place, f"take {name} folds nothing", hint="write for example count(*), sum(x), max(x)")
+    return frozenset([*rule.by, *rule.take])
+
+
+def _unnest(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
+    rule = step.unnest
+    assert rule is not None
+    report.column((*path, "column"), rule.column, known, owner=_input(step))
+    report.columns((*path, "into"), rule.into, None, owner=_input(step))
+    for position, name in enumerate(rule.into):
+        place = report.item((*path, "into"), position)
+        report.created(place, name)
+        report.clash(place, name, set(known or ()) - {rule.column}, owner=_input(step))
+    return (known - {rule.column}) | frozenset(rule.into) if known is not None else None
+
+
+def _input(step: Step) -> str:
+    return repr(step.input) if step.input else f"the input of {step.name!r}"
+
+
+_CHECKS: Mapping[str, _Check] = {
+    "select": _select,
+    "rename": _rename,
+    "derive": _derive,
+    "filter": _filter,
+    "cast": _cast,
+    "deduplicate": _deduplicate,
+    "lookup": _lookup,
+    "join": _join,
+    "aggregate": _aggregate,
+    "unnest": _unnest,
+}

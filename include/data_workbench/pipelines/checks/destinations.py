@@ -1,0 +1,144 @@
+"""Destinations: the columns they take, and whether labels, keys and formats fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from data_workbench.errors import UsageError
+from data_workbench.pipelines.checks.connections import check_connection, check_path
+from data_workbench.pipelines.checks.report import Known, Report
+from data_workbench.pipelines.resolve import Resolved
+from data_workbench.pipelines.spec import Destination, End, Node, Relationship
+from data_workbench.pipelines.yaml_tree import Path
+from data_workbench.records.names import near_names
+
+_GRAPH_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
+_ENDINGS = frozenset({".parquet", ".csv", ".jsonl", ".ndjson", ".arrow"})
+_PACKED = frozenset({".gz", ".zst"})
+
+
+def check_destinations(report: Report, flow: Mapping[str, Known], resolved: Resolved) -> None:
+    """Check every destination, and that deletions have one that can take them."""
+    spec = report.definition.spec
+    for name, destination in spec.destinations.items():
+        path: Path = ("destinations", name)
+        check_connection(report, (*path, "connection"), destination.connection)
+        default = resolved.default_inputs.get(name)
+        if destination.shape == "graph":
+            _check_graph(report, path, destination, flow, default)
+        else:
+            _check_rows(report, path, destination, destination.input or default, flow)
+    if not any(destination.write == "merge" for destination in spec.destinations.values()):
+        for name, source in spec.sources.items():
+            if source.deletes != "none":
+                message = f"deletions of {name!r} go nowhere: no destination has write: merge"
+                report.say(("sources", name, "deletes"), message, hint="leave deletes out, or merge", key=True)
+
+
+def _check_rows(report: Report, path: Path, item: Destination, node: str | None, flow: Mapping[str, Known]) -> None:
+    known, owner = _input(node, flow)
+    if item.key is not None:
+        report.columns((*path, "key"), item.key, known, owner=owner)
+    if item.payload is not None:
+        report.columns((*path, "payload"), item.payload, known, owner=owner)
+    if item.vector is not None:
+        report.column((*path, "vector"), item.vector, known, owner=owner)
+    if item.embed is not None:
+        report.column((*path, "embed", "text"), item.embed.text, known, owner=owner)
+        _check_model(report, (*path, "embed", "model"), item.embed.model)
+    for name in ("file", "folder"):
+        value = getattr(item, name)
+        if value is not None:
+            check_path(report, (*path, name), value)
+            if item.format is None and not _has_format(value, is_folder=name == "folder"):
+                hint = "end the name in .parquet, .csv, .jsonl or .arrow, or add format"
+                report.say((*path, name), f"the format of {value!r} cannot be told from its name", hint=hint)
+
+
+def _has_format(value: str, *, is_folder: bool) -> bool:
+    name = PurePosixPath(value)
+    ending = PurePosixPath(name.stem).suffix if name.suffix in _PACKED else name.suffix
+    return is_folder or ending in _ENDINGS
+
+
+def _check_model(report: Report, path: Path, model: str) -> None:
+    from data_workbench.embedding import check_model
+
+    try:
+        check_model(model)
+    except UsageError as error:
+        report.say(path, error.message, hint=error.hint)
+
+
+# ------------------------------------------------------------------------------------------------------ graphs
+
+
+def _check_graph(report: Report, path: Path, item: Destination, flow: Mapping[str, Known], default: str | None) -> None:
+    keys: dict[str, list[str]] = {}
+    for position, node in enumerate(item.nodes):
+        place: Path = (*path, "nodes", position)
+        _check_node(report, place, node, node.input or default, flow)
+        before = keys.setdefault(node.label, node.key)
+        if before != node.key:
+            message = f"label {node.label!r} has the key {', '.join(before)} above, here {', '.join(node.key)}"
+            report.say((*place, "key"), message, hint="nodes of a label are known by one key")
+    for position, relationship in enumerate(item.relationships):
+        place = (*path, "relationships", position)
+        _check_relationship(report, place, relationship, relationship.input or default, flow, keys)
+
+
+def _check_node(report: Report, path: Path, item: Node, node: str | None, flow: Mapping[str, Known]) -> None:
+    known, owner = _input(node, flow)
+    report.columns((*path, "key"), item.key, known, owner=owner)
+    if item.properties is not None:
+        report.columns((*path, "properties"), item.properties, known, owner=owner)
+        _check_names(report, (*path, "properties"), item.properties)
+    elif known is not None:
+        for name in sorted(known - set(item.key)):
+            if not _GRAPH_NAME.fullmatch(name):
+                hint = "rename it in a step, or list the properties wanted"
+                report.say(path, f"column {name!r} cannot be the name of a property", hint=hint)
+    _check_names(report, (*path, "key"), item.key)
+
+
+def _check_names(report: Report, path: Path, names: Iterable[str]) -> None:
+    for position, name in enumerate(names):
+        if not _GRAPH_NAME.fullmatch(name):
+            hint = "letters, digits and underscores; rename it in a step before"
+            report.say(report.item(path, position), f"{name!r} cannot be the name of a property", hint=hint)
+
+
+def _check_relationship(
+    report: Report,
+    path: Path,
+    item: Relationship,
+    node: str | None,
+    flow: Mapping[str, Known],
+    keys: Mapping[str, list[str]],
+) -> None:
+    known, owner = _input(node, flow)
+    for side, end in (("from", item.from_), ("to", item.to)):
+        report.columns((*path, side, "key"), end.key, known, owner=owner)
+        _check_end(report, (*path, side), end, keys)
+    report.columns((*path, "properties"), item.properties, known, owner=owner)
+    _check_names(report, (*path, "properties"), item.properties)
+
+
+def _check_end(report: Report, path: Path, end: End, keys: Mapping[str, list[str]]) -> None:
+    wanted = end.property if end.property is not None else keys.get(end.label)
+    if wanted is None:
+        near = near_names(end.label, keys)
+        hint = (
+            f"{near} For a label mapped elsewhere, name its key: property: [NAME]" if keys else "add property: [NAME]"
+        )
+        report.say((*path, "label"), f"label {end.label!r} is not mapped in this destination", hint=hint)
+    elif len(wanted) != len(end.key):
+        what = "property" if end.property is not None else f"the key of {end.label}"
+        message = f"{what} is {', '.join(wanted)}, but {len(end.key)} column{'s' * (len(end.key) > 1)} stand here"
+        report.say((*path, "key"), message, hint="name one column for each part of the key, in its order")
+
+
+def _input(node: str | None, flow: Mapping[str, Known]) -> tuple[Known, str]:
+    return (flow.get(node), repr(node)) if node is not None else (None, "the input")

@@ -1,0 +1,96 @@
+"""Runs all checks over a definition, a file or a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.pipelines.checks.columns import check_columns
+from data_workbench.pipelines.checks.contracts import check_contracts
+from data_workbench.pipelines.checks.destinations import check_destinations
+from data_workbench.pipelines.checks.report import Report
+from data_workbench.pipelines.checks.schedules import check_params, check_schedules
+from data_workbench.pipelines.definition import Definition, in_order, load_definition
+from data_workbench.pipelines.resolve import resolve
+from data_workbench.settings import Settings
+
+_ENDINGS = (".yaml", ".yml")
+
+
+def lint(definition: Definition) -> list[Finding]:
+    """Everything in a definition that cannot be right, from top to bottom. Style is no finding."""
+    report = Report(definition)
+    resolved = resolve(definition.spec)
+    for problem in resolved.problems:
+        report.say(problem.path, problem.message, hint=problem.hint)
+    check_params(report)
+    check_schedules(report)
+    flow = check_columns(report, resolved)
+    check_contracts(report, flow)
+    check_destinations(report, flow, resolved)
+    return in_order(report.findings)
+
+
+def load_checked(path: str | Path, *, settings: Settings | None = None) -> Definition:
+    """Load a pipeline file and lint it.
+
+    Raises:
+        UsageError: the file cannot be read.
+        DefinitionError: it is broken, or something in it does not fit together.
+    """
+    definition = load_definition(path, settings=settings)
+    findings = lint(definition)
+    if findings:
+        raise DefinitionError(findings)
+    return definition
+
+
+def lint_paths(
+    paths: Iterable[str | Path], *, settings: Settings | None = None
+) -> tuple[list[Finding], list[Definition]]:
+    """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
+
+    Raises:
+        UsageError: a path does not exist, or cannot be read.
+    """
+    findings: list[Finding] = []
+    definitions: list[Definition] = []
+    for file in dict.fromkeys(file for path in paths for file in _files(Path(path))):
+        try:
+            definition = load_definition(file, settings=settings)
+        except DefinitionError as error:
+            findings.extend(error.findings)
+            continue
+        definitions.append(definition)
+        findings.extend(lint(definition))
+    findings.extend(_doubled_names(definitions))
+    return in_order(findings), definitions
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        try:
+            found = sorted(one for one in path.rglob("*") if one.suffix in _ENDINGS and one.is_file())
+        except OSError as error:
+            raise UsageError(f"cannot read folder {str(path)!r}: {error.strerror}") from None
+        return found
+    if not path.exists():
+        raise UsageError(f"no file or folder {str(path)!r}", hint="give a .yaml file, or a folder with some")
+    return [path]
+
+
+def _doubled_names(definitions: list[Definition]) -> list[Finding]:
+    by_name: dict[str, list[Definition]] = {}
+    for definition in definitions:
+        by_name.setdefault(definition.spec.pipeline, []).append(definition)
+    return [
+        one.finding(
+            ("pipeline",),
+            f"pipeline {name!r} is defined in {', '.join(other.path for other in sharing if other is not one)} too",
+            hint="every pipeline has a name of its own",
+        )
+        for name, sharing in by_name.items()
+        if len(sharing) > 1
+        for one in sharing
+    ]

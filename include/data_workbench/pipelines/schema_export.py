@@ -1,0 +1,161 @@
+"""The language for editors (JSON Schema, draft-07) and for readers (tables of keys), both made from the models."""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+from data_workbench.pipelines.spec import Pipeline
+from data_workbench.pipelines.wording import unwrap
+from data_workbench.records.definitions import MOST_COLUMNS
+
+_ID = "pipeline.json"
+_BEGIN, _END = "<!-- keys: begin -->", "<!-- keys: end -->"
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """The JSON Schema of a pipeline file."""
+    generated = Pipeline.model_json_schema(by_alias=True, mode="validation")
+    converted = _convert(generated)
+    definitions = converted.pop("definitions", {})
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "$id": _ID}
+    body = {**converted, "title": "Workbench pipeline", "description": "A pipeline of the Data Management Workbench."}
+    return {**head, **body, "definitions": definitions}
+
+
+def _convert(value: Any) -> Any:
+    """From the draft pydantic writes (2020-12) to draft-07."""
+    if isinstance(value, list):
+        return [_convert(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    out: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key == "$defs":
+            out["definitions"] = {name: _convert(one) for name, one in inner.items()}
+        elif key == "properties":
+            out[key] = {name: _property(_convert(one)) for name, one in inner.items()}
+        elif key == "$ref":
+            out[key] = str(inner).replace("#/$defs/", "#/definitions/")
+        elif key == "prefixItems":
+            out["items"] = _convert(inner)
+        elif key == "title":
+            continue  # generated from names: says nothing new
+        else:
+            out[key] = _convert(inner) if key not in ("default", "const", "enum") else inner
+    return _loosen(out)
+
+
+def _property(schema: dict[str, Any]) -> dict[str, Any]:
+    """In draft-07 what stands beside `$ref` is ignored, so a described reference is wrapped."""
+    if "$ref" in schema and len(schema) > 1:
+        return {**{key: inner for key, inner in schema.items() if key != "$ref"}, "allOf": [{"$ref": schema["$ref"]}]}
+    return schema
+
+
+def _loosen(schema: dict[str, Any]) -> dict[str, Any]:
+    """What our validators take beyond the type pydantic tells: one name for a list of names, text for a duration."""
+    is_names = schema.get("type") == "array" and schema.get("maxItems") == MOST_COLUMNS
+    if is_names and schema.get("items", {}).get("type") == "string":
+        kept = {key: inner for key, inner in schema.items() if key in ("description", "default")}
+        bare = {key: inner for key, inner in schema.items() if key not in kept}
+        return {**kept, "anyOf": [schema["items"], bare]}
+    if schema.get("format") == "duration":
+        return {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w) ?)+$"}
+    return schema
+
+
+def schema_text() -> str:
+    """The schema as it is committed."""
+    return json.dumps(pipeline_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def write_schema(path: str | Path) -> None:
+    """Write the schema where editors find it."""
+    Path(path).write_text(schema_text(), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------------ tables of keys
+
+
+def models(root: type[BaseModel] = Pipeline) -> list[type[BaseModel]]:
+    """The models of the language, in the order in which a reader meets them."""
+    found: list[type[BaseModel]] = [root]
+    for model in found:
+        for info in model.model_fields.values():
+            found.extend(one for one in _inner_models(info.annotation) if one not in found)
+    return found
+
+
+def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for one in unwrap(annotation):
+        if get_origin(one) in (list, dict):
+            for argument in get_args(one):
+                yield from _inner_models(argument)
+        elif isinstance(one, type) and issubclass(one, BaseModel):
+            yield one
+
+
+def key_tables() -> str:
+    """A Markdown table of keys for each model."""
+    return "\n".join(_table(model) for model in models())
+
+
+def _table(model: type[BaseModel]) -> str:
+    summary = (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    rows = [f"### {model.__name__}", "", summary, "", "| key | takes | default | meaning |", "|---|---|---|---|"]
+    for name, info in model.model_fields.items():
+        default = "needed" if info.is_required() else _default(info.get_default(call_default_factory=True))
+        cells = (f"`{info.alias or name}`", _takes(info.annotation), default, info.description or "")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*rows, ""])
+
+
+def _default(value: object) -> str:
+    if value is None or value in ([], {}) or isinstance(value, BaseModel):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _takes(annotation: Any) -> str:
+    named = [_one_type(one) for one in unwrap(annotation)]
+    return ", ".join(dict.fromkeys(name for name in named if name))
+
+
+def _one_type(one: Any) -> str:
+    origin = get_origin(one)
+    if origin is Literal:
+        return " ".join(f"`{value}`" for value in get_args(one))
+    if origin is list:
+        return f"list of {_takes(get_args(one)[0])}"
+    if origin is dict:
+        return f"mapping to {_takes(get_args(one)[1])}"
+    if isinstance(one, type) and issubclass(one, BaseModel):
+        return f"[{one.__name__}](#{one.__name__.lower()})"
+    plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "timedelta": "duration"}
+    return plain.get(getattr(one, "__name__", ""), "" if one is type(None) else str(typing.cast(Any, one)))
+
+
+def with_key_tables(document: str) -> str:
+    """The language guide with its tables of keys made anew, between their two marks."""
+    before, _, rest = document.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n\n{key_tables()}\n{_END}{after}"
+
+
+def write_key_tables(path: str | Path) -> None:
+    """Bring the language guide's tables up to date."""
+    guide = Path(path)
+    guide.write_text(with_key_tables(guide.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schema(sys.argv[1])
+    for document in sys.argv[2:]:
+        write_key_tables(document)
