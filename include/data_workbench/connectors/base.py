@@ -10,7 +10,7 @@ Every method may raise `StoreUnavailable`/`StoreBusy` (try again), `AccessDenied
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from data_workbench.records.accounting import WriteCounts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from data_workbench.connectors.connections import Connection
@@ -343,4 +345,21 @@ class CanStreamCopy(ABC):
         """Stream source rows straight into the target with the same counts, checkpoint and result as the staged path.
 
         Returns the counts and the source's position. Raises Unsupported if this pair or target cannot.
+        """
+
+
+class CanAdoptParts(ABC):
+    """Takes staged Parquet files as they are, by link, instead of encoding their rows again."""
+
+    @abstractmethod
+    def adopt(
+        self, target: Target, schema: pa.Schema, context: LoadContext, parts: Sequence[Path]
+    ) -> WriteCounts | None:
+        """The whole load of one target: staged parts become its files, seen at once, safe to repeat.
+
+        Args:
+            parts: staged Parquet files without marks, whose columns are exactly the target's, upserts only.
+
+        Returns:
+            The counts, or None if this target must be written row by row (nothing has happened then).
         """

@@ -1,0 +1,263 @@
+"""Rows to files and folders: append, replace and merge, seen as a whole or not at all."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_workbench.connectors.base import (
+    CanAdoptParts,
+    CanDelete,
+    CanFindUnique,
+    CanReadBack,
+    Change,
+    Destination,
+    DestinationCapabilities,
+    Health,
+    Writer,
+)
+from data_workbench.connectors.files.client import Root
+from data_workbench.connectors.files.folder import Manifest, current_parts, read_manifest
+from data_workbench.connectors.files.formats import FileOptions
+from data_workbench.connectors.files.reading import FileReader
+from data_workbench.connectors.files.standing import OLD, Standing
+from data_workbench.connectors.files.writing import FreshWriter, MergeWriter, Output, remove_parts
+from data_workbench.connectors.selection import semi_join
+from data_workbench.errors import AccessDenied, Unsupported, WorkbenchError
+from data_workbench.mapping.targets import FileTarget
+from data_workbench.records import marks
+from data_workbench.records.accounting import WriteCounts
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connection
+    from data_workbench.mapping.targets import LoadContext, Target
+    from data_workbench.settings import Settings
+
+_APPEND_HINT = "write to a `folder:` (each run adds part files), or use `write: replace` or `merge`"
+# One row may be as large as this when a CSV or JSONL of ours is read back.
+_OWN_ROW_BYTES = 256 * 1024**2
+
+
+class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAdoptParts):
+    """Writes below the connection's root.
+
+    All rows of a file, and of a folder's parts that the workbench wrote, belong to the pipelines that write there:
+    files have no place for a stamp per row.
+    """
+
+    capabilities = DestinationCapabilities(
+        dispositions=frozenset({"append", "replace", "merge"}),
+        targets=frozenset({"file"}),
+        replace="manifest",
+        deletes=True,
+    )
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        super().__init__(connection, settings)
+        self._root = Root(connection, settings)
+
+    def check(self) -> Health:
+        url = self._root.config.url
+        try:
+            there = self._root.is_folder("")
+        except WorkbenchError as error:
+            return Health(ok=False, detail=error.message)
+        return Health(ok=True, detail=url if there else f"{url} will be created")
+
+    def plan(self, target: Target, schema: pa.Schema) -> list[Change]:
+        wanted = _file_target(target)
+        problem = self._problem(wanted)
+        if problem is not None:
+            return [Change("refuse", wanted.path, problem.message)]
+        if not self._root.exists(wanted.path):
+            return [Change("create", wanted.path, f"{wanted.format}, {len(schema)} columns")]
+        if wanted.write == "append":
+            return [Change("none", wanted.path, "adds part files")]
+        how = "manifest switch" if wanted.is_folder else "rename"
+        return [Change("none", wanted.path, f"{wanted.write} by {how}", destructive=wanted.write == "replace")]
+
+    def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> Writer:
+        wanted = _file_target(target)
+        problem = self._problem(wanted)
+        if problem is not None:
+            raise problem
+        manifest = self._manifest(wanted)
+        if wanted.write != "merge":
+            return FreshWriter(self._root, wanted, schema, context, manifest)
+        written = self._with_older_columns(wanted, schema)
+        standing = Standing(wanted.key, schema.names, self.settings)
+        try:
+            return MergeWriter(
+                self._root,
+                wanted,
+                written,
+                context,
+                manifest,
+                standing,
+                lambda: self._rows(wanted, written),
+                frozenset(schema.names),
+            )
+        except BaseException:
+            standing.close()
+            raise
+
+    def adopt(
+        self, target: Target, schema: pa.Schema, context: LoadContext, parts: Sequence[Path]
+    ) -> WriteCounts | None:
+        wanted = _file_target(target)
+        adoptable = wanted.format == "parquet" and wanted.write != "merge" and self._root.config.is_local
+        if not adoptable or not parts or (not wanted.is_folder and len(parts) > 1) or self._problem(wanted):
+            return None
+        footers = [pq.read_metadata(part) for part in parts]
+        if not all(footer.schema.to_arrow_schema().equals(schema) for footer in footers):
+            return None
+        manifest = self._manifest(wanted)
+        done = manifest.counts_of(context) if manifest is not None else None
+        if done is not None:
+            return done
+        rows = sum(footer.num_rows for footer in footers)
+        counts = WriteCounts(out=rows, inserted=rows)
+        output = Output(self._root, wanted, schema, context)
+        try:
+            for part in parts:
+                output.begin().adopt(Path(part))
+            replaced = manifest.parts if manifest is not None and wanted.write == "replace" else []
+            output.publish(Manifest() if replaced else manifest, counts)
+        finally:
+            output.discard()
+        remove_parts(self._root, wanted, replaced, context)
+        return counts
+
+    def read_back(
+        self,
+        target: Target,
+        schema: pa.Schema,
+        context: LoadContext,  # noqa: ARG002  # a file carries no stamp
+        keys: pa.Table | None,
+    ) -> Iterator[pa.RecordBatch]:
+        wanted = _file_target(target)
+        manifest = self._manifest(wanted)
+        foreign = set(manifest.foreign) if manifest is not None else set()
+        matching = None if keys is None else keys.select(wanted.key).cast(_fields(schema, wanted.key))
+        for path in self._paths(wanted):
+            owned = posixpath.basename(path) not in foreign
+            for batch in self._file_rows(path, wanted, schema):
+                found = batch if matching is None else semi_join(batch, matching)
+                if found.num_rows:
+                    yield found.append_column(marks.OWNED, pa.array([owned] * found.num_rows, pa.bool_()))
+
+    def delete(self, target: Target, schema: pa.Schema, context: LoadContext, keys: pa.Table) -> int:
+        wanted = _file_target(target)
+        manifest = self._manifest(wanted)
+        if manifest is not None and manifest.foreign:
+            raise _foreign(wanted, manifest)
+        written = self._with_older_columns(wanted, schema)
+        standing = Standing(wanted.key, schema.names, self.settings)
+        output = Output(self._root, wanted, written, context)
+        try:
+            standing.load(self._rows(wanted, written))
+            gone = standing.delete(keys.select(wanted.key).cast(_fields(schema, wanted.key)))
+            if gone:
+                old = manifest.parts if manifest is not None else []
+                rows = self._rows(wanted, written)
+                output.write(pa.Table.from_batches([standing.current(batch, OLD)]) for batch in rows)
+                output.publish(Manifest() if manifest is not None else None, WriteCounts())
+                remove_parts(self._root, wanted, old, context)
+            return gone
+        finally:
+            output.discard()
+            standing.close()
+
+    def find_unique(self, target: Target, columns: tuple[str, ...], values: pa.Table) -> pa.Table:
+        wanted = _file_target(target)
+        names = list(dict.fromkeys([*wanted.key, *columns]))
+        found: list[pa.RecordBatch] = []
+        schema: pa.Schema | None = None
+        for path in self._paths(wanted):
+            reader = FileReader(self._root, path, self._own_options(wanted), self.settings, columns=names)
+            schema = pa.schema([reader.schema.field(name) for name in names])
+            wished = values.select(list(columns)).cast(_fields(schema, columns))
+            found += [semi_join(batch.select(names), wished) for batch in reader]
+        if schema is None:
+            return pa.table({name: pa.array([], pa.string()) for name in names})
+        return pa.Table.from_batches(found, schema)
+
+    def _problem(self, target: FileTarget) -> WorkbenchError | None:
+        """Why a load of this target is refused, if it is."""
+        self._root.full(target.path)
+        if not target.is_folder:
+            if target.write == "append":
+                return Unsupported(f"{target.path!r}: append to one file is not possible at once", hint=_APPEND_HINT)
+            return None
+        if self._root.exists(target.path) and not self._root.is_folder(target.path):
+            return AccessDenied(f"{target.path!r} is a file, a folder is wanted", hint="use `file:` or another name")
+        manifest = self._manifest(target)
+        if target.write != "append" and manifest is not None and manifest.foreign:
+            return _foreign(target, manifest)
+        return None
+
+    def _manifest(self, target: FileTarget) -> Manifest | None:
+        """The manifest of a folder, made of the files that lie there if it has none; None for a file."""
+        if not target.is_folder:
+            return None
+        found = read_manifest(self._root, target.path)
+        if found is None:
+            there = [posixpath.basename(path) for path in self._paths(target)]
+            found = Manifest(there, list(there))
+        return found
+
+    def _paths(self, target: FileTarget) -> list[str]:
+        if not self._root.exists(target.path):
+            return []
+        return current_parts(self._root, target.path) if target.is_folder else [target.path]
+
+    def _own_options(self, target: FileTarget) -> FileOptions:
+        return FileOptions(
+            format=target.format, compression="none", delimiter=",", nulls=[""], max_row_bytes=_OWN_ROW_BYTES
+        )
+
+    def _rows(self, target: FileTarget, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        for path in self._paths(target):
+            yield from self._file_rows(path, target, schema)
+
+    def _file_rows(self, path: str, target: FileTarget, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Rows of one file with `schema`; a column the file lacks is null."""
+        for batch in FileReader(self._root, path, self._own_options(target), self.settings, schema=schema):
+            columns = [
+                batch.column(item.name).cast(item.type)
+                if item.name in batch.schema.names
+                else pa.nulls(batch.num_rows, item.type)
+                for item in schema
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def _with_older_columns(self, target: FileTarget, schema: pa.Schema) -> pa.Schema:
+        """The schema a merge writes: columns that only older rows have are kept."""
+        older: dict[str, pa.Field] = {}
+        for path in self._paths(target):
+            reader = FileReader(self._root, path, self._own_options(target), self.settings)
+            reader.close()
+            older |= {item.name: item for item in reader.schema if item.name not in schema.names}
+        return pa.schema([*schema, *older.values()], schema.metadata)
+
+
+def _file_target(target: Target) -> FileTarget:
+    if not isinstance(target, FileTarget):
+        raise Unsupported(f"a files connection takes `file` or `folder`, not a {target.kind}")
+    return target
+
+
+def _fields(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([pa.field(name, schema.field(name).type) for name in names])
+
+
+def _foreign(target: FileTarget, manifest: Manifest) -> AccessDenied:
+    return AccessDenied(
+        f"folder {target.path!r} holds files that the workbench did not write ({manifest.foreign[0]!r})",
+        hint="write to an empty folder, or use `write: append`, which leaves them alone",
+    )
