@@ -6,15 +6,13 @@ import base64
 import os
 import socket
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from http import HTTPStatus
 from pathlib import Path
 
 from data_workbench.errors import FatalError
 from data_workbench.maven import fetch_classpath
 from data_workbench.servers.credentials import HOST, NEO4J_USER, load_credentials
+from data_workbench.servers.probe import Unauthorised, http_trouble
 from data_workbench.servers.service import Say, Service, foreign_data
 
 COORDINATE = "org.neo4j.app:neo4j-server:5.26.30+org.neo4j:neo4j:5.26.30"
@@ -126,26 +124,21 @@ class Neo4jService(Service):
     def trouble(self) -> str | None:
         """Run a statement over HTTP with the password, and see that Bolt listens."""
         secret = f"{NEO4J_USER}:{load_credentials(self.settings).neo4j}".encode()
-        request = urllib.request.Request(
-            f"http://{HOST}:{self.settings.port('neo4j_http')}/db/neo4j/tx/commit",
-            data=b'{"statements": [{"statement": "RETURN 1"}]}',
-            headers={
-                "Content-Type": "application/json",
-                "Authorization": f"Basic {base64.b64encode(secret).decode()}",
-            },
-        )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # a URL of our own, on loopback
-                answer.read()
+            trouble = http_trouble(
+                f"http://{HOST}:{self.settings.port('neo4j_http')}/db/neo4j/tx/commit",
+                data=b'{"statements": [{"statement": "RETURN 1"}]}',
+                headers={
+                    "Content-Type": "application/json",
+                    "Authorization": f"Basic {base64.b64encode(secret).decode()}",
+                },
+            )
             socket.create_connection((HOST, self.port), timeout=3).close()
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == HTTPStatus.UNAUTHORIZED:
-                    raise foreign_data(self) from error
-                return f"HTTP {error.code}"
+        except Unauthorised as error:
+            raise foreign_data(self) from error
         except OSError as error:
             return str(error)
-        return None
+        return trouble
 
     def detail(self) -> str:
         """Both addresses."""

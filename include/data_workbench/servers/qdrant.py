@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import urllib.error
-import urllib.request
 
 from data_workbench.servers.credentials import HOST
+from data_workbench.servers.probe import http_trouble
 from data_workbench.servers.service import Service
 
 
@@ -23,15 +22,7 @@ class QdrantService(Service):
 
     def trouble(self) -> str | None:
         """Ask whether it is ready."""
-        try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.port}/readyz", timeout=3) as answer:
-                answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return f"HTTP {error.code}"
-        except OSError as error:
-            return str(error)
-        return None
+        return http_trouble(f"http://{HOST}:{self.port}/readyz")
 
     def detail(self) -> str:
         """The address, and that it is not the real server."""

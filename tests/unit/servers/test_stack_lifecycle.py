@@ -9,14 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 
 from data_workbench.errors import FatalError, StateError, StoreUnavailable, UsageError
-from data_workbench.servers import Service, Stack
+from data_workbench.servers import Service, Stack, http_trouble
 from data_workbench.servers.processes import PidFile
 from data_workbench.servers.service import foreign_data
 from data_workbench.settings import PORT_OFFSETS, Settings
@@ -27,17 +26,14 @@ class Echo(Service):
 
     name = "echo"
     ports = ("airflow",)
+    start_timeout = 20.0
     stop_timeout = 5.0
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(self.port)]
 
     def trouble(self) -> str | None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=2).close()
-        except OSError as error:
-            return str(error)
-        return None
+        return http_trouble(f"http://127.0.0.1:{self.port}")
 
 
 class Broken(Echo):
