@@ -54,7 +54,7 @@ class Drain:
         sql = f"SELECT {listing(node.columns.names)}, {', '.join(hidden)} FROM {frame_name(node.name)}"
         counts: Counter[int] = Counter()
         for batch in self._batches(sql, node.name):
-            status = batch.column(STATUS).to_numpy(zero_copy_only=False)
+            status = _numbers(batch.column(STATUS))
             counts.update(_histogram(status))
             if rejects:
                 self._reject(batch)
@@ -114,10 +114,25 @@ def _histogram(status: np.ndarray) -> dict[int, int]:
 
 def _emitted(batch: pa.RecordBatch, status: np.ndarray) -> pa.RecordBatch:
     """Rows that leave the segment: alive, tombstones, and retractions old and new."""
+    keep = ((status <= ALIVE) & (status > GONE)) | (status >= RETRACTS)
+    return batch if keep.all() else batch.filter(_mask(keep))
+
+
+# Buffers are shared with numpy directly: pyarrow's own conversions import pandas, which takes more than a second.
+
+
+def _numbers(status: pa.Array) -> np.ndarray:
+    import numpy as np
+
+    return np.frombuffer(status.buffers()[1], dtype=np.int32)[status.offset : status.offset + len(status)]
+
+
+def _mask(keep: np.ndarray) -> pa.Array:
+    import numpy as np
     import pyarrow as pa
 
-    keep = ((status <= ALIVE) & (status > GONE)) | (status >= RETRACTS)
-    return batch if keep.all() else batch.filter(pa.array(keep))
+    bits = np.packbits(keep, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(keep), [None, pa.py_buffer(bits)])
 
 
 def _output(batch: pa.RecordBatch, node: NodePlan) -> pa.RecordBatch:
@@ -127,7 +142,7 @@ def _output(batch: pa.RecordBatch, node: NodePlan) -> pa.RecordBatch:
     arrays: list[Any] = [_as(batch.column(index), item.type) for index, item in enumerate(node.columns)]
     schema = node.columns
     if node.marks:
-        arrays.append(_marks(batch.column(STATUS).to_numpy(zero_copy_only=False)))
+        arrays.append(_marks(_numbers(batch.column(STATUS))))
         schema = schema.append(pa.field(OP, pa.string()))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -141,11 +156,14 @@ def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _marks(status: np.ndarray) -> pa.Array:
+    """One letter a row, laid out as Arrow lays out strings."""
     import numpy as np
     import pyarrow as pa
 
-    codes = np.where(status == ALIVE, 0, np.where(status == TOMBSTONE_ROW, 1, 2)).astype("int8")
-    return pa.DictionaryArray.from_arrays(pa.array(codes), [UPSERT, TOMBSTONE, RETRACTION]).cast(pa.string())
+    letters = np.where(status == ALIVE, ord(UPSERT), np.where(status == TOMBSTONE_ROW, ord(TOMBSTONE), ord(RETRACTION)))
+    offsets = np.arange(len(status) + 1, dtype=np.int32)
+    data = pa.py_buffer(letters.astype(np.uint8))
+    return pa.Array.from_buffers(pa.string(), len(status), [None, pa.py_buffer(offsets), data])
 
 
 def quarantine_schema() -> pa.Schema:
