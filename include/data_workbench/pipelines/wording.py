@@ -104,6 +104,8 @@ def _word(details: dict[str, Any], path: Path, root: Node) -> Wording:
     node = root.find(path)
     if kind == "missing":
         return _missing(path)
+    if kind == "extra_forbidden" and path[-1] == "<<":
+        return Wording(path, "'<<' merges nothing in YAML 1.2", "write the keys out, or use a whole alias", at_key=True)
     if kind == "extra_forbidden":
         known = fields_at(path[:-1])
         message = f"unknown key {path[-1]!r}{_below(path)}"

@@ -105,11 +105,11 @@ class Node:
 
 
 def _inside_block(node: Node, line: int, column: int) -> Place:
-    lines = node.raw.split("\n")
-    if line >= len(lines):
+    shown, meant = node.raw.split("\n"), node.value.split("\n")
+    if line >= len(shown) or line > len(meant):
         return node.place
-    shown = lines[line]
-    return Place(node.place.line + line, len(shown) - len(shown.lstrip(" ")) + column)
+    indent = len(shown[line]) - len(meant[line - 1])
+    return Place(node.place.line + line, max(indent, 0) + column)
 
 
 def read_tree(text: str) -> tuple[Node, list[Problem]]:
@@ -177,6 +177,8 @@ class _Builder:
         self._refuse_tag(event, place)
         style = event.style or ""
         raw = self.text[event.start_mark.index : event.end_mark.index]
+        if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in event.value):
+            raise Unreadable(Problem(place, "this text holds a NUL or half a surrogate pair", "remove the escape"))
         node = Node("scalar", place, event.value, raw, style=style)
         is_key = self._open and self._open[-1].kind == "mapping" and self._pending[-1] is None
         if not style and not is_key:
@@ -278,7 +280,8 @@ def _too_deep(place: Place) -> Unreadable:
 
 
 def _syntax(error: Any, text: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    is_unclosed = any(words in str(error.problem) for words in ("end of stream", "<stream end>"))
+    mark = (error.context_mark if is_unclosed else None) or error.problem_mark or error.context_mark
     place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
     problem = str(error.problem or error.context or "")
     if "'\\t'" in problem or _is_tab(text, place):
