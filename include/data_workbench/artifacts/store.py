@@ -81,6 +81,10 @@ class ArtifactStore:
                 )
         return manifest
 
+    def remove(self, pipeline: str, run_id: str, name: str) -> None:
+        """Remove one artifact, finished or not: a group made together is made again together."""
+        self.place.remove(_folder(pipeline, run_id, name))
+
     def check_room(self) -> None:
         """Refuse to go on when the disk is nearly full.
 

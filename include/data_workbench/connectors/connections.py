@@ -25,7 +25,7 @@ Resolver = Callable[[str], "Connection | None"]
 
 @dataclass(frozen=True)
 class Connection:
-    """An address with secrets; `kind` is Airflow's connection type (`postgres`, `neo4j`, `qdrant`, `workbench_files`)."""
+    """An address with secrets; `kind` is Airflow's type (`postgres`, `neo4j`, `qdrant`, `workbench_files`)."""
 
     id: str
     kind: str

@@ -227,6 +227,18 @@ def finish(
         return _end(connection, run_id, state=state, result=result, error=error)
 
 
+def reopen(store: Metastore, run_id: str) -> Run:
+    """Open a failed run again, so that it goes on from what it has finished."""
+    statement = (
+        update(runs)
+        .where(runs.c.run_id == run_id, runs.c.state == "failed")
+        .values(state="running", ended=None, error=None, result=None)
+    )
+    with store.transaction() as connection:
+        connection.execute(statement)
+        return _get(connection, run_id)
+
+
 def finished_before(store: Metastore, moment: datetime) -> dict[tuple[str, str], datetime]:
     """When each run that ended before `moment` ended, by (pipeline, run id): what retention may remove."""
     statement = select(runs.c.pipeline, runs.c.run_id, runs.c.ended).where(

@@ -21,6 +21,9 @@ TOMBSTONE: Final = "d"
 RETRACTION: Final = "f"
 """The row is filtered out now: a merge destination deletes its key if it was loaded earlier. Counts as `filtered`."""
 
+HELD: Final = "h"
+"""The row was quarantined: its key keeps the last valid state. Destinations never see it, reconciliation does."""
+
 # Stamps a connector leaves on what it writes, as properties or payload keys.
 STAMP_PIPELINE: Final = "_wb_pipeline"
 STAMP_RUN: Final = "_wb_run"

@@ -1,0 +1,78 @@
+# Daily verbs. `make help` explains itself. Needs git, make and Python 3.11; no root, no Docker, no system servers.
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+SIZE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
+        test-kill kill-storm bench docs lock clean
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## The environment in .venv, from requirements.txt
+$(STAMP): requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON_FOUND) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	  || { echo "Python 3.11 or 3.12 is needed, $(VENV) has $$($(BIN)/python -V); remove $(VENV), set PYTHON=…" >&2; exit 1; }
+	@$(BIN)/python -m uv --version 2>/dev/null | grep -q ' $(UV_VERSION)' \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@touch $@
+
+demo: setup ## Start everything, seed ODRAS, run the shipped pipelines through Airflow, show what came out
+	$(BIN)/workbench demo --size $(SIZE)
+
+up: setup ## Start the local stores
+	$(BIN)/workbench up
+
+down: setup ## Stop everything `demo` and `up` started; data stays
+	$(BIN)/workbench down
+
+status: setup ## How the local stack is
+	$(BIN)/workbench status
+
+lint: setup ## Style, import arrows, pipelines, the published schema
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/workbench lint dags/pipelines
+
+types: setup ## mypy
+	$(BIN)/mypy
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+schema: setup ## Write docs/schema/pipeline.json from the language's models
+	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json
+
+test: lint types test-unit test-integration test-end-to-end ## Everything CI runs
+
+test-unit: setup ## No server, under a minute
+	$(PYTEST) tests/unit -m "not integration"
+
+test-integration: setup ## On real local servers, started on free ports
+	$(PYTEST) tests/integration tests/conformance -m "not end_to_end"
+
+test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
+	$(PYTEST) tests/end_to_end
+
+kill-storm: setup ## kill -9 a load 20 times at named and random points (slow)
+	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/integration -m kill
+
+bench: setup ## Measure against peers within one run; writes docs/bench/results.json and a table
+	$(BIN)/python -m tests.bench
+
+lock: setup ## Compile requirements.in into requirements.txt
+	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt
+	echo "-e ." >> requirements.txt
+
+clean: down ## Stop everything and remove the local data
+	rm -rf .workbench

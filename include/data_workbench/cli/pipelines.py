@@ -1,0 +1,230 @@
+"""`lint`, `plan`, `run`, `runs`, `reconcile`, `quarantine`: the verbs of a pipeline."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_workbench.cli import tables
+from data_workbench.cli.answer import command, fail, read_pairs, say_error, say_json, say_table
+from data_workbench.cli.main import root
+from data_workbench.cli.progress import shown
+from data_workbench.cli.session import Session
+from data_workbench.errors import DefinitionError, ReconciliationFailed, UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.pipelines.definition import Definition
+    from data_workbench.pipelines.run import Runner
+
+params_option = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A param of the pipeline.")
+
+
+def find_definition(session: Session, name: str) -> Path:
+    """The file of a pipeline given by path or by name."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    for suffix in (".yaml", ".yml"):
+        found = session.settings.pipelines / f"{name}{suffix}"
+        if "/" not in name and found.is_file():
+            return found
+    known = sorted(file.stem for file in session.settings.pipelines.glob("*.y*ml"))
+    hint = f"pipelines in {session.settings.pipelines}: {', '.join(known)}" if known else "give the path of a YAML file"
+    raise UsageError(f"no pipeline file {name!r}", hint=hint)
+
+
+def load(session: Session, name: str) -> Definition:
+    """A definition without mistakes. Raises DefinitionError with all of them."""
+    from data_workbench.pipelines.checks import lint as find_mistakes
+    from data_workbench.pipelines.definition import load_definition
+
+    definition = load_definition(find_definition(session, name), settings=session.settings)
+    findings = find_mistakes(definition)
+    if findings:
+        raise DefinitionError(findings)
+    return definition
+
+
+@contextmanager
+def runner(session: Session) -> Iterator[Runner]:
+    """A runner on the session's stores."""
+    from data_workbench.pipelines.run import Runner
+
+    with session.metastore as metastore:
+        yield Runner(settings=session.settings, connections=session.connections, metastore=metastore)
+
+
+@command(root)
+@click.argument("paths", nargs=-1, required=True)
+def lint(paths: tuple[str, ...], as_json: bool) -> None:
+    """Check pipeline files or folders; needs no server, connection or data file."""
+    from data_workbench.pipelines.checks import lint_paths
+
+    session = Session()
+    found = [find_definition(session, path) if not Path(path).exists() else Path(path) for path in paths]
+    findings, definitions = lint_paths(found, settings=session.settings)
+    if as_json:
+        say_json({"findings": [vars(finding) for finding in findings]})
+    for finding in findings:
+        click.echo(str(finding), err=True)
+    if findings:
+        sys.exit(2)
+    if not as_json:
+        click.echo(f"{len(definitions)} pipeline{'s' if len(definitions) != 1 else ''} without mistakes")
+
+
+@command(root)
+@click.argument("pipeline")
+@params_option
+def plan(pipeline: str, params: tuple[str, ...], as_json: bool) -> None:
+    """What a run would read and write, and what it would change; works with a store away."""
+    from data_workbench.pipelines.explain import explain
+
+    session = Session()
+    definition = load(session, pipeline)
+    document = explain(
+        definition, read_pairs(params), session.settings, session.connections, _metastore_or_none(session)
+    )
+    if as_json:
+        say_json(document)
+    else:
+        tables.say_plan(document)
+
+
+def _metastore_or_none(session: Session) -> Any:
+    from data_workbench.errors import WorkbenchError
+
+    try:
+        return session.metastore
+    except WorkbenchError as error:
+        click.echo(f"without the metastore ({error.message}): what was read before is not known", err=True)
+        return None
+
+
+@command(root)
+@click.argument("pipeline")
+@params_option
+@click.option("--full-refresh", is_flag=True, help="Read everything again and delete what is no longer there.")
+@click.option("--reset-state", is_flag=True, help="Forget cursors, overlap and deferred rows first.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many rows of each source; no state moves.")
+@click.option("--dry-run", is_flag=True, help="A sample through all stages; nothing is written.")
+@click.option("--allow-model-change", is_flag=True, help="Let a collection be embedded anew by another model.")
+@click.option("--requested-by", help="Who asked for this run.")
+@click.option("--correlation-id", help="The caller's own id for this run.")
+def run(pipeline: str, params: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Run a pipeline; one that was killed goes on where it stopped."""
+    from data_workbench.pipelines.options import RunOptions
+
+    session = Session()
+    who = {name: options.pop(name) for name in ("requested_by", "correlation_id")}
+    chosen = RunOptions(**options)
+    definition = load(session, pipeline)
+    values = read_pairs(params)
+    with runner(session) as engine, shown(as_json=as_json):
+        document, error = engine.run(definition, params=values, options=chosen, **who)
+    if as_json:
+        say_json({**document, "error": error.as_dict()} if error else document)
+    else:
+        tables.say_run(document)
+    if error:
+        say_error(error)
+        sys.exit(error.exit_code)
+
+
+@command(root)
+@click.argument("pipeline", required=False)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+def runs(pipeline: str | None, limit: int, as_json: bool) -> None:
+    """Runs, newest first."""
+    with runner(Session()) as engine:
+        rows = engine.list_runs(pipeline, limit)
+    if as_json:
+        say_json({"runs": rows})
+        return
+    columns = ("run_id", "pipeline", "state", "orchestrator", "started", "ended")
+    say_table(columns, [[str(row[column] or "") for column in columns] for row in rows])
+
+
+@command(root)
+@click.argument("pipeline")
+@params_option
+@click.option("--repair", is_flag=True, help="Write what is missing or stale.")
+@click.option("--delete", is_flag=True, help="Delete what the pipeline owns and the source no longer has.")
+@click.option("--force", is_flag=True, help="Delete even more than 5 %.")
+def reconcile(pipeline: str, params: tuple[str, ...], as_json: bool, repair: bool, delete: bool, force: bool) -> None:
+    """Compare all stores with the source in full; a dry run unless told to repair."""
+    from data_workbench.pipelines.reconcile import Remedy
+
+    session = Session()
+    definition = load(session, pipeline)
+    with runner(session) as engine, shown(as_json=as_json):
+        document = engine.reconcile_in_full(
+            definition, params=read_pairs(params), remedy=Remedy(repair=repair, delete=delete, force=force)
+        )
+    if as_json:
+        say_json(document)
+    else:
+        tables.say_reconciliation(document)
+    if not document["clean"]:
+        sys.exit(1)
+
+
+@root.group()
+def quarantine() -> None:
+    """Rows that broke a rule: look at them, replay them."""
+
+
+@command(quarantine, "list")
+@click.argument("pipeline", required=False)
+@click.option("--state", type=click.Choice(["open", "resolved", "replayed", "discarded", "all"]), default="open")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+def list_(pipeline: str | None, state: str, limit: int, as_json: bool) -> None:
+    """Quarantined rows, newest first."""
+    with runner(Session()) as engine:
+        records = engine.list_quarantine(pipeline, state=None if state == "all" else state, limit=limit)
+    if as_json:
+        say_json({"records": records})
+        return
+    say_table(
+        ("id", "pipeline", "at", "key", "rules", "reason"),
+        [[str(r["id"]), r["pipeline"], r["node"], str(r["key"]), ", ".join(r["rules"]), r["reason"]] for r in records],
+    )
+
+
+@command(quarantine)
+@click.argument("record", type=int)
+def show(record: int, as_json: bool) -> None:
+    """One quarantined row, whole."""
+    with runner(Session()) as engine:
+        found = engine.show_quarantine(record)
+    if as_json:
+        say_json({"records": [found]})
+        return
+    for name, value in found.items():
+        click.echo(f"{name:>10}: {value}")
+
+
+@command(quarantine)
+@click.argument("pipeline")
+@click.argument("records", nargs=-1, type=int)
+@params_option
+def replay(pipeline: str, records: Sequence[int], params: tuple[str, ...], as_json: bool) -> None:
+    """Read rows again from their source and run them through the pipeline as it is now; all open ones by default."""
+    session = Session()
+    definition = load(session, pipeline)
+    with runner(session) as engine, shown(as_json=as_json):
+        document, error = engine.replay(definition, list(records), params=read_pairs(params))
+    if error and not document:
+        fail(error, as_json=as_json)
+    if as_json:
+        say_json({**document, "error": error.as_dict()} if error else document)
+    else:
+        tables.say_run(document)
+    if error:
+        say_error(error)
+        sys.exit(error.exit_code if isinstance(error, ReconciliationFailed) else 1)

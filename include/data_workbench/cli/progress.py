@@ -1,0 +1,54 @@
+"""A progress bar on stderr, fed by the run's events; nothing where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from data_workbench.events import Event, subscribed
+
+
+@contextmanager
+def shown(*, as_json: bool) -> Iterator[None]:
+    """Show progress within the block, if stderr is a terminal and a person reads."""
+    if as_json or not sys.stderr.isatty():
+        yield
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bars = _Bars(progress)
+        with subscribed(bars.listen):
+            yield
+
+
+class _Bars:
+    """One bar per source, destination and comparison."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def listen(self, event: Event) -> None:
+        facts = event.facts
+        match event.name:
+            case "stage.read":
+                self._advance(f"read {facts['source']}", facts["rows"])
+            case "load.written":
+                self._advance(f"load {facts['destination']} {facts['target']}", facts["rows"])
+            case "reconcile.compared":
+                self._advance(f"compare {facts['destination']} {facts['target']}", 1)
+
+    def _advance(self, name: str, rows: int) -> None:
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(name, total=None)
+        self._progress.advance(self._bars[name], rows)

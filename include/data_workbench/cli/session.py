@@ -1,0 +1,43 @@
+"""What every command needs: settings, connections, the metastore."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from data_workbench import settings as settings_module
+from data_workbench.connectors.connections import Connection, Connections, from_environment
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+    from data_workbench.settings import Settings
+
+
+class Session:
+    """Opened lazily, so that `lint` needs no server and `--help` no import."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """From the environment."""
+        return settings_module.load()
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The environment first, then this folder's local stack, if there is one."""
+        return Connections(from_environment, self._from_local_stack)
+
+    @cached_property
+    def metastore(self) -> Metastore:
+        """The metastore, checked: it answers and its schema is current."""
+        from data_workbench.connectors.metastore import open_metastore
+
+        metastore = open_metastore(self.connections.get(self.settings.metastore))
+        metastore.check()
+        return metastore
+
+    def _from_local_stack(self, connection_id: str) -> Connection | None:
+        if not (self.settings.home / "credentials.json").exists():
+            return None
+        from data_workbench.servers import connection_environment
+
+        return from_environment(connection_id, connection_environment(self.settings))

@@ -1,0 +1,97 @@
+"""`connections` and `discover`: what is configured, does it answer, what is in it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_workbench.cli.answer import command, say_json, say_table
+from data_workbench.cli.main import root
+from data_workbench.cli.session import Session
+from data_workbench.errors import WorkbenchError
+from data_workbench.records.types import native_type
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.base import Stream
+
+KNOWN = ("odras_postgres", "odras_neo4j", "odras_qdrant", "workbench_files", "workbench_metastore")
+
+
+@root.group()
+def connections() -> None:
+    """Connections the workbench can use."""
+
+
+@command(connections)
+@click.argument("names", nargs=-1)
+def check(names: tuple[str, ...], as_json: bool) -> None:
+    """Ask each store whether it answers; all configured connections if none is named."""
+    session = Session()
+    rows = [_check(session, name) for name in names or _configured(session)]
+    if as_json:
+        say_json({"connections": rows})
+    else:
+        say_table(("connection", "state", "detail"), [(row["name"], row["state"], row["cause"]) for row in rows])
+    if any(row["state"] != "ok" for row in rows):
+        sys.exit(1)
+
+
+def _configured(session: Session) -> list[str]:
+    import os
+
+    prefix = "AIRFLOW_CONN_"
+    named = {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
+    if (session.settings.home / "credentials.json").exists():
+        named |= set(KNOWN)
+    return sorted(named)
+
+
+def _check(session: Session, name: str) -> dict[str, Any]:
+    from data_workbench.connectors.registry import open_source
+
+    try:
+        with open_source(session.connections.get(name), session.settings) as source:
+            health = source.check()
+        return {
+            "name": name,
+            "state": "ok" if health.ok else "failed",
+            "cause": health.detail,
+            "version": health.version,
+        }
+    except WorkbenchError as error:
+        return {"name": name, "state": "failed", "cause": error.message, "version": None}
+
+
+@command(root)
+@click.argument("connection")
+@click.argument("pattern", required=False)
+def discover(connection: str, pattern: str | None, as_json: bool) -> None:
+    """Streams a connection can read: tables, labels, collections, files."""
+    from data_workbench.connectors.registry import open_source
+
+    session = Session()
+    with open_source(session.connections.get(connection), session.settings) as source:
+        streams = source.discover(pattern)
+    if as_json:
+        say_json({"connection": connection, "streams": [_plain(stream) for stream in streams]})
+        return
+    say_table(
+        ("stream", "kind", "columns", "rows (estimate)", "key"),
+        [(s.name, s.kind, len(s.schema), s.estimated_rows, ", ".join(s.key)) for s in streams],
+    )
+
+
+def _plain(stream: Stream) -> dict[str, Any]:
+    return {
+        "name": stream.name,
+        "kind": stream.kind,
+        "key": list(stream.key),
+        "estimated_rows": stream.estimated_rows,
+        "comment": stream.comment,
+        "columns": [
+            {"name": item.name, "type": native_type(item) or str(item.type), "nullable": item.nullable}
+            for item in stream.schema
+        ],
+    }

@@ -1,0 +1,90 @@
+"""A run, a plan and a reconciliation as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from data_workbench.cli.answer import say_table
+
+
+def say_run(document: Mapping[str, Any]) -> None:
+    """Counts of every source, step and destination, then the verdict."""
+    if not document:
+        return
+    click.echo(f"{document['pipeline']}: {document['state']} in {document['seconds']} s, run {document['run_id']}")
+    _counts("source", document["sources"])
+    _counts("step", document["steps"])
+    _counts("destination", document["destinations"], leave_out=("relationships",))
+    related = {name: item["relationships"] for name, item in document["destinations"].items() if item["relationships"]}
+    _counts("relationships", related)
+    if document["reconciliation"]:
+        say_reconciliation(document["reconciliation"])
+
+
+def _counts(what: str, rows: Mapping[str, Mapping[str, Any]], *, leave_out: tuple[str, ...] = ()) -> None:
+    if not rows:
+        return
+    columns = [name for name in next(iter(rows.values())) if name not in leave_out]
+    click.echo()
+    say_table((what, *columns), [(name, *(row.get(column) for column in columns)) for name, row in rows.items()])
+
+
+def say_reconciliation(document: Mapping[str, Any]) -> None:
+    """What differs, per destination, and whether all agree."""
+    rows = []
+    for name, counts in document["destinations"].items():
+        relationships, vectors = counts["relationships"] or {}, counts["vectors"] or {}
+        rows.append(
+            (
+                name,
+                *(counts[column] for column in ("missing", "surplus", "stale", "foreign", "repaired")),
+                relationships.get("missing"),
+                relationships.get("dangling"),
+                vectors.get("wrong_model"),
+                vectors.get("stale"),
+            )
+        )
+    columns = ("missing", "surplus", "stale", "foreign", "repaired", "rel. missing", "rel. dangling")
+    click.echo()
+    say_table((f"compared ({document['scope']})", *columns, "wrong model", "stale vector"), rows)
+    click.echo("the stores agree" if document["clean"] else "the stores DIFFER")
+    for target in document.get("not_compared", ()):
+        click.echo(f"not compared: {target} (rows appended without a key cannot be told apart)")
+
+
+def say_plan(document: Mapping[str, Any]) -> None:
+    """What is read, done, written and changed."""
+    click.echo(f"pipeline {document['pipeline']}\n")
+    say_table(
+        ("source", "stream", "read", "key", "columns"),
+        [
+            (name, item["stream"], item["mode"], ", ".join(item["key"] or ()), len(item["columns"] or ()))
+            for name, item in document["sources"].items()
+        ],
+    )
+    for name, item in document["sources"].items():
+        if item.get("full_reason"):
+            click.echo(f"  {name} is read in full: {item['full_reason']}")
+    if document["steps"]:
+        click.echo()
+        rows = [
+            (name, item["verb"], ", ".join(item["inputs"]), len(item["columns"] or ()))
+            for name, item in document["steps"].items()
+        ]
+        say_table(("step", "verb", "inputs", "columns"), rows)
+    click.echo()
+    targets = [
+        (name, target["target"], target["input"], item["write"], item["replace"] or "–")
+        for name, item in document["destinations"].items()
+        for target in item["targets"]
+    ]
+    say_table(("destination", "target", "input", "write", "replace is"), targets)
+    if document["changes"]:
+        click.echo()
+        changes = [(c["destination"], c["action"], c["object"], c["detail"]) for c in document["changes"]]
+        say_table(("destination", "change", "object", "detail"), changes)
+    if document["destructive"]:
+        click.echo("destructive: " + "; ".join(str(change) for change in document["destructive"]))

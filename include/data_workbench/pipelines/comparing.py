@@ -1,0 +1,205 @@
+"""One target of a pipeline held against its store: what to expect of it, what to read back, and the verdict."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_workbench.connectors.base import CanReadBack, Destination
+from data_workbench.mapping.payload_values import text_hash
+from data_workbench.mapping.targets import CollectionTarget, LoadContext, NodeTarget, RelationshipTarget, Target
+from data_workbench.pipelines.targets import target_columns
+from data_workbench.reconciliation.compare import Comparison
+from data_workbench.reconciliation.vectors import (
+    ACTUAL,
+    EXPECTED,
+    STAMP_TEXT_HASH,
+    TEXT,
+    VECTOR,
+    EmbedTexts,
+    VectorComparison,
+    VectorVerdict,
+    hash_vectors,
+)
+from data_workbench.records.marks import OP, UPSERT
+
+if TYPE_CHECKING:
+    from data_workbench.settings import Settings
+
+Batches = Callable[[], Iterable[pa.RecordBatch]]
+
+
+@dataclass
+class TargetVerdict:
+    """What differs in one target, while its comparison is open."""
+
+    target: Target
+    schema: pa.Schema
+    comparison: Comparison
+    counts: dict[str, int]
+    vectors: VectorVerdict | None = None
+    vector_comparison: VectorComparison | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing missing, surplus or stale; what is foreign or held is no difference."""
+        wrong = self.counts["missing"] + self.counts["surplus"] + self.counts["stale"]
+        if self.vectors is not None:
+            wrong += self.vectors.stale.num_rows + self.vectors.wrong_model.num_rows
+        return wrong == 0
+
+
+def compared_schema(target: Target, schema: pa.Schema) -> tuple[pa.Schema, tuple[str, ...]]:
+    """The columns a comparison looks at, and those that identify a row."""
+    columns = target_columns(target, schema.names)
+    match target:
+        case RelationshipTarget():
+            identity = tuple(dict.fromkeys([*target.key, *target.source.columns, *target.target.columns]))
+            return pa.schema([schema.field(name) for name in columns]), identity
+        case CollectionTarget():
+            hidden = {target.vector} if target.vector else set()
+            if target.embed and target.embed.text not in (target.payload or ()) and target.embed.text not in target.key:
+                hidden.add(target.embed.text)
+            kept = [name for name in columns if name not in hidden]
+            return pa.schema([schema.field(name) for name in kept]), target.key
+        case _:
+            return pa.schema([schema.field(name) for name in columns]), target.key
+
+
+@contextmanager
+def compare_target(
+    target: Target,
+    schema: pa.Schema,
+    expected: Batches,
+    *,
+    destination: Destination,
+    context: LoadContext,
+    full: bool,
+    folder: Path,
+    settings: Settings,
+    known_vectors: Callable[[], pa.Table],
+    embed: EmbedTexts | None,
+) -> Iterator[TargetVerdict]:
+    """Compare one target; the verdict's pages of keys can be read within the block.
+
+    Args:
+        expected: gives the input's batches, with marks, as often as it is called.
+        full: against everything the pipeline owns; otherwise only the keys among `expected`.
+        known_vectors: fingerprints kept of this collection.
+    """
+    if not isinstance(destination, CanReadBack):
+        raise TypeError(f"{type(destination).__name__} cannot read back")
+    wanted, key = compared_schema(target, schema)
+    is_points = isinstance(target, CollectionTarget)
+    comparison = Comparison(
+        wanted,
+        key,
+        folder,
+        settings,
+        carry_expected=EXPECTED if is_points else None,
+        carry_actual=ACTUAL if is_points else None,
+    )
+    try:
+        comparison.expect(_expected(target, expected()))
+        read_schema = pa.schema([schema.field(name) for name in target_columns(target, schema.names)])
+        comparison.observe(_observed(target, destination, read_schema, context, expected if not full else None))
+        verdict = TargetVerdict(target, schema, comparison, comparison.counts())
+        if isinstance(target, CollectionTarget):
+            model = target.embed.model if target.embed else None
+            vectors = VectorComparison(comparison, model=model, known=known_vectors(), embed=embed)
+            verdict.vector_comparison, verdict.vectors = vectors, vectors.judge()
+        yield verdict
+    finally:
+        comparison.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _expected(target: Target, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        match target:
+            case RelationshipTarget():
+                yield _with_both_ends(target, batch)
+            case CollectionTarget():
+                yield _with_vectors(target, batch)
+            case _:
+                yield batch
+
+
+def _with_both_ends(target: RelationshipTarget, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows that make a relationship: upserts with both ends given."""
+    mask = pa.array([True] * batch.num_rows)
+    if OP in batch.schema.names:
+        mask = pc.equal(batch.column(OP), UPSERT)
+    for name in (*target.source.columns, *target.target.columns):
+        mask = pc.and_(mask, pc.is_valid(batch.column(name)))
+    return batch.filter(mask)
+
+
+def _with_vectors(target: CollectionTarget, batch: pa.RecordBatch) -> pa.RecordBatch:
+    rows = batch.num_rows
+    if target.embed:
+        texts = batch.column(target.embed.text).cast(pa.string())
+        vectors = pa.nulls(rows, pa.list_(pa.float32()))
+        hashes = pa.array(text_hash(texts.to_pylist()), pa.string())
+    else:
+        texts = hashes = pa.nulls(rows, pa.string())
+        vectors = batch.column(cast(str, target.vector)).cast(pa.list_(pa.float32()))
+    added = {TEXT: texts, STAMP_TEXT_HASH: hashes, VECTOR: vectors}
+    for name, column in added.items():
+        batch = batch.append_column(name, column)
+    return batch
+
+
+def _observed(
+    target: Target, destination: CanReadBack, schema: pa.Schema, context: LoadContext, expected: Batches | None
+) -> Iterator[pa.RecordBatch]:
+    is_points = isinstance(target, CollectionTarget)
+
+    def read(keys: pa.Table | None) -> Iterator[pa.RecordBatch]:
+        batches = destination.read_back(target, schema, context, keys)
+        return hash_vectors(batches) if is_points else iter(batches)
+
+    if expected is None or not target.key:
+        yield from read(None)
+        return
+    for keys in _pages(expected(), target.key):
+        yield from read(keys)
+
+
+def _pages(batches: Iterable[pa.RecordBatch], key: tuple[str, ...], size: int = 50_000) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        part = batch.select(list(key))
+        held.append(part)
+        rows += part.num_rows
+        if rows >= size:
+            yield pa.Table.from_batches(held)
+            held, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(held)
+
+
+def existing_ends(
+    target: RelationshipTarget, rows: pa.Table, destination: CanReadBack, context: LoadContext
+) -> pa.Table:
+    """Of relationship rows, those whose two nodes are there: only these can be missing."""
+    kept = rows
+    for end in (target.source, target.target):
+        distinct = kept.select(list(end.columns)).group_by(list(end.columns)).aggregate([])
+        keys = distinct.rename_columns(list(end.properties))
+        node = NodeTarget(target.input, end.label, tuple(end.properties), "merge", ())
+        found = [
+            batch.select(list(end.properties)) for batch in destination.read_back(node, keys.schema, context, keys)
+        ]
+        there = pa.Table.from_batches(found, schema=keys.schema) if found else keys.schema.empty_table()
+        joined = there.rename_columns(list(end.columns)).group_by(list(end.columns)).aggregate([])
+        kept = kept.join(joined, keys=list(end.columns), join_type="inner")
+    return kept

@@ -1,0 +1,218 @@
+"""What a run would do, told before it does: the document of `workbench plan`. Changes nothing.
+
+A store that is away does not stop it: what could not be looked up there is `null`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.connectors.base import Change
+from data_workbench.errors import AccessDenied, ConnectionUnknown, RetriableError, WorkbenchError
+from data_workbench.pipelines.params import read_params
+from data_workbench.pipelines.plan import RunPlan, columns_of, compile_run
+from data_workbench.pipelines.resolve import resolve
+from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.targets import target_columns
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connections
+    from data_workbench.metastore import Metastore
+    from data_workbench.pipelines.definition import Definition
+    from data_workbench.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_AWAY = (RetriableError, ConnectionUnknown, AccessDenied)
+
+
+def explain(
+    definition: Definition,
+    params: Mapping[str, Any],
+    settings: Settings,
+    connections: Connections,
+    metastore: Metastore | None,
+) -> dict[str, Any]:
+    """The plan as a JSON document.
+
+    Raises:
+        UsageError: a param does not fit.
+        StreamUnknown, SchemaConflict: the stores answer, and the pipeline does not fit them.
+    """
+    read_params(definition.spec.params, params)
+    baseline = _baseline(metastore, definition.spec.pipeline)
+    with Stores(connections, settings) as stores:
+        try:
+            plan = compile_run(definition, stores, baseline)
+        except _AWAY as error:
+            log.warning("planned without a store: %s", error.message)
+            return _without_stores(definition, error)
+        changes, unknown = _changes(plan, stores)
+        return {
+            "pipeline": plan.pipeline,
+            "sources": {name: _source(plan, name, stores) for name in plan.sources},
+            "steps": _steps(plan),
+            "destinations": {name: _destination(plan, name, stores) for name in plan.destinations},
+            "changes": changes,
+            "destructive": [change for change in changes or () if change["destructive"]],
+            "not_looked_up": unknown,
+            "drift": _drift(plan, baseline),
+        }
+
+
+def _baseline(metastore: Metastore | None, pipeline: str) -> RunPlan | None:
+    if metastore is None:
+        return None
+    from data_workbench.pipelines.history import last_plan
+
+    return last_plan(metastore, pipeline)
+
+
+def _source(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
+    source = plan.sources[name]
+    stream = stores.describe(source.connection, source.stream, source.options)
+    schema = source.arrow_schema
+    return {
+        "connection": source.connection,
+        "stream": source.stream,
+        "columns": columns_of(pa.schema([schema.field(column) for column in source.columns])),
+        "key": list(source.key),
+        "cursor": source.cursor,
+        "mode": "incremental" if source.incremental else "full",
+        "full_reason": source.full_reason,
+        "where": source.where,
+        "where_pushed_down": source.where_pushed,
+        "deletes": "detect" if source.detect else source.tombstone_when,
+        "schema_policy": source.schema_policy,
+        "estimated_rows": stream.estimated_rows,
+    }
+
+
+def _steps(plan: RunPlan) -> dict[str, Any]:
+    return {
+        node.name: {
+            "verb": node.verb,
+            "inputs": list(node.inputs),
+            "columns": columns_of(node.columns),
+            "key": list(node.key),
+        }
+        for node in plan.transform.nodes
+        if node.kind == "step"
+    }
+
+
+def _destination(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
+    item = plan.destinations[name]
+    capabilities = stores.destination(item.connection).capabilities
+    targets = []
+    for target in item.targets:
+        columns = target_columns(target, plan.transform.node(target.input).columns.names)
+        targets.append({"target": target.name, "kind": target.kind, "input": target.input, "columns": columns})
+    return {
+        "connection": item.connection,
+        "write": item.write,
+        "replace": capabilities.replace if item.write == "replace" else None,
+        "transactional": capabilities.transactional,
+        "targets": targets,
+    }
+
+
+def _changes(plan: RunPlan, stores: Stores) -> tuple[list[dict[str, Any]] | None, list[str]]:
+    """What loads would change in the stores' structure; None if no store could be asked."""
+    changes: list[dict[str, Any]] = []
+    unknown: list[str] = []
+    for name, item in plan.destinations.items():
+        try:
+            destination = stores.destination(item.connection)
+            for target in item.targets:
+                schema = plan.transform.node(target.input).columns
+                columns = pa.schema([schema.field(column) for column in target_columns(target, schema.names)])
+                found = destination.plan(target, columns)
+                changes += [_change(name, change) for change in found if change.action != "none"]
+        except _AWAY as error:
+            unknown.append(f"{name}: {error.message}")
+    return (changes if len(unknown) < len(plan.destinations) else None), unknown
+
+
+def _change(destination: str, change: Change) -> dict[str, Any]:
+    return {
+        "destination": destination,
+        "action": change.action,
+        "object": change.object,
+        "detail": change.detail,
+        "destructive": change.destructive,
+    }
+
+
+def _drift(plan: RunPlan, baseline: RunPlan | None) -> dict[str, Any] | None:
+    """How the sources differ from what the last successful run saw."""
+    if baseline is None:
+        return None
+    found: dict[str, Any] = {}
+    for name, source in plan.sources.items():
+        before = baseline.sources.get(name)
+        if before is None:
+            continue
+        added = [column for column in source.columns if column not in before.columns]
+        gone = [column for column in before.columns if column not in source.columns]
+        if added or gone or source.key != before.key:
+            key = {"before": list(before.key), "now": list(source.key)} if source.key != before.key else None
+            found[name] = {"added": added, "gone": gone, "key": key}
+    return found
+
+
+def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, Any]:
+    """The document as far as the file alone tells it."""
+    spec = definition.spec
+    resolved = resolve(spec)
+    return {
+        "pipeline": spec.pipeline,
+        "sources": {
+            name: {
+                "connection": source.connection,
+                "stream": source.stream,
+                "columns": [{"name": column, "type": None, "nullable": None} for column in source.columns]
+                if source.columns
+                else None,
+                "key": source.key,
+                "cursor": source.cursor.column if source.cursor else None,
+                "mode": None,
+                "full_reason": None,
+                "where": source.where,
+                "estimated_rows": None,
+            }
+            for name, source in spec.sources.items()
+        },
+        "steps": {
+            step.name: {"verb": step.verb, "inputs": [resolved.step_inputs[step.name]], "columns": None, "key": None}
+            for step in spec.steps
+        },
+        "destinations": {
+            name: {
+                "connection": item.connection,
+                "write": item.write,
+                "replace": None,
+                "transactional": None,
+                "targets": [
+                    {"target": shape, "kind": item.shape, "input": node, "columns": None}
+                    for shape, node in _shapes(item, resolved.default_input(name))
+                ],
+            }
+            for name, item in spec.destinations.items()
+        },
+        "changes": None,
+        "destructive": None,
+        "not_looked_up": [error.message],
+        "drift": None,
+    }
+
+
+def _shapes(item: Any, default: str) -> list[tuple[str, str]]:
+    if item.shape != "graph":
+        return [(item.table or item.collection or item.file or item.folder, item.input or default)]
+    nodes = [(f"({node.label})", node.input or item.input or default) for node in item.nodes]
+    return nodes + [(f"[:{one.type}]", one.input or item.input or default) for one in item.relationships]

@@ -1,0 +1,84 @@
+"""What earlier runs of a pipeline left behind: a plan to judge drift by, a run to go on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from data_workbench.errors import StateError
+from data_workbench.metastore import runs, stages
+from data_workbench.metastore.locks import is_alive
+from data_workbench.pipelines.plan import RunPlan
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+    from data_workbench.metastore.runs import Run, RunRequest
+
+
+def last_plan(metastore: Metastore, pipeline: str) -> RunPlan | None:
+    """The plan of the last successful run: what schema policies judge drift against."""
+    found = runs.list_runs(metastore, pipeline=pipeline, state="success", limit=1)
+    stored = runs.load_plan(metastore, found[0].run_id) if found else None
+    return RunPlan.from_json(stored["plan"]) if stored else None
+
+
+def resumable(metastore: Metastore, wanted: RunRequest) -> Run | None:
+    """The interrupted run that does what `wanted` asks for, opened again; None to begin a new one.
+
+    A run whose process is gone goes on. So does a failed one that has appended to a destination already, since
+    reading its rows anew would append them twice.
+
+    Raises:
+        RunConflict: another run of the pipeline is under way.
+        StateError: an interrupted run has appended rows, and the pipeline is asked to do something else now.
+    """
+    unfinished = runs.find_unfinished(metastore, wanted.pipeline)
+    if unfinished is not None:
+        return _take_up(metastore, unfinished, wanted)
+    latest = runs.list_runs(metastore, pipeline=wanted.pipeline, limit=1)
+    if latest and latest[0].state == "failed" and latest[0].run_id != wanted.run_id:
+        stored = runs.load_plan(metastore, latest[0].run_id)
+        if stored and _has_appended(metastore, latest[0], RunPlan.from_json(stored["plan"])):
+            return _go_on(metastore, latest[0], wanted)
+    return None
+
+
+def _take_up(metastore: Metastore, run: Run, wanted: RunRequest) -> Run | None:
+    if run.run_id == wanted.run_id:
+        return None
+    is_ours = run.orchestrator == "airflow" and wanted.orchestrator == "airflow"
+    if is_alive(metastore, run.pipeline, run.run_id) or (run.orchestrator == "airflow" and not is_ours):
+        raise runs.unfinished_conflict(run)
+    stored = runs.load_plan(metastore, run.run_id)
+    if stored is None:
+        runs.finish(metastore, run.run_id, state="abandoned")
+        return None
+    if _asks_the_same(run, wanted):
+        return run
+    if _has_appended(metastore, run, RunPlan.from_json(stored["plan"])):
+        return _go_on(metastore, run, wanted)
+    runs.finish(metastore, run.run_id, state="abandoned")
+    return None
+
+
+def _go_on(metastore: Metastore, run: Run, wanted: RunRequest) -> Run:
+    if not _asks_the_same(run, wanted):
+        raise StateError(
+            f"run {run.run_id} of {run.pipeline!r} was interrupted after it had appended rows, and the pipeline, "
+            "its params or options are different now",
+            hint="run the earlier version to its end first, or give it up with --reset-state (rows may then double)",
+            run_id=run.run_id,
+        )
+    runs.reopen(metastore, run.run_id)
+    return run
+
+
+def _asks_the_same(run: Run, wanted: RunRequest) -> bool:
+    same_options = {**run.options, "reset_state": False} == {**wanted.options, "reset_state": False}
+    return run.definition_hash == wanted.definition_hash and run.params == wanted.params and same_options
+
+
+def _has_appended(metastore: Metastore, run: Run, plan: RunPlan) -> bool:
+    """Whether rows of this run stand in a destination that cannot take them twice."""
+    appends = [name for name, item in plan.destinations.items() if item.write == "append"]
+    begun = stages.stage_results(metastore, run.run_id)
+    return any(f"load.{name}" in begun for name in appends)

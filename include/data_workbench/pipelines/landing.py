@@ -1,0 +1,171 @@
+"""Reading sources into staged files, exactly as they are, before any step looks at them.
+
+What has landed is immutable: a restarted run reads it instead of the source, so everything after is computed from the
+same rows. The cursor position travels in the artifact's manifest and moves the state on only when all destinations
+have confirmed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_workbench.connectors.base import CursorRequest, ReadRequest
+from data_workbench.events import emit
+from data_workbench.pipelines.plan import DELETED, SidePlan, SourcePlan
+
+if TYPE_CHECKING:
+    from data_workbench.artifacts import ArtifactStore, Manifest
+    from data_workbench.pipelines.stores import Stores
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LandingContext:
+    """What landing needs to know of the run."""
+
+    pipeline: str
+    run_id: str
+    now: datetime
+    params: Mapping[str, Any]
+    limit: int | None = None
+
+
+def land_source(
+    name: str,
+    plan: SourcePlan,
+    *,
+    state: Mapping[str, Any] | None,
+    context: LandingContext,
+    stores: Stores,
+    artifacts: ArtifactStore,
+    gone: Iterator[pa.Table] | None = None,
+    keys: pa.Table | None = None,
+) -> Manifest:
+    """Land one source; returns at once if this run has done so before.
+
+    Args:
+        state: the cursor position to start from; None reads from the beginning.
+        gone: keys the destinations hold and the source no longer has, landed as deletions.
+        keys: read only these.
+    """
+    artifact = f"source.{name}"
+    found = artifacts.find(context.pipeline, context.run_id, artifact)
+    if found is not None:
+        return found
+    schema = plan.arrow_schema
+    hidden = [column for column in plan.discard if column not in schema.names]
+    columns = tuple(column for column in schema.names if column != DELETED)
+    cursor = CursorRequest(plan.cursor, _lag(plan), state) if plan.cursor and keys is None else None
+    request = ReadRequest(
+        stream=plan.stream,
+        columns=(*columns, *hidden),
+        where=_where(plan),
+        params={param: context.params.get(param) for param in plan.params},
+        cursor=cursor,
+        keys=keys,
+        limit=context.limit,
+        now=context.now,
+        options=plan.options,
+    )
+    discarded = 0
+    writer = artifacts.begin(context.pipeline, context.run_id, artifact, schema)
+    with writer:
+        reading = stores.source(plan.connection).read(request)
+        try:
+            for batch in reading:
+                kept = _discard(batch, plan.discard)
+                discarded += batch.num_rows - kept.num_rows
+                writer.write(_shape(kept, schema))
+                emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows)
+            position = reading.position()
+            rejections = [
+                {"key": dict(item.key), "rule": item.rule, "reason": item.reason}
+                for item in getattr(reading, "rejections", [])
+            ]
+        finally:
+            reading.close()
+        for keys in gone or ():
+            for batch in _tombstones(keys, schema).to_batches():
+                writer.write(batch)
+        return writer.finish(extra={"position": position, "discarded": discarded, "rejections": rejections})
+
+
+def land_side(
+    name: str, side: SidePlan, *, context: LandingContext, stores: Stores, artifacts: ArtifactStore
+) -> Manifest:
+    """Land the stream of a lookup or reference."""
+    artifact = f"side.{name.replace(':', '.')}"
+    found = artifacts.find(context.pipeline, context.run_id, artifact)
+    if found is not None:
+        return found
+    source = stores.source(side.connection)
+    params = dict(context.params)
+    request = ReadRequest(
+        side.stream, tuple(dict.fromkeys(side.columns)), where=side.where, params=params, options=side.options
+    )
+    reading = source.read(request)
+    try:
+        with artifacts.begin(context.pipeline, context.run_id, artifact, reading.schema) as writer:
+            for batch in reading:
+                writer.write(batch)
+            return writer.finish()
+    finally:
+        reading.close()
+
+
+def _where(plan: SourcePlan) -> str | None:
+    """What the store filters by: `where` never hides a tombstone."""
+    if plan.where is None or not plan.where_pushed:
+        return None
+    if plan.tombstone_when is None or plan.detect:
+        return plan.where
+    return f"({plan.where}) OR ({plan.tombstone_when})"
+
+
+def _lag(plan: SourcePlan) -> timedelta | float | None:
+    if plan.lag is None or plan.cursor is None:
+        return None
+    kind = plan.arrow_schema.field(plan.cursor).type
+    return timedelta(seconds=plan.lag) if pa.types.is_temporal(kind) else plan.lag
+
+
+def _discard(batch: pa.RecordBatch, columns: tuple[str, ...]) -> pa.RecordBatch:
+    for column in columns:
+        batch = batch.filter(pc.is_null(batch.column(column)))
+    return batch
+
+
+def _shape(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch in exactly the landed schema; a store may answer in another order."""
+    if batch.schema.equals(schema):
+        return batch
+    columns = [
+        pa.nulls(batch.num_rows, item.type) if item.name == DELETED else _as(batch.column(item.name), item.type)
+        for item in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return column if column.type.equals(kind) else column.cast(kind)
+
+
+def _tombstones(keys: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = []
+    for item in schema:
+        if item.name == DELETED:
+            columns.append(pa.array([True] * keys.num_rows, pa.bool_()))
+        elif item.name in keys.column_names:
+            columns.append(keys.column(item.name).cast(item.type))
+        else:
+            columns.append(pa.nulls(keys.num_rows, item.type))
+    loose = pa.schema([pa.field(item.name, item.type, True, item.metadata) for item in schema])
+    return pa.table(columns, schema=loose)

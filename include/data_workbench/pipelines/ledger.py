@@ -1,0 +1,158 @@
+"""What a run keeps in the metastore while it loads and compares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.connectors.base import Progress, Rejection
+from data_workbench.mapping.targets import Target
+from data_workbench.metastore import deferred, fingerprints, quarantine, stages
+from data_workbench.metastore.fingerprints import Fingerprint
+from data_workbench.metastore.values import key_text, rows_of, table_of
+from data_workbench.records.accounting import WriteCounts
+from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+
+VECTOR_HASH = "_wb_vector_hash"
+
+
+@dataclass(frozen=True)
+class RunLedger:
+    """The LoadLedger of one run."""
+
+    metastore: Metastore
+    pipeline: str
+    run_id: str
+
+    def progress(self, destination: str, index: int) -> Progress:
+        """How far this run's load of a target is known to have come."""
+        found = stages.stage_results(self.metastore, self.run_id).get(_stage(destination, index))
+        if found is None or not found.counts:
+            return Progress()
+        return Progress(int(found.counts["parts"]), WriteCounts.from_dict(found.counts["counts"]))
+
+    def advance(self, destination: str, index: int, progress: Progress) -> None:
+        """Note how far it came."""
+        name = _stage(destination, index)
+        if progress.parts == 1:
+            stages.start_stage(self.metastore, self.run_id, name)
+        counts = {"parts": progress.parts, "counts": progress.counts.as_dict()}
+        stages.finish_stage(self.metastore, self.run_id, name, counts=counts)
+
+    def reject(self, destination: str, target: Target, rejections: list[Rejection], rows: pa.Table) -> None:
+        """Put rows the store refused into the quarantine, whole where their key tells which they are."""
+        by_key = _rows_by_key(rejections, rows)
+        quarantine.add(
+            self.metastore,
+            self.pipeline,
+            self.run_id,
+            [
+                quarantine.Rejected(
+                    node=destination,
+                    rules=[rejection.rule],
+                    reason=rejection.reason,
+                    row=by_key.get(key_text(rejection.key), dict(rejection.key)),
+                    ordinal=_ordinal(target, rejection),
+                    key=dict(rejection.key),
+                )
+                for rejection in rejections
+            ],
+        )
+
+    def deferred(self, destination: str, index: int, schema: pa.Schema) -> pa.Table:
+        """Relationship rows of earlier runs whose endpoint was missing."""
+        found = deferred.pending(self.metastore, self.pipeline, destination, target=str(index))
+        rows = [one.row for one in found]
+        return table_of(rows, schema)
+
+    def defer(self, destination: str, index: int, rows: pa.Table, key: tuple[str, ...], seen: pa.Table) -> None:
+        """Keep the rows that wait now; forget those of keys in `seen` that do not."""
+        if deferred.count(self.metastore, self.pipeline, destination) and seen.num_rows:
+            keys = rows_of(seen.select(list(key)))
+            deferred.drop_keys(self.metastore, self.pipeline, destination, str(index), keys)
+        if rows.num_rows:
+            pairs = [({name: row[name] for name in key}, row) for row in rows_of(rows)]
+            deferred.put(self.metastore, self.pipeline, destination, str(index), run_id=self.run_id, rows=pairs)
+
+
+def _stage(destination: str, index: int) -> str:
+    return f"load.{destination}.{index}"
+
+
+def _ordinal(target: Target, rejection: Rejection) -> int:
+    """A number that is the same for the same row and target, so that a repeated part adds nothing."""
+    import hashlib
+
+    text = f"{target.name}\x00{rejection.rule}\x00{key_text(rejection.key)}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _rows_by_key(rejections: list[Rejection], rows: pa.Table) -> dict[str, Mapping[str, Any]]:
+    names = [name for name in rejections[0].key if name in rows.column_names]
+    if not names or len(rejections) > 10_000:
+        return {}
+    wanted = {key_text(rejection.key) for rejection in rejections}
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in rows_of(rows):
+        text = key_text({name: row[name] for name in names})
+        if text in wanted:
+            found[text] = row
+    return found
+
+
+@dataclass(frozen=True)
+class FingerprintBook:
+    """The VectorBook of one run."""
+
+    metastore: Metastore
+    run_id: str
+
+    def known(self, dataset: str, schema: pa.Schema, key: tuple[str, ...]) -> pa.Table:
+        """All fingerprints kept of a collection, keys in their columns' types."""
+        connection, _, collection = dataset.partition(":")
+        pages = list(self._pages(connection, collection, schema, key))
+        empty = _known_schema(schema, key).empty_table()
+        return pa.concat_tables([empty, *pages])
+
+    def _pages(self, dataset: str, collection: str, schema: pa.Schema, key: tuple[str, ...]) -> Iterator[pa.Table]:
+        wanted = _known_schema(schema, key)
+        for page in fingerprints.scan(self.metastore, dataset, collection):
+            rows = [
+                {
+                    **json.loads(one.key),
+                    VECTOR_HASH: one.vector_hash,
+                    STAMP_TEXT_HASH: one.text_hash,
+                    STAMP_MODEL: one.model,
+                }
+                for one in page
+            ]
+            yield table_of(rows, wanted)
+
+    def keep(self, dataset: str, key: tuple[str, ...], fresh: Iterable[pa.Table]) -> None:
+        """Keep what stands in the store now."""
+        connection, _, collection = dataset.partition(":")
+        for page in fresh:
+            rows = rows_of(page)
+            kept = [
+                Fingerprint(
+                    key_text({name: row[name] for name in key}),
+                    row[VECTOR_HASH],
+                    row[STAMP_TEXT_HASH],
+                    row[STAMP_MODEL],
+                )
+                for row in rows
+                if row[VECTOR_HASH] is not None
+            ]
+            fingerprints.upsert(self.metastore, connection, collection, kept, run_id=self.run_id)
+
+
+def _known_schema(schema: pa.Schema, key: tuple[str, ...]) -> pa.Schema:
+    hashes = [pa.field(name, pa.string()) for name in (VECTOR_HASH, STAMP_TEXT_HASH, STAMP_MODEL)]
+    return pa.schema([*(schema.field(name) for name in key), *hashes])

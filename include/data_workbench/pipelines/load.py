@@ -1,0 +1,215 @@
+"""Loading what was staged into one destination: target by target, part by part, each committed with its progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_workbench.connectors.base import Progress, Rejection, Writer
+from data_workbench.events import emit
+from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
+from data_workbench.pipelines.folding import fold
+from data_workbench.pipelines.targets import target_columns
+from data_workbench.records.accounting import WriteCounts
+from data_workbench.records.marks import HELD, OP
+
+if TYPE_CHECKING:
+    from data_workbench.artifacts import ArtifactStore, Manifest
+    from data_workbench.connectors.base import Destination
+    from data_workbench.pipelines.plan import RunPlan
+    from data_workbench.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class LoadLedger(Protocol):
+    """What a load keeps outside the destination: how far it came, what was refused, what waits for an endpoint."""
+
+    def progress(self, destination: str, index: int) -> Progress:
+        """How far this run's load of a target is known to have come."""
+
+    def advance(self, destination: str, index: int, progress: Progress) -> None:
+        """Note how far it came; called after each commit."""
+
+    def reject(self, destination: str, target: Target, rejections: list[Rejection], rows: pa.Table) -> None:
+        """Put rows the store refused into the quarantine."""
+
+    def deferred(self, destination: str, index: int, schema: pa.Schema) -> pa.Table:
+        """Relationship rows of earlier runs whose endpoint was missing."""
+
+    def defer(self, destination: str, index: int, rows: pa.Table, key: tuple[str, ...], seen: pa.Table) -> None:
+        """Keep the rows that wait now; forget those of keys in `seen` that do not."""
+
+
+@dataclass(frozen=True)
+class LoadInput:
+    """A staged node: its artifact, the columns a pipeline sees, its key."""
+
+    manifest: Manifest
+    schema: pa.Schema
+    key: tuple[str, ...]
+    key_is_unique: bool
+
+
+def load_destination(
+    name: str,
+    plan: RunPlan,
+    inputs: Callable[[str], LoadInput],
+    *,
+    destination: Destination,
+    context: Callable[[int], LoadContext],
+    ledger: LoadLedger,
+    artifacts: ArtifactStore,
+    settings: Settings,
+) -> WriteCounts:
+    """Load all targets of a destination; relationships after nodes. Safe to repeat after a crash."""
+    total = WriteCounts()
+    for index, target in enumerate(plan.destinations[name].targets):
+        counts = _load_target(
+            name,
+            index,
+            target,
+            inputs(target.input),
+            destination=destination,
+            context=context(index),
+            ledger=ledger,
+            artifacts=artifacts,
+            settings=settings,
+        )
+        log.info("run %s: %s %s: %s", context(index).run_id, name, target.name, counts.as_dict())
+        total.add(counts)
+    total.check(name)
+    return total
+
+
+def _load_target(
+    name: str,
+    index: int,
+    target: Target,
+    given: LoadInput,
+    *,
+    destination: Destination,
+    context: LoadContext,
+    ledger: LoadLedger,
+    artifacts: ArtifactStore,
+    settings: Settings,
+) -> WriteCounts:
+    columns = target_columns(target, given.schema.names)
+    schema = pa.schema([given.schema.field(column) for column in columns])
+    manifest, collapsed = fold(target, given, context, artifacts, settings)
+    adopted = _adopt(destination, target, schema, context, manifest)
+    if adopted is not None:
+        return adopted
+    with destination.open(target, schema, context) as writer:
+        progress = _resume(writer, ledger.progress(name, index), destination)
+        counts = progress.counts
+        for part in range(progress.parts, len(manifest.parts)):
+            rows = _without_held(manifest.read_part(part, _present(manifest, columns)))
+            counts.add(_write(writer, rows, part, name, target, ledger))
+            ledger.advance(name, index, Progress(part + 1, counts))
+            emit("load.written", destination=name, target=target.name, part=part, rows=rows.num_rows)
+        if isinstance(target, RelationshipTarget):
+            _settle_deferred(writer, target, schema, manifest, name, index, ledger, counts)
+        final = writer.finish()
+        counts = _merge_final(counts, final)
+    counts.collapsed += collapsed
+    counts.out += collapsed
+    return counts
+
+
+def _resume(writer: Writer, mirrored: Progress, destination: Destination) -> Progress:
+    """Where to go on. A transactional store knows best; elsewhere our note may lag behind a part, never lead."""
+    if destination.capabilities.transactional:
+        return writer.progress
+    return mirrored if mirrored.parts >= writer.progress.parts else writer.progress
+
+
+def _write(writer: Writer, rows: pa.Table, part: int, name: str, target: Target, ledger: LoadLedger) -> WriteCounts:
+    before = len(writer.rejections)
+    counts = writer.write(rows, part)
+    fresh = writer.rejections[before:]
+    if fresh:
+        ledger.reject(name, target, fresh, rows)
+    return counts
+
+
+def _merge_final(counts: WriteCounts, final: WriteCounts) -> WriteCounts:
+    """`finish` tells the whole load; what it deleted at the end (a replace) is not in the parts' sum."""
+    counts.deleted = max(counts.deleted, final.deleted)
+    counts.out = max(counts.out, final.out)
+    counts.retracted = max(counts.retracted, final.retracted)
+    return counts
+
+
+def _present(manifest: Manifest, columns: list[str]) -> list[str]:
+    return [*columns, OP] if OP in manifest.schema.names else columns
+
+
+def _without_held(rows: pa.Table) -> pa.Table:
+    if OP not in rows.column_names:
+        return rows
+    held = pc.equal(rows.column(OP), HELD)
+    return rows.filter(pc.invert(held)) if pc.any(held).as_py() else rows
+
+
+def _adopt(
+    destination: Destination, target: Target, schema: pa.Schema, context: LoadContext, manifest: Manifest
+) -> WriteCounts | None:
+    """Let a file destination link staged Parquet parts that are already exactly what it wants."""
+    from data_workbench.connectors.base import CanAdoptParts
+
+    if not isinstance(destination, CanAdoptParts) or not manifest.schema.equals(schema):
+        return None
+    return destination.adopt(target, schema, context, [Path(path) for path in manifest.paths()])
+
+
+def _settle_deferred(
+    writer: Writer,
+    target: RelationshipTarget,
+    schema: pa.Schema,
+    manifest: Manifest,
+    name: str,
+    index: int,
+    ledger: LoadLedger,
+    counts: WriteCounts,
+) -> None:
+    """Try again what waited for an endpoint in earlier runs, then keep what still waits."""
+    waiting = ledger.deferred(name, index, schema)
+    key = target.key or tuple(dict.fromkeys([*target.source.columns, *target.target.columns]))
+    seen = _keys(manifest, key)
+    if waiting.num_rows and seen.num_rows:
+        waiting = waiting.join(seen.group_by(list(key)).aggregate([]), keys=list(key), join_type="left anti")
+        waiting = waiting.select(schema.names)
+    if waiting.num_rows:
+        retried = _write(writer, waiting, len(manifest.parts), name, target, ledger)
+        counts.add(retried)
+        seen = pa.concat_tables([seen, waiting.select(list(key))], promote_options="permissive")
+    keys: list[dict[str, Any]] = list(getattr(writer, "deferred", []))
+    rows = pa.Table.from_pylist(keys) if keys else schema.empty_table()
+    ledger.defer(name, index, _rows_of(manifest, waiting, rows, schema), key, seen)
+
+
+def _keys(manifest: Manifest, key: tuple[str, ...]) -> pa.Table:
+    schema = manifest.select(list(key))
+    return pa.Table.from_batches(manifest.iter_batches(list(key)), schema=schema)
+
+
+def _rows_of(manifest: Manifest, waiting: pa.Table, keys: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows, staged or waiting, that a writer named as deferred."""
+    if keys.num_rows == 0:
+        return schema.empty_table()
+    names = [name for name in keys.column_names if name in schema.names]
+    wanted = keys.select(names).cast(pa.schema([schema.field(name) for name in names])).group_by(names).aggregate([])
+
+    def matching() -> Iterator[pa.Table]:
+        for batch in manifest.iter_batches(schema.names):
+            yield pa.Table.from_batches([batch]).join(wanted, keys=names, join_type="left semi").select(schema.names)
+        yield waiting.join(wanted, keys=names, join_type="left semi").select(schema.names)
+
+    return pa.concat_tables(list(matching()), promote_options="permissive")

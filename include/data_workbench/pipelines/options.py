@@ -1,0 +1,42 @@
+"""How a run may depart from the ordinary one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of one run; kept with it, so that a restart does the same.
+
+    Args:
+        full_refresh: read everything again; keys the destinations hold and the sources no longer have are deleted.
+        reset_state: forget cursors, overlap and deferred rows before the run.
+        limit: at most so many rows of each source; the cursors stay where they are.
+        dry_run: a sample through all stages, nothing written to a destination.
+        allow_model_change: a collection may be embedded anew by another model.
+        only_keys: read only these keys, per source a list of key columns and values; the cursors stay.
+    """
+
+    full_refresh: bool = False
+    reset_state: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+    allow_model_change: bool = False
+    only_keys: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def moves_state(self) -> bool:
+        """Whether the cursors may go on after this run."""
+        return self.limit is None and not self.dry_run and not self.only_keys
+
+    def to_json(self) -> dict[str, Any]:
+        """The form stored with the run."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunOptions:
+        """The reverse of `to_json`."""
+        return cls(**values)

@@ -1,0 +1,128 @@
+"""Quarantined rows and the keys they stand for: which a run resolves, which a replay reads again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.errors import UsageError
+from data_workbench.metastore import quarantine
+from data_workbench.metastore.values import table_of
+
+if TYPE_CHECKING:
+    from data_workbench.artifacts import ArtifactStore
+    from data_workbench.metastore import Metastore
+    from data_workbench.metastore.quarantine import Record
+    from data_workbench.metastore.runs import Run
+    from data_workbench.pipelines.plan import RunPlan
+    from data_workbench.pipelines.work import Work
+
+
+def source_key(plan: RunPlan, record: Record) -> tuple[str, dict[str, Any]] | None:
+    """The source a record's row came from and its key there, where nothing on the way changed the key."""
+    if record.node in plan.sources:
+        key = plan.sources[record.node].key
+        values = {**record.row, **(record.key or {})}
+        return (record.node, {name: values.get(name) for name in key}) if key and set(key) <= set(values) else None
+    found: dict[str, dict[str, Any]] = {}
+    for node in _nodes(plan, record.node):
+        lineage = plan.transform.node(node).lineage
+        for column, value in {**record.row, **(record.key or {})}.items():
+            for origin in lineage.get(column, ()):
+                if origin.kind == "IDENTITY" and len(lineage[column]) == 1:
+                    found.setdefault(origin.source, {})[origin.column] = value
+    for source, values in found.items():
+        key = plan.sources[source].key
+        if key and set(key) <= set(values):
+            return source, {name: values[name] for name in key}
+    return None
+
+
+def _nodes(plan: RunPlan, name: str) -> list[str]:
+    """The step of that name, or the inputs of the destination of that name."""
+    if name in plan.destinations:
+        return list(dict.fromkeys(target.input for target in plan.destinations[name].targets))
+    return [name] if any(node.name == name for node in plan.transform.nodes) else []
+
+
+def resolved(metastore: Metastore, work: Work, artifacts: ArtifactStore) -> list[int]:
+    """Ids of open records of earlier runs whose row was read again: valid now, or rejected by a new record."""
+    older = [
+        record
+        for record in quarantine.iter_records(metastore, pipeline=work.plan.pipeline)
+        if record.run_id != work.run_id
+    ]
+    if not older:
+        return []
+    by_source: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for record in older:
+        traced = source_key(work.plan, record)
+        if traced is not None:
+            by_source.setdefault(traced[0], []).append((record.id, traced[1]))
+    return [one for source, pairs in by_source.items() for one in _met_again(work, artifacts, source, pairs)]
+
+
+def _met_again(
+    work: Work, artifacts: ArtifactStore, source: str, pairs: list[tuple[int, dict[str, Any]]]
+) -> Iterator[int]:
+    landed = artifacts.find(work.plan.pipeline, work.run_id, f"source.{source}")
+    if landed is None:
+        return
+    key = list(work.plan.sources[source].key)
+    schema = pa.schema([landed.schema.field(name) for name in key])
+    asked = table_of([values for _, values in pairs], schema).append_column(
+        "_wb_id", pa.array([one for one, _ in pairs])
+    )
+    for batch in landed.iter_batches(key):
+        present = pa.Table.from_batches([batch])
+        yield from asked.join(present, keys=key, join_type="left semi").column("_wb_id").to_pylist()
+
+
+def keys_to_replay(
+    metastore: Metastore, plan: RunPlan, ids: list[int]
+) -> tuple[list[int], dict[str, list[dict[str, Any]]]]:
+    """The records to replay and, per source, the keys to read again.
+
+    Raises:
+        UsageError: nothing to replay, or a record whose key cannot be followed to its source.
+    """
+    found = [quarantine.get(metastore, one) for one in ids] or list(
+        quarantine.iter_records(metastore, pipeline=plan.pipeline)
+    )
+    keys: dict[str, list[dict[str, Any]]] = {}
+    chosen = []
+    for record in found:
+        if record.pipeline != plan.pipeline or record.state != "open":
+            raise UsageError(
+                f"record {record.id} is {record.state}, of pipeline {record.pipeline!r}", hint="list open ones"
+            )
+        traced = source_key(plan, record)
+        if traced is None:
+            if ids:
+                raise UsageError(
+                    f"record {record.id} ({record.node}) cannot be followed to a key of its source",
+                    hint="correct the row at its source; the next full run takes it",
+                )
+            continue
+        chosen.append(record.id)
+        keys.setdefault(traced[0], []).append(traced[1])
+    if not chosen:
+        raise UsageError(f"nothing to replay for {plan.pipeline!r}", hint=f"workbench quarantine list {plan.pipeline}")
+    return chosen, keys
+
+
+def key_tables(plan: RunPlan, keys: Mapping[str, list[dict[str, Any]]]) -> dict[str, pa.Table]:
+    """Keys kept as JSON, in their columns' types."""
+    tables = {}
+    for source, rows in keys.items():
+        schema = plan.sources[source].arrow_schema
+        wanted = pa.schema([schema.field(name) for name in plan.sources[source].key])
+        tables[source] = table_of(rows, wanted)
+    return tables
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """A run as `workbench runs` shows it."""
+    return {**vars(run), "seconds": round((run.ended - run.started).total_seconds(), 3) if run.ended else None}

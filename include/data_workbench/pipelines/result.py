@@ -1,0 +1,43 @@
+"""The public JSON document of a run (fields may be added, none renamed)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data_workbench.metastore.runs import Run
+    from data_workbench.metastore.stages import StageResult
+
+
+def run_document(
+    run: Run,
+    found: Mapping[str, StageResult],
+    destinations: Sequence[str],
+    reconciliation: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What came out of a run, as far as it came; what was not measured is null."""
+    staged = _counts(found, "stage") or {}
+    loads = {name: _counts(found, f"load.{name}") for name in destinations}
+    return {
+        "pipeline": run.pipeline,
+        "run_id": run.run_id,
+        "state": run.state,
+        "params": run.params,
+        "sources": staged.get("sources", {}),
+        "steps": staged.get("steps", {}),
+        "destinations": {name: counts for name, counts in loads.items() if counts is not None},
+        "reconciliation": reconciliation,
+        "warnings": staged.get("warnings", []),
+        "timings": {name: _seconds(stage) for name, stage in found.items() if stage.ended and "." not in name[5:]},
+        "seconds": None,
+    }
+
+
+def _counts(found: Mapping[str, StageResult], name: str) -> dict[str, Any] | None:
+    stage = found.get(name)
+    return dict(stage.counts) if stage is not None and stage.counts and stage.state == "success" else None
+
+
+def _seconds(stage: StageResult) -> float | None:
+    return round((stage.ended - stage.started).total_seconds(), 3) if stage.ended else None

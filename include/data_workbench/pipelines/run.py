@@ -1,0 +1,421 @@
+"""A run from its beginning to its end, in one process or as tasks of an orchestrator: the same code, the same state.
+
+    begin -> stage -> load (each destination) -> reconcile, which publishes
+
+Every call can be repeated: what it finished before is found and not done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.artifacts import ArtifactStore, StoredRun
+from data_workbench.errors import ReconciliationFailed, WorkbenchError
+from data_workbench.events import emit
+from data_workbench.mapping.targets import LoadContext
+from data_workbench.metastore import deferred, hold_run, pipelines, quarantine, runs, stages, states
+from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
+from data_workbench.pipelines import records
+from data_workbench.pipelines.checking import check_accepted
+from data_workbench.pipelines.history import last_plan, resumable
+from data_workbench.pipelines.landing import LandingContext
+from data_workbench.pipelines.ledger import FingerprintBook, RunLedger
+from data_workbench.pipelines.load import load_destination
+from data_workbench.pipelines.options import RunOptions
+from data_workbench.pipelines.params import read_params, to_json
+from data_workbench.pipelines.plan import RunPlan, compile_run
+from data_workbench.pipelines.reconcile import Reconciler, Remedy
+from data_workbench.pipelines.result import run_document
+from data_workbench.pipelines.staging import Stage
+from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.tracing import Scope
+from data_workbench.pipelines.work import Work, open_work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from data_workbench.connectors.connections import Connections
+    from data_workbench.metastore import Metastore
+    from data_workbench.pipelines.definition import Definition
+    from data_workbench.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STAGE, RECONCILE = "stage", "reconcile"
+
+
+class Runner:
+    """Runs pipelines over one metastore."""
+
+    def __init__(self, *, settings: Settings, connections: Connections, metastore: Metastore) -> None:
+        self.settings = settings
+        self.connections = connections
+        self.metastore = metastore
+        self.artifacts = ArtifactStore(settings)
+
+    # ---------------------------------------------------------------------------------------------- one process
+
+    def run(
+        self,
+        definition: Definition,
+        *,
+        params: Mapping[str, Any],
+        options: RunOptions = RunOptions(),  # noqa: B008  # frozen
+        requested_by: str | None = None,
+        correlation_id: str | None = None,
+    ) -> tuple[dict[str, Any], WorkbenchError | None]:
+        """Run a pipeline here: the public document, and the error if the run failed after it began.
+
+        Raises:
+            RunConflict: another run of the pipeline is under way.
+            WorkbenchError: the run could not begin.
+        """
+        started = time.monotonic()
+        if options.dry_run:
+            from data_workbench.pipelines.sampling import sample_run
+
+            return sample_run(self, definition, params, options), None
+        run_id = self.begin(
+            definition, params=params, options=options, requested_by=requested_by, correlation_id=correlation_id
+        )
+        error: WorkbenchError | None = None
+        with hold_run(self.metastore, definition.spec.pipeline, run_id) as lock:
+            try:
+                self.stage(run_id)
+                self._load_all(run_id)
+                lock.require()
+                self.reconcile(run_id)
+            except WorkbenchError as caught:
+                error = caught
+                caught.run_id = run_id
+                self.fail(run_id, caught)
+            except Exception as caught:
+                self.fail(run_id, WorkbenchError(f"{type(caught).__name__}: {str(caught)[:500]}"))
+                raise
+        document = self.result(run_id)
+        document["seconds"] = round(time.monotonic() - started, 3)
+        return document, error
+
+    def _load_all(self, run_id: str) -> None:
+        """Destinations side by side."""
+        names = list(self._plan(run_id).destinations)
+        if len(names) == 1:
+            self.load(run_id, names[0])
+            return
+        with ThreadPoolExecutor(max_workers=min(4, len(names)), thread_name_prefix="load") as pool:
+            futures = [pool.submit(self.load, run_id, name) for name in names]
+        for future in futures:
+            future.result()
+
+    # ---------------------------------------------------------------------------------------------- the stages
+
+    def begin(
+        self,
+        definition: Definition,
+        *,
+        params: Mapping[str, Any],
+        options: RunOptions = RunOptions(),  # noqa: B008  # frozen
+        orchestrator: Orchestrator = "cli",
+        run_id: str | None = None,
+        requested_by: str | None = None,
+        correlation_id: str | None = None,
+    ) -> str:
+        """Compile and store what a run will do; the id of the run to go on with.
+
+        A run that was interrupted and does the same goes on instead of a new one.
+        """
+        spec = definition.spec
+        values = read_params(spec.params, params)
+        wanted = RunRequest(
+            run_id=run_id or _new_run_id(),
+            pipeline=spec.pipeline,
+            now=datetime.now(UTC),
+            definition_hash=definition.hash,
+            orchestrator=orchestrator,
+            params=to_json(values),
+            options=options.to_json(),
+            requested_by=requested_by,
+            correlation_id=correlation_id,
+        )
+        earlier = resumable(self.metastore, wanted)
+        if earlier is not None:
+            log.info("run %s goes on where it stopped", earlier.run_id)
+            return earlier.run_id
+        with hold_run(self.metastore, spec.pipeline, wanted.run_id, shared=True):
+            found = runs.begin(self.metastore, wanted)
+            if runs.load_plan(self.metastore, found.run_id) is None:
+                self._prepare(definition, found, options)
+        emit("run.begun", pipeline=spec.pipeline, run_id=found.run_id)
+        return found.run_id
+
+    def _prepare(self, definition: Definition, run: Run, options: RunOptions) -> None:
+        """Compile and store the plan and the positions the run starts from."""
+        pipelines.register(self.metastore, run.pipeline, definition_hash=definition.hash, definition=definition.text)
+        try:
+            if options.reset_state:
+                states.reset(self.metastore, run.pipeline)
+                deferred.clear(self.metastore, run.pipeline)
+            with Stores(self.connections, self.settings) as stores:
+                plan = compile_run(definition, stores, last_plan(self.metastore, run.pipeline))
+            begins = {name: self._begins_at(plan, name, run, options) for name in plan.sources}
+            runs.save_plan(self.metastore, run.run_id, {"plan": plan.to_json(), "begins": begins})
+        except WorkbenchError as error:
+            error.run_id = run.run_id
+            runs.finish(self.metastore, run.run_id, state="failed", error=error.as_dict())
+            raise
+
+    def _begins_at(self, plan: RunPlan, name: str, run: Run, options: RunOptions) -> bool:
+        """Whether a source is read from its position on; the position itself stays in the metastore."""
+        source = plan.sources[name]
+        if not source.incremental or options.full_refresh or options.only_keys:
+            return False
+        scope = states.scope_of({param: run.params.get(param) for param in source.params})
+        known = states.read(self.metastore, run.pipeline, name, scope)
+        if known is not None and known.state.get("content_hash") != plan.content_hash:
+            log.info("run %s: %s is read in full, the pipeline has changed since", run.run_id, name)
+            return False
+        return known is not None
+
+    def stage(self, run_id: str) -> dict[str, Any]:
+        """Read, transform and validate; the counts of sources and steps."""
+        done = stages.stage_results(self.metastore, run_id).get(STAGE)
+        if done is not None and done.state == "success":
+            return dict(done.counts or {})
+        with self._noted(run_id, STAGE) as counts, self._open(run_id) as work:
+            self.artifacts.check_room()
+            result = self._staging(work).run()
+            check_accepted(work, self._staging(work).inputs)
+            counts.update(result.as_dict())
+        return dict(counts)
+
+    def load(self, run_id: str, destination: str) -> dict[str, Any]:
+        """Load one destination; its counts."""
+        name = f"load.{destination}"
+        done = stages.stage_results(self.metastore, run_id).get(name)
+        if done is not None and done.state == "success":
+            return dict(done.counts or {})
+        with self._noted(run_id, name) as counts, self._open(run_id) as work:
+            written = load_destination(
+                destination,
+                work.plan,
+                self._staging(work).inputs,
+                destination=work.stores.destination(work.plan.destinations[destination].connection),
+                context=lambda index: self._context(work, destination, index),
+                ledger=RunLedger(self.metastore, work.plan.pipeline, run_id),
+                artifacts=self.artifacts,
+                settings=self.settings,
+            )
+            counts.update(written.as_dict())
+            runs.confirm(self.metastore, run_id, destination, counts)
+        return dict(counts)
+
+    def reconcile(self, run_id: str) -> dict[str, Any]:
+        """Compare what was loaded with what stands in the stores, then publish the run.
+
+        Raises:
+            ReconciliationFailed: they differ; the run is published as failed, its data stands.
+        """
+        with self._noted(run_id, RECONCILE) as counts, self._open(run_id) as work:
+            answer = self._reconcile(work)
+            counts.update(answer)
+            unclean = None if answer["clean"] is not False else _unclean(run_id, answer)
+            result = self._document(run_id, reconciliation=answer)
+            runs.publish(
+                self.metastore,
+                run_id,
+                destinations=list(work.plan.destinations),
+                result=result,
+                state="failed" if unclean else "success",
+                error=unclean.as_dict() if unclean else None,
+                resolved=records.resolved(self.metastore, work, self.artifacts),
+            )
+            self._tidy(work)
+        emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
+        if unclean:
+            raise unclean
+        return answer
+
+    def _reconcile(self, work: Work) -> dict[str, Any]:
+        scope = work.plan.after_load
+        if work.options.full_refresh and scope != "none":
+            scope = "full"
+        if scope == "none":
+            return {"clean": None, "scope": "none", "destinations": {}}
+        whole = scope == "full" and not any(work.begins.values()) and work.options.moves_state
+        remedy = Remedy(delete=True, force=True) if work.options.full_refresh else Remedy()
+        return self._reconciler(work).reconcile(full=whole, remedy=remedy).as_dict()
+
+    def fail(self, run_id: str, error: WorkbenchError) -> None:
+        """Note that a run failed; positions stay where they were."""
+        document = self._document(run_id, reconciliation=None)
+        runs.finish(self.metastore, run_id, state="failed", result=document, error=error.as_dict())
+
+    def result(self, run_id: str) -> dict[str, Any]:
+        """The public document of a run."""
+        run = runs.get(self.metastore, run_id)
+        document = dict(run.result or self._document(run_id, reconciliation=None))
+        ended = run.ended or datetime.now(UTC)
+        return {**document, "state": run.state, "seconds": round((ended - run.started).total_seconds(), 3)}
+
+    # ---------------------------------------------------------------------------------------------- beside runs
+
+    def reconcile_in_full(self, definition: Definition, *, params: Mapping[str, Any], remedy: Remedy) -> dict[str, Any]:
+        """Compare everything the pipeline owns with its sources as they are now; repair if the remedy says so."""
+        spec = definition.spec
+        values = read_params(spec.params, params)
+        run_id = f"reconcile-{_new_run_id()}"
+        with hold_run(self.metastore, spec.pipeline, run_id), Stores(self.connections, self.settings) as stores:
+            plan = compile_run(definition, stores)
+            work = Work(
+                run_id, plan, stores, values, RunOptions(), datetime.now(UTC), dict.fromkeys(plan.sources, False)
+            )
+            try:
+                staging = replace(self._staging(work), moves_state=False, keeps_rejected=False)
+                staging.run()
+                answer = self._reconciler(work, staging).reconcile(full=True, remedy=remedy)
+                return answer.as_dict()
+            finally:
+                self.artifacts.discard(StoredRun(spec.pipeline, run_id))
+                shutil.rmtree(self._staging(work).work_folder, ignore_errors=True)
+
+    def replay(
+        self, definition: Definition, ids: list[int], *, params: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], WorkbenchError | None]:
+        """Run quarantined rows through the pipeline again, read afresh by their keys."""
+        with Stores(self.connections, self.settings) as stores:
+            plan = compile_run(definition, stores)
+        chosen, keys = records.keys_to_replay(self.metastore, plan, ids)
+        document, error = self.run(definition, params=params, options=RunOptions(only_keys=keys))
+        if error is None:
+            quarantine.mark(self.metastore, chosen, "replayed", by=document["run_id"])
+        return document, error
+
+    def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
+        """Runs as documents, newest first."""
+        return [records.run_row(run) for run in runs.list_runs(self.metastore, pipeline=pipeline, limit=limit)]
+
+    def list_quarantine(self, pipeline: str | None, *, state: Any, limit: int) -> list[dict[str, Any]]:
+        """Quarantined rows as documents."""
+        found = quarantine.list_records(self.metastore, pipeline=pipeline, state=state, limit=limit)
+        return [vars(record) for record in found]
+
+    def show_quarantine(self, record: int) -> dict[str, Any]:
+        """One quarantined row."""
+        return vars(quarantine.get(self.metastore, record))
+
+    # ---------------------------------------------------------------------------------------------- inside
+
+    def _plan(self, run_id: str) -> RunPlan:
+        stored = runs.load_plan(self.metastore, run_id) or {}
+        return RunPlan.from_json(stored["plan"])
+
+    @contextmanager
+    def _open(self, run_id: str) -> Iterator[Work]:
+        with open_work(self.metastore, run_id, self.connections, self.settings) as work:
+            yield work
+
+    @contextmanager
+    def _noted(self, run_id: str, stage: str) -> Iterator[dict[str, Any]]:
+        """Note a stage's beginning and end in the metastore; the block fills in its counts."""
+        stages.start_stage(self.metastore, run_id, stage)
+        counts: dict[str, Any] = {}
+        emit("stage.started", run_id=run_id, stage=stage)
+        try:
+            yield counts
+        except WorkbenchError as error:
+            error.run_id = error.run_id or run_id
+            stages.finish_stage(self.metastore, run_id, stage, state="failed", counts=counts, error=error.as_dict())
+            emit("stage.failed", run_id=run_id, stage=stage, error=error)
+            raise
+        if not isinstance(counts.get("clean"), bool) or counts["clean"]:
+            stages.finish_stage(self.metastore, run_id, stage, counts=counts)
+        emit("stage.finished", run_id=run_id, stage=stage, counts=counts)
+
+    def _staging(self, work: Work) -> Stage:
+        base = {
+            name: states.read(self.metastore, work.plan.pipeline, name, work.scope(name)) if begins else None
+            for name, begins in work.begins.items()
+        }
+        return Stage(
+            plan=work.plan,
+            context=LandingContext(work.plan.pipeline, work.run_id, work.now, work.params, work.options.limit),
+            base=base,
+            stores=work.stores,
+            artifacts=self.artifacts,
+            metastore=self.metastore,
+            settings=self.settings,
+            moves_state=work.options.moves_state,
+            only_keys=records.key_tables(work.plan, work.options.only_keys),
+        )
+
+    def _context(self, work: Work, destination: str, index: int) -> LoadContext:
+        return LoadContext(
+            pipeline=work.plan.pipeline,
+            destination=destination,
+            run_id=work.run_id,
+            target_index=index,
+            now=work.now.isoformat(),
+            allow_model_change=work.options.allow_model_change,
+            definition_hash=work.plan.definition_hash,
+        )
+
+    def _reconciler(self, work: Work, staging: Stage | None = None) -> Reconciler:
+        from data_workbench.embedding import open_embedder
+
+        stage = staging or self._staging(work)
+        return Reconciler(
+            plan=work.plan,
+            inputs=stage.inputs,
+            destination=lambda name: work.stores.destination(work.plan.destinations[name].connection),
+            context=lambda name, index: self._context(work, name, index),
+            embedder=lambda model: open_embedder(model, self.settings).embed,
+            vectors=FingerprintBook(self.metastore, work.run_id),
+            settings=self.settings,
+            folder=stage.work_folder / "compare",
+            in_scope=Scope(work.plan, work.stores, work.params).filter,
+        )
+
+    def _document(self, run_id: str, *, reconciliation: dict[str, Any] | None) -> dict[str, Any]:
+        found = stages.stage_results(self.metastore, run_id)
+        run = runs.get(self.metastore, run_id)
+        stored = runs.load_plan(self.metastore, run_id)
+        names = list(stored["plan"]["destinations"]) if stored else []
+        return run_document(run, found, names, reconciliation)
+
+    def _tidy(self, work: Work) -> None:
+        """Remove this run's scratch space, and staged files past their retention."""
+        shutil.rmtree(self._staging(work).work_folder, ignore_errors=True)
+        now = datetime.now(UTC)
+        finished = {StoredRun(*key): ended for key, ended in runs.finished_before(self.metastore, now).items()}
+        self.artifacts.clean(finished, now=now)
+
+
+def _new_run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+def _unclean(run_id: str, answer: Mapping[str, Any]) -> ReconciliationFailed:
+    told = []
+    for name, counts in answer["destinations"].items():
+        nested = {**(counts.get("relationships") or {}), **(counts.get("vectors") or {})}
+        found = {
+            what: count
+            for what, count in {**counts, **nested}.items()
+            if isinstance(count, int) and count and what not in ("foreign", "held", "repaired")
+        }
+        if found:
+            told.append(f"{name}: " + ", ".join(f"{count} {what}" for what, count in found.items()))
+    return ReconciliationFailed(
+        f"the stores differ from what was loaded ({'; '.join(told)})",
+        hint="see `workbench reconcile PIPELINE`, then repair with --repair",
+        run_id=run_id,
+    )

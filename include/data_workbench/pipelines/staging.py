@@ -1,0 +1,283 @@
+"""The stage of a run: land the sources, run the steps and contracts over what landed, put aside what is rejected.
+
+Everything made here is an artifact: finished ones are used again by a restarted run, unfinished ones are made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.events import emit
+from data_workbench.metastore import quarantine, states
+from data_workbench.metastore.values import rows_of
+from data_workbench.pipelines.landing import LandingContext, land_side, land_source
+from data_workbench.pipelines.load import LoadInput
+from data_workbench.pipelines.overlap import collect_overlap, write_overlap
+from data_workbench.pipelines.tracing import gone_keys
+from data_workbench.records.accounting import SourceCounts, StepCounts
+from data_workbench.records.marks import OP
+from data_workbench.transforms.drain import quarantine_schema
+
+if TYPE_CHECKING:
+    from data_workbench.artifacts import ArtifactStore, ArtifactWriter, Manifest
+    from data_workbench.metastore import Metastore
+    from data_workbench.pipelines.plan import RunPlan
+    from data_workbench.pipelines.stores import Stores
+    from data_workbench.settings import Settings
+    from data_workbench.transforms.execute import ExecutionReport
+    from data_workbench.transforms.plan import NodePlan
+    from data_workbench.transforms.taken import FindUnique
+
+log = logging.getLogger(__name__)
+
+QUARANTINE = "quarantine"
+PAGE = 20_000
+
+
+@dataclass
+class StageResult:
+    """What a stage did."""
+
+    sources: dict[str, SourceCounts]
+    steps: dict[str, StepCounts]
+    warnings: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form kept with the run."""
+        return {
+            "sources": {name: counts.as_dict() for name, counts in self.sources.items()},
+            "steps": {name: counts.as_dict() for name, counts in self.steps.items()},
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The stage of one run.
+
+    Args:
+        base: cursor positions and overlaps the run began with, per source.
+        moves_state: whether positions are staged to be published with the run.
+    """
+
+    plan: RunPlan
+    context: LandingContext
+    base: Mapping[str, states.SourceState | None]
+    stores: Stores
+    artifacts: ArtifactStore
+    metastore: Metastore
+    settings: Settings
+    moves_state: bool = True
+    only_keys: Mapping[str, pa.Table] | None = None
+    keeps_rejected: bool = True
+    """False for a comparison, which must not change the quarantine."""
+
+    def run(self) -> StageResult:
+        """Land, transform, reject; safe to repeat."""
+        landed = {name: self._land(name) for name in self.plan.sources}
+        emit("stage.landed", pipeline=self.plan.pipeline, sources=list(landed))
+        sides = {
+            name: land_side(name, side, context=self.context, stores=self.stores, artifacts=self.artifacts)
+            for name, side in self.plan.sides.items()
+        }
+        report = self._transform(landed, sides)
+        if self.keeps_rejected:
+            self._keep_rejected(landed)
+        if self.moves_state:
+            self._stage_positions(landed)
+        return self._account(landed, report)
+
+    def inputs(self, node: str) -> LoadInput:
+        """A staged node as loads and comparisons read it."""
+        planned = self.plan.transform.node(node)
+        name = f"source.{node}" if planned.passthrough else f"step.{node}"
+        manifest = self.artifacts.find(self.plan.pipeline, self.context.run_id, name)
+        if manifest is None:
+            from data_workbench.errors import StateError
+
+            raise StateError(
+                f"nothing is staged for {node!r} of run {self.context.run_id}", hint="run the stage task again"
+            )
+        return LoadInput(manifest, planned.columns, tuple(planned.key), planned.key_is_unique)
+
+    # ------------------------------------------------------------------------------------------------- landing
+
+    def _land(self, name: str) -> Manifest:
+        source = self.plan.sources[name]
+        state = self.base.get(name)
+        gone = None
+        if source.detect and self.keeps_rejected and self.context.limit is None and not self.only_keys:
+            gone = gone_keys(self.plan, name, self.stores, self.context, self.work_folder, self.settings)
+        return land_source(
+            name,
+            source,
+            state=state.state["position"] if state and source.incremental else None,
+            context=self.context,
+            stores=self.stores,
+            artifacts=self.artifacts,
+            gone=gone,
+            keys=self.only_keys.get(name) if self.only_keys else None,
+        )
+
+    @property
+    def work_folder(self) -> Path:
+        """Scratch space of this run on this machine."""
+        folder = self.settings.home / "tmp" / self.plan.pipeline / self.context.run_id.replace("/", "_")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    # ---------------------------------------------------------------------------------------------- transforming
+
+    def _transform(self, landed: Mapping[str, Manifest], sides: Mapping[str, Manifest]) -> dict[str, Any]:
+        """Run steps and contracts; the rejected rows are finished last and carry the report."""
+        found = self.artifacts.find(self.plan.pipeline, self.context.run_id, QUARANTINE)
+        if found is not None:
+            return dict(found.extra["report"])
+        from data_workbench.transforms.execute import execute
+
+        needed = [node for node in self.plan.transform.nodes if node.is_needed and not node.passthrough]
+        with ExitStack() as stack:
+            scratch = stack.enter_context(_scratch(self.work_folder / "transform"))
+            made = {node.name: self._begin(f"step.{node.name}", _output_schema(node), stack) for node in needed}
+            rejected = self._begin(QUARANTINE, quarantine_schema(), stack)
+            report = execute(
+                self.plan.transform,
+                inputs={name: _paths(manifest) for name, manifest in landed.items()},
+                side_inputs={**{name: _paths(one) for name, one in sides.items()}, **self._overlaps(scratch)},
+                params=self.context.params,
+                now=self.context.now,
+                settings=self.settings,
+                work_folder=scratch,
+                outputs={name: writer.write for name, writer in made.items()},
+                quarantine=rejected.write,
+                find_unique=self._find_unique(),
+            )
+            for writer in made.values():
+                writer.finish()
+            document = _report(report)
+            rejected.finish(extra={"report": document})
+        return document
+
+    def _begin(self, name: str, schema: pa.Schema, stack: ExitStack) -> ArtifactWriter:
+        """Start an artifact; one that a killed attempt finished is made again with its siblings."""
+        self.artifacts.remove(self.plan.pipeline, self.context.run_id, name)
+        return stack.enter_context(self.artifacts.begin(self.plan.pipeline, self.context.run_id, name, schema))
+
+    def _overlaps(self, folder: Path) -> dict[str, list[Path]]:
+        paths = {}
+        for name, source in self.plan.sources.items():
+            if source.incremental:
+                state = self.base.get(name)
+                seen = state.overlap if state and not self.only_keys else None
+                paths[f"overlap:{name}"] = [write_overlap(seen, folder / f"overlap.{name}.parquet")]
+        return paths
+
+    def _find_unique(self) -> FindUnique:
+        """Ask the first destination that can for rows of other keys that hold a unique value already."""
+        from data_workbench.connectors.base import CanFindUnique
+
+        def find(node: str, columns: tuple[str, ...], values: pa.Table) -> pa.Table:
+            for item in self.plan.destinations.values():
+                for target in item.targets:
+                    destination = self.stores.destination(item.connection)
+                    usable = target.input == node and target.kind in ("table", "node", "collection")
+                    if usable and item.write == "merge" and isinstance(destination, CanFindUnique):
+                        return destination.find_unique(target, columns, values)
+            return values.slice(0, 0)
+
+        return find
+
+    # ------------------------------------------------------------------------------------------------- keeping
+
+    def _keep_rejected(self, landed: Mapping[str, Manifest]) -> None:
+        """Copy rejected rows into the metastore; what an earlier attempt of this stage kept goes first."""
+        run_id = self.context.run_id
+        quarantine.clear(self.metastore, run_id)
+        manifest = self.artifacts.find(self.plan.pipeline, run_id, QUARANTINE)
+        if manifest is None:
+            return
+        for batch in manifest.iter_batches(batch_rows=PAGE):
+            records = [_rejected(row) for row in rows_of(batch)]
+            quarantine.add(self.metastore, self.plan.pipeline, run_id, records)
+        for name, one in landed.items():
+            kept = [
+                quarantine.Rejected(
+                    name, [item["rule"]], item["reason"], item["key"], place, key=item["key"], source=name, seq=1
+                )
+                for place, item in enumerate(one.extra.get("rejections", ()))
+            ]
+            if kept:
+                quarantine.add(self.metastore, self.plan.pipeline, run_id, kept)
+
+    def _stage_positions(self, landed: Mapping[str, Manifest]) -> None:
+        for name, source in self.plan.sources.items():
+            if source.cursor is None:
+                continue
+            position = landed[name].extra.get("position")
+            if position is None:
+                continue
+            before = self.base.get(name)
+            overlap = collect_overlap(source, landed[name], position, before.overlap if before else None, self.settings)
+            scope = states.scope_of({param: self.context.params.get(param) for param in source.params})
+            state = {"position": position, "content_hash": self.plan.content_hash}
+            states.stage(self.metastore, self.context.run_id, name, scope, state=state, overlap=overlap)
+
+    def _account(self, landed: Mapping[str, Manifest], report: Mapping[str, Any]) -> StageResult:
+        sources = {name: SourceCounts(**counts) for name, counts in report["sources"].items()}
+        for name, counts in sources.items():
+            extra = landed[name].extra
+            rejected = len(extra.get("rejections", ()))
+            discarded = int(extra.get("discarded") or 0)
+            counts.read += rejected + discarded
+            counts.quarantined += rejected
+            counts.discarded += discarded
+            counts.check(name)
+        steps = {name: StepCounts.from_dict(counts) for name, counts in report["steps"].items()}
+        return StageResult(sources, steps, list(report["warnings"]))
+
+
+def _report(report: ExecutionReport) -> dict[str, Any]:
+    return {
+        "sources": {name: counts.as_dict() for name, counts in report.sources.items()},
+        "steps": {name: counts.as_dict() for name, counts in report.steps.items()},
+        "warnings": [vars(warning) for warning in report.warnings],
+    }
+
+
+def _output_schema(node: NodePlan) -> pa.Schema:
+    return node.columns.append(pa.field(OP, pa.string())) if node.marks else node.columns
+
+
+def _paths(manifest: Manifest) -> list[Path]:
+    manifest.verify()
+    return [Path(path) for path in manifest.paths()]
+
+
+def _rejected(row: Mapping[str, Any]) -> quarantine.Rejected:
+    return quarantine.Rejected(
+        node=row["node"],
+        rules=row["rules"],
+        reason=row["reason"],
+        row=json.loads(row["row"]),
+        ordinal=row["ordinal"],
+        key=json.loads(row["key"]) if row["key"] else None,
+    )
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,126 @@
+"""From a pipeline's destinations to the targets that connectors write, in the order they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import cast
+
+from data_workbench.errors import SchemaConflict
+from data_workbench.mapping.targets import (
+    CollectionTarget,
+    Embedding,
+    Endpoint,
+    FileTarget,
+    NodeTarget,
+    RelationshipTarget,
+    TableTarget,
+    Target,
+)
+from data_workbench.pipelines.spec import Destination, End, Relationship
+
+FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow"}
+"""Format by a file's ending."""
+
+KeyOf = Callable[[str], tuple[str, ...]]
+"""The key columns of a source or step."""
+
+
+def build_targets(destination: Destination, default_input: str, key_of: KeyOf) -> list[Target]:
+    """Targets of one destination; nodes stand before relationships.
+
+    Args:
+        default_input: what `input` means where it is left out.
+        key_of: tells the key a relationship's row is known by.
+    """
+    spec = destination
+    given = spec.input or default_input
+    match spec.shape:
+        case "table":
+            return [TableTarget(given, cast(str, spec.table), tuple(spec.key or ()), spec.write)]
+        case "collection":
+            embed = Embedding(spec.embed.text, spec.embed.model) if spec.embed else None
+            payload = tuple(spec.payload) if spec.payload is not None else None
+            key = tuple(spec.key or ())
+            return [CollectionTarget(given, cast(str, spec.collection), key, spec.write, embed, spec.vector, payload)]
+        case "file":
+            return [_file(spec, given)]
+        case _:
+            return _graph(spec, given, key_of)
+
+
+def _file(spec: Destination, given: str) -> FileTarget:
+    path = cast(str, spec.file or spec.folder)
+    name = PurePosixPath(path)
+    guessed = FORMATS.get(name.suffix if name.suffix not in (".gz", ".zst") else PurePosixPath(name.stem).suffix)
+    form = spec.format or guessed or ("parquet" if spec.folder else None)
+    if form is None:
+        raise SchemaConflict(
+            f"the format of {path!r} cannot be told from its name", hint="add format: parquet, csv, jsonl or arrow"
+        )
+    key = tuple(spec.key or ())
+    return FileTarget(given, path, spec.folder is not None, form, spec.write, key)  # type: ignore[arg-type]
+
+
+def _graph(spec: Destination, given: str, key_of: KeyOf) -> list[Target]:
+    nodes: list[Target] = [
+        NodeTarget(
+            node.input or given,
+            node.label,
+            tuple(node.key),
+            spec.write,
+            tuple(node.properties) if node.properties is not None else None,
+        )
+        for node in spec.nodes
+    ]
+    keys = {node.label: tuple(node.key) for node in spec.nodes}
+    return nodes + [_relationship(item, spec, given, keys, key_of) for item in spec.relationships]
+
+
+def _relationship(
+    item: Relationship, spec: Destination, given: str, keys: dict[str, tuple[str, ...]], key_of: KeyOf
+) -> RelationshipTarget:
+    name = item.input or given
+    return RelationshipTarget(
+        input=name,
+        type=item.type,
+        source=_end(item.from_, keys),
+        target=_end(item.to, keys),
+        missing=item.missing,
+        write=spec.write,
+        key=key_of(name),
+        properties=tuple(item.properties),
+    )
+
+
+def _end(end: End, keys: dict[str, tuple[str, ...]]) -> Endpoint:
+    properties = tuple(end.property) if end.property else keys.get(end.label)
+    if properties is None or len(properties) != len(end.key):
+        raise SchemaConflict(
+            f"relationship end {end.label!r}: key {end.key} does not fit the node's key {list(properties or ())}",
+            hint="name as many columns as the node mapping has keys, or give `property` for a label mapped elsewhere",
+        )
+    return Endpoint(end.label, tuple(end.key), properties)
+
+
+def target_columns(target: Target, available: list[str]) -> list[str]:
+    """The input's columns a target writes or needs, in the input's order."""
+    wanted: set[str]
+    match target:
+        case NodeTarget() if target.properties is not None:
+            wanted = {*target.key, *target.properties}
+        case RelationshipTarget():
+            wanted = {*target.key, *target.source.columns, *target.target.columns, *target.properties}
+        case CollectionTarget() if target.payload is not None:
+            wanted = {*target.key, *target.payload}
+            wanted |= {target.embed.text} if target.embed else set()
+            wanted |= {target.vector} if target.vector else set()
+        case _:
+            wanted = set(available)
+    absent = sorted(wanted - set(available))
+    if absent:
+        raise SchemaConflict(
+            f"{target.name} names column {absent[0]!r}, which {target.input!r} does not have",
+            hint=f"its columns: {', '.join(available[:50])}",
+        )
+    return [name for name in available if name in wanted]

@@ -1,0 +1,199 @@
+"""Which keys are missing, surplus, stale or foreign, by comparing values read back from a store.
+
+Both sides go into one DuckDB file as key columns and a fingerprint of the values; a full outer join tells the rest.
+Memory is bounded by DuckDB's limit, it spills to the folder it is given. No stamp in the store is believed: a stamp
+only says who wrote a row, never what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+from data_workbench.records.fingerprints import fingerprint_sql
+from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from data_workbench.settings import Settings
+
+BATCH = 50_000
+
+
+def quote(name: str) -> str:
+    """An identifier for DuckDB."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Comparison:
+    """One target compared: `expect` what shall be there, `observe` what is, then ask.
+
+    Args:
+        schema: columns compared, keys among them.
+        key: columns that identify a row; () compares whole rows as a bag.
+        folder: where DuckDB may spill; removed by the caller.
+        carry_expected, carry_actual: further columns of a side to keep beside the fingerprint (vectors, hashes).
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        key: tuple[str, ...],
+        folder: Path,
+        settings: Settings,
+        *,
+        carry_expected: pa.Schema | None = None,
+        carry_actual: pa.Schema | None = None,
+    ) -> None:
+        import duckdb
+
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.schema = schema
+        self.carry = {"expected": carry_expected or pa.schema([]), "actual": carry_actual or pa.schema([])}
+        self.key = key
+        self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
+            str(folder / "comparison.duckdb"),
+            config={
+                "memory_limit": settings.duckdb_memory,
+                "threads": settings.duckdb_threads,
+                "temp_directory": str(folder / "spill"),
+                "preserve_insertion_order": False,
+            },
+        )
+        self.connection.execute("SET TimeZone = 'UTC'")
+        self._made: set[str] = set()
+
+    def expect(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Rows the store shall hold; marks.OP may say tombstone, retraction (must not be there) or held."""
+        self._insert("expected", batches, OP, UPSERT)
+
+    def observe(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Rows as read back, with marks.OWNED."""
+        self._insert("actual", batches, OWNED, True)
+
+    def counts(self) -> dict[str, int]:
+        """`missing`, `surplus`, `stale`, `foreign`, `held` and `equal`."""
+        self._join()
+        rows = self.connection.execute("SELECT verdict, count(*) FROM verdicts GROUP BY verdict").fetchall()
+        found = {verdict: int(count) for verdict, count in rows}
+        return {name: found.get(name, 0) for name in ("missing", "surplus", "stale", "foreign", "held", "equal")}
+
+    def keys(self, verdict: str) -> Iterator[pa.Table]:
+        """Keys with that verdict, in pages."""
+        self._join()
+        columns = ", ".join(quote(name) for name in self.key)
+        sql = f"SELECT {columns} FROM verdicts WHERE verdict = ?"
+        reader = self.connection.sql(sql, params=[verdict]).to_arrow_reader(BATCH)
+        for batch in reader:
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch]).cast(self.key_schema)
+
+    @property
+    def key_schema(self) -> pa.Schema:
+        """The key columns' schema."""
+        return pa.schema([self.schema.field(name) for name in self.key])
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _insert(self, side: str, batches: Iterable[pa.RecordBatch], mark: str, default: object) -> None:
+        carried = self.carry[side]
+        columns = [*self.key, *(name for name in carried.names if name not in self.key)]
+        listed = ", ".join(quote(name) for name in columns) or "NULL AS _wb_none"
+        # A tombstone carries only its key, so its fingerprint means nothing; it is never compared.
+        select = f"SELECT {listed}, {quote(mark)} AS _wb_mark, {fingerprint_sql(self.schema)} AS _wb_hash FROM incoming"
+        wanted = pa.schema([*self.schema, *(item for item in carried if item.name not in self.schema.names)])
+        for batch in _merged(batches):
+            incoming = conform(batch, wanted, mark, default)
+            self.connection.register("incoming", incoming)
+            if side not in self._made:
+                self.connection.execute(f"CREATE TABLE {side} AS {select}")
+                self._made.add(side)
+            else:
+                self.connection.execute(f"INSERT INTO {side} {select}")
+            self.connection.unregister("incoming")
+        if side not in self._made:
+            empty = conform(pa.RecordBatch.from_pylist([], schema=wanted), wanted, mark, default)
+            self.connection.register("incoming", empty)
+            self.connection.execute(f"CREATE TABLE {side} AS {select}")
+            self.connection.unregister("incoming")
+            self._made.add(side)
+
+    def _join(self) -> None:
+        if "verdicts" in self._made:
+            return
+        for side, mark, default in (("expected", OP, UPSERT), ("actual", OWNED, True)):
+            if side not in self._made:
+                self._insert(side, [], mark, default)
+        join = self._join_by_key() if self.key else self._join_as_bags()
+        self.connection.execute(f"CREATE TABLE verdicts AS {join}")
+        self._made.add("verdicts")
+
+    def _join_by_key(self) -> str:
+        on = " AND ".join(f"e.{quote(name)} = a.{quote(name)}" for name in self.key)
+        keys = ", ".join(f"coalesce(e.{quote(name)}, a.{quote(name)}) AS {quote(name)}" for name in self.key)
+        gone = f"('{TOMBSTONE}', '{RETRACTION}')"
+        return f"""
+            SELECT {keys}, CASE
+                WHEN e._wb_mark = '{HELD}' THEN 'held'
+                WHEN e._wb_mark IS NULL THEN CASE WHEN a._wb_mark THEN 'surplus' ELSE 'foreign' END
+                WHEN e._wb_mark IN {gone} THEN
+                    CASE WHEN a._wb_mark IS NULL THEN 'equal' WHEN a._wb_mark THEN 'surplus' ELSE 'foreign' END
+                WHEN a._wb_mark IS NULL THEN 'missing'
+                WHEN e._wb_hash = a._wb_hash THEN 'equal' ELSE 'stale' END AS verdict
+            FROM (
+                SELECT * FROM expected
+                QUALIFY row_number() OVER (PARTITION BY {", ".join(quote(n) for n in self.key)}
+                    ORDER BY CASE _wb_mark WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END) = 1
+            ) e FULL OUTER JOIN actual a ON {on}"""
+
+    def _join_as_bags(self) -> str:
+        """Without a key, rows are equal or not; how many of each kind are too few or too many."""
+        return f"""
+            SELECT CASE WHEN difference > 0 THEN 'missing' ELSE 'surplus' END AS verdict
+            FROM (
+                SELECT coalesce(e.n, 0) - coalesce(a.n, 0) AS difference
+                FROM (SELECT _wb_hash, count(*) AS n FROM expected WHERE _wb_mark = '{UPSERT}' GROUP BY 1) e
+                FULL OUTER JOIN (SELECT _wb_hash, count(*) AS n FROM actual WHERE _wb_mark GROUP BY 1) a
+                    USING (_wb_hash)
+            ), range(abs(difference)) WHERE difference <> 0
+            UNION ALL SELECT 'foreign' FROM actual WHERE NOT _wb_mark"""
+
+
+def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, mark: str, default: object) -> pa.Table:
+    """The columns of `schema` and `mark`, cast; a mark that is absent everywhere has its default."""
+    table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
+    columns = [table.column(item.name).cast(item.type) for item in schema]
+    kind = pa.string() if isinstance(default, str) else pa.bool_()
+    marks = table.column(mark) if mark in table.column_names else pa.array([default] * table.num_rows, kind)
+    return pa.table([*columns, marks], names=[*schema.names, mark])
+
+
+def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Small batches put together: an INSERT has a fixed cost."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= BATCH:
+            yield pa.Table.from_batches(held)
+            held, rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
