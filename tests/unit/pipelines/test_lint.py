@@ -1,0 +1,89 @@
+"""Lint lets pass what is right, and follows columns through every verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_workbench.errors import DefinitionError
+from data_workbench.pipelines.checks import lint, lint_paths
+from data_workbench.pipelines.definition import parse_definition
+from data_workbench.pipelines.resolve import resolve
+
+HEAD = "version: 1\npipeline: p\n"
+ROWS = "sources:\n  rows: {connection: c, stream: s, columns: [id, name, price, tags, at], key: [id]}\n"
+BOTH = ROWS + "  more: {connection: c, stream: t, columns: [id, price, note]}\n"
+TABLE = "destinations:\n  out: {connection: d, table: t, write: append}\n"
+
+
+def messages(text: str) -> list[str]:
+    try:
+        return [one.message for one in lint(parse_definition(text))]
+    except DefinitionError as error:
+        return [one.message for one in error.findings]
+
+
+def steps(*lines: str) -> str:
+    return "steps:\n" + "".join(f"  - {line}\n" for line in lines)
+
+
+GOOD = sorted((Path(__file__).parents[2] / "fixtures" / "good_pipelines").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_what_is_right_passes(path: Path) -> None:
+    findings, definitions = lint_paths([path])
+    assert findings == []
+    assert len(definitions) == 1
+
+
+def test_inputs_left_out_are_worked_out() -> None:
+    text = (
+        HEAD
+        + BOTH
+        + steps("{name: a, input: rows, select: [id, name]}", "{name: b, filter: id > 1}")
+        + (
+            "destinations:\n  one: {connection: d, table: t, write: append}\n"
+            "  two: {connection: d, input: a, table: t, write: append}\n"
+            "  graph: {connection: n, nodes: [{label: A, key: id}, {input: more, label: B, key: id}]}\n"
+        )
+    )
+    resolved = resolve(parse_definition(text).spec)
+    assert resolved.step_inputs == {"a": "rows", "b": "a"}
+    assert resolved.target_inputs == {"one": ("b",), "two": ("a",), "graph": ("b", "more")}
+    assert resolved.default_input("graph") == "b"
+    assert resolved.problems == ()
+
+
+def test_one_source_is_the_input_when_there_are_no_steps() -> None:
+    resolved = resolve(parse_definition(HEAD + ROWS + TABLE).spec)
+    assert resolved.target_inputs == {"out": ("rows",)}
+
+
+def test_a_longer_cycle_is_named() -> None:
+    text = (
+        HEAD
+        + ROWS
+        + steps("{name: a, input: c, select: [id]}", "{name: b, select: [id]}", "{name: c, select: [id]}")
+        + TABLE
+    )
+    assert any("cycle" in one for one in messages(text))
+
+
+def test_a_step_does_not_see_columns_it_derives_beside() -> None:
+    text = HEAD + ROWS + steps("{name: a, derive: {x: price * 2, y: x + 1}}") + TABLE
+    assert messages(text) == ["derive y: unknown column 'x'"]
+
+
+def test_several_mistakes_come_in_the_order_of_the_file() -> None:
+    text = (
+        HEAD
+        + "schedule: nonsense\n"
+        + ROWS
+        + steps("{name: a, filter: nope > 1}", "{name: b, cast: {id: nope}}")
+        + TABLE
+    )
+    found = lint(parse_definition(text))
+    assert len(found) == 3
+    assert [one.line for one in found] == sorted(one.line for one in found)
