@@ -243,7 +243,11 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, part: pa.Table, index: int) -> WriteCounts:
-        """Write one part and commit it. The counts' `out`, `retracted` and the five are filled."""
+        """Write one part and commit it. The counts' `out`, `retracted` and the five are filled.
+
+        A retraction that finds nothing of ours is counted nowhere; `retracted` are those that deleted a row. The same
+        counts are added to `progress`.
+        """
 
     @abstractmethod
     def finish(self) -> WriteCounts:

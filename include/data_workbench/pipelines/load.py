@@ -107,44 +107,41 @@ def _load_target(
     if adopted is not None:
         return adopted
     with destination.open(target, schema, context) as writer:
-        progress = _resume(writer, ledger.progress(name, index), destination)
-        counts = progress.counts
-        for part in range(progress.parts, len(manifest.parts)):
+        done, first = _resume(writer, ledger.progress(name, index))
+        for part in range(first, len(manifest.parts)):
             rows = _without_held(manifest.read_part(part, _present(manifest, columns)))
-            counts.add(_write(writer, rows, part, name, target, ledger))
-            ledger.advance(name, index, Progress(part + 1, counts))
+            _write(writer, rows, part, name, target, ledger)
+            ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
             emit("load.written", destination=name, target=target.name, part=part, rows=rows.num_rows)
         if isinstance(target, RelationshipTarget):
-            _settle_deferred(writer, target, schema, manifest, name, index, ledger, counts)
-        final = writer.finish()
-        counts = _merge_final(counts, final)
+            _settle_deferred(writer, target, schema, manifest, name, index, ledger)
+        counts = _sum(done, writer.finish())
     counts.collapsed += collapsed
     counts.out += collapsed
     return counts
 
 
-def _resume(writer: Writer, mirrored: Progress, destination: Destination) -> Progress:
-    """Where to go on. A transactional store knows best; elsewhere our note may lag behind a part, never lead."""
-    if destination.capabilities.transactional:
-        return writer.progress
-    return mirrored if mirrored.parts >= writer.progress.parts else writer.progress
+def _resume(writer: Writer, noted: Progress) -> tuple[WriteCounts, int]:
+    """Counts to add to the writer's own, and the part to go on with.
+
+    A writer that found its progress beside the data knows best. For one that keeps none, our note may lag behind what
+    is committed, which a repeated part forgives, but never leads.
+    """
+    if writer.progress.parts >= noted.parts:
+        return WriteCounts(), writer.progress.parts
+    return noted.counts, noted.parts
 
 
-def _write(writer: Writer, rows: pa.Table, part: int, name: str, target: Target, ledger: LoadLedger) -> WriteCounts:
+def _sum(first: WriteCounts, second: WriteCounts) -> WriteCounts:
+    return WriteCounts().add(first).add(second)
+
+
+def _write(writer: Writer, rows: pa.Table, part: int, name: str, target: Target, ledger: LoadLedger) -> None:
     before = len(writer.rejections)
-    counts = writer.write(rows, part)
+    writer.write(rows, part)
     fresh = writer.rejections[before:]
     if fresh:
         ledger.reject(name, target, fresh, rows)
-    return counts
-
-
-def _merge_final(counts: WriteCounts, final: WriteCounts) -> WriteCounts:
-    """`finish` tells the whole load; what it deleted at the end (a replace) is not in the parts' sum."""
-    counts.deleted = max(counts.deleted, final.deleted)
-    counts.out = max(counts.out, final.out)
-    counts.retracted = max(counts.retracted, final.retracted)
-    return counts
 
 
 def _present(manifest: Manifest, columns: list[str]) -> list[str]:
@@ -177,7 +174,6 @@ def _settle_deferred(
     name: str,
     index: int,
     ledger: LoadLedger,
-    counts: WriteCounts,
 ) -> None:
     """Try again what waited for an endpoint in earlier runs, then keep what still waits."""
     waiting = ledger.deferred(name, index, schema)
@@ -187,8 +183,7 @@ def _settle_deferred(
         waiting = waiting.join(seen.group_by(list(key)).aggregate([]), keys=list(key), join_type="left anti")
         waiting = waiting.select(schema.names)
     if waiting.num_rows:
-        retried = _write(writer, waiting, len(manifest.parts), name, target, ledger)
-        counts.add(retried)
+        _write(writer, waiting, len(manifest.parts), name, target, ledger)
         seen = pa.concat_tables([seen, waiting.select(list(key))], promote_options="permissive")
     keys: list[dict[str, Any]] = list(getattr(writer, "deferred", []))
     rows = pa.Table.from_pylist(keys) if keys else schema.empty_table()

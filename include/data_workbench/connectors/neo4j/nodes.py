@@ -141,11 +141,11 @@ class NodeWriter(GraphWriter[NodeRows]):
     def _delete(self, tx: ManagedTransaction, chunk: Chunk, rows: list[dict[str, Any]], counts: WriteCounts) -> None:
         summary = tx.run(self.cypher.delete, rows=rows, pipeline=self.context.pipeline).consume()
         counts.deleted = summary.counters.nodes_deleted
-        counts.unchanged = len(rows) - counts.deleted
         if chunk.operation == RETRACTION:
-            counts.retracted = len(rows)
+            counts.retracted = counts.deleted  # one that finds nothing of ours is counted nowhere
         else:
             counts.out = len(rows)
+            counts.unchanged = len(rows) - counts.deleted
 
     def leftovers(self) -> tuple[str, dict[str, Any]]:
         """Nodes of this pipeline that this run has not touched."""

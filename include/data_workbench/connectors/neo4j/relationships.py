@@ -21,7 +21,7 @@ from data_workbench.connectors.neo4j.loads import GraphWriter, Outcome
 from data_workbench.connectors.neo4j.names import KEY, pattern, quoted
 from data_workbench.mapping.graph_values import rows_of, to_graph
 from data_workbench.records.accounting import RelationshipCounts, WriteCounts
-from data_workbench.records.marks import STAMP_PIPELINE, STAMP_RUN, UPSERT
+from data_workbench.records.marks import STAMP_PIPELINE, STAMP_RUN, TOMBSTONE, UPSERT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,7 +191,7 @@ class RelationshipWriter(GraphWriter[RelationshipRows]):
         if chunk.operation == UPSERT:
             tally.skipped += len(rows.loose) - removed
         else:
-            tally.unchanged += len(rows.loose) - removed
+            tally.unchanged += len(rows.loose) - removed if chunk.operation == TOMBSTONE else 0
         if rows.rows:
             self._upsert(tx, rows, outcome, create=create)
         return outcome
