@@ -18,7 +18,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from data_workbench.records.names import near_names
 from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.clock import CLOCKS, NOW_PARAM, clock_of, fix_time
-from data_workbench.transforms.functions import AGGREGATES
+from data_workbench.transforms.functions import AGGREGATES, SCALARS
 from data_workbench.transforms.words import WINDOW_HINT, ExpressionError, check_functions, read_tokens
 
 _PREFIXES = {False: "SELECT ", True: "SELECT 1 ORDER BY "}
@@ -171,6 +171,8 @@ def _shape_problem(node: exp.Expr) -> str | None:
     """What makes this node more than a part of one expression."""
     if isinstance(node, exp.Query | exp.Table | exp.From | exp.Command | exp.Exists):
         return "is one expression, without statements or subqueries"
+    if isinstance(node, exp.Anonymous) and node.name.lower() not in SCALARS | AGGREGATES:
+        return f"calls {node.name!r}, which is no function"
     if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
         return "has a '*'; name the columns"
     if isinstance(node, exp.Explode | exp.Unnest | exp.Columns):

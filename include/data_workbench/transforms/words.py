@@ -63,13 +63,20 @@ def read_tokens(sql: str, what: str) -> list[Token]:
         raise ExpressionError(f"{what} has {len(tokens)} words; at most {_MOST_TOKENS} are read")
     if sum(token.token_type in _OPENING for token in tokens) > _MOST_BRACKETS:
         raise ExpressionError(f"{what} has more than {_MOST_BRACKETS} brackets", hint="use several derive steps")
-    level = 0
+    _refuse_tokens(tokens, what)
+    return tokens
+
+
+def _refuse_tokens(tokens: list[Token], what: str) -> None:
+    """Words and signs that no expression needs, or that DuckDB and sqlglot read differently."""
+    level, before = 0, ""
     for token in tokens:
         level += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
         if level > _DEEPEST:
             raise _at(token, f"{what} is nested more than {_DEEPEST} brackets deep", hint="use several derive steps")
-        if token.token_type is TokenType.SELECT:
-            raise _at(token, f"{what} is one expression, without statements or subqueries; here 'select'")
+        if token.token_type is TokenType.SELECT or (token.token_type is TokenType.FROM and before == "("):
+            raise _at(token, f"{what} is one expression, without statements or subqueries; here {token.text.lower()!r}")
+        before = token.text
         if token.text == "!" or token.token_type is TokenType.TILDE:
             # DuckDB 2 reads ~ as a partial match and a trailing ! as factorial, sqlglot as neither.
             raise _at(
@@ -77,9 +84,13 @@ def read_tokens(sql: str, what: str) -> list[Token]:
                 f"{what}: operator {token.text!r} is not read",
                 hint="write regexp_matches(…), not, or factorial(…)",
             )
+        if token.token_type is TokenType.HASH:
+            raise _at(token, f"{what}: columns are named, not counted by '#'")
+        if token.token_type is TokenType.ARRAY:
+            # sqlglot loses the ARRAY of `integer array`, and `array[1]` says no more than `[1]`.
+            raise _at(token, f"{what}: 'array' is not read", hint="write integer[] for the type, [1, 2] for the value")
         if token.token_type is TokenType.SEMICOLON:
             raise _at(token, f"{what} is one expression; a ';' would begin another statement")
-    return tokens
 
 
 def check_functions(tokens: list[Token], *, allow_aggregates: bool, what: str) -> frozenset[str]:

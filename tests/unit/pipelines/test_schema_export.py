@@ -70,7 +70,7 @@ def test_every_key_has_a_description() -> None:
 
 def test_the_guide_has_every_key() -> None:
     text = GUIDE.read_text(encoding="utf-8")
-    assert with_key_tables(text) == text, "run make schema"
+    assert with_key_tables(text) == text, "run the schema export with the guide as its second argument"
     for model in models():
         assert f"### {model.__name__}\n" in text
         for name, info in model.model_fields.items():
