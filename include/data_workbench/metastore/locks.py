@@ -145,6 +145,9 @@ def _key(*words: str) -> int:
 
 def _close(connection: Connection) -> None:
     try:
+        if not (connection.closed or connection.invalidated):
+            # The server notices a closed connection only after a moment; the next to ask must not meet our lock.
+            connection.execute(text("SELECT pg_advisory_unlock_all()"))
         connection.close()
     except exc.DBAPIError:  # it is gone already, and the lock with it
         log.warning("the connection that held the lock of a run was lost")

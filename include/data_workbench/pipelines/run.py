@@ -37,6 +37,7 @@ from data_workbench.pipelines.reconcile import Reconciler, Remedy
 from data_workbench.pipelines.result import run_document
 from data_workbench.pipelines.staging import Stage
 from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.tracing import Scope
 from data_workbench.pipelines.work import Work, open_work
 
@@ -61,6 +62,7 @@ class Runner:
         self.connections = connections
         self.metastore = metastore
         self.artifacts = ArtifactStore(settings)
+        self.lineage = LineageTeller(settings)
 
     # ---------------------------------------------------------------------------------------------- one process
 
@@ -190,7 +192,7 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
         if done is not None and done.state == "success":
             return dict(done.counts or {})
-        with self._noted(run_id, STAGE) as counts, self._open(run_id) as work:
+        with self._noted(run_id, STAGE) as counts, self._open(run_id) as work, self.lineage.told(work, STAGE, counts):
             self.artifacts.check_room()
             result = self._staging(work).run()
             check_accepted(work, self._staging(work).inputs)
@@ -203,7 +205,7 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(name)
         if done is not None and done.state == "success":
             return dict(done.counts or {})
-        with self._noted(run_id, name) as counts, self._open(run_id) as work:
+        with self._noted(run_id, name) as counts, self._open(run_id) as work, self.lineage.told(work, name, counts):
             written = load_destination(
                 destination,
                 work.plan,
@@ -225,7 +227,8 @@ class Runner:
             ReconciliationFailed: they differ; the run is published as failed, its data stands.
         """
         with self._noted(run_id, RECONCILE) as counts, self._open(run_id) as work:
-            answer = self._reconcile(work)
+            with self.lineage.told(work, RECONCILE, counts):
+                answer = self._reconcile(work)
             counts.update(answer)
             unclean = None if answer["clean"] is not False else _unclean(run_id, answer)
             result = self._document(run_id, reconciliation=answer)
