@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
@@ -51,20 +52,13 @@ def test_the_newest_migration_is_the_one_the_code_asks_for() -> None:
     assert ScriptDirectory.from_config(configuration()).get_current_head() == HEAD
 
 
-def upgrade_in_a_process(url: str) -> None:
-    with Metastore.open(url) as store:
-        store.upgrade()
+UPGRADE = "import sys; from data_workbench.metastore import Metastore; Metastore.open(sys.argv[1]).upgrade()"
 
 
 def test_two_processes_may_upgrade_at_once(empty: Metastore) -> None:
     url = empty._url.render_as_string(hide_password=False)
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=upgrade_in_a_process, args=(url,)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
+    processes = [subprocess.Popen([sys.executable, "-c", UPGRADE, url]) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
     assert empty.check() == HEAD
 
 

@@ -1,0 +1,187 @@
+"""Events keep to OpenLineage's core spec 2-0-2, hold no secrets, and never get in the way of a run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import pyarrow as pa
+import pytest
+
+from data_workbench.errors import StoreUnavailable
+from data_workbench.lineage import ColumnOrigin, DatasetName, LineageDataset, LineageLog, StageRun, build_event
+from data_workbench.lineage import log as lineage_log
+from data_workbench.records.accounting import StepCounts
+from data_workbench.records.types import with_native
+from data_workbench.settings import Settings
+
+AT = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)
+SOURCE = DatasetName("postgres://db:5432", "odras.public.requirements")
+USERS = DatasetName("postgres://db:5432", "odras.public.users")
+GRAPH = DatasetName("neo4j://graph:7687", "neo4j.Requirement")
+STAGE = StageRun(
+    "requirements", "r1", "load.graph", now=AT, owner="requirements-team", description="As a graph.", sql="SELECT 1"
+)
+
+# The parts of OpenLineage.json 2-0-2 that every run event must keep, written from its text.
+FACETS = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "required": ["_producer", "_schemaURL"],
+        "properties": {"_producer": {"type": "string", "format": "uri"}, "_schemaURL": {"type": "string"}},
+    },
+}
+DATASETS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["namespace", "name"],
+        "properties": {"facets": FACETS, "inputFacets": FACETS, "outputFacets": FACETS},
+    },
+}
+RUN_EVENT = {
+    "type": "object",
+    "required": ["eventTime", "producer", "schemaURL", "run", "job"],
+    "properties": {
+        "eventType": {"enum": ["START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER"]},
+        "eventTime": {"type": "string", "format": "date-time"},
+        "schemaURL": {"const": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"},
+        "run": {"required": ["runId"], "properties": {"runId": {"format": "uuid"}, "facets": FACETS}},
+        "job": {"required": ["namespace", "name"], "properties": {"facets": FACETS}},
+        "inputs": DATASETS,
+        "outputs": DATASETS,
+    },
+}
+
+
+def event(state: Any = "COMPLETE", **changes: Any) -> dict[str, Any]:
+    made = build_event(state, STAGE, at=AT, **changes)
+    jsonschema.validate(made, RUN_EVENT, format_checker=jsonschema.FormatChecker())
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    return made
+
+
+def test_a_stage_is_a_job_of_its_pipeline_with_the_same_run_id_in_any_process() -> None:
+    made = event("START")
+    assert made["job"]["namespace"] == "workbench"
+    assert made["job"]["name"] == "pipeline__requirements.load.graph"
+    assert made["run"]["runId"] == event("COMPLETE")["run"]["runId"]
+    assert UUID(made["run"]["runId"]).version == 5
+    parent = made["run"]["facets"]["parent"]
+    assert parent["job"]["name"] == "pipeline__requirements"
+    whole = build_event("START", STAGE.parent, at=AT)
+    assert whole["run"]["runId"] == parent["run"]["runId"]
+    assert "parent" not in whole["run"]["facets"]
+    assert StageRun("requirements", "r2", "load.graph").uuid != STAGE.uuid
+
+
+def test_a_job_says_who_owns_it_what_it_computes_and_why() -> None:
+    facets = event()["job"]["facets"]
+    assert facets["ownership"]["owners"] == [{"name": "team:requirements-team", "type": "OWNER"}]
+    assert facets["documentation"]["description"] == "As a graph."
+    assert (facets["sql"]["query"], facets["sql"]["dialect"]) == ("SELECT 1", "duckdb")
+    assert facets["jobType"]["jobType"] == "TASK"
+
+
+def test_columns_tell_where_they_come_from_in_graph_and_table_alike() -> None:
+    columns = {
+        "identifier": [ColumnOrigin(SOURCE, "requirement_identifier", "IDENTITY")],
+        "label": [
+            ColumnOrigin(SOURCE, "text", "TRANSFORMATION", "upper(text)"),
+            ColumnOrigin(SOURCE, "text", "CONDITIONAL", "text <> ''"),
+            ColumnOrigin(SOURCE, "state", "CONDITIONAL"),
+        ],
+    }
+    schema = pa.schema([with_native(pa.field("identifier", pa.string()), "uuid"), ("label", pa.string())])
+    output = LineageDataset(
+        GRAPH, schema, columns, [ColumnOrigin(SOURCE, "state", "FILTER", "state <> 'x'")], rows=3, bytes=10, files=1
+    )
+    [made] = event(inputs=[LineageDataset(SOURCE)], outputs=[output])["outputs"]
+    assert (made["namespace"], made["name"]) == ("neo4j://graph:7687", "neo4j.Requirement")
+    lineage = made["facets"]["columnLineage"]
+    [identifier] = lineage["fields"]["identifier"]["inputFields"]
+    assert (identifier["name"], identifier["field"]) == (SOURCE.name, "requirement_identifier")
+    assert identifier["transformations"] == [{"type": "DIRECT", "subtype": "IDENTITY", "masking": False}]
+    text, state = lineage["fields"]["label"]["inputFields"]
+    assert [use["type"] for use in text["transformations"]] == ["DIRECT", "INDIRECT"]
+    assert text["transformations"][0]["description"] == "upper(text)"
+    assert state["field"] == "state"
+    assert lineage["dataset"][0]["transformations"][0]["subtype"] == "FILTER"
+    assert [item["type"] for item in made["facets"]["schema"]["fields"]] == ["uuid", "string"]
+    assert made["outputFacets"]["outputStatistics"]["rowCount"] == 3
+    assert made["facets"]["dataSource"]["uri"] == "neo4j://graph:7687"
+
+
+def test_secret_columns_are_not_even_named() -> None:
+    schema = pa.schema([("username", pa.string()), ("password_hash", pa.string()), ("salt", pa.string())])
+    tokens = DatasetName("postgres://db:5432", "odras.other.auth_tokens")
+    columns = {
+        "username": [ColumnOrigin(USERS, "username", "IDENTITY")],
+        "password_hash": [ColumnOrigin(USERS, "password_hash", "IDENTITY")],
+        "mixed": [ColumnOrigin(USERS, "salt", "TRANSFORMATION"), ColumnOrigin(tokens, "token_hash", "JOIN")],
+    }
+    output = LineageDataset(USERS, schema, columns, [ColumnOrigin(tokens, "token_hash", "JOIN")])
+    text = json.dumps(event(inputs=[LineageDataset(USERS, schema)], outputs=[output]))
+    assert "username" in text
+    for secret in ("password_hash", "salt", "token_hash"):
+        assert secret not in text
+
+
+def test_a_failure_tells_our_own_messages_only() -> None:
+    ours = event("FAIL", error=StoreUnavailable("the store db:5432 does not answer"))
+    assert ours["run"]["facets"]["errorMessage"]["message"] == "StoreUnavailable: the store db:5432 does not answer"
+    others = event("FAIL", error=ValueError("password=geheim"))
+    assert others["run"]["facets"]["errorMessage"]["message"] == "ValueError"
+
+
+def test_a_balance_goes_along() -> None:
+    made = event(balance={"clean": StepCounts(in_=3, out=2, filtered=1).as_dict()})
+    assert made["run"]["facets"]["workbench_balance"]["counts"]["clean"]["filtered"] == 1
+
+
+APPEND_MANY = """
+import sys
+from pathlib import Path
+from data_workbench.lineage import LineageLog, StageRun
+from data_workbench.settings import Settings
+log = LineageLog(Settings(home=Path(sys.argv[1])))
+for _ in range(50):
+    log.tell("START", StageRun("p", "r", "s"), balance={"filler": "x" * 20_000})
+"""
+
+
+def test_processes_append_whole_lines_side_by_side(tmp_path: Path) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", APPEND_MANY, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    [path] = (tmp_path / "lineage").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 100
+
+
+def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
+    log = LineageLog(Settings(home=tmp_path))
+    log.tell("START", STAGE, at=AT)
+    [path] = log.folder.iterdir()
+    with path.open("a") as stream:
+        stream.write('{"eventType": "STA')
+    log.tell("COMPLETE", STAGE, at=AT)
+    assert [one["eventType"] for one in log.events()] == ["START", "COMPLETE"]
+
+
+def test_lineage_that_cannot_be_written_is_said_once_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lineage_log, "_complained", False)
+    (tmp_path / "lineage").write_text("in the way")
+    log = LineageLog(Settings(home=tmp_path))
+    for _ in range(3):
+        log.tell("START", STAGE)
+    log.tell("START", STAGE, balance={"x": float("nan")})
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
