@@ -1,12 +1,28 @@
 """Airflow's side of the workbench: connection types, hooks, operators and the YAML to DAG loader.
 
-`get_provider_info` is what Airflow reads through the `apache_airflow_provider` entry point; it must import
-nothing from Airflow, which calls it while its own configuration is still being built.
+`get_provider_info` is what Airflow reads through the `apache_airflow_provider` entry point; it must import nothing from
+Airflow, which calls it while its own configuration is still being built. Read `dag_factory.py` first (a YAML file to a
+DAG), then `operators/pipeline.py` (a task to a stage of the engine) and `local.py` (Airflow on this machine).
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+_FILES_FIELDS: dict[str, Any] = {
+    "storage_options": {
+        "label": "Storage options",
+        "schema": {
+            "type": ["object", "null"],
+            "description": "Options of the file system, as fsspec takes them: endpoint_url, anon, …",
+        },
+    },
+}
+_FILES_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "port"],
+    "relabeling": {"host": "Root", "login": "Access key", "password": "Secret key"},
+    "placeholders": {"host": "file:///data or s3://bucket/folder"},
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -16,4 +32,25 @@ def get_provider_info() -> dict[str, Any]:
         "name": "ODRAS Data Workbench",
         "description": "Pipelines, reconciliation and recovery over PostgreSQL, Neo4j, Qdrant and files.",
         "versions": ["0.1.0"],
+        "integrations": [{"integration-name": "Data Workbench", "tags": ["software"]}],
+        "hooks": [{"integration-name": "Data Workbench", "python-modules": ["data_workbench.provider.hooks"]}],
+        "operators": [
+            {
+                "integration-name": "Data Workbench",
+                "python-modules": [
+                    "data_workbench.provider.operators.pipeline",
+                    "data_workbench.provider.operators.housekeeping",
+                ],
+            }
+        ],
+        # Types that others own (postgres, neo4j, qdrant) stay theirs.
+        "connection-types": [
+            {
+                "connection-type": "workbench_files",
+                "hook-class-name": "data_workbench.provider.hooks.FilesHook",
+                "hook-name": "Files (workbench)",
+                "conn-fields": _FILES_FIELDS,
+                "ui-field-behaviour": _FILES_BEHAVIOUR,
+            }
+        ],
     }

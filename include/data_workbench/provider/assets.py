@@ -1,0 +1,41 @@
+"""What a destination writes, as Airflow assets: other pipelines wait for them by `schedule: {dataset: NAME}`.
+
+The name is `connection:dataset`: a table, a label, `[:TYPE]`, a collection, a file. The URI is made of the same words
+and of nothing that a connection holds, so parsing asks nobody and a moved server stays the same asset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
+    from data_workbench.pipelines.spec import Destination
+
+
+def dataset_names(destination: Destination) -> list[str]:
+    """`connection:dataset` of everything a destination writes, in the file's order, each once."""
+    match destination.shape:
+        case "table":
+            written = [str(destination.table)]
+        case "collection":
+            written = [str(destination.collection)]
+        case "file":
+            written = [str(destination.file or destination.folder)]
+        case _:
+            labels = [node.label for node in destination.nodes]
+            written = [*labels, *(f"[:{relationship.type}]" for relationship in destination.relationships)]
+    return [f"{destination.connection}:{name}" for name in dict.fromkeys(written)]
+
+
+def asset_of(name: str) -> Asset:
+    """The asset of a dataset's name."""
+    from airflow.sdk import Asset
+
+    connection, separator, dataset = name.rpartition(":") if "://" in name else name.partition(":")
+    if "://" not in name and dataset.startswith("[:"):
+        dataset = f"relationships/{dataset[2:-1]}"
+    place = f"{quote(connection, safe='')}/{quote(dataset)}" if separator else quote(name, safe="")
+    return Asset(name=name, uri=f"workbench://{place}")

@@ -1,0 +1,66 @@
+"""The engine inside a task: settings, connections and the metastore, opened when a task runs, never at parse time."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from data_workbench import settings as settings_module
+from data_workbench.errors import FatalError, WorkbenchError
+from data_workbench.provider.connections import airflow_connections
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+    from data_workbench.pipelines.run import Runner
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.:+@=-]")
+_LONGEST = 180
+
+
+@contextmanager
+def open_metastore() -> Iterator[Metastore]:
+    """The metastore, checked: it answers and its schema is current."""
+    from data_workbench.metastore import open_metastore as opened
+
+    settings = settings_module.load()
+    with opened(airflow_connections().get(settings.metastore)) as metastore:
+        metastore.check()
+        yield metastore
+
+
+@contextmanager
+def open_runner() -> Iterator[Runner]:
+    """A runner over the connections Airflow knows."""
+    from data_workbench.pipelines.run import Runner
+
+    with open_metastore() as metastore:
+        yield Runner(settings=settings_module.load(), connections=airflow_connections(), metastore=metastore)
+
+
+def workbench_run_id(pipeline: str, dag_run_id: str) -> str:
+    """The run's id in the metastore: DAG run ids repeat between pipelines, and may hold characters files may not."""
+    run_id = f"{pipeline}__{dag_run_id}"
+    if _UNUSUAL.search(run_id) or len(run_id) > _LONGEST:
+        digest = hashlib.sha256(run_id.encode()).hexdigest()[:12]
+        run_id = f"{_UNUSUAL.sub('-', run_id)[: _LONGEST - 13]}-{digest}"
+    return run_id
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors as Airflow acts on them: fatal fails the task now, anything else rises and is retried with back-off."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    try:
+        yield
+    except FatalError as error:
+        raise AirflowFailException(told(error)) from error
+
+
+def told(error: WorkbenchError) -> str:
+    """Kind, message and next step in one text."""
+    hint = f" | next: {error.hint}" if error.hint else ""
+    return f"{error.kind}: {error.message}{hint}"

@@ -1,0 +1,203 @@
+"""The tasks of a pipeline's DAG. Thin: each opens the engine, calls one stage and tells what it did.
+
+All are safe to run twice: a finished stage is found in the metastore and not done again; loads are idempotent by key or
+by a checkpoint beside the data. XCom carries the run's id, the address of its staged files and counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of the SDK; a DAG file has it loaded
+
+from data_workbench.provider import params as given
+from data_workbench.provider import report
+from data_workbench.provider.engine import open_runner, translated, workbench_run_id
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from data_workbench.errors import WorkbenchError
+    from data_workbench.pipelines.definition import Definition
+    from data_workbench.pipelines.run import Runner
+
+STAGE, RECONCILE = "stage", "reconcile"
+
+
+class PipelineOperator(BaseOperator):
+    """What the stages share: the pipeline's name and file."""
+
+    template_fields: Sequence[str] = ("pipeline", "definition")
+
+    def __init__(self, *, pipeline: str, definition: str, **kwargs: Any) -> None:
+        kwargs.setdefault("on_failure_callback", note_failure)
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.definition = definition
+
+    def read_definition(self) -> Definition:
+        """The pipeline as its file says it now, checked as `workbench lint` does."""
+        from data_workbench import settings as settings_module
+        from data_workbench.errors import DefinitionError
+        from data_workbench.pipelines.checks import lint
+        from data_workbench.pipelines.definition import load_definition
+
+        found = load_definition(self.definition, settings=settings_module.load())
+        mistakes = lint(found)
+        if mistakes:
+            raise DefinitionError(mistakes)
+        return found
+
+    def run_id_of(self, context: Context) -> str:
+        """The run the stage task began or took up."""
+        staged = context["ti"].xcom_pull(task_ids=STAGE)
+        return str(staged["run_id"]) if staged else workbench_run_id(self.pipeline, context["run_id"])
+
+
+class StageOperator(PipelineOperator):
+    """Begins the run (compiles and stores its plan), reads, transforms and validates."""
+
+    ui_color = "#dcefe4"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """The run's id, where its staged files are, and the counts."""
+        from data_workbench.metastore import hold_run
+
+        with translated(), open_runner() as runner:
+            run_id = self._begin(runner, context)
+            with hold_run(runner.metastore, self.pipeline, run_id, shared=True) as lock:
+                counts = runner.stage(run_id)
+                lock.require()
+        self.log.info("run %s staged\n%s", run_id, report.stage_table(counts))
+        address = f"{runner.settings.artifact_url}/{self.pipeline}/{run_id}"
+        return {"run_id": run_id, "artifacts": address, **counts}
+
+    def _begin(self, runner: Runner, context: Context) -> str:
+        from data_workbench.pipelines.options import RunOptions
+
+        definition = self.read_definition()
+        spec, values, dag_run = definition.spec, context["params"], context["dag_run"]
+        return runner.begin(
+            definition,
+            params=given.given_params(spec, values, dag_run.conf),
+            options=RunOptions(**given.given_options(spec, values)),
+            orchestrator="airflow",
+            run_id=workbench_run_id(self.pipeline, context["run_id"]),
+            requested_by=given.given_request(values, "requested_by") or dag_run.triggering_user_name,
+            correlation_id=given.given_request(values, "correlation_id"),
+        )
+
+
+class LoadOperator(PipelineOperator):
+    """Loads one destination."""
+
+    ui_color = "#dbe8f6"
+
+    def __init__(self, *, destination: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.destination = destination
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """The run's id and the destination's counts."""
+        with translated(), open_runner() as runner, _going_on(self, runner, context) as run_id:
+            counts = runner.load(run_id, self.destination)
+        self.log.info("run %s loaded\n%s", run_id, report.load_table(self.destination, counts))
+        return {"run_id": run_id, **counts}
+
+
+class ReconcileOperator(PipelineOperator):
+    """Compares the stores with what was loaded and publishes the run; fails when they differ."""
+
+    ui_color = "#f3e6d3"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """The public document of the run."""
+        from data_workbench.errors import ReconciliationFailed
+
+        with translated(), open_runner() as runner, _going_on(self, runner, context) as run_id:
+            try:
+                answer = runner.reconcile(run_id)
+            except ReconciliationFailed:
+                answer = runner.result(run_id).get("reconciliation") or {}
+                self.log.error("run %s\n%s", run_id, report.reconcile_table(answer))
+                raise
+            document = runner.result(run_id)
+        self.log.info("run %s published\n%s", run_id, report.reconcile_table(answer))
+        return document
+
+
+class ReconcileInFullOperator(PipelineOperator):
+    """Compares everything a pipeline owns with its sources as they are now; repairs only when asked to."""
+
+    ui_color = "#f3e6d3"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"on_failure_callback": None, **kwargs})
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """The answer; the task fails when the stores differ at its end, and waits for a run under way by retrying."""
+        from data_workbench.errors import ReconciliationFailed, RunConflict, StoreBusy
+        from data_workbench.pipelines.reconcile import Remedy
+
+        with translated(), open_runner() as runner:
+            definition = self.read_definition()
+            spec, values = definition.spec, context["params"]
+            params = given.given_params(spec, values, context["dag_run"].conf)
+            remedy = Remedy(**given.given_remedy(spec, values))
+            try:
+                answer = runner.reconcile_in_full(definition, params=params, remedy=remedy)
+            except RunConflict as error:
+                raise StoreBusy(error.message, hint="it is tried again", run_id=error.run_id) from error
+            self.log.info("%s\n%s", self.pipeline, report.reconcile_table(answer))
+            if answer["clean"] is False:
+                raise ReconciliationFailed(
+                    f"the stores of {self.pipeline!r} differ from its sources",
+                    hint="look at the table above, then trigger this DAG with repair",
+                )
+        return answer
+
+
+@contextmanager
+def _going_on(operator: PipelineOperator, runner: Runner, context: Context) -> Iterator[str]:
+    """The run that the stage task began, its lock shared with the loads beside; opened again if a task was cleared."""
+    from data_workbench.metastore import hold_run, runs
+
+    run_id = operator.run_id_of(context)
+    if (context["ti"].try_number or 1) > 1:
+        runs.reopen(runner.metastore, run_id)
+    with hold_run(runner.metastore, operator.pipeline, run_id, shared=True) as lock:
+        yield run_id
+        lock.require()
+
+
+def note_failure(context: Context) -> None:
+    """Failure callback: the run is failed in the metastore too, with the error that failed the task."""
+    from data_workbench.errors import WorkbenchError
+    from data_workbench.metastore import runs
+
+    task = context["ti"].task
+    if not isinstance(task, PipelineOperator):
+        return
+    error = _workbench_error(context.get("exception"))
+    run_id = error.run_id or workbench_run_id(task.pipeline, context["run_id"])
+    try:
+        with open_runner() as runner:
+            running = runs.find_unfinished(runner.metastore, task.pipeline)
+            if running is not None and running.run_id == run_id:
+                runner.fail(run_id, error)
+    except WorkbenchError as trouble:
+        # The task has failed already; the metastore may be why.
+        task.log.warning("run %s could not be noted as failed: %s", run_id, trouble)
+
+
+def _workbench_error(caught: Any) -> WorkbenchError:
+    """What the engine raised, or the end of a task that raised something else or was killed."""
+    from data_workbench.errors import WorkbenchError
+
+    for error in (caught, getattr(caught, "__cause__", None)):
+        if isinstance(error, WorkbenchError):
+            return error
+    said = f"{type(caught).__name__}: {str(caught)[:500]}" if caught else "no error: it was killed"
+    return WorkbenchError(f"the task ended with {said}", hint="its log in Airflow tells more")

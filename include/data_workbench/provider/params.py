@@ -1,0 +1,114 @@
+"""A pipeline's params as Airflow's: a form in the UI, HTTP 400 for a conf that does not fit.
+
+Beside them stand the options of a run, and who asked for it; a pipeline's own param of the same name goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.pipelines.params import MAX_TEXT
+
+if TYPE_CHECKING:
+    from airflow.sdk import Param as AirflowParam
+
+    from data_workbench.pipelines.spec import Param, Pipeline
+
+_SHAPES: Mapping[str, dict[str, Any]] = {
+    "text": {"type": "string", "maxLength": MAX_TEXT},
+    "integer": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    # The format alone is checked only where an optional library is installed.
+    "timestamp": {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}"},
+    "uuid": {"type": "string", "format": "uuid", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+}
+
+_RUN_OPTIONS: Mapping[str, tuple[Any, dict[str, Any], str]] = {
+    "full_refresh": (False, {"type": "boolean"}, "Read everything again and delete what is no longer there"),
+    "reset_state": (False, {"type": "boolean"}, "Forget cursors, overlap and deferred rows first"),
+    "limit": (None, {"type": ["null", "integer"], "minimum": 1}, "At most so many rows of each source; no state moves"),
+    "allow_model_change": (False, {"type": "boolean"}, "Let a collection be embedded anew by another model"),
+}
+_REQUEST: Mapping[str, str] = {
+    "requested_by": "Who asked for this run; the user who triggered it if left out",
+    "correlation_id": "The caller's own id of this run",
+}
+_REMEDY: Mapping[str, str] = {
+    "repair": "Write what is missing or stale",
+    "delete": "Delete what is surplus, too",
+    "force": "Delete even more than 5 % of a destination",
+}
+
+
+def run_params(spec: Pipeline) -> dict[str, AirflowParam]:
+    """Everything that can be given when a run is triggered."""
+    from airflow.sdk import Param as AirflowParam
+
+    found = own_params(spec)
+    for name, (default, schema, description) in _RUN_OPTIONS.items():
+        if name not in spec.params:
+            found[name] = AirflowParam(default, description=description, section="Run options", **schema)
+    for name, description in _REQUEST.items():
+        if name not in spec.params:
+            schema = {"type": ["null", "string"], "maxLength": 200}
+            found[name] = AirflowParam(None, description=description, section="Request", **schema)
+    return found
+
+
+def reconcile_params(spec: Pipeline) -> dict[str, AirflowParam]:
+    """What a full reconciliation takes: the pipeline's own, and what may be repaired (nothing by default)."""
+    from airflow.sdk import Param as AirflowParam
+
+    found = own_params(spec)
+    for name, description in _REMEDY.items():
+        if name not in spec.params:
+            found[name] = AirflowParam(False, description=description, section="Remedy", type="boolean")
+    return found
+
+
+def own_params(spec: Pipeline) -> dict[str, AirflowParam]:
+    """The params the file declares."""
+    return {name: _as_airflow(param) for name, param in spec.params.items()}
+
+
+def given_params(spec: Pipeline, values: Mapping[str, Any], conf: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was given for the file's own params, names nobody declared included, so that the engine refuses them."""
+    ours = {*_RUN_OPTIONS, *_REQUEST, *_REMEDY} - set(spec.params)
+    unknown = {name: value for name, value in (conf or {}).items() if name not in ours and name not in spec.params}
+    return {**{name: values.get(name) for name in spec.params}, **unknown}
+
+
+def given_options(spec: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given for the options of a run."""
+    return {name: values[name] for name in _RUN_OPTIONS if name not in spec.params and name in values}
+
+
+def given_request(values: Mapping[str, Any], name: str) -> str | None:
+    """Who asked, or the caller's id; a pipeline that declares such a param means the same by it."""
+    value = values.get(name)
+    return str(value) if value else None
+
+
+def given_remedy(spec: Pipeline, values: Mapping[str, Any]) -> dict[str, bool]:
+    """What a full reconciliation may do."""
+    return {name: bool(values.get(name)) for name in _REMEDY if name not in spec.params}
+
+
+def _as_airflow(param: Param) -> AirflowParam:
+    from airflow.sdk import Param as AirflowParam
+
+    schema = dict(_SHAPES[param.type])
+    if param.values is not None:
+        schema["enum"] = list(param.values)
+    options: dict[str, Any] = {"description": param.description} if param.description else {}
+    if param.default is not None:
+        return AirflowParam(param.default, **options, **schema)
+    if param.required:
+        return AirflowParam(**options, **schema)
+    schema["type"] = ["null", schema["type"]]
+    if "enum" in schema:
+        schema["enum"] = [None, *schema["enum"]]
+    return AirflowParam(None, **options, **schema)
