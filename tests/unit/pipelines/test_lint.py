@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,12 @@ def test_several_mistakes_come_in_the_order_of_the_file() -> None:
     found = lint(parse_definition(text))
     assert len(found) == 3
     assert [one.line for one in found] == sorted(one.line for one in found)
+
+
+def test_thousands_of_wrong_columns_are_told_in_time() -> None:
+    columns = ", ".join(f"c{number}" for number in range(1900))
+    source = f"sources:\n  rows: {{connection: c, stream: s, columns: [{columns}]}}\n"
+    text = HEAD + source + steps(f"{{name: a, select: [{columns.replace('c', 'zc')}]}}") + TABLE
+    began = time.perf_counter()
+    assert len(messages(text)) == 1900
+    assert time.perf_counter() - began < 5

@@ -16,6 +16,8 @@ from data_workbench.records.type_names import canonical_type
 if TYPE_CHECKING:
     from data_workbench.transforms.expressions import Checked
 
+_MOST_SUGGESTIONS = 30
+
 Known = frozenset[str] | None
 """Columns known at a place; None where only the store can tell."""
 
@@ -69,7 +71,9 @@ class Report:
     def column(self, path: Path, name: str, known: Known, *, owner: str, key: bool = False) -> None:
         """A column that must be there."""
         if known is not None and name not in known:
-            self.say(path, f"{owner} has no column {name!r}", hint=near_names(name, known), key=key)
+            # Comparing names is slow among thousands of columns: the first mistakes show the pattern.
+            hint = near_names(name, known) if len(self.findings) < _MOST_SUGGESTIONS else None
+            self.say(path, f"{owner} has no column {name!r}", hint=hint, key=key)
 
     def columns(self, path: Path, names: Sequence[str], known: Known, *, owner: str) -> None:
         """A list of columns (or one name in its place) that must be there, each once."""
