@@ -186,6 +186,7 @@ class _Compiler:
         given = self.inputs[step.name]
         shape = self.shapes[given]
         is_fused = step.verb in _ROWWISE and self.consumers[given] == 1 and given not in self.needed
+        verbs.distinct_names(step.name, shape.columns)
         source = frame_name(given) if is_fused else next_segment(given, list(shape.columns))
         draft = self._draft(step, shape, source)
         self._finish(draft, kind="step", verb=step.verb, inputs=tuple(_reads(step, self.inputs)), is_fused=is_fused)
@@ -218,7 +219,7 @@ class _Compiler:
     def _finish(self, draft: Draft, *, kind: str, verb: str, inputs: tuple[str, ...], is_fused: bool) -> None:
         name, shape = draft.name, draft.shape
         self._define(draft)
-        columns = self._schema(name, shape)
+        columns = _as_landed(shape) if draft.passthrough else self._schema(name, shape)
         if rules := self.rules.of(name, columns):
             apply_rules(self.build, draft, rules)
             self._define(draft)
@@ -260,6 +261,13 @@ class _Compiler:
             for item in computed
         ]
         return keep_native(pa.schema(fields), landed)
+
+
+def _as_landed(shape: Shape) -> pa.Schema:
+    """The landed fields, where nothing was done to them."""
+    import pyarrow as pa
+
+    return pa.schema([column.landed for column in shape.columns.values()])
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.records.marks import OP, ORDINAL, RETRACTION, TOMBSTONE, UPSERT
+from data_workbench.transforms.ahead import ahead
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.plan import (
     ALIVE,
@@ -78,16 +79,9 @@ class Drain:
         return counts
 
     def _batches(self, sql: str, node: str) -> Iterator[pa.RecordBatch]:
-        with named(node):
-            reader = self.engine.sql(sql).to_arrow_reader(self.batch_rows)
-            while True:
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    return
-                except OSError as error:  # Arrow's stream wraps what the engine raised
-                    raise _engine_error(error) from error
-                yield batch
+        reader = self.engine.sql(sql).to_arrow_reader(self.batch_rows)
+        with named(node), ahead(reader) as batches:
+            yield from batches
 
     def _reject(self, batch: pa.RecordBatch) -> None:
         found = batch.column(REJECTED)
@@ -95,12 +89,6 @@ class Drain:
             return
         rows = batch.filter(found.is_valid())
         self.quarantine(_quarantined(rows, self.drops))
-
-
-def _engine_error(error: OSError) -> Exception:
-    import duckdb
-
-    return duckdb.Error(str(error))
 
 
 def _histogram(status: np.ndarray) -> dict[int, int]:

@@ -2,8 +2,9 @@
 
 Settings that matter are fixed before the configuration is locked:
 - only the folders named may be read; nothing else of the file system or the network;
-- join order and build side stay as written: the probed side's order is the output's order, so that the same inputs give
-  the same rows in the same order;
+- one thread, and join order and build side as written: the same inputs give the same rows in the same order. DuckDB
+  keeps no order over a join on several threads, and sums floats in the order in which threads finish. The batch being
+  written and the batch being computed still run side by side (`ahead.py`);
 - common subexpressions stay where they are: the optimizer would pull `x::int` out of `TRY(x::int)`.
 """
 
@@ -46,18 +47,27 @@ _FIXED = (
 
 @contextmanager
 def open_engine(
-    *, settings: Settings, work_folder: Path, folders: Iterable[Path] = (), params: Mapping[str, tuple[str, Any]]
+    *,
+    settings: Settings,
+    work_folder: Path,
+    params: Mapping[str, tuple[str, Any]],
+    folders: Iterable[Path] = (),
+    in_order: bool = True,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can read `folders` and spill into the work folder, and nothing else.
 
     Args:
+        in_order: one thread only, where more could change the order of rows.
         params: name to DuckDB type and value; read in SQL by `transforms.text.variable`.
     """
     import duckdb
 
     spill = work_folder / "spill"
     spill.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config: dict[str, Any] = {"memory_limit": settings.duckdb_memory, "threads": settings.duckdb_threads}
+    config: dict[str, Any] = {
+        "memory_limit": settings.duckdb_memory,
+        "threads": 1 if in_order else settings.duckdb_threads,
+    }
     connection = duckdb.connect(config=config)
     try:
         connection.execute(f"SET temp_directory = {literal(str(spill))}")

@@ -78,7 +78,10 @@ def execute(
     files = [file for group in [*inputs.values(), *sides.values()] for file in group]
     folders = {work_folder, *(file.parent for file in files)}
     bound = bindings(plan.params, params or {}, now)
-    with open_engine(settings=settings, work_folder=work_folder, folders=folders, params=bound) as engine:
+    in_order = any(node.prepare for node in plan.nodes)  # without that there are no joins and no sums
+    with open_engine(
+        settings=settings, work_folder=work_folder, folders=folders, params=bound, in_order=in_order
+    ) as engine:
         for name, schema in plan.landed.items():
             land(engine, landed_name(name), schema, inputs.get(name, ()), work_folder=work_folder)
         for name, schema in plan.sides.items():

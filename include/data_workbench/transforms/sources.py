@@ -61,7 +61,7 @@ def compile_source(build: Compilation, name: str, source: SourceInput) -> Draft:
     """The source's frame."""
     types = build.types_of(f"SELECT * FROM {landed_name(name)}", step=name)
     all_columns = {
-        item.name: Column(types[item.name], item, (Origin(name, item.name, "IDENTITY"),))
+        item.name: Column(types.get(item.name, ""), item, (Origin(name, item.name, "IDENTITY"),))
         for item in source.schema
         if not item.name.startswith(PREFIX)
     }
@@ -137,7 +137,9 @@ def _drop_seen(build: Compilation, draft: Draft, source: SourceInput, wide: Shap
 
     code = build.drop(draft.name, "deduplicated", "overlap")
     visible = pa.schema([source.schema.field(name) for name in source.visible])
-    seen = f"(SELECT DISTINCT {FINGERPRINT} AS seen FROM {side_name(f'overlap:{draft.name}')})"
+    seen = quoted(f"seen_{draft.name}")
+    distinct = f"SELECT DISTINCT {FINGERPRINT} AS seen FROM {side_name(f'overlap:{draft.name}')}"
+    draft.prepare.append(Action("sql", f"CREATE OR REPLACE TEMP TABLE {seen} AS {distinct}"))
     draft.sql = (
         f"SELECT {listing(wide.columns, 'f')}, f.{ORDINAL}, "
         f"CASE WHEN o.seen IS NOT NULL AND f.{STATUS} IN ({ALIVE}, {TOMBSTONE_ROW}) THEN {code} ELSE f.{STATUS} END "
