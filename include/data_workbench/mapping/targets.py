@@ -104,7 +104,8 @@ class Embedding:
 class CollectionTarget:
     """Rows to points: exactly one of `embed` and `vector` (a list column) gives the vector.
 
-    `payload` of None means all input columns but the vector; key columns are always in the payload.
+    `payload` of None means all input columns but the vector and the embedded text (text stays in the store it came
+    from unless it is named); key columns are always in the payload.
     """
 
     input: str

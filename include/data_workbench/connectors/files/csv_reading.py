@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from data_workbench.connectors.base import Rejection
-from data_workbench.connectors.files.formats import FileOptions, field_of
+from data_workbench.connectors.column_types import field_of
+from data_workbench.connectors.files.formats import FileOptions
 from data_workbench.connectors.files.inference import infer
 from data_workbench.errors import SchemaConflict, StreamUnknown, UsageError
 from data_workbench.mapping.text_values import from_text

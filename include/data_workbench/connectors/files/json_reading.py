@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from data_workbench.connectors.base import Rejection
-from data_workbench.connectors.files.formats import FileOptions, field_of
+from data_workbench.connectors.column_types import field_of
+from data_workbench.connectors.files.formats import FileOptions
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping.payload_values import from_payload
 from data_workbench.records.types import native_type

@@ -1,0 +1,154 @@
+"""Collections and aliases: what exists, with which vectors and models, and how a replace switches."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.errors import FatalError, SchemaConflict, Unsupported
+from data_workbench.records import marks
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.qdrant.client import Qdrant
+    from data_workbench.mapping.targets import CollectionTarget, LoadContext
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A collection's vectors: sizes by name, the unnamed one under ""."""
+
+    sizes: dict[str, int]
+    distances: dict[str, str]
+    points: int | None
+
+    @property
+    def size(self) -> int | None:
+        """Of the unnamed vector."""
+        return self.sizes.get("")
+
+
+def names(store: Qdrant) -> tuple[list[str], dict[str, str]]:
+    """Collections, and what each alias stands for."""
+    collections = store.call(lambda client: client.get_collections()).collections
+    aliases = store.call(lambda client: client.get_aliases()).aliases
+    return sorted(one.name for one in collections), {one.alias_name: one.collection_name for one in aliases}
+
+
+def shape_of(store: Qdrant, collection: str) -> Shape:
+    """What a collection (or alias) holds.
+
+    Raises:
+        StreamUnknown: there is none of that name.
+    """
+    info = store.call(lambda client: client.get_collection(collection))
+    given: Any = info.config.params.vectors or {}
+    vectors = given if isinstance(given, dict) else {"": given}
+    return Shape(
+        sizes={name: int(params.size) for name, params in vectors.items()},
+        distances={name: str(getattr(params.distance, "value", params.distance)) for name, params in vectors.items()},
+        points=info.points_count,
+    )
+
+
+def create(store: Qdrant, collection: str, size: int) -> None:
+    """A collection with one unnamed cosine vector; one that came into being meanwhile is as good."""
+    from qdrant_client.models import Distance, VectorParams
+
+    try:
+        store.call(
+            lambda client: client.create_collection(collection, VectorParams(size=size, distance=Distance.COSINE))
+        )
+    except FatalError as error:
+        if "already exists" not in error.message:
+            raise
+
+
+def check_size(target: CollectionTarget, shape: Shape, size: int | None) -> None:
+    """Refuse a collection whose vectors are not the target's.
+
+    Raises:
+        SchemaConflict: named vectors, or another size.
+    """
+    if shape.size is None:
+        raise SchemaConflict(
+            f"collection {target.collection!r} has the named vectors {', '.join(shape.sizes) or '(none)'}, "
+            "one unnamed is wanted",
+            hint="write to another collection",
+        )
+    if size is not None and shape.size != size:
+        raise SchemaConflict(
+            f"collection {target.collection!r} has vectors of size {shape.size}, this load makes {size}",
+            hint="write to another collection, or use `write: replace` behind an alias",
+        )
+
+
+def other_model(store: Qdrant, collection: str, model: str) -> str | None:
+    """The name of a model other than `model` that points carry, if any does."""
+    from qdrant_client.models import FieldCondition, Filter, IsEmptyCondition, MatchValue, PayloadField
+
+    stamp = marks.STAMP_MODEL
+    others = Filter(
+        must_not=[
+            FieldCondition(key=stamp, match=MatchValue(value=model)),
+            IsEmptyCondition(is_empty=PayloadField(key=stamp)),
+        ]
+    )
+    try:
+        found, _ = store.call(
+            lambda client: client.scroll(collection, scroll_filter=others, limit=1, with_payload=[stamp])
+        )
+    except FatalError:  # strict mode forbids filters without an index: look at the first page
+        first = next(iter(store.scroll(collection, payload=[stamp])), [])
+        found = [one for one in first if (one.payload or {}).get(stamp) not in (None, model)]
+    return str((found[0].payload or {}).get(stamp)) if found else None
+
+
+def check_model(store: Qdrant, target: CollectionTarget, context: LoadContext) -> None:
+    """Refuse to mix the vectors of two models in one collection.
+
+    Raises:
+        SchemaConflict: points carry another model and the run does not allow the change.
+    """
+    if target.embed is None or context.allow_model_change:
+        return
+    other = other_model(store, target.collection, target.embed.model)
+    if other is not None:
+        raise SchemaConflict(
+            f"collection {target.collection!r} holds points of model {other!r}, this load embeds with "
+            f"{target.embed.model!r}",
+            hint="allow the change of model with a full refresh (`--full-refresh`), or write to another collection",
+        )
+
+
+def physical_name(target: CollectionTarget, context: LoadContext) -> str:
+    """The collection a replace writes: the same when the run starts again."""
+    run = re.sub(r"[^A-Za-z0-9-]+", "-", context.run_id)[:60].strip("-")
+    identity = f"{context.pipeline}/{context.destination}/{context.run_id}/{context.target_index}"
+    return f"{target.collection}__{run}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def refuse_plain(target: CollectionTarget, collections: list[str]) -> None:
+    """A replace needs the name to be an alias, or free.
+
+    Raises:
+        Unsupported: a collection has it.
+    """
+    if target.collection in collections:
+        raise Unsupported(
+            f"{target.collection!r} is a collection, not an alias: it cannot be replaced at once",
+            hint=f"use `write: merge`, or once move its points to another collection and drop it; "
+            f"`{target.collection}` then becomes an alias",
+        )
+
+
+def switch(store: Qdrant, alias: str, physical: str, old: str | None) -> None:
+    """Let the alias stand for `physical`, in one step, and drop what it stood for if a replace made that."""
+    from qdrant_client.models import CreateAlias, CreateAliasOperation, DeleteAlias, DeleteAliasOperation
+
+    steps: list[Any] = [DeleteAliasOperation(delete_alias=DeleteAlias(alias_name=alias))] if old else []
+    steps.append(CreateAliasOperation(create_alias=CreateAlias(collection_name=physical, alias_name=alias)))
+    store.call(lambda client: client.update_collection_aliases(steps))
+    if old is not None and old != physical and old.startswith(f"{alias}__"):
+        store.call(lambda client: client.delete_collection(old))
