@@ -94,6 +94,6 @@ def test_thousands_of_wrong_columns_are_told_in_time() -> None:
     columns = ", ".join(f"c{number}" for number in range(1900))
     source = f"sources:\n  rows: {{connection: c, stream: s, columns: [{columns}]}}\n"
     text = HEAD + source + steps(f"{{name: a, select: [{columns.replace('c', 'zc')}]}}") + TABLE
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(messages(text)) == 1900
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -365,7 +365,7 @@ def test_an_order_may_end_in_a_direction() -> None:
     ],
 )
 def test_deep_and_long_expressions_end_in_a_named_error_or_a_result(sql: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with suppress(ExpressionError):
         check_expression(sql, columns=None, params={})
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
