@@ -160,8 +160,7 @@ class _Draft:
         column = self._column(name)
         match rule:
             case "type":
-                expression = f'"{column}" IS NOT NULL AND TRY_CAST("{column}" AS {canonical_type(value)}) IS NULL'
-                self._add(title, {"failed_rows": {"expression": expression}})
+                self._add_predicate(title, column, f'TRY_CAST("{column}" AS {canonical_type(value)}) IS NOT NULL')
                 return
             case "pattern" if "${" not in value:  # Soda would fill in a variable, be it from the environment
                 column, settings = self._column(name, "text"), {"valid_format": {"regex": value, "name": "pattern"}}
@@ -169,13 +168,18 @@ class _Draft:
                 column, settings = self._column(name, "length"), {f"valid_{rule[:3]}": value}
             case "min" | "max" if (compared := self._comparable(name, [value])) is not None:
                 column, [limit] = compared
-                if isinstance(limit, str):  # Soda's own limits are numbers only
-                    sign = "<" if rule == "min" else ">"
-                    self._add(title, {"failed_rows": {"expression": f'"{column}" {sign} {_text(limit)}'}})
+                if isinstance(limit, str) or column.endswith("_number"):  # Soda's own limits are bare numbers
+                    sign = ">=" if rule == "min" else "<="
+                    self._add_predicate(title, self._column(name), f'"{column}" {sign} {_literal(limit)}')
                     return
                 settings = {f"valid_{rule}": limit}
             case "values" if (compared := self._comparable(name, value)) is not None:
-                column, settings = compared[0], {"valid_values": compared[1]}
+                column, values = compared
+                if column.endswith("_number"):
+                    listed = ", ".join(map(_literal, values))
+                    self._add_predicate(title, self._column(name), f'"{column}" IN ({listed})')
+                    return
+                settings = {"valid_values": values}
         if settings is None:
             self.names.append(title)
         else:
@@ -187,11 +191,19 @@ class _Draft:
             self.names.append(title)
             return
         columns = [self._column(name) for name in group]
-        settings: dict[str, Any] = {"filter": " AND ".join(f'"{column}" IS NOT NULL' for column in columns)}
+        complete = " AND ".join(f'"{column}" IS NOT NULL' for column in columns)
         if len(columns) == 1:
-            self._add(title, {"duplicate": settings}, columns[0])
-        else:
-            self._add(title, {"duplicate": {**settings, "columns": columns}})
+            self._add(title, {"duplicate": {"filter": complete}}, columns[0])
+            return
+        # Soda's own check of several columns joins them to one text, in which ("a|", "b") equals ("a", "|b").
+        nth = f"row_number() OVER (PARTITION BY {', '.join(columns)})"
+        numbered = f"SELECT {nth} AS nth FROM {_VIEW} WHERE {complete}"
+        self._add(title, {"failed_rows": {"query": f"SELECT nth FROM ({numbered}) WHERE nth > 1"}})
+
+    def _add_predicate(self, title: str, column: str, predicate: str) -> None:
+        """A rule in SQL of our own; what it says nothing about is as wrong as for the compiled rules."""
+        broken = f'"{column}" IS NOT NULL AND NOT coalesce({predicate}, FALSE)'
+        self._add(title, {"failed_rows": {"expression": broken}})
 
     def _add(self, title: str, check: dict[str, dict[str, Any]], column: str | None = None) -> None:
         [(kind, settings)] = check.items()
@@ -237,8 +249,8 @@ class _Draft:
         return (self._column(name), [str(one) for one in values]) if types.is_temporal(kind) else None
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+def _literal(value: str | float) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def _length(quoted: str, kind: pa.DataType) -> str:
