@@ -1,0 +1,121 @@
+"""Connections, and the one place where the driver's errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from data_workbench.connectors.base import Health
+from data_workbench.connectors.postgres.config import PostgresConfig
+from data_workbench.errors import (
+    AccessDenied,
+    FatalError,
+    RecordRejected,
+    ResourceExhausted,
+    SchemaConflict,
+    StoreBusy,
+    StoreUnavailable,
+    StreamUnknown,
+    Unsupported,
+    WorkbenchError,
+)
+
+OLDEST = 140_000
+
+# By SQLSTATE: the whole code first, then its class. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_FAMILIES: dict[str, tuple[type[WorkbenchError], str]] = {
+    "42501": (AccessDenied, "grant the role what the message names"),
+    "42P01": (StreamUnknown, "the relation went away meanwhile; run `workbench discover`"),
+    "42703": (StreamUnknown, "the column went away meanwhile; run `workbench discover`"),
+    "3F000": (StreamUnknown, "create the schema, or correct its name"),
+    "3D000": (StoreUnavailable, "create the database, or correct the connection"),
+    "25006": (AccessDenied, "the server is read-only (a standby?): name the primary in the connection"),
+    "57014": (StoreBusy, "a statement timeout or a cancel; raise statement_timeout in the connection's extra"),
+    "57P03": (StoreUnavailable, "the server is starting up or shutting down"),
+    "55P03": (StoreBusy, "another session holds a lock on the table"),
+    "55006": (StoreBusy, "the object is in use"),
+    "53300": (StoreBusy, "the server has no connection left"),
+    "40": (StoreBusy, "a deadlock or a serialization failure: run it again"),
+    "08": (StoreUnavailable, "the connection broke"),
+    "57": (StoreUnavailable, "an operator intervened"),
+    "28": (AccessDenied, "check login and password of the connection"),
+    "53": (ResourceExhausted, "the server ran out of disk, memory or configuration limits"),
+    "54": (ResourceExhausted, "a limit of PostgreSQL (https://www.postgresql.org/docs/current/limits.html)"),
+    "22": (RecordRejected, "correct the value at its origin, or cast it in a step"),
+    "23": (RecordRejected, "correct the row at its origin, or filter it in a step"),
+    "42": (SchemaConflict, "the table and the pipeline do not fit"),
+    "0A": (Unsupported, "the server cannot do this"),
+}
+
+
+def translated(error: psycopg.Error, where: str) -> WorkbenchError:
+    """Our error for the driver's; `where` names the server and database."""
+    state = error.sqlstate or ""
+    message = error.diag.message_primary or str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+    found = _FAMILIES.get(state) or _FAMILIES.get(state[:2])
+    if found is None and not state and isinstance(error, psycopg.OperationalError):
+        # libpq repeats the reason per address tried; a refused login has no SQLSTATE here.
+        message = str(error).strip().splitlines()[-1]
+        denied = "authentication failed" in message or "no password supplied" in message
+        found = (
+            _FAMILIES["28"] if denied else (StoreUnavailable, "is the server up, and the connection's address right?")
+        )
+        if "does not exist" in message and "database" in message:
+            found = _FAMILIES["3D000"]
+    kind, hint = found or (FatalError, "see the server's log")
+    detail = f" ({error.diag.message_detail})" if state[:2] not in ("22", "23") and error.diag.message_detail else ""
+    return kind(f"PostgreSQL {where}: {message}{detail}", hint=hint)
+
+
+@contextmanager
+def translating(where: str) -> Iterator[None]:
+    """Within, the driver's errors leave as ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(error, where) from error
+
+
+def connect(config: PostgresConfig, *, search_path: str = "pg_catalog") -> psycopg.Connection:
+    """An autocommit connection with the session's settings.
+
+    Args:
+        search_path: ours names everything in full; a destination's triggers may need the usual one.
+
+    Raises:
+        StoreUnavailable, AccessDenied: it cannot be had.
+        Unsupported: the server is older than 14.
+    """
+    with translating(config.address):
+        connection = psycopg.connect(**config.arguments(), autocommit=True, cursor_factory=psycopg.ClientCursor)
+        try:
+            if connection.info.server_version < OLDEST:
+                raise Unsupported(
+                    f"PostgreSQL {config.address} is version {connection.info.server_version // 10_000}",
+                    hint="14 is the oldest version the workbench works with",
+                )
+            settings = sql.SQL("; ").join(
+                sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+                for name, value in config.session.items()
+            )
+            connection.execute(settings)
+            connection.execute("SELECT set_config('search_path', %s, false)", (search_path,))
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def check(config: PostgresConfig) -> Health:
+    """Ask for the version; never raises for a server that is away."""
+    try:
+        connection = connect(config)
+    except WorkbenchError as error:
+        return Health(ok=False, detail=f"{error.message}; {error.hint}")
+    with connection:
+        row = connection.execute("SELECT current_setting('server_version'), current_user").fetchone()
+    assert row is not None
+    return Health(ok=True, detail=f"PostgreSQL {row[0]} as {row[1]}", version=str(row[0]))

@@ -1,0 +1,115 @@
+"""Writing PostgreSQL tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import psycopg
+import pyarrow as pa
+
+from data_workbench.connectors.base import (
+    CanDelete,
+    CanFindUnique,
+    CanReadBack,
+    Change,
+    Destination,
+    DestinationCapabilities,
+    Health,
+    Writer,
+)
+from data_workbench.connectors.connections import Connection
+from data_workbench.connectors.postgres import checkpoints, client, read_back
+from data_workbench.connectors.postgres.catalogue import find_table
+from data_workbench.connectors.postgres.config import PostgresConfig
+from data_workbench.connectors.postgres.deletion import delete_owned
+from data_workbench.connectors.postgres.names import LONGEST, parse_relation
+from data_workbench.connectors.postgres.ownership import Ownership
+from data_workbench.connectors.postgres.tables import carry_out, plan_table
+from data_workbench.connectors.postgres.writer import WRITERS
+from data_workbench.errors import SchemaConflict, Unsupported
+from data_workbench.mapping.targets import LoadContext, TableTarget, Target
+from data_workbench.settings import Settings
+
+# Triggers of the target may name tables without a schema: a destination's session has PostgreSQL's own default.
+SEARCH_PATH = '"$user", public'
+
+
+class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
+    """One database; each load has a connection of its own."""
+
+    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(
+        dispositions=frozenset({"append", "replace", "merge"}),
+        targets=frozenset({"table"}),
+        replace="transaction",
+        transactional=True,
+        deletes=True,
+        longest_name=LONGEST,
+    )
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        super().__init__(connection, settings)
+        self.config = PostgresConfig.of(connection)
+
+    def check(self) -> Health:
+        return client.check(self.config)
+
+    def connect(self) -> psycopg.Connection:
+        """A connection for writing."""
+        return client.connect(self.config, search_path=SEARCH_PATH)
+
+    def plan(self, target: Target, schema: pa.Schema) -> list[Change]:
+        table_target = table_of(target)
+        with client.translating(self.config.address), self.connect() as connection:
+            return plan_table(connection, table_target, schema).changes
+
+    def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> Writer:
+        table_target = table_of(target)
+        if table_target.write == "merge" and not table_target.key:
+            raise SchemaConflict(f"table {table_target.table}: merge needs a key", hint="give `key` in the destination")
+        connection = self.connect()
+        try:
+            with client.translating(self.config.address):
+                checkpoints.ensure(connection, self.config.address)
+                plan = plan_table(connection, table_target, schema)
+                table = carry_out(connection, plan, context.pipeline)
+                kind = WRITERS[table_target.write]
+                return kind(connection, table, plan.columns, table_target, context, self.config.address)
+        except BaseException:
+            connection.close()
+            raise
+
+    def read_back(
+        self, target: Target, schema: pa.Schema, context: LoadContext, keys: pa.Table | None
+    ) -> Iterator[pa.RecordBatch]:
+        table_target = table_of(target)
+        with client.translating(self.config.address), self.connect() as connection:
+            yield from read_back.rows(connection, table_target, schema, context, keys, self.settings)
+
+    def delete(
+        self,
+        target: Target,
+        schema: pa.Schema,  # noqa: ARG002  # the table knows its types
+        context: LoadContext,
+        keys: pa.Table,
+    ) -> int:
+        table_target = table_of(target)
+        with client.translating(self.config.address), self.connect() as connection:
+            table = find_table(connection, parse_relation(table_target.table))
+            if table is None:
+                return 0
+            ownership = Ownership(context.pipeline, context.destination, table.relation, table_target.key)
+            with connection.transaction():
+                return delete_owned(connection, table, ownership, keys.select(list(table_target.key)))
+
+    def find_unique(self, target: Target, columns: tuple[str, ...], values: pa.Table) -> pa.Table:
+        table_target = table_of(target)
+        with client.translating(self.config.address), self.connect() as connection:
+            return read_back.find_unique(connection, table_target, columns, values, self.settings)
+
+
+def table_of(target: Target) -> TableTarget:
+    """The target as a table. Raises Unsupported if it is none."""
+    if isinstance(target, TableTarget):
+        return target
+    raise Unsupported(f"PostgreSQL takes tables, not a {target.kind}", hint="give `table` in the destination")

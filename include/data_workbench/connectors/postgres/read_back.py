@@ -1,0 +1,134 @@
+"""What stands in a table, in the form it was asked to be written in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from data_workbench.connectors.postgres import keys as by_key
+from data_workbench.connectors.postgres.catalogue import Table, find_table
+from data_workbench.connectors.postgres.copy_out import ReadAhead, blocks, copy_messages
+from data_workbench.connectors.postgres.decode import BlockDecoder, selected
+from data_workbench.connectors.postgres.names import parse_relation, quoted
+from data_workbench.connectors.postgres.ownership import Ownership, key_hash
+from data_workbench.connectors.postgres.types import is_list
+from data_workbench.mapping.targets import LoadContext, TableTarget
+from data_workbench.records import marks
+from data_workbench.settings import Settings
+
+
+def rows(
+    connection: psycopg.Connection,
+    target: TableTarget,
+    schema: pa.Schema,
+    context: LoadContext,
+    keys: pa.Table | None,
+    settings: Settings,
+) -> Iterator[pa.RecordBatch]:
+    """Rows with the schema's columns and OWNED, from one snapshot."""
+    table = find_table(connection, parse_relation(target.table))
+    if table is None:
+        return
+    wanted = pa.schema([item for item in schema if table.column(item.name) is not None])
+    ownership = Ownership(context.pipeline, context.destination, table.relation, target.key)
+    extra = key_hash(target.key) if target.key else "NULL::int8"
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    for batch in _batches(connection, table, wanted, extra, keys, settings):
+        yield _with_owned(batch, wanted, ownership, connection, has_key=bool(target.key))
+
+
+def find_unique(
+    connection: psycopg.Connection, target: TableTarget, columns: tuple[str, ...], values: pa.Table, settings: Settings
+) -> pa.Table:
+    """Rows whose `columns` equal a row of `values`."""
+    table = find_table(connection, parse_relation(target.table))
+    names = list(dict.fromkeys((*target.key, *columns)))
+    if table is None or any(table.column(name) is None for name in names):
+        return pa.table({name: pa.array([], pa.string()) for name in names})
+    wanted = pa.schema([column.field(table.relation) for name in names if (column := table.column(name)) is not None])
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    batches = list(_batches(connection, table, wanted, "NULL::int8", values.select(list(columns)), settings))
+    return pa.Table.from_batches([batch.select(names) for batch in batches], schema=wanted)
+
+
+def _batches(
+    connection: psycopg.Connection,
+    table: Table,
+    wanted: pa.Schema,
+    extra: str,
+    keys: pa.Table | None,
+    settings: Settings,
+) -> Iterator[pa.RecordBatch]:
+    """The columns and one int64 more, of all rows or those with the keys."""
+    readable = pa.schema([item.with_type(readable_type(item.type)) for item in wanted])
+    decoder = BlockDecoder(readable.append(pa.field("", pa.int64())), table.relation.stream)
+    expressions = [_expression(table, item) for item in readable]
+    base = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ".join([*expressions, extra])), sql.SQL(table.relation.sql))
+    conditions = [sql.SQL("true")] if keys is None else by_key.conditions(connection, table, keys)
+    for condition in conditions:
+        query = (base + sql.SQL(" WHERE ") + condition).as_string(connection)
+        yield from _copied(connection, query, decoder, settings)
+
+
+def _copied(
+    connection: psycopg.Connection, query: str, decoder: BlockDecoder, settings: Settings
+) -> Iterator[pa.RecordBatch]:
+    stop = threading.Event()
+    messages = copy_messages(connection, f"COPY ({query}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')", stop)
+    ahead = ReadAhead(blocks(messages, settings.batch_rows, settings.batch_bytes), stop)
+    try:
+        for block in ahead:
+            yield decoder.decode(block)
+    finally:
+        ahead.close()
+        if connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+            # Given up in the middle: the COPY is still running on the server.
+            connection.cancel_safe(timeout=5)
+            connection.close()
+
+
+def _expression(table: Table, item: pa.Field) -> str:
+    column = table.column(item.name)
+    assert column is not None
+    name = quoted(item.name)
+    if is_list(item.type) and not column.native.endswith("[]"):
+        return name
+    if item.type == pa.string() and column.native == "bool":
+        return f"{name}::text"
+    return selected(name, item.type) if column.native == "bytea" or is_list(item.type) else name
+
+
+def readable_type(kind: pa.DataType) -> pa.DataType:
+    """The type the decoder gives for what was written as `kind`."""
+    if pa.types.is_dictionary(kind):
+        return readable_type(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    if pa.types.is_date(kind):
+        return pa.date32()
+    if pa.types.is_time(kind):
+        return pa.time64("us")
+    if pa.types.is_fixed_size_binary(kind) or pa.types.is_large_binary(kind):
+        return pa.binary()
+    if is_list(kind):
+        return pa.list_(readable_type(kind.value_type))
+    plain = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_binary(kind)
+    return kind if plain and not pa.types.is_duration(kind) and not pa.types.is_float16(kind) else pa.string()
+
+
+def _with_owned(
+    batch: pa.RecordBatch, wanted: pa.Schema, ownership: Ownership, connection: psycopg.Connection, *, has_key: bool
+) -> pa.RecordBatch:
+    *columns, hashes = batch.columns
+    arrays = [_as(column, item.type) for column, item in zip(columns, wanted, strict=True)]
+    # Without a key nobody can tell whose a row is; only a pipeline that appends or replaces has none.
+    owned = ownership.are_owned(connection, hashes) if has_key else pa.array([True] * batch.num_rows)
+    return pa.RecordBatch.from_arrays([*arrays, owned], schema=wanted.append(pa.field(marks.OWNED, pa.bool_())))
+
+
+def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if values.type == kind else values.cast(kind, safe=False)

@@ -1,0 +1,225 @@
+"""Reading PostgreSQL: COPY of one SELECT, in one snapshot, decoded a block at a time."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, SourceCapabilities, Stream
+from data_workbench.connectors.connections import Connection
+from data_workbench.connectors.postgres import client, keys, late_commits, pushdown
+from data_workbench.connectors.postgres.catalogue import Table, all_tables, get_table
+from data_workbench.connectors.postgres.config import PostgresConfig
+from data_workbench.connectors.postgres.copy_out import ReadAhead, blocks, copy_messages
+from data_workbench.connectors.postgres.decode import BlockDecoder, selected
+from data_workbench.connectors.postgres.names import parse_relation, quoted
+from data_workbench.connectors.postgres.redaction import is_redacted
+from data_workbench.errors import StreamUnknown, Unsupported, UsageError
+from data_workbench.settings import Settings
+
+
+class PostgresSource(Source):
+    """One database. Each read has a connection; one more beside serves the catalogue and the cursor's moment."""
+
+    capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True)
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        super().__init__(connection, settings)
+        self.config = PostgresConfig.of(connection)
+        self._connection: psycopg.Connection | None = None
+        self._readings: weakref.WeakSet[PostgresReading] = weakref.WeakSet()
+
+    @property
+    def beside(self) -> psycopg.Connection:
+        """The autocommit connection that outlives reads."""
+        if self._connection is None or self._connection.closed:
+            self._connection = client.connect(self.config)
+        return self._connection
+
+    def check(self) -> Health:
+        return client.check(self.config)
+
+    def discover(self, pattern: str | None = None) -> list[Stream]:
+        with client.translating(self.config.address):
+            streams = [table.as_stream() for table in all_tables(self.beside)]
+        return [one for one in streams if pattern is None or fnmatchcase(one.name, pattern)]
+
+    def describe(self, stream: str, options: Mapping[str, Any] | None = None) -> Stream:
+        described = self.table(stream).as_stream()
+        as_text = _as_text(options or {}, described)
+        fields = [_texted(item) if item.name in as_text else item for item in described.schema]
+        return Stream(**{**vars(described), "schema": pa.schema(fields)})
+
+    def table(self, stream: str) -> Table:
+        """The catalogue's word on a stream. Raises StreamUnknown."""
+        with client.translating(self.config.address):
+            return get_table(self.beside, parse_relation(stream))
+
+    def pushes_where(self, expression: str, schema: pa.Schema) -> bool:
+        return pushdown.is_pushed(expression, schema)
+
+    def read(self, request: ReadRequest) -> PostgresReading:
+        reading = PostgresReading(self, request)
+        self._readings.add(reading)
+        return reading
+
+    def close(self) -> None:
+        for reading in list(self._readings):
+            reading.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _as_text(options: Mapping[str, Any], described: Stream) -> frozenset[str]:
+    unknown = set(options) - {"as_text"}
+    if unknown:
+        raise UsageError(f"option {', '.join(sorted(unknown))} means nothing to PostgreSQL", hint="known: as_text")
+    value = options.get("as_text") or []
+    names = [value] if isinstance(value, str) else list(value)
+    _check_columns(described.name, names, described.schema.names)
+    return frozenset(names)
+
+
+def _check_columns(stream: str, names: Sequence[str], there: Sequence[str]) -> None:
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise StreamUnknown(f"{stream} has no column {', '.join(missing)}", hint=f"it has {', '.join(there)}")
+
+
+def _texted(item: pa.Field) -> pa.Field:
+    return item.with_type(pa.string())
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A SELECT over one table, ready to be copied out."""
+
+    table: Table
+    schema: pa.Schema
+    conditions: tuple[sql.Composable, ...] = ()
+    limit: int | None = None
+
+    def expression(self, item: pa.Field, *, decoded: bool) -> str:
+        """How one column is asked for."""
+        column = self.table.column(item.name)
+        assert column is not None
+        name = quoted(item.name)
+        if is_redacted(self.table.relation.name, item.name):
+            return f"NULL::{column.native}" if not decoded else "NULL"
+        if not decoded:
+            return name
+        return f"{name}::text" if item.type == pa.string() and column.arrow != item.type else selected(name, item.type)
+
+    def query(self, *conditions: sql.Composable, decoded: bool = True) -> sql.Composed:
+        """The SELECT; `decoded` false means values as they are, for COPY into another table."""
+        columns = [sql.SQL(self.expression(item, decoded=decoded)) for item in self.schema]
+        query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), sql.SQL(self.table.relation.sql))
+        asked = [*self.conditions, *conditions]
+        if asked:
+            query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(asked)
+        return query if self.limit is None else query + sql.SQL(" LIMIT {}").format(sql.Literal(self.limit))
+
+
+class PostgresReading(Reading):
+    """One read: its connection is in a read-only transaction with one snapshot from beginning to end."""
+
+    def __init__(self, source: PostgresSource, request: ReadRequest) -> None:
+        self._source = source
+        self._request = request
+        self._stop = threading.Event()
+        self._ahead: ReadAhead | None = None
+        self._connection: psycopg.Connection | None = None
+        self._position: dict[str, Any] | None = None
+        described = source.describe(request.stream, request.options)
+        self.table = source.table(request.stream)
+        names = list(request.columns) if request.columns is not None else described.schema.names
+        _check_columns(described.name, names, described.schema.names)
+        if not names:
+            raise Unsupported(f"{described.name} has no columns to read", hint="name a table with columns")
+        self.schema = pa.schema([described.schema.field(name) for name in names])
+        if request.keys is not None:
+            _check_columns(described.name, request.keys.column_names, described.schema.names)
+        if request.cursor is not None:
+            self._cursor = late_commits.cursor_column(self.table, request.cursor.column)
+        conditions: tuple[sql.Composable, ...] = ()
+        if request.where and source.pushes_where(request.where, described.schema):
+            conditions = (pushdown.compile_where(request.where, described.schema, request.params),)
+        self._selection = Selection(self.table, self.schema, conditions, request.limit)
+
+    def begin(self) -> Selection:
+        """Open the snapshot; the selection with the cursor's condition in it."""
+        with client.translating(self._source.config.address):
+            self._connection = client.connect(self._source.config)
+            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if self._request.cursor is None:
+                return self._selection
+            moment = late_commits.take_moment(self._connection, self._source.beside)
+            found = late_commits.condition(self.table, self._request.cursor, moment)
+            self._position = self._next_position(self._connection, moment)
+        conditions = (*self._selection.conditions, *([found] if found is not None else []))
+        return Selection(self.table, self.schema, conditions, self._request.limit)
+
+    def _next_position(self, connection: psycopg.Connection, moment: late_commits.Moment) -> dict[str, Any]:
+        request = self._request.cursor
+        assert request is not None
+        if self._request.limit is not None or self._request.keys is not None:
+            # Not everything is read: the next read must not begin behind what was left out.
+            return {"watermark": None, **(request.state or {})}
+        row = connection.execute(late_commits.watermark_query(self.table, self._cursor, moment)).fetchone()
+        return late_commits.new_position(self._cursor, moment, row[0] if row else None, request)
+
+    @property
+    def connection(self) -> psycopg.Connection:
+        """The connection with the snapshot, after `begin`."""
+        assert self._connection is not None
+        return self._connection
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        selection = self.begin()
+        with client.translating(self._source.config.address):
+            decoder = BlockDecoder(self.schema, self.table.relation.stream)
+            for query in self._queries(selection):
+                yield from self._copied(query, decoder)
+        self.close()
+
+    def _queries(self, selection: Selection) -> Iterator[sql.Composed]:
+        if self._request.keys is None:
+            yield selection.query()
+            return
+        for condition in keys.conditions(self.connection, self.table, self._request.keys):
+            yield selection.query(condition)
+
+    def _copied(self, query: sql.Composed, decoder: BlockDecoder) -> Iterator[pa.RecordBatch]:
+        settings = self._source.settings
+        statement = f"COPY ({query.as_string(self.connection)}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+        messages = copy_messages(self.connection, statement, self._stop)
+        self._ahead = ReadAhead(blocks(messages, settings.batch_rows, settings.batch_bytes), self._stop)
+        for block in self._ahead:
+            yield decoder.decode(block)
+        self._ahead.close()
+        self._stop.clear()
+
+    def position(self) -> dict[str, Any] | None:
+        return self._position
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if self._ahead is not None:
+            self._ahead.close()
+        if connection is None:
+            return
+        try:
+            if connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                connection.cancel_safe(timeout=5)
+        except psycopg.Error:
+            pass  # the server is gone, and the COPY with it
+        connection.close()
