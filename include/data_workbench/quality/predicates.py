@@ -81,7 +81,9 @@ class _Column:
             yield self._rule("max_length", f"{self._length()} <= {promise.max_length}", wanted)
 
     def _rule(self, name: str, predicate: str, wanted: str) -> RowRule:
-        return RowRule(f"{name} {self.name}", (self.name,), f"coalesce({predicate}, {self.sql} IS NULL)", wanted)
+        return RowRule(
+            f"{name} {self.name}", (self.name,), f"({self.sql} IS NULL OR coalesce({predicate}, FALSE))", wanted
+        )
 
     def _value(self) -> str:
         """The column as it is compared; numeric without scale travels as text."""

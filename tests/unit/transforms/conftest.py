@@ -139,3 +139,9 @@ class Bench:
 def bench(tmp_path: Path) -> Bench:
     """Runs steps over tables, in the test's folder."""
     return Bench(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_bench() -> type[Bench]:
+    """Benches in other folders."""
+    return Bench
