@@ -50,8 +50,8 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-schema: setup ## Write docs/schema/pipeline.json from the language's models
-	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json
+schema: setup ## Write the published schema and the key tables from the language's models
+	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json docs/user-guide/pipeline-language.md
 
 test: lint types test-unit test-integration test-end-to-end ## Everything CI runs
 

@@ -15,7 +15,7 @@ from data_workbench.cli.answer import command, fail, read_pairs, say_error, say_
 from data_workbench.cli.main import root
 from data_workbench.cli.progress import shown
 from data_workbench.cli.session import Session
-from data_workbench.errors import DefinitionError, ReconciliationFailed, UsageError
+from data_workbench.errors import ReconciliationFailed, UsageError
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.definition import Definition
@@ -40,14 +40,9 @@ def find_definition(session: Session, name: str) -> Path:
 
 def load(session: Session, name: str) -> Definition:
     """A definition without mistakes. Raises DefinitionError with all of them."""
-    from data_workbench.pipelines.checks import lint as find_mistakes
-    from data_workbench.pipelines.definition import load_definition
+    from data_workbench.pipelines.checks import load_checked
 
-    definition = load_definition(find_definition(session, name), settings=session.settings)
-    findings = find_mistakes(definition)
-    if findings:
-        raise DefinitionError(findings)
-    return definition
+    return load_checked(find_definition(session, name), settings=session.settings)
 
 
 @contextmanager
