@@ -2,7 +2,9 @@
 
 An artifact is `<root>/<pipeline>/<run id>/<name>/part-00000.parquet …` and exists from the moment its `manifest.json`
 does: a finished one never changes and is used again after a crash, an unfinished one is thrown away and made anew.
-The root is a folder or any fsspec URL. Read `store.py` first, then `manifest.py` (reading) and `writer.py`.
+The root is a folder or any fsspec URL.
+
+Read `store.py` first, then `manifest.py` (reading), `writer.py` and `encoder.py` (writing).
 """
 
 from data_workbench.artifacts.checksum import content_checksum

@@ -38,8 +38,8 @@ class Manifest:
 
     `schema` keeps field metadata (the stores' own type names). An artifact without rows has no parts.
     `extra` is what the maker wants to keep with the content (a cursor position, counts), JSON values only.
-    `checksum` names exactly these bytes: it covers the schema and every part. For equality of content whatever the
-    order and the cut into parts, see `content_checksum`.
+    `checksum` names exactly these bytes: it covers the schema, every part and `extra`. For equality of content,
+    whatever the order and the cut into parts, see `content_checksum`.
     """
 
     pipeline: str
@@ -64,6 +64,8 @@ class Manifest:
         digest = hashlib.sha256(self.schema.serialize())
         for part in self.parts:
             digest.update(f"{part.rows},{part.bytes},{part.crc32};".encode())
+        if self.extra:
+            digest.update(json.dumps(dict(self.extra), sort_keys=True).encode())
         return digest.hexdigest()
 
     @property

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from data_workbench.artifacts.encoder import Limits
 from data_workbench.artifacts.manifest import Manifest
 from data_workbench.artifacts.places import Place, place_of
-from data_workbench.artifacts.writer import ArtifactWriter, Limits
+from data_workbench.artifacts.writer import ArtifactWriter
 from data_workbench.errors import ResourceExhausted, StateError, UsageError
 from data_workbench.settings import Settings
 

@@ -72,9 +72,7 @@ def begin(store: Metastore, request: RunRequest) -> Run:
         with store.transaction() as connection:
             return _begin(connection, request)
     except exc.IntegrityError as error:
-        raise RunConflict(
-            f"another run of pipeline {request.pipeline!r} began at the same moment", hint="run again when it has ended"
-        ) from error
+        raise _began_at_once(request.pipeline) from error
 
 
 def _begin(connection: Connection, request: RunRequest) -> Run:
@@ -218,25 +216,44 @@ def finish(
     result: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
 ) -> Run:
-    """End a run without moving its sources: it failed, was a dry run, or is given up."""
+    """End a run without moving its sources: it failed, was a dry run, or is given up.
+
+    A failed run keeps the positions it staged, for it may be opened again when its stage is finished already.
+    """
     with store.transaction() as connection:
         run = _get(connection, run_id, lock=True)
         if run.state != "running":
             return run
-        connection.execute(delete(staged_states).where(staged_states.c.run_id == run_id))
+        if state != "failed":
+            connection.execute(delete(staged_states).where(staged_states.c.run_id == run_id))
         return _end(connection, run_id, state=state, result=result, error=error)
 
 
 def reopen(store: Metastore, run_id: str) -> Run:
-    """Open a failed run again, so that it goes on from what it has finished."""
-    statement = (
-        update(runs)
-        .where(runs.c.run_id == run_id, runs.c.state == "failed")
-        .values(state="running", ended=None, error=None, result=None)
+    """Open a failed run again, so that it goes on from what it has finished; any other is returned as it is.
+
+    Raises:
+        RunConflict: another run of its pipeline has begun since.
+    """
+    try:
+        with store.transaction() as connection:
+            run = _get(connection, run_id, lock=True)
+            if run.state != "failed":
+                return run
+            other = _unfinished(connection, run.pipeline)
+            if other is not None:
+                raise unfinished_conflict(other)
+            opened = update(runs).where(runs.c.run_id == run_id)
+            connection.execute(opened.values(state="running", ended=None, error=None, result=None))
+            return _get(connection, run_id)
+    except exc.IntegrityError as error:
+        raise _began_at_once(run.pipeline) from error
+
+
+def _began_at_once(pipeline: str) -> RunConflict:
+    return RunConflict(
+        f"another run of pipeline {pipeline!r} began at the same moment", hint="run again when it has ended"
     )
-    with store.transaction() as connection:
-        connection.execute(statement)
-        return _get(connection, run_id)
 
 
 def finished_before(store: Metastore, moment: datetime) -> dict[tuple[str, str], datetime]:

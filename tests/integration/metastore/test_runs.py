@@ -115,13 +115,35 @@ def test_sources_move_forward_only_when_all_destinations_confirmed(store: Metast
     assert runs.publish(store, "r1", destinations=["graph"], result={"other": 1}) == ended
 
 
-def test_a_run_that_fails_leaves_its_sources_where_they_were(store: Metastore) -> None:
+def test_a_run_that_fails_leaves_its_sources_where_they_were_until_it_is_opened_again(store: Metastore) -> None:
     runs.begin(store, request())
     states.stage(store, "r1", "requirements", "all", state={"watermark": "9"})
     runs.finish(store, "r1", state="failed")
+    assert states.read(store, "requirements", "requirements", "all") is None
+    assert runs.reopen(store, "r1").state == "running"
+    # Its stage is finished and does not run again: the position it reached must still be known.
+    runs.publish(store, "r1", destinations=[], result={})
+    assert states.read(store, "requirements", "requirements", "all") is not None
+    assert runs.reopen(store, "r1").state == "success"
+
+
+def test_a_run_that_is_given_up_forgets_the_positions_it_reached(store: Metastore) -> None:
+    runs.begin(store, request())
+    states.stage(store, "r1", "requirements", "all", state={"watermark": "9"})
+    runs.finish(store, "r1", state="abandoned")
     runs.begin(store, request())
     runs.publish(store, "r1", destinations=[], result={})
     assert states.read(store, "requirements", "requirements", "all") is None
+
+
+def test_a_failed_run_is_not_opened_again_beside_another(store: Metastore) -> None:
+    runs.begin(store, request())
+    runs.finish(store, "r1", state="failed")
+    runs.begin(store, request("r2"))
+    with pytest.raises(RunConflict, match="run r2"):
+        runs.reopen(store, "r1")
+    with pytest.raises(StateError, match="no run 'r9'"):
+        runs.reopen(store, "r9")
 
 
 def test_a_load_that_stands_counts_though_reconciliation_fails(store: Metastore) -> None:

@@ -184,6 +184,20 @@ def test_a_manifest_with_an_edited_count_is_a_state_error(store: ArtifactStore) 
         store.find("requirements", RUN, "clean")
 
 
+def test_what_the_maker_kept_beside_the_content_comes_back_and_is_guarded(store: ArtifactStore) -> None:
+    extra = {"position": {"watermark": "2026-11-23", "ids": (1, 2)}, "collapsed": 3}
+    with store.begin("requirements", RUN, "clean", SCHEMA) as writer:
+        manifest = writer.finish(extra=extra)
+    found = store.find("requirements", RUN, "clean")
+    assert found is not None
+    assert found.extra == {"position": {"watermark": "2026-11-23", "ids": [1, 2]}, "collapsed": 3}
+    assert found.checksum == manifest.checksum
+    path = Path(manifest.address) / "manifest.json"
+    path.write_text(path.read_text().replace('2026-11-23"', '2026-11-24"'))
+    with pytest.raises(StateError, match="damaged"):
+        store.find("requirements", RUN, "clean")
+
+
 @pytest.mark.parametrize("word", ["..", "a/b", "", "/etc", ".hidden", "a..b", "a\nb", "x" * 201, "a\\b"])
 def test_a_run_id_cannot_lead_out_of_the_store(store: ArtifactStore, word: str) -> None:
     for names in [(word, "r", "n"), ("p", word, "n"), ("p", "r", word)]:
