@@ -65,7 +65,8 @@ def _may_define(path: Path, name: str, *, by_name: bool = True) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return re.search(rf"^[ \t]*['\"]?pipeline['\"]?[ \t]*:[ \t]*['\"]?{re.escape(name)}\b", text, re.MULTILINE) is not None
+    key = r"""^[ \t]*['"]?pipeline['"]?[ \t]*:[ \t]*['"]?"""
+    return re.search(rf"{key}{re.escape(name)}\b", text, re.MULTILINE) is not None
 
 
 def _dags_of(file: Path, made: Mapping[str, DAG], settings: Settings) -> list[DAG]:

@@ -30,11 +30,14 @@ last good one; trigger with `full_refresh` to read everything. `workbench run {n
 def pipeline_doc(definition: Definition, *, file: str) -> str:
     """`doc_md` of `pipeline__<name>`."""
     spec = definition.spec
+    facts = (
+        f"**When**: {schedule_words(spec)}  \n**Owner**: {spec.owner or 'nobody named'}  \n"
+        f"**Who is hurt if it fails**: whoever reads {', '.join(_written(spec))}; what stands there grows old  \n"
+        f"**File**: `{file}`"
+    )
     parts = [
         spec.description or f"The pipeline `{spec.pipeline}`.",
-        f"**When**: {schedule_words(spec)}  \n**Owner**: {spec.owner or 'nobody named'}  \n"
-        f"**Who is hurt if it fails**: whoever reads {', '.join(_written(spec))}; what stands there stays, and grows old"
-        f"  \n**File**: `{file}`",
+        facts,
         _table(("source", "connection", "reads", "how"), _sources(spec)),
         _table(("destination", "connection", "writes", "disposition"), _destinations(spec)),
         _RUN.format(name=spec.pipeline),
@@ -46,8 +49,9 @@ def reconcile_doc(spec: Pipeline, *, file: str) -> str:
     """`doc_md` of `reconcile__<name>`."""
     return (
         f"Compares everything `{spec.pipeline}` owns in its destinations with its sources as they are now.\n\n"
-        f"**When**: `{spec.reconcile.full}` (UTC)  \n**Owner**: {spec.owner or 'nobody named'}  \n**Who is hurt if it "
-        f"fails**: readers of {', '.join(_written(spec))} may see rows the sources do not have  \n**File**: `{file}`\n\n"
+        f"**When**: `{spec.reconcile.full}` (UTC)  \n**Owner**: {spec.owner or 'nobody named'}  \n"
+        f"**Who is hurt if it fails**: readers of {', '.join(_written(spec))} may see what the sources do not say  \n"
+        f"**File**: `{file}`\n\n"
         "### When it fails\nThe table in the log says what is missing, surplus or stale, per destination. Trigger it "
         "with `repair` to write what is missing or stale, with `delete` to remove what is surplus.\n\n"
         "### How to rerun\nClear the task, or trigger: it changes nothing unless asked to."
@@ -92,7 +96,7 @@ def _sources(spec: Pipeline) -> list[tuple[str, ...]]:
 
 
 def _destinations(spec: Pipeline) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, item in spec.destinations.items():
         written = ", ".join(one.removeprefix(f"{item.connection}:") for one in dataset_names(item))
         rows.append((name, item.connection, written, item.write))
@@ -105,4 +109,6 @@ def _written(spec: Pipeline) -> list[str]:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+    )

@@ -23,7 +23,7 @@ _LONGEST = 180
 @contextmanager
 def open_metastore() -> Iterator[Metastore]:
     """The metastore, checked: it answers and its schema is current."""
-    from data_workbench.metastore import open_metastore as opened
+    from data_workbench.connectors.metastore import open_metastore as opened
 
     settings = settings_module.load()
     with opened(airflow_connections().get(settings.metastore)) as metastore:

@@ -56,7 +56,7 @@ class AirflowService(Service):
     name = "airflow"
     ports = ("airflow",)
     requires = ("postgres",)
-    start_timeout = 240.0
+    start_timeout = 600.0
     stop_timeout = 40.0
 
     def prepare(self, say: Say) -> None:
@@ -64,7 +64,9 @@ class AirflowService(Service):
         super().prepare(say)
         dags = self.settings.pipelines.absolute().parent
         if not dags.is_dir():
-            raise FatalError(f"no folder {dags} with DAG files", hint="run in the repository, or set WORKBENCH_PIPELINES")
+            raise FatalError(
+                f"no folder {dags} with DAG files", hint="run in the repository, or set WORKBENCH_PIPELINES"
+            )
         _write_private(self.home / "passwords.json", {USER: load_credentials(self.settings).airflow})
         (self.settings.home.absolute() / "files").mkdir(parents=True, exist_ok=True)
         self._migrate(say)

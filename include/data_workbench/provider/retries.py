@@ -1,6 +1,7 @@
 """How tasks are retried: only what may succeed later, with growing pauses.
 
-A `FatalError` becomes AirflowFailException, which no retry follows; a `RetriableError` and whatever nobody foresaw rise.
+A `FatalError` becomes AirflowFailException, which no retry follows; a `RetriableError`, and whatever nobody foresaw,
+rises.
 """
 
 from __future__ import annotations

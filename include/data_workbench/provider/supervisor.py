@@ -82,7 +82,8 @@ def supervise(names: Sequence[str]) -> int:
     steady = True
     while steady and not stopping:
         now = time.monotonic()
-        steady = all([component.watch(now) for component in components])
+        alive = [component.watch(now) for component in components]
+        steady = all(alive)
         time.sleep(_POLL_SECONDS)
     _stop_all(components)
     return 0 if steady else 1

@@ -36,7 +36,8 @@ class ListConnectionsOperator(BaseOperator):
             except WorkbenchError as error:
                 self.log.warning("left out: %s", error)
                 continue
-            found |= {item.connection for item in [*spec.sources.values(), *spec.destinations.values()]}
+            found |= {source.connection for source in spec.sources.values()}
+            found |= {destination.connection for destination in spec.destinations.values()}
         return sorted(found)
 
 
