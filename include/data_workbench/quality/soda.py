@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from data_workbench.errors import FatalError
+from data_workbench.records.marks import OP, UPSERT
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type
 
@@ -67,7 +68,8 @@ def verify(
     """Let Soda check rows against a contract.
 
     Args:
-        relation: a dataset or table is scanned where it lies; a reader is copied into DuckDB first.
+        relation: a dataset or table is scanned where it lies; a reader is copied into DuckDB first. Of staged
+            rows, those that are deletions are left out.
         dataset: the name results carry.
         level: what a broken check is; `warn` if the contract only warns, otherwise `fail`.
 
@@ -140,7 +142,9 @@ class _Draft:
     def view(self) -> str:
         """The statement that makes the view Soda looks at."""
         columns = "".join(f", {expression} AS {name}" for name, expression in self._columns.items())
-        return f"CREATE VIEW {_VIEW} AS SELECT 1 AS present{columns} FROM given"
+        # A tombstone or retraction carries its key past the contract; its other columns may be empty.
+        written = f" WHERE {OP} = '{UPSERT}'" if OP in self._schema.names else ""
+        return f"CREATE VIEW {_VIEW} AS SELECT 1 AS present{columns} FROM given{written}"
 
     def _add_column(self, name: str, promise: ColumnContract) -> None:
         if name not in self._schema.names:

@@ -18,6 +18,7 @@ from pyarrow import dataset as arrow_dataset
 
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.soda import CheckResult, verify
+from data_workbench.records.marks import OP, RETRACTION, TOMBSTONE, UPSERT
 from data_workbench.records.types import with_native
 
 ROWS = pa.table(
@@ -129,6 +130,12 @@ def test_no_rows_and_an_empty_contract_pass() -> None:
     assert failing(verify(contract(), ROWS.slice(0, 0), "clean")) == {"row_count": ("passed", 0)}
     ours = contract(text={"required": True, "unique": True, "pattern": "x", "min_length": 3})
     assert {one.outcome for one in verify(ours, ROWS.slice(0, 0), "clean")} == {"passed"}
+
+
+def test_deletions_among_staged_rows_carry_no_promise() -> None:
+    table = pa.table({"id": [1, 2, 3, 3], "text": ["a", None, None, "b"], OP: [UPSERT, TOMBSTONE, RETRACTION, UPSERT]})
+    ours = contract(text={"required": True}, id={"unique": True})
+    assert {one.outcome for one in verify(ours, table, "clean")} == {"passed"}
 
 
 def test_numeric_without_scale_is_compared_as_a_number() -> None:
