@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psycopg
 import pyarrow as pa
@@ -12,30 +12,34 @@ from data_workbench.connectors.base import (
     CanDelete,
     CanFindUnique,
     CanReadBack,
+    CanStreamCopy,
     Change,
     Destination,
     DestinationCapabilities,
     Health,
-    Writer,
+    ReadRequest,
+    Source,
 )
 from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.postgres import checkpoints, client, read_back
 from data_workbench.connectors.postgres.catalogue import find_table
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.deletion import delete_owned
+from data_workbench.connectors.postgres.fused import fuse
 from data_workbench.connectors.postgres.names import LONGEST, parse_relation
 from data_workbench.connectors.postgres.ownership import Ownership
 from data_workbench.connectors.postgres.tables import carry_out, plan_table
-from data_workbench.connectors.postgres.writer import WRITERS
+from data_workbench.connectors.postgres.writer import WRITERS, TableWriter
 from data_workbench.errors import SchemaConflict, Unsupported
 from data_workbench.mapping.targets import LoadContext, TableTarget, Target
+from data_workbench.records.accounting import WriteCounts
 from data_workbench.settings import Settings
 
 # Triggers of the target may name tables without a schema: a destination's session has PostgreSQL's own default.
 SEARCH_PATH = '"$user", public'
 
 
-class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
+class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanStreamCopy):
     """One database; each load has a connection of its own."""
 
     capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(
@@ -63,7 +67,7 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
         with client.translating(self.config.address), self.connect() as connection:
             return plan_table(connection, table_target, schema).changes
 
-    def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> Writer:
+    def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> TableWriter:
         table_target = table_of(target)
         if table_target.write == "merge" and not table_target.key:
             raise SchemaConflict(f"table {table_target.table}: merge needs a key", hint="give `key` in the destination")
@@ -85,6 +89,14 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
         table_target = table_of(target)
         with client.translating(self.config.address), self.connect() as connection:
             yield from read_back.rows(connection, table_target, schema, context, keys, self.settings)
+
+    def copy_from(
+        self, source: Source, request: ReadRequest, target: Target, context: LoadContext
+    ) -> tuple[WriteCounts, dict[str, Any] | None]:
+        described = source.describe(request.stream)
+        schema = pa.schema([described.schema.field(name) for name in request.columns or described.schema.names])
+        with self.open(target, schema, context) as writer:
+            return fuse(source, request, writer)
 
     def delete(
         self,

@@ -47,6 +47,11 @@ class TableWriter(Writer):
         row = connection.execute(f"SELECT NOT EXISTS (SELECT FROM {table.relation.sql})".encode()).fetchone()
         self._direct = self._may_go_direct(is_empty=bool(row and row[0]))
 
+    @property
+    def goes_direct(self) -> bool:
+        """Whether COPY writes the table itself, without staging."""
+        return self._direct
+
     def _may_go_direct(self, *, is_empty: bool) -> bool:
         """Whether COPY may write the table itself: nothing stands between a row and its page."""
         plain = self.table.kind == "table" and not self.table.has_triggers and not self.table.has_row_security
@@ -131,21 +136,23 @@ class TableWriter(Writer):
     def _copy_direct(self, rows: pa.Table) -> WriteCounts:
         """COPY into the table. The new rows' keys are found again by page, then by transaction."""
         name = self.table.relation.sql
-        first = self._pages() if self.target.key else 0
+        first = self.pages() if self.target.key else 0
         taken = copy_rows(self.connection, name, self.columns, rows)
         if self.target.key:
-            mine = "xmin = pg_catalog.pg_current_xact_id()::xid"
-            self._own_new(f"ctid >= '({max(first - 1, 0)},0)'::tid AND {mine}", mine, taken)
+            self.own_new(first, taken)
         return WriteCounts(inserted=taken, out=taken)
 
-    def _own_new(self, near: str, anywhere: str, expected: int) -> None:
-        name = self.table.relation.sql
+    def own_new(self, first: int, expected: int) -> None:
+        """Own the rows this transaction added, most likely from page `first` on."""
+        name, anywhere = self.table.relation.sql, "xmin = pg_catalog.pg_current_xact_id()::xid"
+        near = f"ctid >= '({max(first - 1, 0)},0)'::tid AND {anywhere}"
         row = self.connection.execute(f"SELECT count(*) FROM {name} WHERE {near}".encode()).fetchone()
         assert row is not None
         # COPY may also have filled holes in earlier pages.
         self.ownership.add(self.connection, name, near if row[0] == expected else anywhere)
 
-    def _pages(self) -> int:
+    def pages(self) -> int:
+        """How long the table is."""
         query = "SELECT pg_catalog.pg_relation_size(%s::oid) / pg_catalog.current_setting('block_size')::int8"
         row = self.connection.execute(query, (self.table.oid,)).fetchone()
         return int(row[0]) if row else 0

@@ -1,0 +1,175 @@
+"""PostgreSQL to PostgreSQL without looking inside: COPY streamed into COPY, in one transaction.
+
+Binary where every column has the same type on both sides, text otherwise. An empty table with a unique key is written
+directly; a merge into one with rows goes through the staging table. What only the staged path can tell apart (NULL or
+equal keys, rows the server refuses) ends the attempt with Unsupported and nothing written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from data_workbench.connectors.base import Progress, ReadRequest, Source
+from data_workbench.connectors.postgres import client, merge, refusals
+from data_workbench.connectors.postgres.catalogue import Table
+from data_workbench.connectors.postgres.copy_in import column_list
+from data_workbench.connectors.postgres.copy_out import ReadAhead, blocks, copy_messages
+from data_workbench.connectors.postgres.names import quoted
+from data_workbench.connectors.postgres.source import PostgresReading, PostgresSource, Selection
+from data_workbench.connectors.postgres.writer import TableWriter
+from data_workbench.errors import Unsupported
+from data_workbench.events import emit
+from data_workbench.records.accounting import WriteCounts
+
+_BLOCK = 1024**2
+_BLOCK_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """One source stream into one table."""
+
+    source: PostgresSource
+    request: ReadRequest
+    writer: TableWriter
+
+    def run(self) -> tuple[WriteCounts, dict[str, Any] | None]:
+        """Stream it; counts and the source's position. A finished load of this run is told again."""
+        writer = self.writer
+        if writer.progress.finished:
+            return writer.progress.counts, writer.checkpoint.load(writer.connection)[2]
+        if writer.progress.parts:
+            raise Unsupported(
+                f"table {writer.target.table}: this run was begun part by part", hint="the staged path goes on"
+            )
+        reading = self.source.read(self.request)
+        assert isinstance(reading, PostgresReading)
+        try:
+            return self._stream(reading)
+        except psycopg.Error as error:
+            if refusals.is_about_rows(error):
+                raise Unsupported(
+                    f"table {writer.target.table}: {error.diag.message_primary}",
+                    hint="the staged path tells which rows are refused",
+                ) from error
+            raise client.translated(error, writer.address) from error
+        finally:
+            reading.close()
+
+    def _stream(self, reading: PostgresReading) -> tuple[WriteCounts, dict[str, Any] | None]:
+        writer = self.writer
+        selection = reading.begin()
+        facts = {"destination": writer.context.destination, "target": writer.target.name, "part": 0}
+        with writer.connection.transaction():
+            writer.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            counts = self._load(reading, selection)
+            position = reading.position()
+            progress = Progress(parts=1, counts=counts, finished=True)
+            writer.ownership.compact(writer.connection)
+            writer.checkpoint.save(writer.connection, progress, position)
+            emit("load.before_commit", **facts)
+        emit("load.after_commit", **facts)
+        writer.progress = progress
+        return counts, position
+
+    def _load(self, reading: PostgresReading, selection: Selection) -> WriteCounts:
+        writer, columns = self.writer, list(self.writer.columns)
+        target = writer.table.relation.sql
+        if writer.goes_direct:
+            if writer.target.write == "replace":
+                writer.connection.execute(f"DELETE FROM {target}".encode())
+            first = writer.pages()
+            taken = self._pipe(reading, selection, target)
+            self._own_direct(first, taken)
+            return WriteCounts(inserted=taken, out=taken)
+        merge.create_staging(writer.connection, writer.table, columns)
+        staged = self._pipe(reading, selection, merge.STAGING)
+        if writer.target.write != "merge":
+            counts = merge.insert_staged(writer.connection, writer.table, columns)
+        else:
+            self._check_keys()
+            counts = merge.merge_staged(writer.connection, writer.table, columns, writer.target.key, staged)
+        writer.ownership.add(writer.connection, merge.STAGING)
+        return counts
+
+    def _own_direct(self, first: int, taken: int) -> None:
+        """Own what was copied: a whole new table by ranges of pages, an addition as the writer does it."""
+        writer = self.writer
+        if not writer.target.key:
+            return
+        if writer.target.write == "replace" or first == 0:
+            writer.ownership.add_all(writer.connection, afresh=True)
+        else:
+            writer.own_new(first, taken)
+
+    def _check_keys(self) -> None:
+        key = column_list(self.writer.target.key)
+        nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in self.writer.target.key)
+        row = self.writer.connection.execute(
+            f"""SELECT EXISTS (SELECT FROM {merge.STAGING} WHERE {nulls})
+                    OR EXISTS (SELECT FROM {merge.STAGING} GROUP BY {key} HAVING count(*) > 1)""".encode()
+        ).fetchone()
+        if row is None or row[0]:
+            raise Unsupported(
+                f"table {self.writer.target.table}: keys of the source are NULL or occur twice",
+                hint="the staged path keeps the latest and quarantines NULL keys",
+            )
+
+    def _pipe(self, reading: PostgresReading, selection: Selection, into: str) -> int:
+        """One COPY into the other; rows."""
+        shape = "binary" if self._same_types(reading.table) else "text"
+        query = self._query(reading, selection)
+        stop = threading.Event()
+        statement = f"COPY ({query.as_string(reading.connection)}) TO STDOUT (FORMAT {shape})"
+        messages = copy_messages(reading.connection, statement, stop)
+        ahead = ReadAhead(blocks(messages, _BLOCK_ROWS, _BLOCK), stop)
+        columns = column_list([item.name for item in reading.schema if item.name in self.writer.columns])
+        try:
+            return _copy_in(self.writer.connection, f"COPY {into} ({columns}) FROM STDIN (FORMAT {shape})", iter(ahead))
+        finally:
+            ahead.close()
+
+    def _query(self, reading: PostgresReading, selection: Selection) -> sql.Composed:
+        written = [item for item in reading.schema if item.name in self.writer.columns]
+        narrowed = Selection(selection.table, pa.schema(written), selection.conditions, selection.limit)
+        return narrowed.query(decoded=False)
+
+    def _same_types(self, table: Table) -> bool:
+        """Binary carries no types: they must be built-in and equal, since user types have other numbers elsewhere."""
+        for name in self.writer.columns:
+            ours, theirs = self.writer.table.column(name), table.column(name)
+            if ours is None or theirs is None or ours.type_schema != "pg_catalog" or theirs.type_schema != "pg_catalog":
+                return False
+            if ours.native.partition("(")[0] != theirs.native.partition("(")[0] or "reg" in ours.native:
+                return False
+        return True
+
+
+def _copy_in(connection: psycopg.Connection, statement: str, data: Iterator[bytes]) -> int:
+    with connection.cursor() as cursor:
+        with cursor.copy(statement.encode()) as copy:
+            for block in data:
+                copy.write(block)
+        return cursor.rowcount
+
+
+def fuse(source: Source, request: ReadRequest, writer: TableWriter) -> tuple[WriteCounts, dict[str, Any] | None]:
+    """Stream `source` into the writer's table.
+
+    Raises:
+        Unsupported: this pair, request or table needs the staged path.
+    """
+    if not isinstance(source, PostgresSource):
+        raise Unsupported(f"a fused load reads PostgreSQL, not {type(source).__name__}", hint="stage it")
+    if request.keys is not None or request.options:
+        raise Unsupported("a fused load takes no keys and no options", hint="stage it")
+    if request.where and not source.pushes_where(request.where, source.describe(request.stream).schema):
+        raise Unsupported(f"PostgreSQL does not evaluate {request.where!r} as DuckDB does", hint="stage it")
+    return Fusion(source, request, writer).run()
