@@ -44,8 +44,7 @@ def collect_overlap(
     """
     if plan.cursor is None:
         return b""
-    schema = pa.schema([item for item in landed.schema if item.name != DELETED])
-    fresh = _fingerprints(plan, landed, schema, None if position.get("unsettled") else position, settings)
+    fresh = _fingerprints(plan, landed, None if position.get("unsettled") else position, settings)
     kept = _split(before) if position.get("unsettled") or landed.rows == 0 else set()
     return b"".join(sorted(fresh | kept))
 
@@ -56,17 +55,23 @@ def _split(content: bytes | None) -> set[bytes]:
 
 
 def _fingerprints(
-    plan: SourcePlan, landed: Manifest, schema: pa.Schema, position: Mapping[str, Any] | None, settings: Settings
+    plan: SourcePlan, landed: Manifest, position: Mapping[str, Any] | None, settings: Settings
 ) -> set[bytes]:
+    """Of all landed columns, as the engine takes them; a detected deletion is no row that can come again."""
     import duckdb
 
+    from data_workbench.transforms.landing import readable_schema
+
+    schema, readable = landed.schema, readable_schema(landed.schema)
     cursor = '"' + str(plan.cursor).replace('"', '""') + '"'
     found: set[bytes] = set()
     with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for part in range(len(landed.parts)):
-            connection.register("part", landed.read_part(part, schema.names))
+            connection.register("part", landed.read_part(part, schema.names).cast(readable))
             condition, values = _near(cursor, plan, schema, position)
+            if plan.detect:
+                condition = f'({condition}) AND "{DELETED}" IS NOT TRUE'
             sql = f"SELECT DISTINCT {fingerprint_sql(schema)} FROM part WHERE {condition}"
             found |= {bytes.fromhex(row[0]) for row in connection.execute(sql, values).fetchall()}
             connection.unregister("part")

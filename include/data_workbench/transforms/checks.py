@@ -7,6 +7,7 @@ run has written nothing. A value that must be unique is compared among the rows 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from data_workbench.records.marks import ORDINAL
@@ -20,8 +21,10 @@ from data_workbench.transforms.verbs import as_type, known
 
 def apply_rules(build: Compilation, draft: Draft, rules: NodeRules) -> None:
     """Add the rules to a node's frame."""
-    shape = draft.shape
     draft.passthrough = False
+    if build.holds and rules.on_invalid == "quarantine":
+        draft.shape = replace(draft.shape, marks=True)
+    shape = draft.shape
     for names in [*(rule.columns for rule in rules.rules), *rules.unique, *([r.column] for r in rules.references)]:
         known(draft.name, names, shape, "contract")
     row_rules = [*rules.rules, *_referenced(build, draft, rules.references)]
@@ -85,7 +88,7 @@ def _split(build: Compilation, draft: Draft, made: str, row_rules: Sequence[RowR
     failures = f"list_filter([{entries}], lambda _f: _f IS NOT NULL)"
     bad = f"NOT ({' AND '.join(rule.predicate for rule in row_rules)})"
     judged = f"(SELECT *, CASE WHEN {STATUS} = {ALIVE} THEN {bad} ELSE FALSE END AS _wb_bad FROM {made})"
-    return verdict(shape, judged, [("_wb_bad", code, failures)])
+    return verdict(shape, judged, [("_wb_bad", code, failures)], hold=build.holds)
 
 
 def _reason(rule: RowRule) -> str:
@@ -121,27 +124,28 @@ def _unique(build: Compilation, draft: Draft, columns: tuple[str, ...], index: i
     table = quoted(f"again_{draft.name}_{index}")
     _view(draft, frame, draft.sql)
     order = f"{listing(shape.key)}, {ORDINAL}" if shape.key else ORDINAL
-    again = repeated(frame, columns, order, "loser", live=f"= {ALIVE}")
+    again = repeated(frame, columns, order, "_wb_loser", live=f"= {ALIVE}")
     draft.prepare.append(
-        Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT loser, FALSE AS taken FROM ({again})")
+        Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT _wb_loser, FALSE AS _wb_taken FROM ({again})")
     )
     if shape.key:
         draft.prepare.append(_asking(draft, frame, table, columns))
     name = f"unique {', '.join(columns)}"
     if rules.on_invalid != "quarantine":
-        key = f"(SELECT {_example(shape)} FROM {frame} WHERE {ORDINAL} = (SELECT min(loser) FROM {table}))"
+        key = f"(SELECT {_example(shape)} FROM {frame} WHERE {ORDINAL} = (SELECT min(_wb_loser) FROM {table}))"
         sql = f"SELECT count(*), {key} FROM {table}"
         draft.prepare.append(Action("count_rules", sql, _telling(draft.name, [name], rules)))
         return
     code = build.drop(draft.name, "quarantined", name)
     values = " || ', ' || ".join(f"{literal(f'{column} = ')} || {shown(quoted(column))}" for column in columns)
-    other = "CASE WHEN taken THEN ' stands under another key in the destination' ELSE ' is there more than once' END"
+    there, here = literal(" stands under another key in the destination"), literal(" is there more than once")
+    other = f"CASE WHEN _wb_taken THEN {there} ELSE {here} END"
     joined = (
-        f"(SELECT {listing(shape.columns, 'f')}, f.{ORDINAL}, f.{STATUS}, f.{REJECTED}, l.loser, l.taken "
-        f"FROM {frame} f LEFT JOIN {table} l ON f.{ORDINAL} = l.loser)"
+        f"(SELECT {listing(shape.columns, 'f')}, f.{ORDINAL}, f.{STATUS}, f.{REJECTED}, l._wb_loser, l._wb_taken "
+        f"FROM {frame} f LEFT JOIN {table} l ON f.{ORDINAL} = l._wb_loser)"
     )
     failures = f"[{failure(name, f'{values} || {other}')}]"
-    draft.sql = verdict(shape, joined, [("loser IS NOT NULL", code, failures)])
+    draft.sql = verdict(shape, joined, [("_wb_loser IS NOT NULL", code, failures)], hold=build.holds)
 
 
 def _asking(draft: Draft, frame: str, table: str, columns: tuple[str, ...]) -> Action:
@@ -151,7 +155,7 @@ def _asking(draft: Draft, frame: str, table: str, columns: tuple[str, ...]) -> A
     names = listing(dict.fromkeys([*key, *columns]))
     sql = (
         f"SELECT {names}, {ORDINAL} FROM {frame} WHERE {STATUS} = {ALIVE} AND {present} "
-        f"AND {ORDINAL} NOT IN (SELECT loser FROM {table})"
+        f"AND {ORDINAL} NOT IN (SELECT _wb_loser FROM {table})"
     )
     arguments = {"node": draft.name, "columns": list(columns), "key": list(key), "table": table, "frame": frame}
     return Action("find_unique", sql, arguments)

@@ -179,6 +179,7 @@ class _Compiler:
                 self.consumers[name] = self.consumers.get(name, 0) + 1
 
     def add_source(self, name: str, source: SourceInput) -> None:
+        self.build.holds = name in self.retracting
         draft = compile_source(self.build, name, source)
         self._finish(draft, kind="source", verb="read", inputs=(), is_fused=False)
 
@@ -193,6 +194,7 @@ class _Compiler:
 
     def _draft(self, step: Step, shape: Shape, source: str) -> Draft:
         build, retract = self.build, step.name in self.retracting
+        build.holds = retract
         match step.verb:
             case "select":
                 return verbs.select_columns(build, step, shape, source)
@@ -222,6 +224,7 @@ class _Compiler:
         columns = _as_landed(shape) if draft.passthrough else self._schema(name, shape)
         if rules := self.rules.of(name, columns):
             apply_rules(self.build, draft, rules)
+            shape = draft.shape
             self._define(draft)
         self.shapes[name] = shape
         self.nodes[name] = NodePlan(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
 from data_workbench.transforms.expressions import Checked, ExpressionError, check_expression
-from data_workbench.transforms.plan import ALIVE, REJECTED, RETRACTS, STATUS, Action, Drop, Origin, OriginKind
+from data_workbench.transforms.plan import ALIVE, HOLDS, REJECTED, RETRACTS, STATUS, Action, Drop, Origin, OriginKind
 from data_workbench.transforms.text import listing, literal, quoted, with_variables
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Compilation:
         self.params = params
         self.sides = sides
         self.drops: list[Drop] = []
+        self.holds = False
+        """Whether rows of the node being compiled reach a merge destination, so that quarantined keys go on as held."""
 
     def drop(
         self,
@@ -200,16 +202,19 @@ Case = tuple[str, int, str | None]
 """A condition, the drop's code, and SQL of the failures for the quarantine (None: not quarantined)."""
 
 
-def verdict(shape: Shape, source: str, cases: Iterable[Case], *, retract: int = 0) -> str:
+def verdict(shape: Shape, source: str, cases: Iterable[Case], *, retract: int = 0, hold: bool = False) -> str:
     """A frame in which live rows matching a condition are dropped.
 
     Args:
         cases: the first that holds decides.
         retract: code whose rows go on as retractions.
+        hold: whether quarantined rows go on as held.
     """
     listed = list(cases)
+    held = HOLDS if hold else 0
     status = " ".join(
-        f"WHEN {condition} THEN {code + RETRACTS if code == retract else code}" for condition, code, _ in listed
+        f"WHEN {condition} THEN {code + RETRACTS if code == retract else code + held if failures else code}"
+        for condition, code, failures in listed
     )
     struct = " ".join(
         f"WHEN {condition} THEN {rejected(shape, failures)}" if failures else f"WHEN {condition} THEN {REJECTED}"

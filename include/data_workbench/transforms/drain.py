@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.records.marks import OP, ORDINAL, RETRACTION, TOMBSTONE, UPSERT
+from data_workbench.records.marks import HELD, OP, ORDINAL, RETRACTION, TOMBSTONE, UPSERT
 from data_workbench.transforms.ahead import ahead
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.plan import (
     ALIVE,
     GONE,
+    HELD_ROW,
+    HOLDS,
     REJECTED,
     RETRACTED_ROW,
     RETRACTS,
@@ -70,7 +72,9 @@ class Drain:
         with named(node.name):
             rows = self.engine.execute(f"SELECT {STATUS}, count(*) FROM {frame} GROUP BY 1").fetchall()
         counts: Counter[int] = Counter({int(status): int(count) for status, count in rows})
-        wanted = [code for code in counts if code in self.drops and self.drops[code].counter == "quarantined"]
+        wanted = [
+            status for status in counts if status > ALIVE and self.drops[code_of(status)].counter == "quarantined"
+        ]
         if rejects and wanted:
             codes = ", ".join(map(str, wanted))
             sql = f"SELECT {STATUS}, {ORDINAL}, {REJECTED} FROM {frame} WHERE {STATUS} IN ({codes})"
@@ -101,7 +105,7 @@ def _histogram(status: np.ndarray) -> dict[int, int]:
 
 
 def _emitted(batch: pa.RecordBatch, status: np.ndarray) -> pa.RecordBatch:
-    """Rows that leave the segment: alive, tombstones, and retractions old and new."""
+    """Rows that leave the segment: alive, tombstones, and retractions and held ones, old and new."""
     keep = ((status <= ALIVE) & (status > GONE)) | (status >= RETRACTS)
     return batch if keep.all() else batch.filter(_mask(keep))
 
@@ -148,7 +152,10 @@ def _marks(status: np.ndarray) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
-    letters = np.where(status == ALIVE, ord(UPSERT), np.where(status == TOMBSTONE_ROW, ord(TOMBSTONE), ord(RETRACTION)))
+    letters = np.full(len(status), ord(RETRACTION))
+    letters[status == ALIVE] = ord(UPSERT)
+    letters[status == TOMBSTONE_ROW] = ord(TOMBSTONE)
+    letters[(status == HELD_ROW) | (status >= HOLDS)] = ord(HELD)
     offsets = np.arange(len(status) + 1, dtype=np.int32)
     data = pa.py_buffer(letters.astype(np.uint8))
     return pa.Array.from_buffers(pa.string(), len(status), [None, pa.py_buffer(offsets), data])
@@ -179,7 +186,7 @@ def _quarantined(rows: pa.RecordBatch, drops: Mapping[int, Drop]) -> pa.RecordBa
     offsets, entries = pa.array(failures.offsets), failures.values
     rules = pa.ListArray.from_arrays(offsets, entries.field("rule"))
     reasons = pa.ListArray.from_arrays(offsets, entries.field("reason"))
-    nodes = pa.array([drops[code].node for code in rows.column(STATUS).to_pylist()], pa.string())
+    nodes = pa.array([drops[code_of(status)].node for status in rows.column(STATUS).to_pylist()], pa.string())
     arrays = [nodes, rules, pc.binary_join(reasons, "; "), found.field("key"), found.field("row"), rows.column(ORDINAL)]
     schema = quarantine_schema()
     return pa.RecordBatch.from_arrays(
@@ -187,14 +194,19 @@ def _quarantined(rows: pa.RecordBatch, drops: Mapping[int, Drop]) -> pa.RecordBa
     )
 
 
+def code_of(status: int) -> int:
+    """The code of the drop that took a row, whatever it is emitted as."""
+    return status % RETRACTS
+
+
 def tally(counts: Counter[int]) -> tuple[int, Counter[int]]:
-    """Rows that went into a segment, and how many each drop code took; rows retracted before are in neither."""
+    """Rows that went into a segment, and how many each drop code took; rows retracted or held before are in neither."""
     dropped: Counter[int] = Counter()
     total = 0
     for status, count in counts.items():
-        if status in (RETRACTED_ROW, GONE):
+        if status in (RETRACTED_ROW, HELD_ROW, GONE):
             continue
         total += count
         if status > ALIVE:
-            dropped[status - RETRACTS if status >= RETRACTS else status] += count
+            dropped[code_of(status)] += count
     return total, dropped

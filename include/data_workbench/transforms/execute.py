@@ -136,15 +136,18 @@ class _Execution:
                 case "sql":
                     self.engine.execute(action.sql)
                 case "count":
-                    row = self.engine.execute(action.sql).fetchone()
-                    self.folded_away[node.name] = int(row[1]) if row else 0
+                    self.folded_away[node.name] = int(self._row(action.sql)[1])
                 case "count_rules":
                     self._count_rules(action)
                 case "find_unique" if self.find_unique is not None:
                     mark_taken(self.engine, action, self.find_unique)
 
+    def _row(self, sql: str) -> tuple[Any, ...]:
+        """The one row of a count; all of it is fetched, as an open result would keep the connection busy."""
+        return tuple(self.engine.execute(sql).fetchall()[0])
+
     def _count_rules(self, action: Action) -> None:
-        row = self.engine.execute(action.sql).fetchone() or ()
+        row = self._row(action.sql)
         node, names = action.arguments["node"], action.arguments["rules"]
         found = [
             RuleWarning(node, rule, int(row[2 * index]), row[2 * index + 1])
@@ -210,16 +213,14 @@ class _Execution:
     def _account_table(self, node: NodePlan, found: StepCounts, rows: int) -> None:
         """Rows a step added or folded, counted in its own table."""
         if node.verb == "aggregate":
-            row = self.engine.execute(f"SELECT coalesce(sum({FOLDED}), 0) FROM {node.table}").fetchone()
-            folded = int(row[0]) if row else 0
+            folded = int(self._row(f"SELECT coalesce(sum({FOLDED}), 0) FROM {node.table}")[0])
             tombstones = self.folded_away.get(node.name, 0)
             found.in_ = folded + tombstones
             found.collapsed = folded - rows
             found.filtered += tombstones
             return
         sql = f"SELECT count(*) FROM {node.table} WHERE {EXTRA} AND {STATUS} IN ({ALIVE}, {TOMBSTONE_ROW})"
-        row = self.engine.execute(sql).fetchone()
-        found.expanded = int(row[0]) if row else 0
+        found.expanded = int(self._row(sql)[0])
         found.in_ = rows - found.expanded
 
     def _check_handover(self, node: NodePlan, found: StepCounts) -> None:

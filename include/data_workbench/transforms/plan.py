@@ -6,9 +6,11 @@ a row so far, so that one pass yields rows, counts and rejected rows alike:
     0               alive
     TOMBSTONE_ROW   alive, the source says its key is deleted; never filtered or rejected
     RETRACTED_ROW   filtered out by an earlier node; only its key matters, it is counted nowhere
+    HELD_ROW        quarantined by an earlier node; only its key matters, it is counted nowhere
     GONE            neither emitted nor counted
     code            dropped, by the `Drop` of that code
     code + RETRACTS dropped likewise, and emitted as a retraction
+    code + HOLDS    dropped likewise, and emitted as held: its key keeps its last valid state
 
 Nodes that only look at one row at a time share a *segment*: one query computes them all. A segment ends where rows are
 needed by a destination or by more than one node, and where all rows must be known at once.
@@ -34,8 +36,10 @@ FOLDED: Final = "_wb_folded"
 ALIVE: Final = 0
 TOMBSTONE_ROW: Final = -1
 RETRACTED_ROW: Final = -2
-GONE: Final = -3
+HELD_ROW: Final = -3
+GONE: Final = -4
 RETRACTS: Final = 1 << 20
+HOLDS: Final = 1 << 21
 
 OriginKind = Literal["IDENTITY", "TRANSFORMATION", "AGGREGATION", "CONDITIONAL"]
 
@@ -82,7 +86,7 @@ class NodePlan:
         passthrough: nothing to do: the landed files are the output.
         is_fused: goes on in the segment of its input.
         is_needed: a destination reads it.
-        marks: rows may be tombstones or retractions, so the output has the column `_wb_op`.
+        marks: rows may be tombstones, retractions or held, so the output has the column `_wb_op`.
         prepare: what to do first, in order.
         sql: the frame's SELECT.
         table: temp table with all the step's rows, where the step needed one.

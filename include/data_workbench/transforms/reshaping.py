@@ -158,13 +158,9 @@ def _in_order(checked: Checked, sql: str, shape: Shape) -> str:
         matters = called in _ORDERED or name in _ORDERED or (is_float and isinstance(node, exp.AggFunc))
         if not matters or "ORDER BY" in text.upper() or node.find(exp.Star) or called in ("count", "min", "max"):
             continue
-        node.replace(_Raw(this=f"{text[:-1]} ORDER BY {ORDINAL})"))
+        node.replace(exp.Var(this=f"{text[:-1]} ORDER BY {ORDINAL})"))  # text that goes in as it is
     text = with_variables(tree)
     return f"CAST({text} AS BIGINT)" if sql.startswith("CAST(") and not text.startswith("CAST(") else text
-
-
-class _Raw(exp.Identifier):
-    """SQL text that goes into a tree as it is."""
 
 
 def unnest_rows(build: Compilation, step: Step, shape: Shape, source: str, *, retract: bool) -> Draft:
@@ -185,18 +181,19 @@ def unnest_rows(build: Compilation, step: Step, shape: Shape, source: str, *, re
     gone = build.drop(step.name, "filtered", "unnest")
     code = gone + RETRACTS if retract else gone
     empty = (
-        f"CASE WHEN len(e) > 0 THEN {STATUS} WHEN {STATUS} = {ALIVE} THEN {code} "
+        f"CASE WHEN len(_wb_list) > 0 THEN {STATUS} WHEN {STATUS} = {ALIVE} THEN {code} "
         f"WHEN {STATUS} = -1 THEN {gone} WHEN {STATUS} < 0 THEN {GONE} ELSE {STATUS} END"
     )
-    with_list = f"(SELECT *, {elements} AS e FROM {source})"
+    with_list = f"(SELECT *, {elements} AS _wb_list FROM {source})"
     rows = (
         f"(SELECT {listing([*kept])}{',' if kept else ''} {empty} AS {STATUS}, "
-        f"unnest(CASE WHEN len(e) > 0 THEN e ELSE [NULL] END) AS v, "
-        f"unnest(range(greatest(coalesce(len(e), 0), 1))) AS i FROM {with_list})"
+        f"unnest(CASE WHEN len(_wb_list) > 0 THEN _wb_list ELSE [NULL] END) AS _wb_item, "
+        f"unnest(range(greatest(coalesce(len(_wb_list), 0), 1))) AS _wb_index FROM {with_list})"
     )
     given = [f"{fields[name][0]} AS {quoted(name)}" if name in fields else quoted(name) for name in columns]
     table = quoted(f"rows_{step.name}")
-    sql = f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {', '.join(given)}, {STATUS}, i > 0 AS {EXTRA} FROM {rows}"
+    parts = [*given, STATUS, f"_wb_index > 0 AS {EXTRA}"]
+    sql = f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {', '.join(parts)} FROM {rows}"
     out = Shape(columns, (), False, (*shape.conditions, *origins), shape.marks or retract)
     return Draft(step.name, out, _framed(columns, table), prepare=[Action("sql", sql)], table=table)
 
@@ -209,8 +206,8 @@ def _elements(build: Compilation, step: Step, shape: Shape, source: str) -> tupl
     if kind in ("VARCHAR", "JSON"):
         elements = f"TRY_CAST({column} AS JSON[])"
         if len(rule.into) == 1:
-            return elements, {rule.into[0]: ("v ->> '$'", "VARCHAR")}
-        return elements, {name: (f"v ->> {literal(f'$.{quoted(name)}')}", "VARCHAR") for name in rule.into}
+            return elements, {rule.into[0]: ("_wb_item ->> '$'", "VARCHAR")}
+        return elements, {name: (f"_wb_item ->> {literal(f'$.{quoted(name)}')}", "VARCHAR") for name in rule.into}
     if not kind.endswith("]"):
         raise SchemaConflict(
             f"{step.name}: unnest {rule.column}: it is {kind.lower()}, not a list", hint="name a list or JSON column"
@@ -219,7 +216,7 @@ def _elements(build: Compilation, step: Step, shape: Shape, source: str) -> tupl
     if not inner.startswith("STRUCT("):
         if len(rule.into) != 1:
             raise SchemaConflict(f"{step.name}: unnest {rule.column}: elements are {inner.lower()}, one column's worth")
-        return column, {rule.into[0]: ("v", inner)}
+        return column, {rule.into[0]: ("_wb_item", inner)}
     fields = build.types_of(
         f"SELECT unnest(v) FROM (SELECT unnest({column}) AS v FROM {source})", step=step.name, what=rule.column
     )
@@ -229,4 +226,4 @@ def _elements(build: Compilation, step: Step, shape: Shape, source: str) -> tupl
                 f"{step.name}: unnest {rule.column}: elements have no field {name!r}",
                 hint=f"fields are {', '.join(fields)}",
             )
-    return column, {name: (f"struct_extract(v, {literal(name)})", fields[name]) for name in rule.into}
+    return column, {name: (f"struct_extract(_wb_item, {literal(name)})", fields[name]) for name in rule.into}

@@ -73,7 +73,7 @@ def compile_source(build: Compilation, name: str, source: SourceInput) -> Draft:
         columns={column: all_columns[column] for column in source.visible},
         key=source.key if has_key else (),
         key_is_unique=has_key,
-        marks=source.tombstone_when is not None,
+        marks=source.tombstone_when is not None or bool(source.where and build.holds),
     )
     if _is_untouched(source):
         return Draft(name, shape, _plain(name, shape), passthrough=True)
@@ -128,23 +128,25 @@ def _wanted(build: Compilation, name: str, source: SourceInput, everything: Shap
     )
     asked = f"SELECT *, {failed} AS _wb_failed FROM ({inner})"
     kept = f"(SELECT * FROM ({asked}) WHERE {STATUS} < 0 OR _wb_v0 OR _wb_failed)"
-    return verdict(wide, kept, [("_wb_failed", code, f"[{reason}]")])
+    return verdict(wide, kept, [("_wb_failed", code, f"[{reason}]")], hold=build.holds)
 
 
 def _drop_seen(build: Compilation, draft: Draft, source: SourceInput, wide: Shape) -> None:
-    """Rows that stand in the overlap side input, as they are now, were loaded before."""
-    import pyarrow as pa
-
+    """Rows that stand in the overlap side input, as they are now in all landed columns, were loaded before."""
     code = build.drop(draft.name, "deduplicated", "overlap")
-    visible = pa.schema([source.schema.field(name) for name in source.visible])
     seen = quoted(f"seen_{draft.name}")
-    distinct = f"SELECT DISTINCT {FINGERPRINT} AS seen FROM {side_name(f'overlap:{draft.name}')}"
-    draft.prepare.append(Action("sql", f"CREATE OR REPLACE TEMP TABLE {seen} AS {distinct}"))
+    known_before = f"SELECT {FINGERPRINT} FROM {side_name(f'overlap:{draft.name}')}"
+    draft.prepare.append(
+        Action(
+            "sql",
+            f"CREATE OR REPLACE TEMP TABLE {seen} AS SELECT {ORDINAL} AS seen FROM {landed_name(draft.name)} "
+            f"WHERE {fingerprint_sql(source.schema)} IN ({known_before})",
+        )
+    )
     draft.sql = (
         f"SELECT {listing(wide.columns, 'f')}, f.{ORDINAL}, "
         f"CASE WHEN o.seen IS NOT NULL AND f.{STATUS} IN ({ALIVE}, {TOMBSTONE_ROW}) THEN {code} ELSE f.{STATUS} END "
-        f"AS {STATUS}, f.{REJECTED} FROM ({draft.sql}) f LEFT JOIN {seen} o "
-        f"ON {fingerprint_sql(visible, 'f')} = o.seen"
+        f"AS {STATUS}, f.{REJECTED} FROM ({draft.sql}) f LEFT JOIN {seen} o ON f.{ORDINAL} = o.seen"
     )
 
 
@@ -168,12 +170,12 @@ def _drop_older(build: Compilation, draft: Draft, source: SourceInput, wide: Sha
     latest = [f"{quoted(source.cursor)} DESC NULLS LAST"] if source.cursor else []
     order = ", ".join([*latest, f"{ORDINAL} DESC"])
     draft.prepare.append(
-        Action("sql", f"CREATE OR REPLACE TEMP TABLE {losers} AS {repeated(keyed, source.key, order, 'loser')}")
+        Action("sql", f"CREATE OR REPLACE TEMP TABLE {losers} AS {repeated(keyed, source.key, order, '_wb_loser')}")
     )
     draft.sql = (
         f"SELECT {', '.join(passed(wide))}, {ORDINAL}, "
-        f"CASE WHEN loser IS NOT NULL THEN {code} ELSE {STATUS} END AS {STATUS}, {REJECTED} "
-        f"FROM {keyed} f LEFT JOIN {losers} l ON f.{ORDINAL} = l.loser"
+        f"CASE WHEN _wb_loser IS NOT NULL THEN {code} ELSE {STATUS} END AS {STATUS}, {REJECTED} "
+        f"FROM {keyed} f LEFT JOIN {losers} l ON f.{ORDINAL} = l._wb_loser"
     )
 
 

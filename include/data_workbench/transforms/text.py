@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from sqlglot import exp
 
 from data_workbench.records.marks import ORDINAL
-from data_workbench.transforms.plan import ALIVE, REJECTED, RETRACTED_ROW, RETRACTS, STATUS
+from data_workbench.transforms.plan import ALIVE, HELD_ROW, HOLDS, REJECTED, RETRACTED_ROW, RETRACTS, STATUS
 
 HIDDEN = (ORDINAL, STATUS, REJECTED)
 REJECTED_TYPE = 'STRUCT("rules" STRUCT("rule" VARCHAR, "reason" VARCHAR)[], "key" VARCHAR, "row" VARCHAR)'
@@ -58,12 +58,15 @@ def with_variables(tree: exp.Expr) -> str:
 def alive(alias: str = "") -> str:
     """Rows that go on to the next segment."""
     status = f"{alias}.{STATUS}" if alias else STATUS
-    return f"({status} BETWEEN {RETRACTED_ROW} AND {ALIVE} OR {status} >= {RETRACTS})"
+    return f"({status} BETWEEN {HELD_ROW} AND {ALIVE} OR {status} >= {RETRACTS})"
 
 
 def next_segment(node: str, columns: Sequence[str]) -> str:
     """The rows of a finished node as the beginning of another segment."""
-    status = f"CASE WHEN {STATUS} >= {RETRACTS} THEN {RETRACTED_ROW} ELSE {STATUS} END"
+    status = (
+        f"CASE WHEN {STATUS} >= {HOLDS} THEN {HELD_ROW} WHEN {STATUS} >= {RETRACTS} THEN {RETRACTED_ROW} "
+        f"ELSE {STATUS} END"
+    )
     return (
         f"(SELECT {listing(columns)}, {ORDINAL}, {status} AS {STATUS}, CAST(NULL AS {REJECTED_TYPE}) AS {REJECTED} "
         f"FROM {frame_name(node)} WHERE {alive()})"

@@ -126,7 +126,7 @@ def derive_columns(build: Compilation, step: Step, shape: Shape, source: str) ->
     for name, (checked, _, kind) in found.items():
         origins = shape.origins_of(sorted(checked.columns), "TRANSFORMATION", (step.derive or {})[name])
         columns[name] = Column(kind, None, origins)
-    checked_frame = _verdict_with(shape, values, computed(shape, values, source), cases)
+    checked_frame = _verdict_with(shape, values, computed(shape, values, source), cases, hold=build.holds)
     index_of = {name: _value(index) for index, name in enumerate(values)}
     out_columns = [f"{index_of[name]} AS {quoted(name)}" if name in values else quoted(name) for name in columns]
     out = Shape(
@@ -134,7 +134,7 @@ def derive_columns(build: Compilation, step: Step, shape: Shape, source: str) ->
         key=shape.key if not set(shape.key) & set(values) else (),
         key_is_unique=shape.key_is_unique and not set(shape.key) & set(values),
         conditions=shape.conditions,
-        marks=shape.marks,
+        marks=shape.marks or build.holds,
     )
     return Draft(step.name, out, select(out_columns, f"({checked_frame})"))
 
@@ -145,9 +145,9 @@ def _with_values(columns: Iterable[str]) -> str:
     return f" || ' for' || {' || '.join(named)}" if named else ""
 
 
-def _verdict_with(shape: Shape, values: Mapping[str, str], source: str, cases: list[Case]) -> str:
+def _verdict_with(shape: Shape, values: Mapping[str, str], source: str, cases: list[Case], *, hold: bool) -> str:
     """`verdict`, keeping the helper columns."""
-    sql = verdict(shape, source, cases)
+    sql = verdict(shape, source, cases, hold=hold)
     helpers = ", ".join(_value(index) for index in range(len(values)))
     return sql.replace("SELECT ", f"SELECT {helpers}, ", 1) if values else sql
 
@@ -174,7 +174,8 @@ def filter_rows(build: Compilation, step: Step, shape: Shape, source: str, *, re
         conditions=(*shape.conditions, *shape.origins_of(sorted(checked.columns), "CONDITIONAL", text)),
         marks=shape.marks or retract,
     )
-    return Draft(step.name, out, verdict(shape, computed(shape, values, source), cases, retract=gone if retract else 0))
+    frame = verdict(shape, computed(shape, values, source), cases, retract=gone if retract else 0, hold=build.holds)
+    return Draft(step.name, out, frame)
 
 
 def cast_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
@@ -201,11 +202,10 @@ def cast_columns(build: Compilation, step: Step, shape: Shape, source: str) -> D
         condition = f"{_value(index)} IS NULL AND {quoted(name)} IS NOT NULL"
         code = build.drop(step.name, "quarantined", f"cast {name}")
         cases.append((condition, code, f"[{failure(f'cast {name}', reason)}]"))
-    frame = _verdict_with(shape, values, computed(shape, values, source), cases)
+    frame = _verdict_with(shape, values, computed(shape, values, source), cases, hold=build.holds)
     given = {name: _value(index) for index, name in enumerate(values)}
-    out = Shape(columns, shape.key, False, shape.conditions, shape.marks)
-    if not set(shape.key) & set(wanted):
-        out = Shape(columns, shape.key, shape.key_is_unique, shape.conditions, shape.marks)
+    is_unique = shape.key_is_unique and not set(shape.key) & set(wanted)
+    out = Shape(columns, shape.key, is_unique, shape.conditions, shape.marks or build.holds)
     return Draft(step.name, out, select(passed(shape, but=given), f"({frame})"))
 
 
@@ -219,10 +219,10 @@ def deduplicate_rows(build: Compilation, step: Step, shape: Shape, source: str) 
     beaten = "lag" if rule.keep == "first" else "lead"
     window = f"PARTITION BY {listing(rule.by)} ORDER BY {', '.join(order)}"
     losers = (
-        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {ORDINAL} AS loser FROM (SELECT {ORDINAL}, "
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {ORDINAL} AS _wb_loser FROM (SELECT {ORDINAL}, "
         f"{beaten}(TRUE) OVER ({window}) AS beaten FROM {source} WHERE {STATUS} = {ALIVE}) WHERE beaten"
     )
-    joined = f"(SELECT f.*, l.loser FROM {source} f LEFT JOIN {table} l ON f.{ORDINAL} = l.loser)"
+    joined = f"(SELECT f.*, l._wb_loser FROM {source} f LEFT JOIN {table} l ON f.{ORDINAL} = l._wb_loser)"
     out = Shape(
         columns=shape.columns,
         key=shape.key,
@@ -230,7 +230,7 @@ def deduplicate_rows(build: Compilation, step: Step, shape: Shape, source: str) 
         conditions=(*shape.conditions, *shape.origins_of(rule.by, "CONDITIONAL", "deduplicate")),
         marks=shape.marks,
     )
-    sql = verdict(shape, joined, [("loser IS NOT NULL", code, None)])
+    sql = verdict(shape, joined, [("_wb_loser IS NOT NULL", code, None)])
     return Draft(step.name, out, sql, prepare=[Action("sql", losers)])
 
 
@@ -268,7 +268,7 @@ def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> 
         () if key_changed else shape.key,
         shape.key_is_unique and not key_changed,
         (*shape.conditions, *shape.origins_of(rule.on, "CONDITIONAL", "lookup")),
-        shape.marks,
+        shape.marks or (build.holds and rule.missing == "quarantine"),
     )
     if rule.missing != "quarantine":
         return Draft(step.name, out, select(map(quoted, columns), f"({joined})"), prepare=prepare)
@@ -276,7 +276,7 @@ def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> 
     values = " || ', ' || ".join(f"{literal(f'{name} = ')} || {shown(quoted(name))}" for name in rule.on)
     reason = f"{literal(f'nothing in {rule.stream} for ')} || {values}"
     absent = " AND ".join(["_wb_hit IS NULL", *(f"{quoted(name)} IS NOT NULL" for name in rule.on)])
-    sql = verdict(out, f"({joined})", [(absent, code, f"[{failure('lookup', reason)}]")])
+    sql = verdict(out, f"({joined})", [(absent, code, f"[{failure('lookup', reason)}]")], hold=build.holds)
     return Draft(step.name, out, sql, prepare=prepare)
 
 
