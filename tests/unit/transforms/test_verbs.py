@@ -295,3 +295,30 @@ def test_lineage_tells_columns_and_how(bench: Bench) -> None:
         ("id", "AGGREGATION"),
     }
     assert {one.column for one in plan.node("a").conditions} == {"amount", "name"}
+
+
+PLAIN = "v e i k k0 v0 a0 hit place loser taken seen f l r s o status select order Name _f h rules count"
+NASTY = [*PLAIN.split(" "), 'qu"ote', "it's", "with space", "émoji😀"]
+
+
+def test_columns_may_have_any_name(bench: Bench) -> None:
+    table = pa.table({**{name: [1, 1, 2] for name in NASTY}, "xs": [["a"], ["b"], ["c"]], "id": [1, 2, 3]})
+    side = pa.table({"id": [1, 2, 3], "place": ["x", "y", "z"]})
+    steps: list[dict[str, Any]] = [
+        {"name": "d", "input": "t", "derive": {"v": "v + i"}},
+        {"name": "x", "deduplicate": {"by": ["loser", "place"]}},
+        {"name": "m", "lookup": {"connection": "c", "stream": "s", "on": {"id": "id"}, "take": {"there": "place"}}},
+        {"name": "u", "unnest": {"column": "xs", "into": "item"}},
+        {"name": "j", "join": {"with": "o", "on": {"id": "id"}, "how": "left"}},
+        {"name": "f", "filter": "e = 1"},
+        {"name": "g", "aggregate": {"by": ["k0", 'qu"ote'], "take": {"v": "sum(v)", "w": "max(v)"}}},
+    ]
+    contract = {
+        "d": {"columns": {name: {"required": True, "max": 1} for name in NASTY if name != "v"}, "unique": [["it's"]]}
+    }
+    about = {"t": {"key": ("id", "taken"), "has_overlap": True}}
+    sides = {"lookup:m": side, "overlap:t": pa.table({"_wb_fingerprint": pa.array([], pa.string())})}
+    other = pa.table({"id": [1], "w": ["x"]})
+    out = bench.run({"t": table, "o": other}, steps, about=about, contract=contract, sides=sides, retract={"f"})
+    assert out.rows("g") == [{"k0": 1, 'qu"ote': 1, "v": 2, "w": 2}]
+    assert out.counts("d") == {"in": 3, "out": 1, "quarantined": 2}
