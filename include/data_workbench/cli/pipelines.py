@@ -141,8 +141,20 @@ def runs(pipeline: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         say_json({"runs": rows})
         return
-    columns = ("run_id", "pipeline", "state", "orchestrator", "started", "ended")
-    say_table(columns, [[str(row[column] or "") for column in columns] for row in rows])
+    say_table(
+        ("run", "pipeline", "state", "by", "started", "seconds"),
+        [
+            (
+                r["run_id"],
+                r["pipeline"],
+                r["state"],
+                r["orchestrator"],
+                f"{r['started']:%Y-%m-%d %H:%M:%S}",
+                r["seconds"],
+            )
+            for r in rows
+        ],
+    )
 
 
 @command(root)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
 from data_workbench.pipelines.targets import target_columns
-from data_workbench.records.marks import OP, RETRACTION, UPSERT
+from data_workbench.records.marks import HELD, OP, RETRACTION, UPSERT
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, Manifest
@@ -28,7 +28,8 @@ def fold(
 ) -> tuple[Manifest, int]:
     """The artifact to load, one row per merge key, and how many rows were folded away.
 
-    An upsert wins over a tombstone or retraction of the same key, whatever their order: it says the key exists.
+    An upsert wins over a tombstone or retraction of the same key, whatever their order: it says the key exists. So does a
+    held row, whose key may exist.
     """
     if not needs_folding(target, given):
         return given.manifest, 0
@@ -49,7 +50,8 @@ def _write_folded(
     listed = [*columns, OP] if marked else columns
     schema = given.manifest.select(listed)
     keys = ", ".join(_quote(column) for column in target.key)
-    order = f"({_quote(OP)} = '{UPSERT}')::INT DESC, {_TEMPORARY} DESC" if marked else f"{_TEMPORARY} DESC"
+    rank = f"CASE {_quote(OP)} WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END"
+    order = f"{rank}, {_TEMPORARY} DESC" if marked else f"{_TEMPORARY} DESC"
     with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
         connection.execute(f"SET memory_limit = '{settings.duckdb_memory}'")
         connection.execute("SET TimeZone = 'UTC'")
@@ -60,9 +62,9 @@ def _write_folded(
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1"
         )
         gone = connection.execute(
-            f"SELECT count(*){f' FILTER ({_quote(OP)} <> {RETRACTION!r})' if marked else ''} FROM rows "
+            f"SELECT count(*){f" FILTER ({_quote(OP)} NOT IN ('{RETRACTION}', '{HELD}'))" if marked else ''} FROM rows "
             f"WHERE {_TEMPORARY} NOT IN (SELECT {_TEMPORARY} FROM kept)"
-        ).fetchone()
+        ).fetchall()
         reader = connection.sql(
             f"SELECT {', '.join(_quote(column) for column in listed)} FROM rows "
             f"SEMI JOIN kept USING ({_TEMPORARY}) ORDER BY {_TEMPORARY}"
@@ -70,7 +72,7 @@ def _write_folded(
         with artifacts.begin(context.pipeline, context.run_id, name, schema) as writer:
             for batch in reader:
                 writer.write(batch.cast(schema))
-            return writer.finish(extra={"collapsed": int(gone[0]) if gone else 0})
+            return writer.finish(extra={"collapsed": int(gone[0][0])})
 
 
 def _quote(name: str) -> str:

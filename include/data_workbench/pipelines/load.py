@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,7 @@ from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Targ
 from data_workbench.pipelines.folding import fold
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.records.accounting import WriteCounts
-from data_workbench.records.marks import HELD, OP
+from data_workbench.records.marks import HELD, OP, UPSERT
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, Manifest
@@ -107,7 +107,10 @@ def _load_target(
     if adopted is not None:
         return adopted
     with destination.open(target, schema, context) as writer:
-        done, first = _resume(writer, ledger.progress(name, index))
+        noted = ledger.progress(name, index) if destination.capabilities.resumes else Progress()
+        done, first = _resume(writer, noted)
+        if writer.rejections:  # committed by an attempt that was killed before it could put them aside
+            ledger.reject(name, target, writer.rejections, schema.empty_table())
         for part in range(first, len(manifest.parts)):
             rows = _without_held(manifest.read_part(part, _present(manifest, columns)))
             _write(writer, rows, part, name, target, ledger)
@@ -180,8 +183,7 @@ def _settle_deferred(
     key = target.key or tuple(dict.fromkeys([*target.source.columns, *target.target.columns]))
     seen = _keys(manifest, key)
     if waiting.num_rows and seen.num_rows:
-        waiting = waiting.join(seen.group_by(list(key)).aggregate([]), keys=list(key), join_type="left anti")
-        waiting = waiting.select(schema.names)
+        waiting = matching_rows(waiting, seen, list(key), "left anti")
     if waiting.num_rows:
         _write(writer, waiting, len(manifest.parts), name, target, ledger)
         seen = pa.concat_tables([seen, waiting.select(list(key))], promote_options="permissive")
@@ -191,8 +193,19 @@ def _settle_deferred(
 
 
 def _keys(manifest: Manifest, key: tuple[str, ...]) -> pa.Table:
-    schema = manifest.select(list(key))
-    return pa.Table.from_batches(manifest.iter_batches(list(key)), schema=schema)
+    """Keys of rows that say something new about a relationship; a held one keeps what is known of it."""
+    parts = [
+        _without_held(pa.Table.from_batches([batch])) for batch in manifest.iter_batches(_present(manifest, [*key]))
+    ]
+    return pa.concat_tables([manifest.select(list(key)).empty_table(), *(part.select(list(key)) for part in parts)])
+
+
+def matching_rows(rows: pa.Table, keys: pa.Table, names: list[str], how: Literal["left semi", "left anti"]) -> pa.Table:
+    """Rows whose columns `names` are, or are not, among `keys`, in their order; other columns may be of any type."""
+    place = "_wb_place"
+    numbered = rows.select(names).append_column(place, pa.array(range(rows.num_rows), pa.int64()))
+    wanted = keys.select(names).cast(rows.select(names).schema).group_by(names).aggregate([])
+    return rows.take(numbered.join(wanted, keys=names, join_type=how).column(place).sort())
 
 
 def _rows_of(manifest: Manifest, waiting: pa.Table, keys: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -200,11 +213,13 @@ def _rows_of(manifest: Manifest, waiting: pa.Table, keys: pa.Table, schema: pa.S
     if keys.num_rows == 0:
         return schema.empty_table()
     names = [name for name in keys.column_names if name in schema.names]
-    wanted = keys.select(names).cast(pa.schema([schema.field(name) for name in names])).group_by(names).aggregate([])
 
     def matching() -> Iterator[pa.Table]:
-        for batch in manifest.iter_batches(schema.names):
-            yield pa.Table.from_batches([batch]).join(wanted, keys=names, join_type="left semi").select(schema.names)
-        yield waiting.join(wanted, keys=names, join_type="left semi").select(schema.names)
+        for batch in manifest.iter_batches(_present(manifest, schema.names)):
+            rows = pa.Table.from_batches([batch])
+            if OP in rows.column_names:
+                rows = rows.filter(pc.equal(rows.column(OP), UPSERT)).select(schema.names)
+            yield matching_rows(rows, keys, names, "left semi")
+        yield matching_rows(waiting, keys, names, "left semi")
 
     return pa.concat_tables(list(matching()), promote_options="permissive")

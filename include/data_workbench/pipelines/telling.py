@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from data_workbench.pipelines.work import Work
     from data_workbench.settings import Settings
     from data_workbench.transforms.plan import Origin
+
+log = logging.getLogger(__name__)
 
 STAGE, RECONCILE, LOAD = "stage", "reconcile", "load."
 
@@ -39,17 +42,33 @@ class LineageTeller:
         """
         run = StageRun(work.plan.pipeline, work.run_id, stage, now=work.now)
         names = _Names(work)
-        self._log.tell("START", run, inputs=names.sources())
+        sources = self._found(names.sources)
+        if stage == STAGE:
+            self._log.tell("START", run.parent, inputs=sources)
+        self._log.tell("START", run, inputs=sources)
         try:
             yield
         except Exception as error:
-            self._log.tell("FAIL", run, inputs=names.sources(), error=error)
+            self._log.tell("FAIL", run, inputs=sources, error=error)
             raise
-        outputs = names.targets(stage.removeprefix(LOAD), counts) if stage.startswith(LOAD) else []
-        inputs = names.all_targets() if stage == RECONCILE else names.sources()
-        self._log.tell("COMPLETE", run, inputs=inputs, outputs=outputs, balance=dict(counts))
-        if stage == RECONCILE:
-            self._log.tell("COMPLETE", run.parent, inputs=names.sources(), outputs=names.all_targets())
+        if stage.startswith(LOAD):
+            outputs = self._found(lambda: names.targets(stage.removeprefix(LOAD), counts))
+            self._log.tell("COMPLETE", run, inputs=sources, outputs=outputs, balance=dict(counts))
+            return
+        if stage != RECONCILE:
+            self._log.tell("COMPLETE", run, inputs=sources, balance=dict(counts))
+            return
+        targets = self._found(names.all_targets)
+        self._log.tell("COMPLETE", run, inputs=targets, balance=dict(counts))
+        self._log.tell("COMPLETE", run.parent, inputs=sources, outputs=targets)
+
+    def _found(self, name_them: Callable[[], list[LineageDataset]]) -> list[LineageDataset]:
+        """Datasets by name; one that cannot be named is told in the log, never in the way of the run."""
+        try:
+            return name_them()
+        except Exception:  # lineage tells about a run; it must not decide about it
+            log.warning("lineage leaves datasets out: they cannot be named", exc_info=True)
+            return []
 
 
 class _Names:
