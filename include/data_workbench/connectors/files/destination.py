@@ -26,7 +26,7 @@ from data_workbench.connectors.files.folder import Manifest, current_parts, read
 from data_workbench.connectors.files.formats import FileOptions
 from data_workbench.connectors.files.reading import FileReader
 from data_workbench.connectors.files.standing import OLD, Standing
-from data_workbench.connectors.files.writing import FreshWriter, MergeWriter, Output, remove_parts
+from data_workbench.connectors.files.writing import Current, FreshWriter, MergeWriter, Output, remove_parts
 from data_workbench.connectors.selection import semi_join
 from data_workbench.errors import AccessDenied, Unsupported, WorkbenchError
 from data_workbench.mapping.targets import FileTarget
@@ -46,8 +46,8 @@ _OWN_ROW_BYTES = 256 * 1024**2
 class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAdoptParts):
     """Writes below the connection's root.
 
-    All rows of a file, and of a folder's parts that the workbench wrote, belong to the pipelines that write there:
-    files have no place for a stamp per row.
+    Files have no place for a stamp per row. A folder's manifest tells which pipeline wrote each part; all rows of a
+    single file are the pipeline's that writes it.
     """
 
     capabilities = DestinationCapabilities(
@@ -86,25 +86,37 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         problem = self._problem(wanted)
         if problem is not None:
             raise problem
-        manifest = self._manifest(wanted)
         if wanted.write != "merge":
-            return FreshWriter(self._root, wanted, schema, context, manifest)
-        written = self._with_older_columns(wanted, schema)
-        standing = Standing(wanted.key, schema.names, self.settings)
+            return FreshWriter(self._root, wanted, schema, context, self._manifest(wanted))
+        return self._merging(wanted, schema, context)
+
+    def _merging(self, target: FileTarget, schema: pa.Schema, context: LoadContext) -> MergeWriter:
+        manifest = self._manifest(target)
+        written = self._with_older_columns(target, schema)
+        standing = Standing(target.key, schema.names, self.settings)
         try:
             return MergeWriter(
                 self._root,
-                wanted,
+                target,
                 written,
                 context,
                 manifest,
-                standing,
-                lambda: self._rows(wanted, written),
-                frozenset(schema.names),
+                standing=standing,
+                files=self._current(target, manifest, context),
+                rows_of=lambda path: self._file_rows(path, target, written),
+                required=frozenset(schema.names),
             )
         except BaseException:
             standing.close()
             raise
+
+    def _current(self, target: FileTarget, manifest: Manifest | None, context: LoadContext) -> list[Current]:
+        """What stands: one file is the pipeline's, a folder's parts are their writers'."""
+        files = []
+        for number, path in enumerate(self._paths(target)):
+            owner = manifest.owners.get(posixpath.basename(path)) if manifest is not None else context.pipeline
+            files.append(Current(path, owner, OLD if owner == context.pipeline else OLD - 1 - number))
+        return files
 
     def adopt(
         self, target: Target, schema: pa.Schema, context: LoadContext, parts: Sequence[Path]
@@ -137,16 +149,14 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         self,
         target: Target,
         schema: pa.Schema,
-        context: LoadContext,  # noqa: ARG002  # a file carries no stamp
+        context: LoadContext,
         keys: pa.Table | None,
     ) -> Iterator[pa.RecordBatch]:
         wanted = _file_target(target)
-        manifest = self._manifest(wanted)
-        foreign = set(manifest.foreign) if manifest is not None else set()
         matching = None if keys is None else keys.select(wanted.key).cast(_fields(schema, wanted.key))
-        for path in self._paths(wanted):
-            owned = posixpath.basename(path) not in foreign
-            for batch in self._file_rows(path, wanted, schema):
+        for file in self._current(wanted, self._manifest(wanted), context):
+            owned = file.origin == OLD
+            for batch in self._file_rows(file.path, wanted, schema):
                 found = batch if matching is None else semi_join(batch, matching)
                 if found.num_rows:
                     yield found.append_column(marks.OWNED, pa.array([owned] * found.num_rows, pa.bool_()))
@@ -156,22 +166,11 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         manifest = self._manifest(wanted)
         if manifest is not None and manifest.foreign:
             raise _foreign(wanted, manifest)
-        written = self._with_older_columns(wanted, schema)
-        standing = Standing(wanted.key, schema.names, self.settings)
-        output = Output(self._root, wanted, written, context)
-        try:
-            standing.load(self._rows(wanted, written))
-            gone = standing.delete(keys.select(wanted.key).cast(_fields(schema, wanted.key)))
+        with self._merging(wanted, schema, context) as writer:
+            gone = writer.remove(keys.select(wanted.key).cast(_fields(schema, wanted.key)))
             if gone:
-                old = manifest.parts if manifest is not None else []
-                rows = self._rows(wanted, written)
-                output.write(pa.Table.from_batches([standing.current(batch, OLD)]) for batch in rows)
-                output.publish(Manifest() if manifest is not None else None, WriteCounts())
-                remove_parts(self._root, wanted, old, context)
+                writer.finish()
             return gone
-        finally:
-            output.discard()
-            standing.close()
 
     def find_unique(self, target: Target, columns: tuple[str, ...], values: pa.Table) -> pa.Table:
         wanted = _file_target(target)
@@ -208,7 +207,7 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         found = read_manifest(self._root, target.path)
         if found is None:
             there = [posixpath.basename(path) for path in self._paths(target)]
-            found = Manifest(there, list(there))
+            found = Manifest(there)
         return found
 
     def _paths(self, target: FileTarget) -> list[str]:
@@ -220,10 +219,6 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         return FileOptions(
             format=target.format, compression="none", delimiter=",", nulls=[""], max_row_bytes=_OWN_ROW_BYTES
         )
-
-    def _rows(self, target: FileTarget, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        for path in self._paths(target):
-            yield from self._file_rows(path, target, schema)
 
     def _file_rows(self, path: str, target: FileTarget, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Rows of one file with `schema`; a column the file lacks is null."""

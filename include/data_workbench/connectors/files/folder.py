@@ -10,6 +10,7 @@ import hashlib
 import json
 import posixpath
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,21 @@ MANIFEST = "_manifest.json"
 
 @dataclass
 class Manifest:
-    """Which parts are current, which of them the workbench did not write, and the load that came last."""
+    """Which parts are current, which pipeline wrote each, and the load that came last."""
 
     parts: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def foreign(self) -> list[str]:
+        """Parts that the workbench did not write."""
+        return [part for part in self.parts if part not in self.owners]
+
+    def keeping(self, parts: Collection[str]) -> Manifest:
+        """Only these parts, with their owners."""
+        kept = [part for part in self.parts if part in parts]
+        return Manifest(kept, {part: owner for part, owner in self.owners.items() if part in kept})
 
     def counts_of(self, context: LoadContext) -> WriteCounts | None:
         """The counts of this very load, if it was the last one published."""
@@ -64,7 +75,7 @@ def read_manifest(root: Root, folder: str) -> Manifest | None:
         raw = handle.read()
     try:
         values = json.loads(raw)
-        return Manifest(list(values["parts"]), list(values.get("foreign", [])), dict(values.get("load", {})))
+        return Manifest(list(values["parts"]), dict(values.get("owners", {})), dict(values.get("load", {})))
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(
             f"{path} is damaged", hint="restore it from a backup, or remove it: all files then count as current"
@@ -76,7 +87,7 @@ def write_manifest(root: Root, folder: str, manifest: Manifest, context: LoadCon
     values = {
         "version": 1,
         "parts": manifest.parts,
-        "foreign": manifest.foreign,
+        "owners": manifest.owners,
         "load": {
             "id": load_id(context),
             "pipeline": context.pipeline,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 OLD = -1
-"""The origin of rows that stood before this load; others come from its part of that number."""
+"""The origin of the pipeline's own rows that stood before this load; those of its parts have the part's number, rows
+of other pipelines a number below."""
 
 
 class Standing:
@@ -50,24 +51,32 @@ class Standing:
         )
         self._duckdb.execute("CREATE TABLE standing (key VARCHAR, digest VARCHAR, origin INTEGER)")
         self.changed = False
+        self._loaded: dict[int, int] = {}
 
     def close(self) -> None:
         """Forget everything."""
         self._duckdb.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def load(self, batches: Iterator[pa.RecordBatch]) -> None:
-        """Note the rows that stand before this load."""
+    def load(self, batches: Iterator[pa.RecordBatch], origin: int) -> None:
+        """Note rows that stand before this load."""
         for batch in batches:
+            self._loaded[origin] = self._loaded.get(origin, 0) + batch.num_rows
             with self._known("batch", batch):
-                self._duckdb.execute(f"INSERT INTO standing SELECT key, digest, {OLD} FROM batch_keys")
+                self._duckdb.execute(f"INSERT INTO standing SELECT key, digest, {origin} FROM batch_keys")
+
+    def is_untouched(self, origin: int) -> bool:
+        """Whether all rows loaded from there still stand."""
+        found = self._duckdb.execute(f"SELECT count(*) FROM standing WHERE origin = {origin}").fetchone()
+        return found is not None and int(found[0]) == self._loaded.get(origin, 0)
 
     def merge(self, asked: Operations, index: int) -> tuple[WriteCounts, pa.Table]:
         """Account one part against what stands; the rows of it that are new or changed."""
         counts = WriteCounts(out=asked.upserts.num_rows + asked.tombstones.num_rows)
         with self._known("upserts", asked.upserts):
             verdicts = self._duckdb.sql(
-                "SELECT u.place, count(s.key) > 0 AS there, coalesce(bool_and(s.digest = u.digest), false) AS same "
+                "SELECT u.place, count(s.key) > 0 AS there, "
+                f"coalesce(bool_and(s.digest = u.digest AND s.origin >= {OLD}), false) AS same "
                 "FROM upserts_keys u LEFT JOIN standing s ON s.key = u.key GROUP BY u.place ORDER BY u.place"
             ).to_arrow_table()
             there, same = verdicts.column("there").to_pylist(), verdicts.column("same").to_pylist()
@@ -76,7 +85,8 @@ class Standing:
             counts.inserted = len(there) - sum(there)
             fresh = asked.upserts.filter(pa.array([not equal for equal in same], pa.bool_()))
             self._duckdb.execute(
-                "DELETE FROM standing USING upserts_keys u WHERE standing.key = u.key AND standing.digest <> u.digest"
+                "DELETE FROM standing USING upserts_keys u WHERE standing.key = u.key "
+                f"AND (standing.digest <> u.digest OR standing.origin < {OLD})"
             )
             self._duckdb.execute(
                 f"INSERT INTO standing SELECT u.key, u.digest, {index} FROM upserts_keys u "
@@ -91,7 +101,7 @@ class Standing:
         return counts, fresh
 
     def delete(self, keys: pa.Table) -> int:
-        """Take keys away; how many stood."""
+        """Take the pipeline's own keys away; how many stood."""
         gone = self._delete(keys)
         self.changed |= gone > 0
         return gone
@@ -110,9 +120,12 @@ class Standing:
             return 0
         with self._known("gone", keys.select(self._key)):
             found = self._duckdb.execute(
-                "SELECT count(DISTINCT s.key) FROM standing s SEMI JOIN gone_keys g ON s.key = g.key"
+                f"SELECT count(DISTINCT s.key) FROM standing s SEMI JOIN gone_keys g ON s.key = g.key "
+                f"WHERE s.origin >= {OLD}"
             ).fetchone()
-            self._duckdb.execute("DELETE FROM standing USING gone_keys g WHERE standing.key = g.key")
+            self._duckdb.execute(
+                f"DELETE FROM standing USING gone_keys g WHERE standing.key = g.key AND standing.origin >= {OLD}"
+            )
         return int(found[0]) if found else 0
 
     @contextmanager

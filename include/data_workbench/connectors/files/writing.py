@@ -31,14 +31,22 @@ if TYPE_CHECKING:
 class Output:
     """Files written aside until `publish`: one file, or parts of a folder cut at `part_rows`."""
 
-    def __init__(self, root: Root, target: FileTarget, schema: pa.Schema, context: LoadContext) -> None:
+    def __init__(
+        self,
+        root: Root,
+        target: FileTarget,
+        schema: pa.Schema,
+        context: LoadContext,
+        taken: frozenset[str] = frozenset(),
+    ) -> None:
         self._root, self._target, self._schema, self._context = root, target, schema, context
+        self._taken = taken
         self._sealed: list[Publication] = []
-        self._names: list[str] = []
+        self._owners: dict[str, str] = {}
 
-    def write(self, tables: Iterator[pa.Table]) -> None:
+    def write(self, tables: Iterator[pa.Table], owner: str | None = None) -> None:
         """Write one file of all tables."""
-        publication = self.begin()
+        publication = self.begin(owner)
         encoder = open_encoder(self._target.format, publication.handle, self._schema)
         try:
             for table in tables:
@@ -47,18 +55,14 @@ class Output:
             encoder.close()
         publication.seal()
 
-    def adopt(self, staged: Callable[[Publication], bool]) -> bool:
-        """Let a staged file become the next file."""
-        return staged(self.begin())
-
-    def publish(self, manifest: Manifest | None, counts: WriteCounts) -> None:
-        """Let everything be seen; for a folder with the parts that `manifest` keeps."""
+    def publish(self, kept: Manifest | None, counts: WriteCounts) -> None:
+        """Let everything be seen; in a folder beside the parts that `kept` names."""
         with committing(self._context, self._target, None):
             for publication in self._sealed:
                 publication.publish()
-            if manifest is not None:
-                kept = [part for part in manifest.parts if part not in self._names]
-                switched = Manifest([*kept, *self._names], [part for part in manifest.foreign if part in kept])
+            if kept is not None:
+                others = [part for part in kept.parts if part not in self._owners]
+                switched = Manifest([*others, *self._owners], kept.keeping(others).owners | self._owners)
                 write_manifest(self._root, self._target.path, switched, self._context, counts)
         self._sealed = []
 
@@ -68,12 +72,14 @@ class Output:
             publication.discard()
         self._sealed = []
 
-    def begin(self) -> Publication:
-        """The next file: the only one, or the next part of a folder."""
+    def begin(self, owner: str | None = None) -> Publication:
+        """The next file: the only one, or the next part of a folder with a name that is not taken."""
         path = self._target.path
         if self._target.is_folder:
-            name = part_name(self._context, len(self._names), self._target.format)
-            self._names.append(name)
+            index = len(self._owners)
+            while (name := part_name(self._context, index, self._target.format)) in {*self._taken, *self._owners}:
+                index += 1
+            self._owners[name] = owner or self._context.pipeline
             path = posixpath.join(path, name)
         publication = self._root.publication(path, load_id(self._context))
         self._sealed.append(publication)
@@ -140,8 +146,6 @@ class FreshWriter(FilesWriter):
     def write(self, part: pa.Table, index: int) -> WriteCounts:
         asked = split_operations(part)
         counts = asked.ignoring_deletes()
-        if self.progress.finished:
-            return counts
         rows = self._shaped(asked.upserts)
         with committing(self._context, self._target, index):
             if self._rows is not None:
@@ -152,7 +156,7 @@ class FreshWriter(FilesWriter):
         return counts
 
     def finish(self) -> WriteCounts:
-        if self.progress.finished:
+        if self.progress.finished and self._counts == WriteCounts():
             return self.progress.counts
         if self._rows is not None:
             self._rows.close()
@@ -192,11 +196,21 @@ def remove_parts(root: Root, target: FileTarget, old: list[str], context: LoadCo
             root.remove(posixpath.join(target.path, part))
 
 
+class Current:
+    """A file that stands, and the pipeline it belongs to; `origin` is how `Standing` knows its rows."""
+
+    def __init__(self, path: str, owner: str | None, origin: int) -> None:
+        self.path, self.owner, self.origin = path, owner, origin
+
+
 class MergeWriter(FilesWriter):
-    """Merge by key: parts are compared with what stands, and the file or folder is rewritten once at the end.
+    """Merge by key: parts are compared with what stands, and what changed is rewritten once at the end.
+
+    The pipeline's own rows become one file; files of other pipelines are rewritten only if a row of theirs went over.
 
     Args:
-        standing_rows: reads the rows as they stand, with `schema`.
+        files: what stands.
+        rows_of: reads one of them, with `schema`.
         required: columns a part must have; the others of `schema` only older rows know.
     """
 
@@ -207,22 +221,22 @@ class MergeWriter(FilesWriter):
         schema: pa.Schema,
         context: LoadContext,
         manifest: Manifest | None,
+        *,
         standing: Standing,
-        standing_rows: Callable[[], Iterator[pa.RecordBatch]],
+        files: list[Current],
+        rows_of: Callable[[str], Iterator[pa.RecordBatch]],
         required: frozenset[str],
     ) -> None:
         super().__init__(root, target, schema, context, manifest)
         self._required = required
-        self._standing, self._old_rows = standing, standing_rows
+        self._standing, self._files, self._rows_of = standing, files, rows_of
+        self._output = Output(root, target, schema, context, frozenset(manifest.parts) if manifest else frozenset())
         self._parts: list[int] = []
-        if not self.progress.finished:
-            standing.load(standing_rows())
+        self._is_loaded = False
 
     def write(self, part: pa.Table, index: int) -> WriteCounts:
-        asked = split_operations(part)
-        if self.progress.finished:
-            return WriteCounts()
-        counts, fresh = self._standing.merge(asked, index)
+        self._load()
+        counts, fresh = self._standing.merge(split_operations(part), index)
         with committing(self._context, self._target, index):
             if fresh.num_rows:
                 import pyarrow.feather as feather
@@ -232,15 +246,17 @@ class MergeWriter(FilesWriter):
         self._counts.add(counts)
         return counts
 
+    def remove(self, keys: pa.Table) -> int:
+        """Delete the pipeline's rows with these keys; how many there were."""
+        self._load()
+        return self._standing.delete(keys)
+
     def finish(self) -> WriteCounts:
-        if self.progress.finished:
+        if not self._is_loaded and self.progress.finished:
             return self.progress.counts
-        exists = self._root.exists(self._target.path) and (self._manifest is None or bool(self._manifest.parts))
-        if self._standing.changed or not exists:
-            old = self._manifest.parts if self._manifest else []
-            self._output.write(self._result())
-            self._output.publish(Manifest() if self._manifest is not None else None, self._counts)
-            remove_parts(self._root, self._target, old, self._context)
+        self._load()
+        if self._standing.changed or not self._files:
+            self._rewrite()
         self.progress = Progress(counts=self._counts, finished=True)
         return self._counts
 
@@ -248,14 +264,41 @@ class MergeWriter(FilesWriter):
         super().close()
         self._standing.close()
 
+    def _load(self) -> None:
+        if not self._is_loaded:
+            for file in self._files:
+                self._standing.load(self._rows_of(file.path), file.origin)
+            self._is_loaded = True
+
+    def _rewrite(self) -> None:
+        kept: list[str] = []
+        self._output.write(self._own_rows())
+        for file in self._files:
+            if file.origin == OLD:
+                continue
+            if self._standing.is_untouched(file.origin):
+                kept.append(posixpath.basename(file.path))
+            else:
+                self._output.write(self._current(file), file.owner)
+        self._output.publish(self._manifest.keeping(kept) if self._manifest is not None else None, self._counts)
+        old = self._manifest.parts if self._manifest is not None else []
+        for part in old:
+            if part not in kept:
+                self._root.remove(posixpath.join(self._target.path, part))
+
     def _aside(self, index: int) -> Path:
         return self._standing.scratch / f"part-{index}.arrow"
 
-    def _result(self) -> Iterator[pa.Table]:
+    def _current(self, file: Current) -> Iterator[pa.Table]:
+        for batch in self._rows_of(file.path):
+            yield pa.Table.from_batches([self._standing.current(batch, file.origin)])
+
+    def _own_rows(self) -> Iterator[pa.Table]:
         import pyarrow.ipc as ipc
 
-        for batch in self._old_rows():
-            yield pa.Table.from_batches([self._standing.current(batch, OLD)])
+        for file in self._files:
+            if file.origin == OLD:
+                yield from self._current(file)
         for index in self._parts:
             with pa.memory_map(str(self._aside(index))) as handle:
                 reader = ipc.open_file(handle)

@@ -130,7 +130,7 @@ class QdrantWriter(Writer):
     def _standing(self, ids: list[PointId]) -> dict[PointId, Record]:
         vectors = self._target.vector is not None
         found = self._store.retrieve(self._collection, ids, vectors=vectors)
-        return {(one.id if isinstance(one.id, int) else str(one.id)): one for one in found}
+        return {_plain(one.id): one for one in found}
 
     def _differing(self, points: Points, found: dict[PointId, Record]) -> tuple[list[int], list[int]]:
         """Places of the points to write whole, and of those whose payload alone differs."""
@@ -175,9 +175,12 @@ class QdrantWriter(Writer):
             assert self._embedder is not None, "an embed target has an embedder"
             assert points.texts is not None, "and texts"
             vectors = self._embedder.embed([points.texts[place] for place in places])
-        sizes = [len(vectors[0]) * _NUMBER_BYTES + _payload_bytes(points.payloads[place]) for place in places]
+        self._send_sized(points, list(places), vectors)
+
+    def _send_sized(self, points: Points, places: list[int], vectors: np.ndarray) -> None:
+        sizes = [vectors.shape[1] * _NUMBER_BYTES + _payload_bytes(points.payloads[place]) for place in places]
         for start, end in _requests(sizes):
-            self._send(points, list(places)[start:end], vectors[start:end])
+            self._send(points, places[start:end], vectors[start:end])
 
     def _send(self, points: Points, places: list[int], vectors: np.ndarray) -> None:
         from qdrant_client.models import Batch
@@ -190,21 +193,17 @@ class QdrantWriter(Writer):
         self._store.call(lambda client: client.upsert(self._collection, points=batch, wait=True))
 
     def _write_payloads(self, points: Points, places: list[int]) -> None:
-        from qdrant_client.models import OverwritePayloadOperation, SetPayload
-
-        sizes = [_payload_bytes(points.payloads[place]) for place in places]
-        for start, end in _requests(sizes):
-            operations = [
-                OverwritePayloadOperation(
-                    overwrite_payload=SetPayload(payload=points.payloads[place], points=[points.ids[place]])
-                )
-                for place in places[start:end]
-            ]
-            self._store.call(
-                lambda client, asked=operations: client.batch_update_points(  # type: ignore[misc]
-                    self._collection, update_operations=asked, wait=True
-                )
-            )
+        """Write the points with the vectors they have: one request for many, where payloads alone are one each."""
+        if not places:
+            return
+        ids = [points.ids[place] for place in places]
+        found = self._store.retrieve(self._collection, ids, vectors=True, payload=False)
+        vectors = {_plain(record.id): record.vector for record in found}
+        there = [place for place in places if isinstance(vectors.get(points.ids[place]), list)]
+        if there:
+            self._send_sized(points, there, np.array([vectors[points.ids[place]] for place in there], np.float32))
+        # Deleted by others in between: written as new.
+        self._write(points, sorted(set(places) - set(there)))
 
     # ---------------------------------------------------------------------------------------------- deletes
 
@@ -234,6 +233,10 @@ def delete_owned(store: Qdrant, collection: str, ids: list[PointId], pipeline: s
         chosen = PointIdsList(points=owned[start : start + CHUNK_ROWS])
         store.call(lambda client, chosen=chosen: client.delete(collection, points_selector=chosen, wait=True))  # type: ignore[misc]
     return len(owned)
+
+
+def _plain(identity: Any) -> PointId:
+    return identity if isinstance(identity, int) else str(identity)
 
 
 def _without_run(payload: dict[str, Any]) -> dict[str, Any]:

@@ -250,3 +250,18 @@ def test_a_large_cell_survives(tmp_path: Path) -> None:
         target = _target(f"big.{kind}", "replace", kind=kind)
         _load(tmp_path, target, table)
         assert len(_rows(tmp_path, target, table.schema)[0]["v"]) == 10_000_000
+
+
+def test_a_row_of_another_pipeline_goes_over_when_it_is_merged_and_the_rest_stays(tmp_path: Path) -> None:
+    target = _target("f", "merge", folder=True)
+    table = pa.table({"k": [1, 2], "v": ["a", "b"]})
+    theirs = LoadContext("other", "d", "run-1", 0, "2026-01-01T00:00:00+00:00")
+    with _destination(tmp_path).open(target, table.schema, theirs) as writer:
+        writer.write(table, 0)
+        writer.finish()
+    untouched = next((tmp_path / "f").glob("*.parquet")).name
+    _load(tmp_path, target, pa.table({"k": [3], "v": ["c"]}))
+    assert (tmp_path / "f" / untouched).exists()
+    assert _load(tmp_path, target, table.slice(0, 1), run="run-2").updated == 1
+    owned = {row["k"]: row[marks.OWNED] for row in _rows(tmp_path, target, table.schema)}
+    assert owned == {1: True, 2: False, 3: True}
