@@ -128,7 +128,8 @@ def _structs_from_json(cells: list[dict[str, Any] | None], kind: pa.DataType) ->
     parts = [from_json([(cell or {}).get(field.name) for cell in cells], field.type) for field in kind]
     if not parts:
         return pa.array(cells, type=kind)
-    return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pa.array([cell is None for cell in cells]))
+    absent = pa.array([cell is None for cell in cells], type=pa.bool_())
+    return pa.StructArray.from_arrays(parts, fields=list(kind), mask=absent)
 
 
 def _maps_from_json(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -43,7 +43,10 @@ NATIVE_FORMS: Final = frozenset(
 )
 """Notes on string columns whose text `parse_native` turns back into a property of that type."""
 
-_DURATION = re.compile(r"P(?:(-?\d+)M)?(?:(-?\d+)D)?(?:T(-?)(\d+)(?:\.(\d{1,9}))?S)?")
+_DURATION = re.compile(
+    r"P(?:(?P<years>-?\d+)Y)?(?:(?P<months>-?\d+)M)?(?:(?P<weeks>-?\d+)W)?(?:(?P<days>-?\d+)D)?"
+    r"(?:T(?:(?P<hours>-?\d+)H)?(?:(?P<minutes>-?\d+)M)?(?:(?P<sign>-?)(?P<seconds>\d+)(?:\.(?P<part>\d{1,9}))?S)?)?"
+)
 _POINT = re.compile(r"SRID=(\d+);POINT\((.+)\)")
 
 
@@ -112,12 +115,13 @@ def _parse_duration(text: str) -> Any:
     found = _DURATION.fullmatch(text)
     if found is None:
         return text
-    sign = -1 if found[3] else 1
+    number = {name: int(value) for name, value in found.groupdict("0").items() if name not in {"sign", "part"}}
+    sign = -1 if found["sign"] else 1
     return Duration(
-        months=int(found[1] or 0),
-        days=int(found[2] or 0),
-        seconds=sign * int(found[4] or 0),
-        nanoseconds=sign * int((found[5] or "").ljust(9, "0")),
+        months=number["years"] * 12 + number["months"],
+        days=number["weeks"] * 7 + number["days"],
+        seconds=number["hours"] * 3600 + number["minutes"] * 60 + sign * number["seconds"],
+        nanoseconds=sign * int((found["part"] or "").ljust(9, "0")),
     )
 
 
