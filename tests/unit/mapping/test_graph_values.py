@@ -89,7 +89,7 @@ def test_every_moment_has_a_text_and_comes_back(ticks: int, unit: str) -> None:
     assert moment_ticks(moment_text(ticks, unit, zoned=True), unit) == ticks
 
 
-@pytest.mark.parametrize("text", ["P1Y2M3DT4.5S", "PT-1H-30M", "PT0S", "P-1M2W"])
+@pytest.mark.parametrize("text", ["P1Y2M3DT4.5S", "PT-1H-30M", "PT0S", "P-1M2D"])
 def test_durations_as_the_server_writes_them_are_understood(text: str) -> None:
     assert parse_native(text, "duration") == Duration.from_iso_format(text)
 
