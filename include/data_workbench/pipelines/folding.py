@@ -28,8 +28,8 @@ def fold(
 ) -> tuple[Manifest, int]:
     """The artifact to load, one row per merge key, and how many rows were folded away.
 
-    An upsert wins over a tombstone or retraction of the same key, whatever their order: it says the key exists. So does a
-    held row, whose key may exist.
+    An upsert wins over a tombstone or retraction of the same key, whatever their order: it says the key exists. So
+    does a held row, whose key may exist.
     """
     if not needs_folding(target, given):
         return given.manifest, 0
@@ -61,8 +61,9 @@ def _write_folded(
             f"CREATE TEMP TABLE kept AS SELECT {_TEMPORARY} FROM rows "
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1"
         )
+        counted = f"{_quote(OP)} NOT IN ('{RETRACTION}', '{HELD}')" if marked else "true"
         gone = connection.execute(
-            f"SELECT count(*){f" FILTER ({_quote(OP)} NOT IN ('{RETRACTION}', '{HELD}'))" if marked else ''} FROM rows "
+            f"SELECT count(*) FILTER ({counted}) FROM rows "
             f"WHERE {_TEMPORARY} NOT IN (SELECT {_TEMPORARY} FROM kept)"
         ).fetchall()
         reader = connection.sql(
