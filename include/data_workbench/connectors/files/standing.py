@@ -67,8 +67,8 @@ class Standing:
 
     def is_untouched(self, origin: int) -> bool:
         """Whether all rows loaded from there still stand."""
-        found = self._duckdb.execute(f"SELECT count(*) FROM standing WHERE origin = {origin}").fetchone()
-        return found is not None and int(found[0]) == self._loaded.get(origin, 0)
+        [(found,)] = self._duckdb.execute(f"SELECT count(*) FROM standing WHERE origin = {origin}").fetchall()
+        return int(found) == self._loaded.get(origin, 0)
 
     def merge(self, asked: Operations, index: int) -> tuple[WriteCounts, pa.Table]:
         """Account one part against what stands; the rows of it that are new or changed."""
@@ -119,14 +119,14 @@ class Standing:
         if keys.num_rows == 0:
             return 0
         with self._known("gone", keys.select(self._key)):
-            found = self._duckdb.execute(
+            [(found,)] = self._duckdb.execute(
                 f"SELECT count(DISTINCT s.key) FROM standing s SEMI JOIN gone_keys g ON s.key = g.key "
                 f"WHERE s.origin >= {OLD}"
-            ).fetchone()
+            ).fetchall()
             self._duckdb.execute(
                 f"DELETE FROM standing USING gone_keys g WHERE standing.key = g.key AND standing.origin >= {OLD}"
             )
-        return int(found[0]) if found else 0
+        return int(found)
 
     @contextmanager
     def _known(self, name: str, rows: pa.Table | pa.RecordBatch) -> Iterator[None]:
