@@ -247,9 +247,10 @@ class _Compiler:
         )
 
     def _define(self, draft: Draft) -> None:
+        """Try a node's SQL. Its frame is a table here: views would be planned again with every node that follows."""
         for action in draft.prepare:
             self.build.run(action, step=draft.name)
-        frame = f"CREATE OR REPLACE TEMP VIEW {frame_name(draft.name)} AS {draft.sql}"
+        frame = f"CREATE OR REPLACE TEMP TABLE {frame_name(draft.name)} AS {draft.sql}"
         self.build.run(Action("sql", frame), step=draft.name)
 
     def _schema(self, name: str, shape: Shape) -> pa.Schema:
