@@ -84,6 +84,8 @@ class DestinationCapabilities:
     transactional: bool = False
     """Batch and checkpoint are committed together, so an append is never doubled by a restart."""
     deletes: bool = False
+    resumes: bool = True
+    """What a killed load wrote stands; False: a load is seen as a whole and begins again at its first part."""
     longest_name: int | None = None
 
 

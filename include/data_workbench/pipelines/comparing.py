@@ -28,7 +28,7 @@ from data_workbench.reconciliation.vectors import (
     VectorVerdict,
     hash_vectors,
 )
-from data_workbench.records.marks import OP, UPSERT
+from data_workbench.records.marks import HELD, OP, UPSERT
 
 if TYPE_CHECKING:
     from data_workbench.settings import Settings
@@ -86,6 +86,7 @@ def compare_target(
     settings: Settings,
     known_vectors: Callable[[], pa.Table],
     embed: EmbedTexts | None,
+    refused: pa.Table | None = None,
 ) -> Iterator[TargetVerdict]:
     """Compare one target; the verdict's pages of keys can be read within the block.
 
@@ -93,6 +94,7 @@ def compare_target(
         expected: gives the input's batches, with marks, as often as it is called.
         full: against everything the pipeline owns; otherwise only the keys among `expected`.
         known_vectors: fingerprints kept of this collection.
+        refused: keys of rows that the store refused: they wait in the quarantine, so they are held.
     """
     if not isinstance(destination, CanReadBack):
         raise TypeError(f"{type(destination).__name__} cannot read back")
@@ -110,6 +112,12 @@ def compare_target(
         comparison.expect(_expected(target, expected()))
         read_schema = pa.schema([schema.field(name) for name in target_columns(target, schema.names)])
         comparison.observe(_observed(target, destination, read_schema, context, expected if not full else None))
+        if isinstance(target, RelationshipTarget) and target.key:
+            comparison.hold(_held_keys(expected(), target.key))
+        if refused is not None:
+            comparison.hold(refused)
+        if isinstance(target, RelationshipTarget) and target.key and full:
+            comparison.claim(_told_keys(expected(), target.key))
         verdict = TargetVerdict(target, schema, comparison, comparison.counts())
         if isinstance(target, CollectionTarget):
             model = target.embed.model if target.embed else None
@@ -130,6 +138,23 @@ def _expected(target: Target, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.
                 yield _with_vectors(target, batch)
             case _:
                 yield batch
+
+
+def _held_keys(batches: Iterable[pa.RecordBatch], key: tuple[str, ...]) -> pa.Table:
+    """Keys of quarantined rows: their relationships stay as they are, whatever their ends."""
+    found = [
+        batch.filter(pc.equal(batch.column(OP), HELD)).select(list(key))
+        for batch in batches
+        if OP in batch.schema.names
+    ]
+    return pa.Table.from_batches(found) if found else pa.table({})
+
+
+def _told_keys(batches: Iterable[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Keys of rows the pipeline says something of: theirs is no relationship but the one it says."""
+    for batch in batches:
+        told = batch.filter(pc.not_equal(batch.column(OP), HELD)) if OP in batch.schema.names else batch
+        yield pa.Table.from_batches([told.select(list(key))])
 
 
 def _with_both_ends(target: RelationshipTarget, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -63,8 +63,7 @@ def _write_folded(
         )
         counted = f"{_quote(OP)} NOT IN ('{RETRACTION}', '{HELD}')" if marked else "true"
         gone = connection.execute(
-            f"SELECT count(*) FILTER ({counted}) FROM rows "
-            f"WHERE {_TEMPORARY} NOT IN (SELECT {_TEMPORARY} FROM kept)"
+            f"SELECT count(*) FILTER ({counted}) FROM rows WHERE {_TEMPORARY} NOT IN (SELECT {_TEMPORARY} FROM kept)"
         ).fetchall()
         reader = connection.sql(
             f"SELECT {', '.join(_quote(column) for column in listed)} FROM rows "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import StateError
 from data_workbench.metastore import runs, stages
@@ -37,7 +38,11 @@ def resumable(metastore: Metastore, wanted: RunRequest) -> Run | None:
     latest = runs.list_runs(metastore, pipeline=wanted.pipeline, limit=1)
     if latest and latest[0].state == "failed" and latest[0].run_id != wanted.run_id:
         stored = runs.load_plan(metastore, latest[0].run_id)
-        if stored and _has_appended(metastore, latest[0], RunPlan.from_json(stored["plan"])):
+        if (
+            stored
+            and not _is_published(metastore, latest[0], stored)
+            and _has_appended(metastore, latest[0], RunPlan.from_json(stored["plan"]))
+        ):
             return _go_on(metastore, latest[0], wanted)
     return None
 
@@ -75,6 +80,11 @@ def _go_on(metastore: Metastore, run: Run, wanted: RunRequest) -> Run:
 def _asks_the_same(run: Run, wanted: RunRequest) -> bool:
     same_options = {**run.options, "reset_state": False} == {**wanted.options, "reset_state": False}
     return run.definition_hash == wanted.definition_hash and run.params == wanted.params and same_options
+
+
+def _is_published(metastore: Metastore, run: Run, stored: Mapping[str, Any]) -> bool:
+    """Whether all destinations hold the run's rows: what failed came after, and its sources have moved on."""
+    return set(stored["plan"]["destinations"]) <= set(runs.confirmed(metastore, run.run_id))
 
 
 def _has_appended(metastore: Metastore, run: Run, plan: RunPlan) -> bool:

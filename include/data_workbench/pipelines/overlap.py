@@ -6,7 +6,7 @@ run's rows lie there is decided when the run is staged; their fingerprints go in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,25 @@ def collect_overlap(
     fresh = _fingerprints(plan, landed, None if position.get("unsettled") else position, settings)
     kept = _split(before) if position.get("unsettled") or landed.rows == 0 else set()
     return b"".join(sorted(fresh | kept))
+
+
+def fresh_keys(plan: SourcePlan, landed: Manifest, seen: bytes | None, settings: Settings) -> Iterator[pa.Table]:
+    """Keys of landed rows that were not known from an earlier run, a part at a time."""
+    import duckdb
+
+    from data_workbench.transforms.landing import readable_schema
+
+    known = pa.table({FINGERPRINT: pa.array([one.hex() for one in _split(seen)], pa.string())})
+    keys = ", ".join('"' + name.replace('"', '""') + '"' for name in plan.key)
+    with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("known", known)
+        for part in range(len(landed.parts)):
+            connection.register("part", landed.read_part(part).cast(readable_schema(landed.schema)))
+            is_known = f"{fingerprint_sql(landed.schema)} IN (SELECT {FINGERPRINT} FROM known)"
+            fresh = connection.sql(f"SELECT {keys} FROM part WHERE NOT {is_known}").to_arrow_table()
+            yield fresh.cast(pa.schema([landed.schema.field(name) for name in plan.key]))
+            connection.unregister("part")
 
 
 def _split(content: bytes | None) -> set[bytes]:

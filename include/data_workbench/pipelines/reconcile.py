@@ -19,7 +19,7 @@ from data_workbench.connectors.base import CanDelete, CanReadBack, Destination
 from data_workbench.errors import ReconciliationFailed
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, LoadContext, RelationshipTarget, Target
 from data_workbench.pipelines.comparing import TargetVerdict, compare_target, existing_ends
-from data_workbench.pipelines.load import LoadInput
+from data_workbench.pipelines.load import LoadInput, matching_rows
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.reconciliation.vectors import EmbedTexts
 from data_workbench.records.accounting import ReconciliationCounts
@@ -93,6 +93,7 @@ class Reconciler:
         inputs: a node's staged rows.
         context: who writes, per destination and target.
         embedder: gives a model's embed function.
+        refused: keys of a target's rows that its store refused and that wait in the quarantine.
         in_scope: of surplus keys, those that really left the source (others belong to other params); or None.
         folder: for temporary files.
     """
@@ -106,6 +107,7 @@ class Reconciler:
     settings: Settings
     folder: Path
     in_scope: Callable[[Target, pa.Table], pa.Table] | None = None
+    refused: Callable[[str, Target, pa.Schema], pa.Table | None] = lambda *_: None
 
     def reconcile(self, *, full: bool, remedy: Remedy = Remedy(), only: Iterable[str] = ()) -> Reconciliation:  # frozen
         """Compare all destinations; with a remedy, repair and compare what was repaired again."""
@@ -159,6 +161,7 @@ class Reconciler:
             full=full,
             folder=self.folder / f"{name}.{index}",
             settings=self.settings,
+            refused=self.refused(name, target, schema),
             known_vectors=lambda: self.vectors.known(self._dataset(name, target), schema, target.key),
             embed=embed,
         )
@@ -168,15 +171,17 @@ class Reconciler:
 
     def _counts(self, verdict: TargetVerdict, name: str, index: int, destination: Destination) -> ReconciliationCounts:
         target, found = verdict.target, verdict.counts
+        surplus = sum(page.num_rows for page in self._surplus(verdict)) if found["surplus"] else 0
         if isinstance(target, RelationshipTarget):
             missing = sum(page.num_rows for page in self._missing_relationships(verdict, name, index, destination))
             return ReconciliationCounts(
-                foreign=0, relationships={"missing": missing + found["stale"], "dangling": found["surplus"]}
+                foreign=found["foreign"] + found["surplus"] - surplus,
+                held=found["held"],
+                relationships={"missing": missing + found["stale"], "dangling": surplus},
             )
         vectors = None
         if verdict.vectors is not None:
             vectors = {"wrong_model": verdict.vectors.wrong_model.num_rows, "stale": verdict.vectors.stale.num_rows}
-        surplus = sum(page.num_rows for page in self._surplus(verdict)) if found["surplus"] else 0
         return ReconciliationCounts(
             missing=found["missing"],
             surplus=surplus,
@@ -190,7 +195,8 @@ class Reconciler:
         if not verdict.comparison.key:
             yield pa.table({"rows": pa.nulls(verdict.counts["surplus"])})
             return
-        for page in verdict.comparison.keys("surplus"):
+        yield from verdict.comparison.keys("surplus")
+        for page in verdict.comparison.keys("unknown"):
             yield page if self.in_scope is None else self.in_scope(verdict.target, page)
 
     def _missing_relationships(
@@ -237,14 +243,20 @@ class Reconciler:
         key = list(verdict.comparison.key)
         keys = pa.concat_tables(wrong, promote_options="permissive").select(key).group_by(key).aggregate([])
         written = 0
+        if target.write == "append" and isinstance(destination, CanDelete):
+            # What is wrong would stand beside what is right.
+            destination.delete(
+                target, verdict.schema, self.context(name, index), keys.cast(verdict.comparison.key_schema)
+            )
         with destination.open(target, verdict.schema, self.context(name, index)) as writer:
-            for part, rows in enumerate(self._rows(target, keys, key)):
+            for part, rows in enumerate(self._rows(target, None if target.write == "replace" else keys, key)):
                 writer.write(rows, writer.progress.parts + part)
                 written += rows.num_rows
             writer.finish()
         return written
 
-    def _rows(self, target: Target, keys: pa.Table, key: list[str]) -> Iterator[pa.Table]:
+    def _rows(self, target: Target, keys: pa.Table | None, key: list[str]) -> Iterator[pa.Table]:
+        """Rows of these keys as they should be; all where a replace would take the others away."""
         given = self.inputs(target.input)
         columns = target_columns(target, given.schema.names)
         marked = OP in given.manifest.schema.names
@@ -252,10 +264,9 @@ class Reconciler:
             rows = given.manifest.read_part(part, [*columns, OP] if marked else columns)
             if marked:
                 rows = rows.filter(pc.equal(rows.column(OP), UPSERT)).select(columns)
-            matching = rows.select(key).append_column("_wb_row", pa.array(range(rows.num_rows), pa.int64()))
-            found = matching.join(keys.cast(matching.select(key).schema), keys=key, join_type="left semi")
+            found = rows if keys is None else matching_rows(rows, keys, key, "left semi")
             if found.num_rows:
-                yield rows.take(found.column("_wb_row").sort())
+                yield found
 
     def _delete(
         self, verdict: TargetVerdict, name: str, index: int, target: Target, destination: CanDelete, *, force: bool

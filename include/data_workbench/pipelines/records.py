@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from data_workbench.errors import UsageError
-from data_workbench.metastore import quarantine
+from data_workbench.mapping.targets import RelationshipTarget
+from data_workbench.metastore import quarantine, states
 from data_workbench.metastore.values import table_of
+from data_workbench.pipelines.overlap import fresh_keys
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore
+    from data_workbench.mapping.targets import Target
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.quarantine import Record
     from data_workbench.metastore.runs import Run
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.pipelines.work import Work
+    from data_workbench.settings import Settings
 
 
 def source_key(plan: RunPlan, record: Record) -> tuple[str, dict[str, Any]] | None:
@@ -47,7 +51,7 @@ def _nodes(plan: RunPlan, name: str) -> list[str]:
     return [name] if any(node.name == name for node in plan.transform.nodes) else []
 
 
-def resolved(metastore: Metastore, work: Work, artifacts: ArtifactStore) -> list[int]:
+def resolved(metastore: Metastore, settings: Settings, work: Work, artifacts: ArtifactStore) -> list[int]:
     """Ids of open records of earlier runs whose row was read again: valid now, or rejected by a new record."""
     older = [
         record
@@ -61,22 +65,40 @@ def resolved(metastore: Metastore, work: Work, artifacts: ArtifactStore) -> list
         traced = source_key(work.plan, record)
         if traced is not None:
             by_source.setdefault(traced[0], []).append((record.id, traced[1]))
-    return [one for source, pairs in by_source.items() for one in _met_again(work, artifacts, source, pairs)]
+    found: list[int] = []
+    for source, pairs in by_source.items():
+        landed = artifacts.find(work.plan.pipeline, work.run_id, f"source.{source}")
+        if landed is not None:
+            before = states.read(metastore, work.plan.pipeline, source, work.scope(source))
+            seen = before.overlap if before and work.begins[source] else None
+            found += _met_again(work, source, pairs, fresh_keys(work.plan.sources[source], landed, seen, settings))
+    return found
+
+
+def refused_keys(
+    metastore: Metastore, pipeline: str, destination: str, target: Target, schema: pa.Schema, run_id: str | None
+) -> pa.Table | None:
+    """Keys of rows that a destination refused and that wait in the quarantine, of one run or of all."""
+    if isinstance(target, RelationshipTarget) or not target.key:
+        return None  # a relationship without its ends is not missing in any case
+    keys = [
+        record.key
+        for record in quarantine.iter_records(metastore, pipeline=pipeline, run_id=run_id)
+        if record.node == destination and record.key is not None and set(record.key) == set(target.key)
+    ]
+    return table_of(keys, pa.schema([schema.field(name) for name in target.key])) if keys else None
 
 
 def _met_again(
-    work: Work, artifacts: ArtifactStore, source: str, pairs: list[tuple[int, dict[str, Any]]]
+    work: Work, source: str, pairs: list[tuple[int, dict[str, Any]]], fresh: Iterator[pa.Table]
 ) -> Iterator[int]:
-    landed = artifacts.find(work.plan.pipeline, work.run_id, f"source.{source}")
-    if landed is None:
-        return
-    key = list(work.plan.sources[source].key)
-    schema = pa.schema([landed.schema.field(name) for name in key])
+    planned = work.plan.sources[source]
+    key = list(planned.key)
+    schema = pa.schema([planned.arrow_schema.field(name) for name in key])
     asked = table_of([values for _, values in pairs], schema).append_column(
         "_wb_id", pa.array([one for one, _ in pairs])
     )
-    for batch in landed.iter_batches(key):
-        present = pa.Table.from_batches([batch])
+    for present in fresh:
         yield from asked.join(present, keys=key, join_type="left semi").column("_wb_id").to_pylist()
 
 

@@ -239,7 +239,7 @@ class Runner:
                 result=result,
                 state="failed" if unclean else "success",
                 error=unclean.as_dict() if unclean else None,
-                resolved=records.resolved(self.metastore, work, self.artifacts),
+                resolved=records.resolved(self.metastore, self.settings, work, self.artifacts),
             )
             self._tidy(work)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
@@ -384,6 +384,9 @@ class Runner:
             vectors=FingerprintBook(self.metastore, work.run_id),
             settings=self.settings,
             folder=stage.work_folder / "compare",
+            refused=lambda name, target, schema: records.refused_keys(
+                self.metastore, work.plan.pipeline, name, target, schema, work.run_id if staging is None else None
+            ),
             in_scope=Scope(work.plan, work.stores, work.params).filter,
         )
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from data_workbench.connectors.base import CanReadBack, ReadRequest
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping.targets import LoadContext, NodeTarget, RelationshipTarget, Target
+from data_workbench.pipelines.load import matching_rows
 from data_workbench.reconciliation.compare import Comparison
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def source_key_of(plan: RunPlan, target: Target, source: str) -> dict[str, str] | None:
     """Source key column by target key column, if the target's key is the source's key, unchanged; else None."""
-    if isinstance(target, RelationshipTarget) or not target.key:
+    if not target.key:
         return None
     lineage = plan.transform.node(target.input).lineage
     found: dict[str, str] = {}
@@ -40,7 +41,7 @@ def first_traceable(plan: RunPlan, source: str) -> tuple[str, int, Target, dict[
         if item.write != "merge":
             continue
         for index, target in enumerate(item.targets):
-            key = source_key_of(plan, target, source)
+            key = None if isinstance(target, RelationshipTarget) else source_key_of(plan, target, source)
             if key is not None:
                 return name, index, target, key
     return None
@@ -66,7 +67,7 @@ def gone_keys(
     with Comparison(schema, planned.key, folder / f"detect.{source}", settings) as comparison:
         comparison.expect(_all_keys(plan, source, stores))
         comparison.observe(_owned_keys(plan, name, index, target, key, stores, context))
-        yield from comparison.keys("surplus")
+        yield from comparison.keys("unknown")
 
 
 def _all_keys(plan: RunPlan, source: str, stores: Stores) -> Iterator[pa.RecordBatch]:
@@ -117,17 +118,21 @@ class Scope:
         }
 
     def filter(self, target: Target, surplus: pa.Table) -> pa.Table:
-        """Of surplus keys, those no longer in the source at all; others belong to other params."""
-        for source in self.narrowed:
+        """Of surplus keys, those no longer in the source at all; others belong to other params.
+
+        Where a key cannot be followed to a source that params narrow, nothing can be said of it: none is surplus.
+        """
+        feeding = self.narrowed & _sources_of(self.plan, target.input)
+        for source in feeding:
             key = source_key_of(self.plan, target, source)
             if key is not None:
                 return self._gone(source, key, surplus)
-        return surplus
+        return surplus.slice(0, 0) if feeding else surplus
 
     def _gone(self, source: str, key: dict[str, str], surplus: pa.Table) -> pa.Table:
         planned = self.plan.sources[source]
-        names = [key[column] for column in surplus.column_names]
-        wanted = surplus.rename_columns(names)
+        names = list(key.values())
+        wanted = surplus.select(list(key)).rename_columns(names)
         reading = self.stores.source(planned.connection).read(
             ReadRequest(planned.stream, tuple(planned.key), keys=wanted, options=planned.options)
         )
@@ -137,7 +142,11 @@ class Scope:
             reading.close()
         if not there:
             return surplus
-        present = pa.Table.from_batches(there).cast(wanted.schema)
-        return (
-            wanted.join(present, keys=names, join_type="left anti").select(names).rename_columns(surplus.column_names)
-        )
+        present = pa.Table.from_batches(there).cast(wanted.schema).rename_columns(list(key))
+        return matching_rows(surplus, present, list(key), "left anti")
+
+
+def _sources_of(plan: RunPlan, node: str) -> set[str]:
+    """The sources whose rows reach a node."""
+    inputs = plan.transform.node(node).inputs
+    return {node} if not inputs else set().union(*(_sources_of(plan, name) for name in inputs))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from data_workbench.reconciliation.documents import conform
 from data_workbench.records.fingerprints import fingerprint_sql
 from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
 
@@ -76,15 +77,53 @@ class Comparison:
         """Rows as read back, with marks.OWNED."""
         self._insert("actual", batches, OWNED, True)
 
+    def hold(self, keys: pa.Table) -> None:
+        """Rows of these keys keep whatever state they have: they are held, on both sides.
+
+        Args:
+            keys: columns that both sides have beside their fingerprints, all of the key or a part of it.
+        """
+        if keys.num_rows == 0:
+            return
+        self._fill()
+        names = keys.column_names
+        wanted = pa.schema([self.schema.field(name) for name in names])
+        self.connection.register("incoming", keys.cast(wanted))
+        self.connection.execute("CREATE OR REPLACE TEMP TABLE holding AS SELECT DISTINCT * FROM incoming")
+        self.connection.unregister("incoming")
+        same = " AND ".join(f"t.{quote(name)} = h.{quote(name)}" for name in names)
+        self.connection.execute(f"UPDATE expected t SET _wb_mark = '{HELD}' FROM holding h WHERE {same}")
+        if set(names) != set(self.key):
+            self.connection.execute(f"DELETE FROM actual t USING holding h WHERE t._wb_mark AND {same}")
+            return
+        listed = ", ".join(map(quote, names))
+        self.connection.execute(
+            f"INSERT INTO expected ({listed}, _wb_mark) SELECT {listed}, '{HELD}' FROM holding h "
+            f"WHERE NOT EXISTS (FROM expected t WHERE {same})"
+        )
+
+    def claim(self, keys: Iterable[pa.Table]) -> None:
+        """Of rows that have these values in a part of the key, nothing but what is expected may stand."""
+        self._join()
+        for page in keys:
+            self.connection.register("incoming", page)
+            same = " AND ".join(f"v.{quote(name)} = i.{quote(name)}" for name in page.column_names)
+            self.connection.execute(
+                f"UPDATE verdicts v SET verdict = 'surplus' FROM (SELECT DISTINCT * FROM incoming) i "
+                f"WHERE v.verdict = 'unknown' AND {same}"
+            )
+            self.connection.unregister("incoming")
+
     def counts(self) -> dict[str, int]:
-        """`missing`, `surplus`, `stale`, `foreign`, `held` and `equal`."""
+        """`missing`, `surplus`, `stale`, `foreign`, `held` and `equal`; `unknown` ones are surplus, too."""
         self._join()
         rows = self.connection.execute("SELECT verdict, count(*) FROM verdicts GROUP BY verdict").fetchall()
         found = {verdict: int(count) for verdict, count in rows}
+        found["surplus"] = found.get("surplus", 0) + found.get("unknown", 0)
         return {name: found.get(name, 0) for name in ("missing", "surplus", "stale", "foreign", "held", "equal")}
 
     def keys(self, verdict: str) -> Iterator[pa.Table]:
-        """Keys with that verdict, in pages."""
+        """Keys with that verdict, in pages: `surplus` said to be gone, `unknown` never heard of."""
         self._join()
         columns = ", ".join(quote(name) for name in self.key)
         sql = f"SELECT {columns} FROM verdicts WHERE verdict = ?"
@@ -136,12 +175,16 @@ class Comparison:
     def _join(self) -> None:
         if "verdicts" in self._made:
             return
-        for side, mark, default in (("expected", OP, UPSERT), ("actual", OWNED, True)):
-            if side not in self._made:
-                self._insert(side, [], mark, default)
+        self._fill()
         join = self._join_by_key() if self.key else self._join_as_bags()
         self.connection.execute(f"CREATE TABLE verdicts AS {join}")
         self._made.add("verdicts")
+
+    def _fill(self) -> None:
+        """A side that brought no rows is an empty table."""
+        for side, mark, default in (("expected", OP, UPSERT), ("actual", OWNED, True)):
+            if side not in self._made:
+                self._insert(side, [], mark, default)
 
     def _join_by_key(self) -> str:
         on = " AND ".join(f"e.{quote(name)} = a.{quote(name)}" for name in self.key)
@@ -150,7 +193,7 @@ class Comparison:
         return f"""
             SELECT {keys}, CASE
                 WHEN e._wb_mark = '{HELD}' THEN 'held'
-                WHEN e._wb_mark IS NULL THEN CASE WHEN a._wb_mark THEN 'surplus' ELSE 'foreign' END
+                WHEN e._wb_mark IS NULL THEN CASE WHEN a._wb_mark THEN 'unknown' ELSE 'foreign' END
                 WHEN e._wb_mark IN {gone} THEN
                     CASE WHEN a._wb_mark IS NULL THEN 'equal' WHEN a._wb_mark THEN 'surplus' ELSE 'foreign' END
                 WHEN a._wb_mark IS NULL THEN 'missing'
@@ -172,15 +215,6 @@ class Comparison:
                     USING (_wb_hash)
             ), range(abs(difference)) WHERE difference <> 0
             UNION ALL SELECT 'foreign' FROM actual WHERE NOT _wb_mark"""
-
-
-def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, mark: str, default: object) -> pa.Table:
-    """The columns of `schema` and `mark`, cast; a mark that is absent everywhere has its default."""
-    table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-    columns = [table.column(item.name).cast(item.type) for item in schema]
-    kind = pa.string() if isinstance(default, str) else pa.bool_()
-    marks = table.column(mark) if mark in table.column_names else pa.array([default] * table.num_rows, kind)
-    return pa.table([*columns, marks], names=[*schema.names, mark])
 
 
 def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

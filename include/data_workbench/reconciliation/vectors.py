@@ -88,16 +88,20 @@ class VectorComparison:
         wrong = self._table("a._wb_model IS DISTINCT FROM ?", [self.model])
         changed = self._table("a._wb_model = ? AND a._wb_text_hash IS DISTINCT FROM e._wb_text_hash", [self.model])
         stale = [changed, *self._embedded_again()]
-        tables = [table for table in stale if table.num_rows]
+        found = pa.concat_tables([self._none(), *stale])
         connection.execute("DROP TABLE IF EXISTS known")
-        return VectorVerdict(wrong, pa.concat_tables(tables) if tables else self._none())
+        connection.register("stale_incoming", found)
+        connection.execute("CREATE OR REPLACE TABLE stale_vectors AS SELECT * FROM stale_incoming")
+        connection.unregister("stale_incoming")
+        return VectorVerdict(wrong, found)
 
     def fresh(self) -> Iterator[pa.Table]:
         """Fingerprints to keep: key columns, vector hash, text hash and model of every point that agrees."""
         keys = ", ".join(f"a.{quote(name)}" for name in self.comparison.key)
+        same = " AND ".join(f"s.{quote(name)} = a.{quote(name)}" for name in self.comparison.key)
         sql = (
             f"SELECT {keys}, a._wb_vector_hash, a._wb_text_hash, a._wb_model FROM {self._pairs()} "
-            "WHERE a._wb_text_hash = e._wb_text_hash AND a._wb_model = ?"
+            f"ANTI JOIN stale_vectors s ON {same} WHERE a._wb_text_hash = e._wb_text_hash AND a._wb_model = ?"
         )
         reader = self.comparison.connection.sql(sql, params=[self.model]).to_arrow_reader(PAGE)
         for batch in reader:

@@ -1,0 +1,56 @@
+"""Both sides in one form: the columns asked for, in their types, JSON documents by their value.
+
+Stores write a JSON document in their own way (`jsonb` sorts keys and drops spaces), so the text says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, localcontext
+
+import pyarrow as pa
+
+from data_workbench.records.types import native_type
+
+DOCUMENTS = ("json", "jsonb")
+
+
+def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, mark: str, default: object) -> pa.Table:
+    """The columns of `schema` and `mark`, cast; a mark that is absent everywhere has its default."""
+    table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
+    columns = [_conformed(table.column(item.name), item) for item in schema]
+    kind = pa.string() if isinstance(default, str) else pa.bool_()
+    marks = table.column(mark) if mark in table.column_names else pa.array([default] * table.num_rows, kind)
+    return pa.table([*columns, marks], names=[*schema.names, mark])
+
+
+def _conformed(column: pa.ChunkedArray, item: pa.Field) -> pa.ChunkedArray | pa.Array:
+    column = column.cast(item.type)
+    native = (native_type(item) or "").lower()
+    if native in DOCUMENTS:
+        return pa.array([canonical(text) for text in column.to_pylist()], item.type)
+    if native.removesuffix("[]") in DOCUMENTS and pa.types.is_list(item.type):
+        values = [None if texts is None else [canonical(text) for text in texts] for texts in column.to_pylist()]
+        return pa.array(values, item.type)
+    return column
+
+
+def canonical(text: str | None) -> str | None:
+    """One text for all ways to write a document; what is no document stays as it is."""
+    if text is None:
+        return None
+    try:
+        # Numbers keep all their digits: a float would call 1.00000000000000001 and 1 equal.
+        document = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=str)
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _number(text: str) -> dict[str, str]:
+    """A number as its value: 1, 1.0 and 1e0 are one."""
+    with localcontext() as context:
+        context.prec = max(len(text), 28)
+        value = Decimal(text).normalize()
+    plain = format(value, "e") if value else "0"
+    return {"\x00number": plain}
