@@ -100,7 +100,8 @@ class BlockDecoder:
 
 
 def _is_indirect(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or is_list(kind)
+    # Arrow's CSV reader knows no 256-bit decimals; its cast from text does.
+    return pa.types.is_binary(kind) or is_list(kind) or pa.types.is_decimal256(kind)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -122,6 +123,8 @@ def from_text(values: pa.Array, kind: pa.DataType) -> pa.Array:
         return _lists(values, kind)
     if not pa.types.is_temporal(kind):
         return pc.cast(values, kind)
+    if pa.types.is_time(kind):
+        return temporal.parse(values, kind)
     try:
         return pc.cast(values, kind)
     except pa.ArrowInvalid:

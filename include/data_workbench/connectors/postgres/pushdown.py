@@ -33,6 +33,7 @@ _EQUAL: Mapping[type[exp.Expr], str] = {
     exp.NullSafeNEQ: "IS DISTINCT FROM",
 }
 _ORDERED = ("number", "date", "timestamp", "timestamptz")
+_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMPNTZ", "TIMESTAMPTZ", "DATETIME")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d(?::\d\d)?)?)?")
 
 
@@ -167,7 +168,7 @@ class _Compiler:
             case exp.Neg() if isinstance(node.this, exp.Literal) and not node.this.is_string:
                 return -_number(str(node.this.this))
             case exp.Cast() if isinstance(node.this, exp.Literal) and node.this.is_string:
-                if node.to.this in (exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPTZ):
+                if node.to.this.name in _MOMENTS:
                     return _moment(str(node.this.this))
         raise Differs(type(node).__name__)
 

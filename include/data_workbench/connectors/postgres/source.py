@@ -184,12 +184,14 @@ class PostgresReading(Reading):
         return self._connection
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        selection = self.begin()
-        with client.translating(self._source.config.address):
-            decoder = BlockDecoder(self.schema, self.table.relation.stream)
-            for query in self._queries(selection):
-                yield from self._copied(query, decoder)
-        self.close()
+        try:
+            selection = self.begin()
+            with client.translating(self._source.config.address):
+                decoder = BlockDecoder(self.schema, self.table.relation.stream)
+                for query in self._queries(selection):
+                    yield from self._copied(query, decoder)
+        finally:
+            self.close()
 
     def _queries(self, selection: Selection) -> Iterator[sql.Composed]:
         if self._request.keys is None:

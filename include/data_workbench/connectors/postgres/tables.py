@@ -170,6 +170,8 @@ def _size(native: str) -> tuple[int, ...]:
 
 def _holds(there: str, wanted: str) -> bool:
     """Whether a column as it is takes every value of the wanted type."""
+    if wanted == "bytea" or wanted.endswith("[]"):
+        return False
     if there in ("text", "numeric") or there.startswith(("public.", '"')):
         return there != "numeric" or _base(wanted) in ("int2", "int4", "int8", "numeric")
     return _base(there) != _base(wanted) and _is_wider(wanted, there)

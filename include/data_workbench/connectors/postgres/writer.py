@@ -69,15 +69,22 @@ class TableWriter(Writer):
             )
         try:
             try:
-                return self._commit_part(part, index)
+                return self._prepared(part, index)
             except psycopg.Error as error:
                 if not (self._direct and refusals.is_about_rows(error)):
                     raise
                 # A key that stands already, or a row that is refused: the careful way finds which.
                 self._direct = False
-                return self._commit_part(part, index)
+                return self._prepared(part, index)
         except psycopg.Error as error:
             raise translated(error, self.address) from error
+
+    def _prepared(self, part: pa.Table, index: int) -> WriteCounts:
+        # The staging table outlives the part's transaction, and the savepoints of rows that are refused.
+        if not self._direct and not self._has_staging:
+            merge.create_staging(self.connection, self.table, self.columns)
+            self._has_staging = True
+        return self._commit_part(part, index)
 
     def _commit_part(self, part: pa.Table, index: int) -> WriteCounts:
         facts = {"destination": self.context.destination, "target": self.target.name, "part": index}
@@ -158,11 +165,7 @@ class TableWriter(Writer):
         return int(row[0]) if row else 0
 
     def _copy_staged(self, rows: pa.Table) -> WriteCounts:
-        if not self._has_staging:
-            merge.create_staging(self.connection, self.table, self.columns)
-            self._has_staging = True
-        else:
-            self.connection.execute(f"TRUNCATE {merge.STAGING}")
+        self.connection.execute(f"TRUNCATE {merge.STAGING}")
         staged = copy_rows(self.connection, merge.STAGING, self.columns, rows)
         counts = self._apply_staged(staged)
         self.ownership.add(self.connection, merge.STAGING)
