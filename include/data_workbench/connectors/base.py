@@ -137,6 +137,9 @@ class Reading(ABC):
     """One read under way: its schema is known before the first batch, its position after the last."""
 
     schema: pa.Schema
+    rejections: Sequence[Rejection] = ()
+    """Records the store holds that fit no row (a ragged line of a CSV); grows while iterating. They are not among the
+    rows: who counts what was read adds them, and quarantines them. `key` tells the place, e.g. {"file", "record"}."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[pa.RecordBatch]:

@@ -77,7 +77,7 @@ class CsvLayout:
         )
         rows = _rows(head, self.delimiter, options.quote or None, options.escape)
         self.is_empty = not rows
-        self.names, unnamed = self._names(rows[0] if rows else [], strip=schema is None)
+        self.names, unnamed = self._names(self._first(rows), strip=schema is None)
         self.dropped: list[str] = []
         self.is_own = schema is not None
         if schema is not None:
@@ -105,9 +105,22 @@ class CsvLayout:
             return text
         return text[: text.rfind("\n") + 1] or text
 
+    def _first(self, rows: list[list[str]]) -> list[str]:
+        """The header, with a nameless column more where every record ends in a delimiter that the header lacks."""
+        if not rows:
+            return []
+        width = len(rows[0])
+        # The last record may be cut off where the head ends.
+        longer = [row for row in (rows[1:-1] or rows[1:]) if len(row) == width + 1 and row[-1] == ""]
+        usual = self.options.header and longer and len(longer) >= max(1, len(rows[1:-1]) * 0.9)
+        return [*rows[0], ""] if usual else rows[0]
+
     def _names(self, first: list[str], *, strip: bool) -> tuple[list[str], set[str]]:
         given = self.options.columns
         if given is not None:
+            if len(first) == len(given) + 1 and not first[-1]:
+                given = [*given, f"column_{len(first)}"]
+                return _distinct(given), {given[-1]}
             if first and len(first) != len(given):
                 raise UsageError(
                     f"{self.path}: options.columns names {len(given)} columns, the file has {len(first)}",

@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,24 @@ def test_a_header_that_ends_with_a_comma_adds_no_column(tmp_path: Path) -> None:
     table = _read(tmp_path, "cwe.csv")
     assert table.column_names == ["ID", "Text"]
     assert table.column("Text")[0].as_py() == 'with "quotes", commas\nand lines'
+
+
+def test_records_that_end_with_a_comma_the_header_lacks_add_no_column(tmp_path: Path) -> None:
+    _write(tmp_path, "cwe.csv", "ID,Text\n79,a,\n80,,\n81,b,\n82,c\n")
+    reading = _source(tmp_path).read(ReadRequest("cwe.csv"))
+    rows = [row for batch in reading for row in batch.to_pylist()]
+    assert rows == [{"ID": 79, "Text": "a"}, {"ID": 80, "Text": None}, {"ID": 81, "Text": "b"}]
+    assert [one.key["record"] for one in reading.rejections] == [5]
+
+
+def test_the_catalogue_of_weaknesses_is_read_whole() -> None:
+    package = find_spec("cwe2")
+    assert package is not None
+    folder = Path(str(package.origin)).parent / "database_v49" / "helpful_views"
+    table = _read(folder, "2000.csv")
+    assert table.num_rows == 963
+    assert len(table.column_names) == 23
+    assert table.schema.field("CWE-ID").type == pa.int64()
 
 
 def test_an_unnamed_column_that_holds_something_is_kept(tmp_path: Path) -> None:
@@ -198,7 +217,7 @@ def test_jsonl_keeps_decimals_and_tells_broken_lines(tmp_path: Path) -> None:
     reading = _source(tmp_path).read(ReadRequest("a.jsonl", options={"types": {"p": "decimal(20,2)"}}))
     values = [str(row["p"]) for batch in reading for row in batch.to_pylist()]
     assert values == ["1.10", "12345678901234567.89"]
-    assert [one.key["line"] for one in reading.rejections] == [3, 4]  # type: ignore[attr-defined]
+    assert [one.key["line"] for one in reading.rejections] == [3, 4]
 
 
 def test_parquet_and_arrow_keep_their_schema(tmp_path: Path) -> None:
