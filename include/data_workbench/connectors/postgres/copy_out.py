@@ -17,8 +17,10 @@ from psycopg import pq
 _READ_AHEAD = 2
 
 
-def copy_messages(connection: psycopg.Connection, statement: str, stop: threading.Event) -> Iterator[bytes]:
-    """The messages of one COPY: one row each."""
+def copy_blocks(
+    connection: psycopg.Connection, statement: str, stop: threading.Event, *, rows: int, size: int
+) -> Iterator[bytes]:
+    """The data of one COPY in blocks of at most `rows` messages (a row each), cut after `size` bytes."""
     pg = connection.pgconn
     pg.send_query(statement.encode())
     while pg.is_busy() and not stop.is_set():
@@ -29,17 +31,26 @@ def copy_messages(connection: psycopg.Connection, statement: str, stop: threadin
     if result.status != pq.ExecStatus.COPY_OUT:
         _drain(pg)
         raise psycopg.errors.error_from_result(result, encoding="utf-8")
-    take = pg.get_copy_data
+    # The hot loop: one call into libpq per row. Joining copies is twice as quick as joining libpq's own buffers.
+    held: list[bytes] = []
+    held_size, take, hold = 0, pg.get_copy_data, held.append
     while True:
-        size, data = take(1)
-        if size > 0:
-            yield bytes(data)
-        elif size < 0:
+        length, data = take(1)
+        if length > 0:
+            hold(bytes(data))
+            held_size += length
+            if held_size >= size or len(held) >= rows:
+                yield b"".join(held)
+                held.clear()
+                held_size = 0
+        elif length < 0:
             break
+        elif stop.is_set():
+            return
         else:
-            if stop.is_set():
-                return
             _wait(pg)
+    if held:
+        yield b"".join(held)
     _raise_if_failed(pg)
 
 
@@ -59,21 +70,6 @@ def _raise_if_failed(pg: pq.abc.PGconn) -> None:
 def _drain(pg: pq.abc.PGconn) -> None:
     while pg.get_result() is not None:
         pass
-
-
-def blocks(messages: Iterator[bytes], rows: int, size: int) -> Iterator[bytes]:
-    """Rows joined to blocks of at most `rows` rows, cut after `size` bytes."""
-    held: list[bytes] = []
-    held_size = 0
-    for message in messages:
-        held.append(message)
-        held_size += len(message)
-        if len(held) >= rows or held_size >= size:
-            yield b"".join(held)
-            held.clear()
-            held_size = 0
-    if held:
-        yield b"".join(held)
 
 
 class ReadAhead:

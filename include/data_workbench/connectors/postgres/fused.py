@@ -20,7 +20,7 @@ from data_workbench.connectors.base import Progress, ReadRequest, Source
 from data_workbench.connectors.postgres import client, merge, refusals
 from data_workbench.connectors.postgres.catalogue import Table
 from data_workbench.connectors.postgres.copy_in import column_list
-from data_workbench.connectors.postgres.copy_out import ReadAhead, blocks, copy_messages
+from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.source import PostgresReading, PostgresSource, Selection
 from data_workbench.connectors.postgres.writer import TableWriter
@@ -128,8 +128,7 @@ class Fusion:
         query = self._query(reading, selection)
         stop = threading.Event()
         statement = f"COPY ({query.as_string(reading.connection)}) TO STDOUT (FORMAT {shape})"
-        messages = copy_messages(reading.connection, statement, stop)
-        ahead = ReadAhead(blocks(messages, _BLOCK_ROWS, _BLOCK), stop)
+        ahead = ReadAhead(copy_blocks(reading.connection, statement, stop, rows=_BLOCK_ROWS, size=_BLOCK), stop)
         columns = column_list([item.name for item in reading.schema if item.name in self.writer.columns])
         try:
             return _copy_in(self.writer.connection, f"COPY {into} ({columns}) FROM STDIN (FORMAT {shape})", iter(ahead))

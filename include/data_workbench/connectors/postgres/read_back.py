@@ -11,7 +11,7 @@ from psycopg import sql
 
 from data_workbench.connectors.postgres import keys as by_key
 from data_workbench.connectors.postgres.catalogue import Table, find_table
-from data_workbench.connectors.postgres.copy_out import ReadAhead, blocks, copy_messages
+from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import BlockDecoder, selected
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.ownership import Ownership, key_hash
@@ -78,8 +78,9 @@ def _copied(
     connection: psycopg.Connection, query: str, decoder: BlockDecoder, settings: Settings
 ) -> Iterator[pa.RecordBatch]:
     stop = threading.Event()
-    messages = copy_messages(connection, f"COPY ({query}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')", stop)
-    ahead = ReadAhead(blocks(messages, settings.batch_rows, settings.batch_bytes), stop)
+    statement = f"COPY ({query}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+    rows, size = settings.batch_rows, settings.batch_bytes
+    ahead = ReadAhead(copy_blocks(connection, statement, stop, rows=rows, size=size), stop)
     try:
         for block in ahead:
             yield decoder.decode(block)

@@ -18,7 +18,7 @@ from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.postgres import client, keys, late_commits, pushdown
 from data_workbench.connectors.postgres.catalogue import Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.connectors.postgres.copy_out import ReadAhead, blocks, copy_messages
+from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import BlockDecoder, selected
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
@@ -203,8 +203,8 @@ class PostgresReading(Reading):
     def _copied(self, query: sql.Composed, decoder: BlockDecoder) -> Iterator[pa.RecordBatch]:
         settings = self._source.settings
         statement = f"COPY ({query.as_string(self.connection)}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
-        messages = copy_messages(self.connection, statement, self._stop)
-        self._ahead = ReadAhead(blocks(messages, settings.batch_rows, settings.batch_bytes), self._stop)
+        rows, size = settings.batch_rows, settings.batch_bytes
+        self._ahead = ReadAhead(copy_blocks(self.connection, statement, self._stop, rows=rows, size=size), self._stop)
         for block in self._ahead:
             yield decoder.decode(block)
         self._ahead.close()
