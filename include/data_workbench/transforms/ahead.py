@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_AHEAD = 2
+_AHEAD = 1
 _PATIENCE = 0.1
 
 
 @contextmanager
 def ahead(reader: pa.RecordBatchReader) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Read batches in a thread, two ahead at most; errors rise where the batch would have been."""
+    """Read batches in a thread, one waiting at most; errors rise where the batch would have been."""
     waiting: Queue[pa.RecordBatch | BaseException | None] = Queue(maxsize=_AHEAD)
     stopped = threading.Event()
     thread = threading.Thread(target=_read, args=(reader, waiting, stopped), name="transforms-ahead", daemon=True)

@@ -38,6 +38,7 @@ PARAM_TYPES: Mapping[str, str] = {
 }
 """Types of params; a uuid is text, as uuid columns are."""
 
+_LEFT_ALONE = "join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup"
 _FIXED = (
     "SET TimeZone = 'UTC'",
     "SET preserve_insertion_order = true",

@@ -59,8 +59,19 @@ def join_rows(
         ),
         marks=shape.marks or (retract and rule.how != "left"),
     )
-    create = Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")
-    return Draft(step.name, out, _framed(columns, table), prepare=[create], table=table)
+    prepare = [Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")]
+    if not keeps_key:
+        prepare = _ordered(table, quoted(f"joined_{step.name}"), sql)
+    return Draft(step.name, out, _framed(columns, table), prepare=prepare, table=table)
+
+
+def _ordered(table: str, unordered: str, sql: str) -> list[Action]:
+    """A join first, its order afterwards: at once, both would want all of the memory."""
+    return [
+        Action("sql", f"CREATE OR REPLACE TEMP TABLE {unordered} AS {sql}"),
+        Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS FROM {unordered} ORDER BY _wb_left, _wb_place"),
+        Action("sql", f"DROP TABLE {unordered}"),
+    ]
 
 
 def _joined(
@@ -83,7 +94,9 @@ def _joined(
     ]
     others = [f"{quoted(name)} AS a{index}" for index, name in enumerate(added)]
     distinct = "DISTINCT " if rule.how == "anti" else ""
-    place = [] if distinct else [f"{ORDINAL} AS place"]
+    # Of the rows that match, which one this is: beyond the first they are added rows.
+    matches = f"row_number() OVER (PARTITION BY {listing(rule.on.values())} ORDER BY {ORDINAL}) AS place"
+    place = [] if distinct or is_unique else [matches]
     side = (
         f"(SELECT {distinct}{', '.join([*keys, *others, *place, 'TRUE AS hit'])} FROM {frame_name(right_name)} "
         f"WHERE {STATUS} = {ALIVE})"
@@ -95,12 +108,11 @@ def _joined(
     lost = {"inner": "r.hit IS NULL", "anti": "r.hit", "left": "FALSE"}[rule.how]
     status = f"CASE WHEN l.{STATUS} = {ALIVE} AND {lost} THEN {code} ELSE l.{STATUS} END AS {STATUS}"
     taken = "".join(f", r.a{index} AS {quoted(name)}" for index, name in enumerate(added))
-    order = f"l.{ORDINAL}" if distinct or is_unique else f"l.{ORDINAL}, r.place"
-    extra = "FALSE" if distinct or is_unique else f"row_number() OVER (PARTITION BY l.{ORDINAL} ORDER BY r.place) > 1"
-    return (
-        f"SELECT {listing(shape.columns, 'l')}{taken}, {status}, {extra} AS {EXTRA} "
-        f"FROM {source} l LEFT JOIN {side} r ON {on} ORDER BY {order}"
-    )
+    joined = f"{source} l LEFT JOIN {side} r ON {on}"
+    if distinct or is_unique:
+        return f"SELECT {listing(shape.columns, 'l')}{taken}, {status}, FALSE AS {EXTRA} FROM {joined}"
+    extra = f"coalesce(r.place > 1, FALSE) AS {EXTRA}, l.{ORDINAL} AS _wb_left, r.place AS _wb_place"
+    return f"SELECT {listing(shape.columns, 'l')}{taken}, {status}, {extra} FROM {joined}"
 
 
 # Aggregates whose value depends on the order of rows, and those that do for floating-point input.

@@ -1,0 +1,110 @@
+"""The engine is locked in, spills, keeps within memory, and hands errors and batches on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb  # its errors are expected
+import pyarrow as pa
+import pytest
+
+from data_workbench.errors import TransformError
+from data_workbench.settings import Settings
+from data_workbench.transforms.ahead import ahead
+from data_workbench.transforms.engine import bindings, open_engine
+
+if TYPE_CHECKING:
+    from .conftest import Bench
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_engine(
+        settings=Settings(), work_folder=tmp_path / "work", params=bindings({"who": "text"}, {"who": "it's"}, None)
+    ) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/escaped.csv'",
+        "ATTACH '/tmp/escaped.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+        "SET allowed_directories = ['/']",
+    ],
+)
+def test_nothing_leads_out(engine: duckdb.DuckDBPyConnection, sql: str) -> None:
+    with pytest.raises(duckdb.Error):
+        engine.execute(sql).fetchall()
+
+
+def test_params_have_their_declared_type(engine: duckdb.DuckDBPyConnection) -> None:
+    found = engine.execute("SELECT getvariable('param_who'), typeof(getvariable('param__wb_now'))").fetchall()
+    assert found == [("it's", "TIMESTAMP WITH TIME ZONE")]
+
+
+def test_work_larger_than_memory_spills_to_the_work_folder(bench: Bench) -> None:
+    rows = 200_000
+    table = pa.table({"id": range(rows), "text": [f"{i:08d}" * 40 for i in range(rows)]})
+    small = replace(bench, settings=replace(bench.settings, duckdb_memory="96MB"))
+    steps = [{"name": "j", "input": "t", "join": {"with": "o", "on": {"id": "other"}}}]
+    other = table.rename_columns(["other", "again"])
+    out = small.run({"t": table, "o": other}, steps, about={"t": {"key": ("id",)}, "o": {"key": ("other",)}})
+    assert out.counts("j") == {"in": rows, "out": rows}
+    # A join that spills gives rows in an order of its own, the same each time on one thread.
+    assert sorted(out.tables["j"].column("id").to_pylist()) == list(range(rows))
+
+
+def test_an_aggregate_that_cannot_be_computed_names_its_step(bench: Bench) -> None:
+    table = pa.table({"v": [2**62, 2**62]})
+    with pytest.raises(TransformError, match=r"^a: "):
+        bench.run({"t": table}, [{"name": "a", "aggregate": {"by": [], "take": {"s": "sum(v)"}}}])
+
+
+def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(pa.schema([("v", pa.int64())]), batches)
+
+
+def _batches(count: int) -> Iterator[pa.RecordBatch]:
+    for index in range(count):
+        yield pa.record_batch({"v": [index]})
+
+
+def test_batches_read_ahead_come_in_order() -> None:
+    with ahead(_reader(_batches(20))) as batches:
+        assert [batch.column(0)[0].as_py() for batch in batches] == list(range(20))
+
+
+def test_an_error_of_the_reader_rises_where_the_batch_would_have_been() -> None:
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from _batches(2)
+        raise ValueError("the disk is gone")
+
+    seen = []
+
+    def read() -> None:
+        with ahead(_reader(broken())) as batches:
+            seen.extend(batches)
+
+    with pytest.raises(ValueError, match="the disk is gone"):
+        read()
+
+
+def test_a_sink_that_fails_leaves_no_thread_behind() -> None:
+    def read() -> None:
+        with ahead(_reader(_batches(1000))) as batches:
+            next(batches)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        read()
+    assert not [thread for thread in threading.enumerate() if thread.name == "transforms-ahead"]
