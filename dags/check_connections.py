@@ -25,7 +25,7 @@ with DAG(
     default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Asks every connection the pipelines use whether its store answers",
-):
+) as dag:
     connections = ListConnectionsOperator(task_id="connections", folder=str(Path(__file__).parent / "pipelines"))
     CheckConnectionOperator.partial(task_id="check", map_index_template="{{ task.connection_id }}").expand(
         connection_id=connections.output

@@ -25,5 +25,5 @@ with DAG(
     default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Removes staged files past their retention",
-):
+) as dag:
     CleanArtifactsOperator(task_id="clean")

@@ -78,9 +78,12 @@ def _prepare(settings: Settings, size: int, tell: Tell) -> None:
 
     fetch_model(MINILM, settings, say=lambda message: tell("model", message))
     prepare_files(settings.home.absolute() / "files")
-    report = seed(
-        postgres_dsn(settings, "odras"), size=size, progress=lambda table, rows: tell("seed", f"{table}: {rows:,} rows")
-    )
+
+    def say(table: str, rows: int) -> None:
+        if rows % 50_000 == 0:
+            tell("seed", f"{table}: {rows:,} rows")
+
+    report = seed(postgres_dsn(settings, "odras"), size=size, progress=say)
     rows = sum(report.tables.values())
     tell("seed", f"{rows:,} rows {'are there already' if report.already_seeded else f'in {report.seconds:.1f} s'}")
 

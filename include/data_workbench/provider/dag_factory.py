@@ -101,9 +101,13 @@ def _or_finding(build: Any, definition: Definition, file: Path, key: tuple[str, 
     from airflow.sdk.exceptions import AirflowException
 
     try:
-        return build(definition, file)
+        dag = build(definition, file)
+        dag.validate()
     except (ValueError, AirflowException) as error:
-        raise DefinitionError([definition.finding(key, f"Airflow refuses it: {str(error)[:300]}")]) from error
+        value = definition.spec.reconcile.full if key[0] == "reconcile" else definition.spec.schedule
+        message = f"Airflow does not take {value!r}: {str(error)[:300]}"
+        raise DefinitionError([definition.finding(key, message)]) from error
+    return dag
 
 
 def _pipeline_dag(definition: Definition, file: Path) -> DAG:

@@ -1,0 +1,3 @@
+-- Run once, when the volume is empty: the server's own database is `odras`.
+CREATE DATABASE airflow;
+CREATE DATABASE workbench;

@@ -1,0 +1,109 @@
+"""One whole stack with Airflow, in a folder and on ports of its own, gone afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from data_workbench.provider.rest import AirflowClient
+    from data_workbench.servers import Stack
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_HERE = Path(__file__).parent
+
+# The smallest pipeline, and one that cannot be read. No store but files, so Neo4j and Qdrant need not start.
+PLANETS = """\
+version: 1
+pipeline: planets
+description: Planets that are not dwarfs.
+owner: tests
+params:
+  batch_id: {type: uuid}
+sources:
+  planets:
+    connection: workbench_files
+    stream: planets.csv
+    key: [name]
+    options: {delimiter: ",", types: {moons: integer}}
+steps:
+  - {name: real, filter: "kind <> 'dwarf'"}
+contract:
+  real:
+    columns: {moons: {required: true, min: 0}}
+    on_invalid: quarantine
+destinations:
+  table: {connection: odras_postgres, table: public.planets, key: name, write: merge}
+  file: {connection: workbench_files, file: out/planets.jsonl, write: replace}
+"""
+ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in this folder; a loaded machine starts Airflow slowly."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.end_to_end)
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@dataclass(frozen=True)
+class Running:
+    """Airflow, up and logged in to."""
+
+    client: AirflowClient
+    stack: Stack
+    url: str
+
+
+@pytest.fixture(scope="session")
+def airflow(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Airflow on the test stack's PostgreSQL, with a DAG folder of the tests."""
+    from data_workbench.connectors.connections import from_environment
+    from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.provider.local import airflow_credentials, airflow_service
+    from data_workbench.provider.rest import AirflowClient
+    from data_workbench.servers import Stack
+
+    pipelines = _dag_folder(tmp_path_factory.mktemp("repository"))
+    settings = replace(stack.settings, pipelines=pipelines)
+    found = from_environment("workbench_metastore", stack.environment())
+    assert found is not None
+    with open_metastore(found) as metastore:
+        metastore.upgrade()
+    files = settings.home / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    (files / "planets.csv").write_text(ROWS)
+    whole = Stack(settings, extra=[airflow_service(settings)])
+    try:
+        whole.up(["airflow"])
+        access = airflow_credentials(settings)
+        with AirflowClient(*access) as client:
+            yield Running(client, whole, access.url)
+    finally:
+        whole.down(["airflow"])
+
+
+def _dag_folder(repository: Path) -> Path:
+    """The product's DAG files and plugin, with pipelines of the tests."""
+    pipelines = repository / "dags" / "pipelines"
+    pipelines.mkdir(parents=True)
+    for file in (REPOSITORY / "dags").glob("*.py"):
+        (repository / "dags" / file.name).symlink_to(file)
+    (repository / "plugins").symlink_to(REPOSITORY / "plugins")
+    (pipelines / "planets.yaml").write_text(PLANETS)
+    (pipelines / "broken.yaml").write_text(
+        PLANETS.replace("filter:", "fliter:").replace("pipeline: planets", "pipeline: broken")
+    )
+    return pipelines
+
+
+def read_connection(stack: Stack, name: str) -> dict[str, object]:
+    """An Airflow connection of the stack as a dictionary."""
+    value: dict[str, object] = json.loads(stack.environment()[f"AIRFLOW_CONN_{name.upper()}"])
+    return value

@@ -1,0 +1,98 @@
+"""From a REST call to rows in a store: through the API server, the scheduler, the executor and the engine."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+from tests.end_to_end.conftest import Running
+
+from data_workbench.errors import UsageError
+from data_workbench.servers import postgres_dsn
+
+DAG = "pipeline__planets"
+
+
+def test_a_triggered_run_arrives_and_tells_what_it_did(airflow: Running) -> None:
+    import psycopg
+
+    client = airflow.client
+    client.wait_for_dag(DAG)
+    client.unpause(DAG)
+    began = time.monotonic()
+    conf = {"requested_by": "end to end", "correlation_id": "abc"}
+    run = client.trigger(DAG, conf=conf, dag_run_id="first")
+    again = client.trigger(DAG, conf=conf, dag_run_id="first")
+    assert again.run_id == run.run_id
+    ended = client.wait(DAG, "first", timeout=300)
+    print(f"trigger to end: {time.monotonic() - began:.1f} s")
+    assert ended.state == "success", client.failures(DAG, "first")
+
+    document = client.xcom(DAG, "first", "reconcile")
+    assert document["run_id"] == "planets__first"
+    assert document["sources"]["planets"]["read"] == 4
+    assert document["steps"]["real"]["filtered"] == 1
+    assert document["steps"]["real"]["quarantined"] == 1
+    assert document["destinations"]["table"]["inserted"] == 2
+    assert document["reconciliation"]["clean"] is True
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "odras")) as connection:
+        assert connection.execute("SELECT name, moons FROM planets ORDER BY name").fetchall() == [
+            ("Earth", 1),
+            ("Mars", 2),
+        ]
+    lines = (airflow.stack.settings.home / "files" / "out" / "planets.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["name"] for line in lines) == ["Earth", "Mars"]
+
+    log = client.log_tail(DAG, "first", "load.table", lines=60)
+    assert "destination" in log
+    assert "inserted" in log
+    staged = client.xcom(DAG, "first", "stage")
+    assert set(staged) >= {"run_id", "artifacts", "sources", "steps"}
+
+
+def test_the_run_knows_who_asked(airflow: Running) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "workbench")) as connection:
+        statement = "SELECT orchestrator, requested_by, correlation_id, state FROM runs WHERE run_id = 'planets__first'"
+        assert connection.execute(statement).fetchone() == ("airflow", "end to end", "abc", "success")
+
+
+@pytest.mark.parametrize("conf", [{"batch_id": "no uuid"}, {"limit": 0}, {"full_refresh": "perhaps"}])
+def test_a_conf_that_does_not_fit_is_refused_at_once(airflow: Running, conf: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="HTTP 400"):
+        airflow.client.trigger(DAG, conf=conf)
+
+
+def test_a_name_nobody_declared_fails_the_run_without_retries(airflow: Running) -> None:
+    client = airflow.client
+    client.trigger(DAG, conf={"colour": "red"}, dag_run_id="unknown_param")
+    ended = client.wait(DAG, "unknown_param", timeout=300)
+    assert ended.state == "failed"
+    assert "unknown param 'colour'" in client.log_tail(DAG, "unknown_param", "stage", lines=30)
+
+
+def test_a_broken_file_stands_beside_the_others_and_says_where(airflow: Running) -> None:
+    found = airflow.client.wait_for_dag("pipeline__broken")
+    assert [tag["name"] for tag in found["tags"]] == ["broken"]
+    details = airflow.client._ask("GET", "/api/v2/dags/pipeline__broken/details")
+    assert details is not None
+    assert "fliter" in details["doc_md"]
+
+
+def test_health_answers_anonymous_callers_and_nothing_else_does(airflow: Running) -> None:
+    with httpx.Client(base_url=airflow.url, trust_env=False) as anonymous:
+        answer = anonymous.get("/data/health")
+        assert answer.status_code == 200
+        assert answer.json()["metastore"] == {"status": "healthy"}
+        assert "127.0.0.1" not in answer.text
+        assert [anonymous.get(path).status_code for path in ("/data/openapi.json", "/data/docs", "/data/")] == [404] * 3
+        assert anonymous.get("/api/v2/dags").status_code == 401
+
+
+def test_a_stack_that_runs_is_left_alone_by_a_second_start(airflow: Running) -> None:
+    said: list[str] = []
+    airflow.stack.up(["airflow"], lambda service, message: said.append(f"{service} {message}"))
+    assert "airflow already running" in said

@@ -1,0 +1,39 @@
+"""Pipeline files, sound and broken, for the loader's tests."""
+
+from __future__ import annotations
+
+_REST = """
+sources:
+  rows: {{connection: odras_postgres, stream: public.things, key: [id]}}
+destinations:
+  out: {{connection: workbench_files, file: {name}.parquet, write: replace}}
+"""
+
+
+def _pipeline(name: str, head: str = "schedule: null") -> str:
+    return f"version: 1\npipeline: {name}\n{head}\n" + _REST.format(name=name)
+
+
+CASES = {
+    "sound.yaml": _pipeline("sound", "description: All is well. And more.\nowner: somebody\ntags: [mine]"),
+    "other_name.yml": _pipeline("renamed"),
+    "typing_error.yaml": _pipeline("typing_error").replace("sources:", "sourcse:"),
+    "not-yaml.yaml": "version: 1\npipeline: [\n",
+    "bad_cron.yaml": _pipeline("bad_cron", 'schedule: "61 25 * * *"'),
+    "bad_full.yaml": _pipeline("bad_full", 'reconcile: {full: "every day"}'),
+    "needs_param.yaml": _pipeline("needs_param", 'schedule: "@daily"\nparams: {who: {required: true}}'),
+    "twice.yaml": _pipeline("sound"),
+    "waits.yaml": _pipeline("waits", "schedule: {dataset: ['odras_postgres:public.flights', handmade]}"),
+    "waits_for_file.yaml": _pipeline("waits_for_file", "schedule: {file: 'in/*.csv'}"),
+    "always.yaml": _pipeline("always", 'schedule: "@continuous"'),
+    "asks.yaml": _pipeline(
+        "asks",
+        """params:
+  project_id: {type: uuid, description: Only this project}
+  since: {type: date, required: true}
+  mode: {type: text, values: [fast, exact], default: fast}
+  many: {type: integer, values: [1, 2]}
+  limit: {type: text}""",
+    ),
+    "notes.txt": "not a pipeline",
+}

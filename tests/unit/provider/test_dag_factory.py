@@ -1,0 +1,65 @@
+"""Pipeline files of all kinds become DAGs; broken ones say so and leave the others alone."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.provider.conftest import Parsed
+
+
+def test_a_sound_file_is_a_dag_with_its_owner_tags_and_words(parsed: Parsed) -> None:
+    dag = parsed.cases["pipeline__sound"]
+    assert dag["owner"] == "somebody"
+    assert dag["tags"] == ["mine", "pipeline"]
+    assert "All is well. And more." in dag["doc"]
+    assert "workbench_files" in dag["doc"]
+    assert "pipeline__renamed" in parsed.cases
+
+
+@pytest.mark.parametrize(
+    ("stem", "place", "said"),
+    [
+        ("typing_error", "5:1", "sourcse"),
+        ("not-yaml", "3:1", ""),
+        ("bad_cron", "3:11", "61 25"),
+        ("bad_full", "3:19", "every day"),
+        ("needs_param", "3:11", "'who'"),
+        ("twice", "2:11", "'sound'"),
+    ],
+)
+def test_a_broken_file_is_a_dag_that_names_the_place(parsed: Parsed, stem: str, place: str, said: str) -> None:
+    dag = parsed.cases[f"pipeline__{stem}"]
+    assert dag["tags"] == ["broken"]
+    assert dag["schedule"] == "None"
+    assert f"| {place} |" in dag["doc"], dag["doc"]
+    assert said in dag["doc"]
+    assert list(dag["tasks"]) == ["read_file"]
+
+
+def test_datasets_are_waited_for_as_assets(parsed: Parsed) -> None:
+    schedule = parsed.cases["pipeline__waits"]["schedule"]
+    assert "odras_postgres:public.flights" in schedule
+    assert "handmade" in schedule
+    assert parsed.cases["pipeline__always"]["schedule"] == "@continuous"
+
+
+def test_a_file_schedule_runs_only_when_asked_and_says_so(parsed: Parsed) -> None:
+    dag = parsed.cases["pipeline__waits_for_file"]
+    assert dag["schedule"] == "None"
+    assert "in/*.csv" in dag["doc"]
+
+
+def test_params_become_a_form(parsed: Parsed) -> None:
+    params = parsed.cases["pipeline__asks"]["params"]
+    assert params["project_id"]["type"] == ["null", "string"]
+    assert params["project_id"]["format"] == "uuid"
+    assert params["project_id"]["default"] is None
+    assert params["since"]["type"] == "string"
+    assert params["mode"] == {"default": "fast", "type": "string", "enum": ["fast", "exact"], "maxLength": 10_000}
+    assert params["many"]["enum"] == [None, 1, 2]
+
+
+def test_options_of_a_run_stand_beside_and_give_way_to_own_params(parsed: Parsed) -> None:
+    params = parsed.cases["pipeline__asks"]["params"]
+    assert params["limit"]["type"] == ["null", "string"]
+    assert params["full_refresh"]["type"] == "boolean"
+    assert {"requested_by", "correlation_id"} <= set(params)
