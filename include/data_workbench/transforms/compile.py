@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import SchemaConflict
 from data_workbench.records.fingerprints import FINGERPRINT
 from data_workbench.records.rules import NodeRules
-from data_workbench.records.types import keep_native
+from data_workbench.records.types import keep_native, with_native
 from data_workbench.settings import Settings
 from data_workbench.transforms import verbs
 from data_workbench.transforms.checks import apply_rules
@@ -254,7 +254,7 @@ class _Compiler:
         self.build.run(Action("sql", frame), step=draft.name)
 
     def _schema(self, name: str, shape: Shape) -> pa.Schema:
-        """Arrow types as DuckDB gives them; landed fields where a column is an unchanged copy."""
+        """Arrow types as DuckDB gives them; landed fields where a column is an unchanged copy, JSON noted as such."""
         import pyarrow as pa
 
         made = self.build.engine.sql(f"SELECT {listing(shape.columns)} FROM {frame_name(name)} LIMIT 0")
@@ -264,7 +264,9 @@ class _Compiler:
             pa.field(item.name, landed[item.name].type if item.name in landed else _plain(item.type))
             for item in computed
         ]
-        return keep_native(pa.schema(fields), landed)
+        documents = {column for column, known in shape.columns.items() if known.landed is None and known.type == "JSON"}
+        noted = [with_native(item, "json") if item.name in documents else item for item in fields]
+        return keep_native(pa.schema(noted), landed)
 
 
 def _as_landed(shape: Shape) -> pa.Schema:
