@@ -1,0 +1,30 @@
+"""The documents name no machine, no registry's host, and no licence that is not told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PAGES = sorted([*(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("*.md"), REPOSITORY / "mkdocs.yml"])
+
+_HOSTS = re.compile(
+    r"pypi\.org|pythonhosted|repo1?\.maven|maven\.org|npmjs|proxy\.golang|docker\.io|ghcr\.io|deb\.debian",
+    re.IGNORECASE,
+)
+_PATHS = re.compile(r"(?<![\w.])/(?:root|home/\w|work|Users|tmp/\w|mnt)\b/?")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_no_machine_paths_and_no_hosts_of_registries(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert _HOSTS.findall(text) == []
+    assert _PATHS.findall(text) == []
+
+
+def test_the_readme_tells_the_licences() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    wanted = ("Apache", "Elastic License 2.0", "NOTICE-CWE", "openlineage-airflow", "for trying and testing only")
+    assert [word for word in wanted if word not in text] == []
