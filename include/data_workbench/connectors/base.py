@@ -348,12 +348,26 @@ class CanStreamCopy(ABC):
     """Moves a whole stream into a table of the same kind of store without looking inside (the fused path)."""
 
     @abstractmethod
+    def takes_stream(self, target: Target) -> bool:
+        """Whether nothing stands in the target that a load must be held against, as far as can be seen now."""
+
+    @abstractmethod
     def copy_from(
-        self, source: Source, request: ReadRequest, target: Target, context: LoadContext
+        self, source: Source, request: ReadRequest, target: Target, context: LoadContext, *, compares: bool = False
     ) -> tuple[WriteCounts, dict[str, Any] | None]:
         """Stream source rows straight into the target with the same counts, checkpoint and result as the staged path.
 
-        Returns the counts and the source's position. Raises Unsupported if this pair or target cannot.
+        Emits `load.reading` before the first row and, if the copy is compared, `load.compared` with its `seconds`.
+
+        Args:
+            compares: hold what was read, as of the reading's moment, against what stands in the target before the
+                commit.
+
+        Returns:
+            The counts and the source's position.
+
+        Raises:
+            Unsupported: this pair or target cannot, or the comparison found a difference; nothing is written.
         """
 
 

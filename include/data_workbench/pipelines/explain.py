@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import Change
 from data_workbench.errors import AccessDenied, ConnectionUnknown, RetriableError, WorkbenchError
+from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, columns_of, compile_run
 from data_workbench.pipelines.resolve import resolve
@@ -61,6 +62,7 @@ def explain(
             "destructive": [change for change in changes or () if change["destructive"]],
             "not_looked_up": unknown,
             "drift": _drift(plan, baseline),
+            "may_stream": fits(plan),
         }
 
 
@@ -208,6 +210,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
         "destructive": None,
         "not_looked_up": [error.message],
         "drift": None,
+        "may_stream": None,
     }
 
 

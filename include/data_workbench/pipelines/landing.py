@@ -63,7 +63,7 @@ def land_source(
     schema = plan.arrow_schema
     hidden = [column for column in plan.discard if column not in schema.names]
     columns = tuple(column for column in schema.names if column != DELETED)
-    cursor = CursorRequest(plan.cursor, _lag(plan), state) if plan.cursor and keys is None else None
+    cursor = CursorRequest(plan.cursor, lag_of(plan), state) if plan.cursor and keys is None else None
     request = ReadRequest(
         stream=plan.stream,
         columns=(*columns, *hidden),
@@ -78,6 +78,7 @@ def land_source(
     discarded = 0
     writer = artifacts.begin(context.pipeline, context.run_id, artifact, schema)
     with writer:
+        emit("stage.reading", pipeline=context.pipeline, source=name)
         reading = stores.source(plan.connection).read(request)
         try:
             for batch in reading:
@@ -130,7 +131,8 @@ def _where(plan: SourcePlan) -> str | None:
     return f"({plan.where}) OR ({plan.tombstone_when})"
 
 
-def _lag(plan: SourcePlan) -> timedelta | float | None:
+def lag_of(plan: SourcePlan) -> timedelta | float | None:
+    """How far behind its watermark a source is read again, in the cursor's own measure."""
     if plan.lag is None or plan.cursor is None:
         return None
     kind = plan.arrow_schema.field(plan.cursor).type

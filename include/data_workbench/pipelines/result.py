@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.pipelines.fused import FUSED, source_counts
+
 if TYPE_CHECKING:
     from data_workbench.metastore.runs import Run
     from data_workbench.metastore.stages import StageResult
@@ -19,12 +21,13 @@ def run_document(
     """What came out of a run, as far as it came; what was not measured is null."""
     staged = _counts(found, "stage") or {}
     loads = {name: _counts(found, f"load.{name}") for name in destinations}
+    sources = source_counts(staged, loads) if FUSED in staged else staged.get("sources", {})
     return {
         "pipeline": run.pipeline,
         "run_id": run.run_id,
         "state": run.state,
         "params": run.params,
-        "sources": staged.get("sources", {}),
+        "sources": sources,
         "steps": staged.get("steps", {}),
         "destinations": {name: counts for name, counts in loads.items() if counts is not None},
         "reconciliation": reconciliation,

@@ -24,7 +24,7 @@ from data_workbench.events import emit
 from data_workbench.mapping.targets import LoadContext
 from data_workbench.metastore import deferred, hold_run, pipelines, quarantine, runs, stages, states
 from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
-from data_workbench.pipelines import records
+from data_workbench.pipelines import fused, records
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import last_plan, resumable
 from data_workbench.pipelines.landing import LandingContext
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.definition import Definition
+    from data_workbench.records.accounting import WriteCounts
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -187,12 +188,20 @@ class Runner:
             return False
         return known is not None
 
-    def stage(self, run_id: str) -> dict[str, Any]:
-        """Read, transform and validate; the counts of sources and steps."""
+    def stage(self, run_id: str, *, may_stream: bool = True) -> dict[str, Any]:
+        """Read, transform and validate; the counts of sources and steps.
+
+        Args:
+            may_stream: whether the run's load may take its rows straight from the source, if nothing looks into them.
+        """
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
-        if done is not None and done.state == "success":
+        if done is not None and done.state == "success" and (may_stream or fused.FUSED not in (done.counts or {})):
             return dict(done.counts or {})
         with self._noted(run_id, STAGE) as counts, self._open(run_id) as work, self.lineage.told(work, STAGE, counts):
+            streamed = fused.decide(work, self.metastore) if may_stream else None
+            if streamed is not None:
+                counts.update(streamed)
+                return dict(counts)
             self.artifacts.check_room()
             result = self._staging(work).run()
             check_accepted(work, self._staging(work).inputs)
@@ -206,19 +215,34 @@ class Runner:
         if done is not None and done.state == "success":
             return dict(done.counts or {})
         with self._noted(run_id, name) as counts, self._open(run_id) as work, self.lineage.told(work, name, counts):
-            written = load_destination(
-                destination,
-                work.plan,
-                self._staging(work).inputs,
-                destination=work.stores.destination(work.plan.destinations[destination].connection),
-                context=lambda index: self._context(work, destination, index),
-                ledger=RunLedger(self.metastore, work.plan.pipeline, run_id),
-                artifacts=self.artifacts,
-                settings=self.settings,
-            )
+            written = self._streamed(work, destination)
+            if written is None:
+                written = load_destination(
+                    destination,
+                    work.plan,
+                    self._staging(work).inputs,
+                    destination=work.stores.destination(work.plan.destinations[destination].connection),
+                    context=lambda index: self._context(work, destination, index),
+                    ledger=RunLedger(self.metastore, work.plan.pipeline, run_id),
+                    artifacts=self.artifacts,
+                    settings=self.settings,
+                )
             counts.update(written.as_dict())
             runs.confirm(self.metastore, run_id, destination, counts)
         return dict(counts)
+
+    def _streamed(self, work: Work, destination: str) -> WriteCounts | None:
+        """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""
+        if not self._is_streamed(work.run_id):
+            return None
+        counts = fused.stream(work, self.metastore, self._context(work, destination, 0))
+        if counts is None:
+            self.stage(work.run_id, may_stream=False)
+        return counts
+
+    def _is_streamed(self, run_id: str) -> bool:
+        staged = stages.stage_results(self.metastore, run_id).get(STAGE)
+        return staged is not None and fused.FUSED in (staged.counts or {})
 
     def reconcile(self, run_id: str) -> dict[str, Any]:
         """Compare what was loaded with what stands in the stores, then publish the run.
@@ -253,6 +277,8 @@ class Runner:
             scope = "full"
         if scope == "none":
             return {"clean": None, "scope": "none", "destinations": {}}
+        if self._is_streamed(work.run_id):
+            return fused.reconciliation(work.plan)
         whole = scope == "full" and not any(work.begins.values()) and work.options.moves_state
         remedy = Remedy(delete=True, force=True) if work.options.full_refresh else Remedy()
         return self._reconciler(work).reconcile(full=whole, remedy=remedy).as_dict()

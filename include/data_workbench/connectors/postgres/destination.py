@@ -90,13 +90,22 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
         with client.translating(self.config.address), self.connect() as connection:
             yield from read_back.rows(connection, table_target, schema, context, keys, self.settings)
 
+    def takes_stream(self, target: Target) -> bool:
+        table_target = table_of(target)
+        with client.translating(self.config.address), self.connect() as connection:
+            table = find_table(connection, parse_relation(table_target.table))
+            if table is None or table_target.write != "merge":
+                return True
+            row = connection.execute(f"SELECT NOT EXISTS (SELECT FROM {table.relation.sql})".encode()).fetchone()
+            return bool(row and row[0])
+
     def copy_from(
-        self, source: Source, request: ReadRequest, target: Target, context: LoadContext
+        self, source: Source, request: ReadRequest, target: Target, context: LoadContext, *, compares: bool = False
     ) -> tuple[WriteCounts, dict[str, Any] | None]:
         described = source.describe(request.stream)
         schema = pa.schema([described.schema.field(name) for name in request.columns or described.schema.names])
         with self.open(target, schema, context) as writer:
-            return fuse(source, request, writer)
+            return fuse(source, request, writer, compares=compares)
 
     def delete(
         self,

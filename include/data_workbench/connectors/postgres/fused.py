@@ -2,13 +2,16 @@
 
 Binary where every column has the same type on both sides, text otherwise. An empty table with a unique key is written
 directly; a merge into one with rows goes through the staging table. What only the staged path can tell apart (NULL or
-equal keys, rows the server refuses) ends the attempt with Unsupported and nothing written.
+equal keys, rows the server refuses) ends the attempt with Unsupported and nothing written. So does, if the copy is to
+be compared, any difference between the rows of the source's snapshot and those in the table before the commit.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +21,10 @@ from psycopg import sql
 
 from data_workbench.connectors.base import Progress, ReadRequest, Source
 from data_workbench.connectors.postgres import client, merge, refusals
-from data_workbench.connectors.postgres.catalogue import Table
+from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.copy_in import column_list
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
+from data_workbench.connectors.postgres.digest import are_alike, digest_of
 from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.source import PostgresReading, PostgresSource, Selection
 from data_workbench.connectors.postgres.writer import TableWriter
@@ -39,6 +43,7 @@ class Fusion:
     source: PostgresSource
     request: ReadRequest
     writer: TableWriter
+    compares: bool = False
 
     def run(self) -> tuple[WriteCounts, dict[str, Any] | None]:
         """Stream it; counts and the source's position. A finished load of this run is told again."""
@@ -49,8 +54,9 @@ class Fusion:
             raise Unsupported(
                 f"table {writer.target.table}: this run was begun part by part", hint="the staged path goes on"
             )
+        if self.compares:
+            self._require_comparable()
         reading = self.source.read(self.request)
-        assert isinstance(reading, PostgresReading)
         try:
             return self._stream(reading)
         except psycopg.Error as error:
@@ -65,6 +71,7 @@ class Fusion:
 
     def _stream(self, reading: PostgresReading) -> tuple[WriteCounts, dict[str, Any] | None]:
         writer = self.writer
+        emit("load.reading", destination=writer.context.destination, target=writer.target.name)
         selection = reading.begin()
         facts = {"destination": writer.context.destination, "target": writer.target.name, "part": 0}
         with writer.connection.transaction():
@@ -87,6 +94,8 @@ class Fusion:
                 writer.connection.execute(f"DELETE FROM {target}".encode())
             first = writer.pages()
             taken = self._pipe(reading, selection, target)
+            if self.compares:
+                self._compare(reading, selection, is_whole=writer.target.write == "replace" or first == 0)
             self._own_direct(first, taken)
             return WriteCounts(inserted=taken, out=taken)
         merge.create_staging(writer.connection, writer.table, columns)
@@ -109,6 +118,50 @@ class Fusion:
         else:
             writer.own_new(first, taken)
 
+    # ------------------------------------------------------------------------------------------------ comparing
+
+    def _require_comparable(self) -> None:
+        """Only rows that nothing stands among, and types that hash alike, can be compared as a whole."""
+        if not self.writer.goes_direct:
+            raise Unsupported(f"table {self.writer.target.table} holds rows already", hint="stage it")
+        theirs = self.source.table(self.request.stream)
+        for name in self.writer.columns:
+            there, here = theirs.column(name), self.writer.table.column(name)
+            if there is None or here is None or not are_alike(here, there):
+                raise Unsupported(
+                    f"table {self.writer.target.table}: column {name} has another type than the source's",
+                    hint="stage it",
+                )
+
+    def _compare(self, reading: PostgresReading, selection: Selection, *, is_whole: bool) -> None:
+        """Hold the rows of the source's snapshot against those now in the table, side by side."""
+        started = time.monotonic()
+        writer = self.writer
+        names = [item.name for item in self._written(reading)]
+        rows = f"({self._query(reading, selection).as_string(reading.connection)}) AS read"
+        mine = "" if is_whole else " WHERE xmin = pg_catalog.pg_current_xact_id()::xid"
+        with ThreadPoolExecutor(1, "digest") as pool:
+            asked = pool.submit(digest_of, reading.connection, rows, _columns(reading.table, names))
+            there = f"{writer.table.relation.sql}{mine}"
+            found = digest_of(writer.connection, there, _columns(writer.table, names))
+            wanted = asked.result()
+        if found != wanted:
+            raise Unsupported(
+                f"table {writer.target.table}: {found[0]} rows of sum {found[1]} came of {wanted[0]} of {wanted[1]}",
+                hint="the staged path tells which rows differ",
+            )
+        emit(
+            "load.compared",
+            destination=writer.context.destination,
+            target=writer.target.name,
+            seconds=time.monotonic() - started,
+        )
+
+    def _written(self, reading: PostgresReading) -> list[pa.Field]:
+        return [item for item in reading.schema if item.name in self.writer.columns]
+
+    # ------------------------------------------------------------------------------------------------ copying
+
     def _check_keys(self) -> None:
         key = column_list(self.writer.target.key)
         nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in self.writer.target.key)
@@ -129,15 +182,15 @@ class Fusion:
         stop = threading.Event()
         statement = f"COPY ({query.as_string(reading.connection)}) TO STDOUT (FORMAT {shape})"
         ahead = ReadAhead(copy_blocks(reading.connection, statement, stop, rows=_BLOCK_ROWS, size=_BLOCK), stop)
-        columns = column_list([item.name for item in reading.schema if item.name in self.writer.columns])
+        columns = column_list([item.name for item in self._written(reading)])
         try:
             return _copy_in(self.writer.connection, f"COPY {into} ({columns}) FROM STDIN (FORMAT {shape})", iter(ahead))
         finally:
             ahead.close()
 
     def _query(self, reading: PostgresReading, selection: Selection) -> sql.Composed:
-        written = [item for item in reading.schema if item.name in self.writer.columns]
-        narrowed = Selection(selection.table, pa.schema(written), selection.conditions, selection.limit)
+        written = pa.schema(self._written(reading))
+        narrowed = Selection(selection.table, written, selection.conditions, selection.limit)
         return narrowed.query(decoded=False)
 
     def _same_types(self, table: Table) -> bool:
@@ -159,7 +212,14 @@ def _copy_in(connection: psycopg.Connection, statement: str, data: Iterator[byte
         return cursor.rowcount
 
 
-def fuse(source: Source, request: ReadRequest, writer: TableWriter) -> tuple[WriteCounts, dict[str, Any] | None]:
+def _columns(table: Table, names: list[str]) -> list[Column]:
+    found = [table.column(name) for name in names]
+    return [column for column in found if column is not None]
+
+
+def fuse(
+    source: Source, request: ReadRequest, writer: TableWriter, *, compares: bool
+) -> tuple[WriteCounts, dict[str, Any] | None]:
     """Stream `source` into the writer's table.
 
     Raises:
@@ -171,4 +231,4 @@ def fuse(source: Source, request: ReadRequest, writer: TableWriter) -> tuple[Wri
         raise Unsupported("a fused load takes no keys and no options", hint="stage it")
     if request.where and not source.pushes_where(request.where, source.describe(request.stream).schema):
         raise Unsupported(f"PostgreSQL does not evaluate {request.where!r} as DuckDB does", hint="stage it")
-    return Fusion(source, request, writer).run()
+    return Fusion(source, request, writer, compares).run()
