@@ -270,3 +270,10 @@ def test_every_make_verb_is_documented() -> None:
     assert [verb for verb in verbs if f"`make {verb}`" not in text] == []
     told = set(re.findall(r"`make ([a-z-]+)`", text))
     assert told - set(verbs) == set(), "told, but not in the Makefile"
+
+
+def test_every_optional_power_stands_in_the_walk_to_a_new_connector() -> None:
+    from data_workbench.connectors import base
+
+    powers = [name for name in vars(base) if name.startswith("Can")]
+    assert missing(powers, page("developer/how-to/add-a-connector.md")) == []
