@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from data_workbench.provider.report import as_table
+
 STORES: Mapping[str, str] = {
     "postgres": "PostgreSQL",
     "neo4j": "Neo4j",
@@ -67,11 +69,13 @@ class DemoOutcome:
         airflow = {"url": self.url, "user": self.user, "password": self.password} if self.url else None
         return {"succeeded": self.succeeded, "seconds": round(self.seconds, 1), "pipelines": rows, "airflow": airflow}
 
-    def say(self, say_table: Callable[..., None], echo: Callable[[str], None]) -> None:
-        """The table, then where to look, or why it failed."""
+    def say(self, _say_table: Callable[..., None], echo: Callable[[str], None]) -> None:
+        """The table, then where to look, or why it failed.
+
+        Plain text: thirteen columns would be folded into a terminal's eighty characters, and then nobody reads them.
+        """
         echo("")
-        columns = ("pipeline", "state", "read", *STORES.values(), "rel.", "changed", "filtered", "quarantined")
-        say_table((*columns, "reconciliation", "seconds", "rows/s"), [_line(one) for one in self.pipelines])
+        echo(as_table("pipeline", {one.pipeline: _line(one) for one in self.pipelines}))
         echo("")
         for one in self.pipelines:
             if one.reason:
@@ -118,8 +122,18 @@ def _sum(counts: Any, name: str) -> int | None:
     return sum(found) if found else None
 
 
-def _line(one: PipelineOutcome) -> tuple[Any, ...]:
-    stores = [one.written.get(kind) for kind in STORES]
-    counts = (one.relationships, one.changed, one.filtered, one.quarantined)
-    seconds = round(one.seconds, 1) if one.seconds is not None else None
-    return (one.pipeline, one.state, one.read, *stores, *counts, one.verdict, seconds, one.rows_per_second)
+def _line(one: PipelineOutcome) -> dict[str, Any]:
+    stores: dict[str, Any] = {title: one.written.get(kind) for kind, title in STORES.items()}
+    if one.relationships is not None:
+        stores["Neo4j"] = f"{one.written.get('neo4j', 0):,} + {one.relationships:,} rel."
+    return {
+        "state": one.state,
+        "read": one.read,
+        **stores,
+        "changed": one.changed,
+        "filtered": one.filtered,
+        "quarantined": one.quarantined,
+        "reconciliation": one.verdict,
+        "seconds": round(one.seconds, 1) if one.seconds is not None else None,
+        "rows/s": one.rows_per_second,
+    }

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from data_workbench import settings as settings_module
@@ -15,6 +16,7 @@ from data_workbench.provider.connections import airflow_connections
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.run import Runner
+    from data_workbench.settings import Settings
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.:+@=-]")
 _LONGEST = 180
@@ -37,7 +39,13 @@ def open_runner() -> Iterator[Runner]:
     from data_workbench.pipelines.run import Runner
 
     with open_metastore() as metastore:
-        yield Runner(settings=settings_module.load(), connections=airflow_connections(), metastore=metastore)
+        yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore)
+
+
+def task_settings() -> Settings:
+    """Settings of a task: `file:` connections reach listed folders only, by default the workbench's own."""
+    settings = settings_module.load()
+    return settings if settings.file_roots else replace(settings, file_roots=str(settings.home.absolute() / "files"))
 
 
 def workbench_run_id(pipeline: str, dag_run_id: str) -> str:

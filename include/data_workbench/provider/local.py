@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_workbench.errors import FatalError
+from data_workbench.errors import FatalError, StoreUnavailable
 from data_workbench.servers import Service, connection_environment, http_trouble, load_credentials, postgres_dsn
 from data_workbench.servers.service import Say
 from data_workbench.settings import Settings
@@ -119,7 +119,15 @@ class AirflowService(Service):
     def _revision(self) -> str | None:
         import psycopg
 
-        with psycopg.connect(postgres_dsn(self.settings, "airflow"), connect_timeout=5) as connection:
+        try:
+            connection = psycopg.connect(postgres_dsn(self.settings, "airflow"), connect_timeout=5)
+        except psycopg.OperationalError:
+            # The driver's own words may repeat the connection string.
+            raise StoreUnavailable(
+                f"PostgreSQL on port {self.settings.port('postgres')}, which holds Airflow's database, does not answer",
+                hint="start it first: workbench up postgres",
+            ) from None
+        with connection:
             found = connection.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL").fetchone()
             if not found or not found[0]:
                 return None

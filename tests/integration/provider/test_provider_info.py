@@ -1,0 +1,31 @@
+"""What Airflow's providers manager makes of the entry point."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_airflow_knows_the_connection_type_and_its_form(tmp_path: Path) -> None:
+    script = (
+        "import json\n"
+        "from airflow.providers_manager import ProvidersManager\n"
+        "found = ProvidersManager()\n"
+        "hook = found.hooks['workbench_files']\n"
+        "form = found.field_behaviours['workbench_files']\n"
+        "widgets = [name for name in found.connection_form_widgets if 'workbench_files' in name]\n"
+        "print('@@' + json.dumps([hook.hook_name, form, widgets, 'odras-data-workbench' in found.providers,"
+        " found.hooks['postgres'].package_name]))\n"
+    )
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    name, form, widgets, known, postgres = json.loads(done.stdout.rpartition("@@")[2])
+    assert known
+    assert name == "Files (workbench)"
+    assert form["relabeling"]["host"] == "Root"
+    assert widgets == ["extra__workbench_files__storage_options"]
+    assert postgres == "apache-airflow-providers-postgres"
