@@ -53,22 +53,28 @@ format: setup ## Format the code
 schema: setup ## Write the published schema and the key tables from the language's models
 	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json docs/user-guide/pipeline-language.md
 
-test: lint types test-unit test-integration test-end-to-end ## Everything CI runs
+test: lint types test-unit test-integration test-kill test-end-to-end ## Everything CI runs
 
 test-unit: setup ## No server, under a minute
 	$(PYTEST) tests/unit -m "not integration"
 
 test-integration: setup ## On real local servers, started on free ports
-	$(PYTEST) tests/integration tests/conformance -m "not end_to_end"
+	$(PYTEST) tests/integration -m "not end_to_end"
 
 test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
 	$(PYTEST) tests/end_to_end
 
+test-kill: setup ## kill -9 a load at each named point once, and a few times at random
+	$(PYTEST) tests/kill
+
 kill-storm: setup ## kill -9 a load 20 times at named and random points (slow)
-	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/integration -m kill
+	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill
 
 bench: setup ## Measure against peers within one run; writes docs/bench/results.json and a table
 	$(BIN)/python -m tests.bench
+
+docs: setup ## Hold the documents to the real commands, settings, errors and links
+	$(PYTEST) tests/unit/docs
 
 lock: setup ## Compile requirements.in into requirements.txt
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt

@@ -36,7 +36,8 @@ def resumable(metastore: Metastore, wanted: RunRequest) -> Run | None:
     if unfinished is not None:
         return _take_up(metastore, unfinished, wanted)
     latest = runs.list_runs(metastore, pipeline=wanted.pipeline, limit=1)
-    if latest and latest[0].state == "failed" and latest[0].run_id != wanted.run_id:
+    gives_up = wanted.options.get("reset_state")
+    if latest and not gives_up and latest[0].state == "failed" and latest[0].run_id != wanted.run_id:
         stored = runs.load_plan(metastore, latest[0].run_id)
         if (
             stored
@@ -54,7 +55,7 @@ def _take_up(metastore: Metastore, run: Run, wanted: RunRequest) -> Run | None:
     if is_alive(metastore, run.pipeline, run.run_id) or (run.orchestrator == "airflow" and not is_ours):
         raise runs.unfinished_conflict(run)
     stored = runs.load_plan(metastore, run.run_id)
-    if stored is None:
+    if stored is None or wanted.options.get("reset_state"):
         runs.finish(metastore, run.run_id, state="abandoned")
         return None
     if _asks_the_same(run, wanted):

@@ -118,7 +118,7 @@ def check_model(store: Qdrant, target: CollectionTarget, context: LoadContext) -
         raise SchemaConflict(
             f"collection {target.collection!r} holds points of model {other!r}, this load embeds with "
             f"{target.embed.model!r}",
-            hint="allow the change of model with a full refresh (`--full-refresh`), or write to another collection",
+            hint="allow it and embed all anew (`--allow-model-change --full-refresh`), or write to another collection",
         )
 
 

@@ -163,7 +163,7 @@ class QdrantWriter(Writer):
             raise SchemaConflict(
                 f"collection {self._target.collection!r} holds points of model {model!r}, "
                 f"this load embeds with {wanted!r}",
-                hint="allow the change of model with a full refresh (`--full-refresh`), or write to another collection",
+                hint="allow it and embed all anew (`--allow-model-change --full-refresh`), or write to another collection",
             )
 
     def _write(self, points: Points, places: range | list[int]) -> None:
