@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from data_workbench.connectors.base import Progress, Rejection
+from data_workbench.errors import StateError
 from data_workbench.mapping.targets import Target
 from data_workbench.metastore import deferred, fingerprints, quarantine, stages
 from data_workbench.metastore.fingerprints import Fingerprint
@@ -41,10 +42,12 @@ class RunLedger:
     def advance(self, destination: str, index: int, progress: Progress) -> None:
         """Note how far it came."""
         name = _stage(destination, index)
-        if progress.parts == 1:
-            stages.start_stage(self.metastore, self.run_id, name)
         counts = {"parts": progress.parts, "counts": progress.counts.as_dict()}
-        stages.finish_stage(self.metastore, self.run_id, name, counts=counts)
+        try:
+            stages.finish_stage(self.metastore, self.run_id, name, counts=counts)
+        except StateError:  # the first note, which may come late: a process killed after its first commit left none
+            stages.start_stage(self.metastore, self.run_id, name)
+            stages.finish_stage(self.metastore, self.run_id, name, counts=counts)
 
     def reject(self, destination: str, target: Target, rejections: list[Rejection], rows: pa.Table) -> None:
         """Put rows the store refused into the quarantine, whole where their key tells which they are."""

@@ -107,8 +107,7 @@ def _load_target(
     if adopted is not None:
         return adopted
     with destination.open(target, schema, context) as writer:
-        noted = ledger.progress(name, index) if destination.capabilities.resumes else Progress()
-        done, first = _resume(writer, noted)
+        done, first = _resume(writer, _noted(destination, ledger, name, index))
         if writer.rejections:  # committed by an attempt that was killed before it could put them aside
             ledger.reject(name, target, writer.rejections, schema.empty_table())
         for part in range(first, len(manifest.parts)):
@@ -122,6 +121,12 @@ def _load_target(
     counts.collapsed += collapsed
     counts.out += collapsed
     return counts
+
+
+def _noted(destination: Destination, ledger: LoadLedger, name: str, index: int) -> Progress:
+    """What we noted outside: nothing worth where a store keeps its own position, or rolls a whole load back."""
+    own = destination.capabilities
+    return ledger.progress(name, index) if own.resumes and not own.transactional else Progress()
 
 
 def _resume(writer: Writer, noted: Progress) -> tuple[WriteCounts, int]:

@@ -263,13 +263,19 @@ class Runner:
                 result=result,
                 state="failed" if unclean else "success",
                 error=unclean.as_dict() if unclean else None,
-                resolved=records.resolved(self.metastore, self.settings, work, self.artifacts),
+                resolved=self._resolved(work),
             )
             self._tidy(work)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
         if unclean:
             raise unclean
         return answer
+
+    def _resolved(self, work: Work) -> list[int]:
+        """Quarantined records that this run settles; those of a replay are marked by it."""
+        if work.options.only_keys:
+            return []
+        return records.resolved(self.metastore, self.settings, work, self.artifacts)
 
     def _reconcile(self, work: Work) -> dict[str, Any]:
         scope = work.plan.after_load
