@@ -7,10 +7,12 @@ two is wrong, and the run fails before anything is loaded.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import ContractViolated
+from data_workbench.events import emit
 from data_workbench.quality.contract import Contract
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ def check_accepted(work: Work, inputs: Callable[[str], LoadInput]) -> None:
         contract = Contract.model_validate(written, strict=False)
         if node not in staged or contract.on_invalid == "warn" or not inputs(node).manifest.rows:
             continue
-        for result in verify(contract, inputs(node).manifest.dataset(), node):
+        started = time.monotonic()
+        results = verify(contract, inputs(node).manifest.dataset(), node)
+        emit("stage.checked", pipeline=work.plan.pipeline, node=node, seconds=time.monotonic() - started)
+        for result in results:
             log.info("run %s: %s %s: %s", work.run_id, node, result.name, result.outcome)
             if result.outcome == "failed":
                 raise ContractViolated(

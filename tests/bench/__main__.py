@@ -1,0 +1,57 @@
+"""`python -m tests.bench`: measure, print a table, write docs/bench."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench import files, graph, report, scheduler, startup, tables, vectors
+from tests.bench.figures import Figure
+from tests.bench.ground import REPOSITORY, Ground, open_ground
+
+SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]] = {
+    "parquet": (files.measure, ("postgres",)),
+    "tables": (tables.measure, ("postgres",)),
+    "graph": (graph.measure, ("postgres", "neo4j")),
+    "overhead": (startup.measure, ("postgres", "neo4j", "qdrant")),
+    "vectors": (vectors.measure, ("postgres", "qdrant")),
+    "airflow": (scheduler.measure, ("postgres",)),
+}
+"""What is measured and the servers it needs."""
+
+
+def bench(names: Sequence[str], *, rows: int, rounds: int, home: Path | None = None) -> list[Figure]:
+    """Measure these subjects on servers of their own."""
+    services = list(dict.fromkeys(service for name in names for service in SUBJECTS[name][1]))
+    with open_ground(rows=rows, rounds=rounds, services=services, home=home) as ground:
+        return [figure for name in names for figure in SUBJECTS[name][0](ground)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and tell; 1 if a goal is not reached."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the mixed table")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each measurement")
+    parser.add_argument("--only", action="append", choices=list(SUBJECTS), help="one subject; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="5,000 rows, one round, no Airflow: does it work at all?")
+    parser.add_argument("--out", type=Path, help="folder for results.json and results.md (docs/bench for a whole run)")
+    given = parser.parse_args(arguments)
+    names = given.only or [name for name in SUBJECTS if not (given.quick and name == "airflow")]
+    rows, rounds = (5_000, 1) if given.quick else (given.rows, given.rounds)
+    figures = bench(names, rows=rows, rounds=rounds)
+    told = report.document(figures, rows=rows, rounds=rounds)
+    print(report.table(figures))
+    is_whole = not given.only and not given.quick
+    folder = given.out or (REPOSITORY / "docs" / "bench" if is_whole else None)
+    if folder is not None:
+        report.write(folder, told, figures)
+    else:
+        print(json.dumps(told, indent=1), file=sys.stderr)
+    return 1 if any(figure.is_met is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
