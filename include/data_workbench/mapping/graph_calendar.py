@@ -1,7 +1,8 @@
-"""Text forms of points in time beyond what drivers carry: years outside 1..9999, 24:00:00, nanoseconds.
+"""Text forms of points in time beyond what drivers carry: years outside 1..9999, 24:00:00, nanoseconds, infinity.
 
 ISO 8601 with an explicit sign where the year needs it (`+12024-03-15`, `-0043-03-15T00:00:00Z`). Arrow counts ticks
-since 1970-01-01; here they become text and come back exactly, over the whole range of a 64-bit integer.
+since 1970-01-01; here they become text and come back exactly, over the whole range of a 64-bit integer. The greatest
+integer and its negative are `infinity` and `-infinity`, as DuckDB has them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ FIRST_DAY: Final = -719_162
 """0001-01-01 as days since 1970-01-01, the first a driver's date can be."""
 LAST_DAY: Final = 2_932_896
 """9999-12-31, the last."""
+LAST_COUNT: Final = {"D": 2**31 - 1, **dict.fromkeys(TICKS, 2**63 - 1)}
+"""Infinity in days and in ticks of each unit; minus infinity is its negative."""
 
+_ENDLESS: Final = {"infinity": 1, "-infinity": -1}
 _POINT = re.compile(
     r"(?P<year>[+-]?\d{4,})-(?P<month>\d\d)-(?P<day>\d\d)"
     r"(?:[T ](?P<time>\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?P<zone>Z|[+-]00:00)?)?"
@@ -26,6 +30,12 @@ _TIME = re.compile(r"(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?")
 
 def date_text(days: int) -> str:
     """A day as `2024-03-15`, `+12024-03-15` or `-0043-03-15`."""
+    if abs(days) >= LAST_COUNT["D"]:
+        return _endless(days)
+    return _day_text(days)
+
+
+def _day_text(days: int) -> str:
     year, month, day = _civil(days)
     sign = "-" if year < 0 else "+" if year > 9999 else ""
     return f"{sign}{abs(year):04d}-{month:02d}-{day:02d}"
@@ -33,6 +43,8 @@ def date_text(days: int) -> str:
 
 def date_days(text: str) -> int | None:
     """The reverse of `date_text`; None if it is no date."""
+    if text in _ENDLESS:
+        return _ENDLESS[text] * LAST_COUNT["D"]
     found = _POINT.fullmatch(text)
     return None if found is None or found["time"] else _days(int(found["year"]), int(found["month"]), int(found["day"]))
 
@@ -57,18 +69,31 @@ def time_ticks(text: str, unit: str) -> int | None:
 
 def moment_text(ticks: int, unit: str, *, zoned: bool) -> str:
     """A timestamp as `2024-03-15T12:30:00.5`, with `Z` if it is an instant."""
+    if abs(ticks) >= LAST_COUNT[unit]:
+        return _endless(ticks)
     days, within = divmod(ticks, DAY_SECONDS * TICKS[unit])
-    return f"{date_text(days)}T{time_text(within, unit)}{'Z' if zoned else ''}"
+    return f"{_day_text(days)}T{time_text(within, unit)}{'Z' if zoned else ''}"
 
 
 def moment_ticks(text: str, unit: str) -> int | None:
     """The reverse of `moment_text`; a date alone is its midnight; None if it is neither."""
+    if text in _ENDLESS:
+        return _ENDLESS[text] * LAST_COUNT[unit]
     found = _POINT.fullmatch(text)
     if found is None:
         return None
     days = _days(int(found["year"]), int(found["month"]), int(found["day"]))
     within = time_ticks(found["time"] or "00:00:00", unit)
     return None if within is None else days * DAY_SECONDS * TICKS[unit] + within
+
+
+def is_endless(text: str) -> bool:
+    """Whether a text names infinity, which has neither a zone nor none."""
+    return text in _ENDLESS
+
+
+def _endless(count: int) -> str:
+    return "infinity" if count > 0 else "-infinity"
 
 
 def _civil(days: int) -> tuple[int, int, int]:

@@ -145,8 +145,8 @@ def _days_of(value: Any) -> int | None:
 
 def _moment_ticks(value: Any, kind: pa.DataType) -> int | None:
     if isinstance(value, str):
-        zoned = value.endswith("Z")
-        return calendar.moment_ticks(value, kind.unit) if zoned == (kind.tz is not None) else None
+        fits = calendar.is_endless(value) or value.endswith("Z") == (kind.tz is not None)
+        return calendar.moment_ticks(value, kind.unit) if fits else None
     if not hasattr(value, "hour") or not hasattr(value, "toordinal"):
         return None
     offset = value.utcoffset()

@@ -9,6 +9,7 @@
     date, timestamp, time                    DATE, LOCAL DATETIME, LOCAL TIME
     timestamp with time zone                 ZONED DATETIME in UTC: the instant is kept, the zone's name is not
     a year outside 1..9999, 24:00:00         STRING in ISO 8601 with a signed year (drivers end there)
+    infinity, -infinity                      STRING `infinity`, `-infinity`
     duration, interval                       DURATION
     list of one of the above                 LIST of its form
     list holding null, bytes or mixed forms  STRING of JSON (a property list can hold none of these)
@@ -61,10 +62,19 @@ def to_graph(column: pa.ChunkedArray | pa.Array, field: pa.Field) -> list[Any]:
     """A column's values as the driver takes them."""
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
-    native = native_type(field)
-    if native is not None and native.removesuffix("[]") in NATIVE_FORMS:
+    native = _text_form(field)
+    if native is not None:
         return [parse_native(value, native) for value in column.to_pylist()]
     return _values(plain(column))
+
+
+def _text_form(field: pa.Field) -> str | None:
+    """What the texts of a column stand for; other stores name types alike whose columns are no text."""
+    native, kind = native_type(field), plain_type(field.type)
+    if native is None or native.removesuffix("[]") not in NATIVE_FORMS:
+        return None
+    inner = plain_type(kind.value_type) if is_list(kind) else kind
+    return native if kinds.is_string(inner) and is_list(kind) == native.endswith("[]") else None
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -107,8 +117,8 @@ def _may_mix(values: pa.Array) -> bool:
 def from_graph(values: Sequence[Any], field: pa.Field) -> pa.Array:
     """Property values as a column of the field's type."""
     kind = plain_type(field.type)
-    native = native_type(field)
-    if native is not None and native.removesuffix("[]") in NATIVE_FORMS:
+    native = _text_form(field)
+    if native is not None:
         from data_workbench.mapping.graph_types import format_native
 
         return restore(pa.array([format_native(value, native) for value in values], type=kind), field.type)

@@ -8,7 +8,7 @@
     decimal            string                                     exact digits with the scale of the column
     uuid               string                                     (it is text in Arrow)
     json, jsonb        string, the document as it was written     parsing would change numbers, order and spacing
-    date               string, 2026-11-23
+    date               string, 2026-11-23                         infinity, -infinity as such, as in timestamps
     timestamp          string, RFC 3339; zoned ones in UTC, `Z`   2026-11-23T08:00:00.000000Z
     time               string, 08:00:00.000000
     duration           number, the count of the column's unit

@@ -6,9 +6,9 @@ integer            decimal digits                                    equal, all 
 floating point     shortest digits that give the same number         equal; nan, inf, -inf
 decimal            digits with the scale of the column               equal
 text, uuid, json   itself                                            equal, byte for byte
-date               2026-11-23, years outside 1..9999 with a sign     equal
-timestamp          2026-11-23 08:00:00.000000, with `Z` if zoned     equal; the instant, in UTC
-time               08:00:00.000000                                   equal
+date               2026-11-23, years outside 1..9999 with a sign     equal; infinity, -infinity
+timestamp          2026-11-23 08:00:00.000000, with `Z` if zoned     equal; the instant, in UTC; infinity, -infinity
+time               08:00:00.000000, 24:00:00                         equal
 binary             base64                                            equal
 duration           its count of the column's unit                    equal
 list, struct, map  JSON as in payload_values.py                      equal
@@ -19,19 +19,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_workbench.errors import SchemaConflict
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-_YEAR_1 = -62_135_596_800
-_YEAR_9999 = 253_370_764_800  # seconds from 1970 to the years' beginnings
+from data_workbench.mapping import graph_calendar as calendar
 
 ColumnValues: TypeAlias = pa.Array | pa.ChunkedArray
 
@@ -67,6 +61,10 @@ def to_text(values: ColumnValues) -> pa.Array:
         return array.cast(pa.int64()).cast(pa.large_string())
     if pa.types.is_timestamp(kind):
         return _written_moments(array)
+    if pa.types.is_date(kind):
+        return _written_dates(array)
+    if pa.types.is_time(kind):
+        return _written_times(array)
     if pa.types.is_nested(kind) or pa.types.is_interval(kind):
         from data_workbench.mapping.payload_values import to_payload
 
@@ -79,18 +77,38 @@ def to_text(values: ColumnValues) -> pa.Array:
 
 def _written_moments(array: pa.Array) -> pa.Array:
     kind = array.type
-    scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
-    extremes = pc.min_max(array.cast(pa.int64())).as_py()
-    if extremes["min"] is None or (extremes["min"] > _YEAR_1 * scale and extremes["max"] < _YEAR_9999 * scale):
-        zoned = array if kind.tz is None else array.cast(pa.timestamp(kind.unit, "UTC"))
-        return zoned.cast(pa.large_string())
-    # Arrow writes years to 32767, PostgreSQL knows them to 294276.
-    moments = array.cast(pa.int64()).fill_null(0).to_numpy().view(f"datetime64[{kind.unit}]")
-    written = pa.array(np.datetime_as_string(moments, unit=kind.unit), pa.large_string())
-    written = pc.replace_substring(written, "T", " ")
-    if kind.tz is not None:
-        written = pc.binary_join_element_wise(written, *[pa.scalar(tail, pa.large_string()) for tail in ("Z", "")])
-    return pc.if_else(pc.is_null(array), pa.scalar(None, pa.large_string()), written)
+    ticks, zoned = array.cast(pa.int64()), kind.tz is not None
+    per_day = calendar.DAY_SECONDS * calendar.TICKS[kind.unit]
+    if _within(ticks, calendar.FIRST_DAY * per_day, (calendar.LAST_DAY + 1) * per_day):
+        return (array.cast(pa.timestamp(kind.unit, "UTC")) if zoned else array).cast(pa.large_string())
+    texts = [
+        None if count is None else calendar.moment_text(count, kind.unit, zoned=zoned).replace("T", " ")
+        for count in ticks.to_pylist()
+    ]
+    return pa.array(texts, pa.large_string())
+
+
+def _written_dates(array: pa.Array) -> pa.Array:
+    days = array.cast(pa.date32()).cast(pa.int32())
+    if _within(days, calendar.FIRST_DAY, calendar.LAST_DAY + 1):
+        return array.cast(pa.date32()).cast(pa.large_string())
+    texts = [None if count is None else calendar.date_text(count) for count in days.to_pylist()]
+    return pa.array(texts, pa.large_string())
+
+
+def _written_times(array: pa.Array) -> pa.Array:
+    unit = array.type.unit
+    ticks = (array.cast(pa.int32()) if pa.types.is_time32(array.type) else array).cast(pa.int64())
+    if _within(ticks, 0, calendar.DAY_SECONDS * calendar.TICKS[unit]):
+        return array.cast(pa.large_string())
+    texts = [None if count is None else calendar.time_text(count, unit) for count in ticks.to_pylist()]
+    return pa.array(texts, pa.large_string())
+
+
+def _within(counts: pa.Array, first: int, end: int) -> bool:
+    """Whether all lie in the years 1 to 9999: Arrow writes years to 32767, PostgreSQL knows them to 294276."""
+    extremes = pc.min_max(counts).as_py()
+    return extremes["min"] is None or (extremes["min"] >= first and extremes["max"] < end)
 
 
 def from_text(values: ColumnValues, kind: pa.DataType) -> pa.Array:
@@ -136,26 +154,35 @@ def _documents(texts: pa.Array, kind: pa.DataType) -> pa.Array:
 def _moments(texts: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
         return texts.cast(kind)
-    except pa.ArrowInvalid:
-        # Arrow reads four-digit years only; numpy reads all, but no zone.
-        unit = "D" if pa.types.is_date(kind) else kind.unit
-        bare = pc.replace_substring_regex(texts, r"(Z|[+-]00:?00)$", "")
-        bare = pc.replace_substring(bare, " ", "T")
-        numbers: NDArray[np.int64] = np.array(bare.fill_null("NaT").to_pylist(), f"datetime64[{unit}]").view(np.int64)
-        counts = pa.array(numbers, mask=pc.is_null(texts).to_numpy(zero_copy_only=False))
-        if pa.types.is_date32(kind):
-            counts = counts.cast(pa.int32())
-        elif pa.types.is_date64(kind):
-            counts = pc.multiply(counts, 86_400_000)
-        return counts.cast(kind)
+    except pa.ArrowInvalid:  # Arrow reads four-digit years only
+        counts = [None if text is None else _count(text, kind) for text in texts.to_pylist()]
+    if pa.types.is_date(kind):
+        return pa.array(counts, pa.int32()).cast(pa.date32()).cast(kind)
+    return pa.array(counts, pa.int64()).cast(kind)
+
+
+def _count(text: str, kind: pa.DataType) -> int:
+    count = calendar.date_days(text) if pa.types.is_date(kind) else calendar.moment_ticks(text, kind.unit)
+    # One at a time Arrow takes what it takes in bulk, other zones for example.
+    return pa.scalar(text).cast(kind).value if count is None else count
 
 
 def _times(texts: pa.Array, kind: pa.DataType) -> pa.Array:
     on_the_first_day = pc.binary_join_element_wise(
         pa.scalar("1970-01-01 ", pa.large_string()), texts, pa.scalar("", pa.large_string())
     )
-    counts = on_the_first_day.cast(pa.timestamp(kind.unit)).cast(pa.int64())
+    try:
+        counts = on_the_first_day.cast(pa.timestamp(kind.unit)).cast(pa.int64())
+    except pa.ArrowInvalid:  # 24:00:00
+        counts = pa.array([None if text is None else _time(text, kind.unit) for text in texts.to_pylist()], pa.int64())
     return (counts.cast(pa.int32()) if pa.types.is_time32(kind) else counts).cast(kind)
+
+
+def _time(text: str, unit: str) -> int:
+    count = calendar.time_ticks(text, unit)
+    if count is None or count > calendar.DAY_SECONDS * calendar.TICKS[unit]:
+        raise ValueError(f"{text[:80]!r} is no time of day")
+    return count
 
 
 def _dump(value: object) -> str:

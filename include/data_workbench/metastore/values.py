@@ -16,6 +16,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,8 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
+# What DuckDB calls infinity, as dates and timestamps of any unit count.
+_ENDLESS = {"infinity": 1, "-infinity": -1}
 # With a year of four digits, or a time of day.
 _ISO = re.compile(r"\d{4}-\d\d-\d\d.*|\d\d:\d\d.*")
 
@@ -96,7 +99,15 @@ def _values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
         return _moments(column)
     if pa.types.is_duration(kind):
         return list(column.cast(pa.int64()).to_pylist())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        items = _values(pc.list_flatten(column))
+        return _regrouped(pc.list_value_length(column).to_pylist(), items)
     return [jsonable(value) for value in column.to_pylist()]
+
+
+def _regrouped(lengths: list[int | None], items: list[Any]) -> list[Any]:
+    ends = list(accumulate((length or 0 for length in lengths), initial=0))
+    return [None if length is None else items[ends[i] : ends[i + 1]] for i, length in enumerate(lengths)]
 
 
 def _is_moment(kind: pa.DataType) -> bool:
@@ -105,19 +116,25 @@ def _is_moment(kind: pa.DataType) -> bool:
 
 
 def _moments(column: pa.ChunkedArray | pa.Array) -> list[Any]:
-    """ISO 8601, or the bare number of units where the year is beyond what Arrow writes and parses."""
+    """ISO 8601, infinity by name, or the bare number of units where the year is beyond what Arrow writes and parses."""
     kind = column.type
     zone = "Z" if getattr(kind, "tz", None) else ""
     local = column.cast(pa.timestamp(kind.unit)) if zone else column
     texts = local.cast(pa.string()).to_pylist()
     numbers = column.cast(_storage(kind)).to_pylist()
+    endless = {sign * _last(kind): name for name, sign in _ENDLESS.items()}
     return [
-        number if text is None or not _ISO.fullmatch(text) else text + zone
+        endless.get(number, number) if text is None or not _ISO.fullmatch(text) else text + zone
         for text, number in zip(texts, numbers, strict=True)
     ]
 
 
+def _last(kind: pa.DataType) -> int:
+    return int(2 ** (kind.bit_width - 1) - 1)
+
+
 def _moments_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    values = [_ENDLESS[value] * _last(kind) if value in _ENDLESS else value for value in values]
     texts = _parsed(pa.array([value if isinstance(value, str) else None for value in values], pa.string()), kind)
     numbers = pa.array([value if isinstance(value, int) else None for value in values], _storage(kind)).cast(kind)
     return pc.coalesce(texts, numbers)

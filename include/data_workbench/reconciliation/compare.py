@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from data_workbench.reconciliation.documents import conform
+from data_workbench.reconciliation.documents import comparable, conform
 from data_workbench.records.fingerprints import fingerprint_sql
 from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
 
@@ -88,7 +88,7 @@ class Comparison:
         self._fill()
         names = keys.column_names
         wanted = pa.schema([self.schema.field(name) for name in names])
-        self.connection.register("incoming", keys.cast(wanted))
+        self.connection.register("incoming", keys.cast(wanted).cast(comparable(wanted)))
         self.connection.execute("CREATE OR REPLACE TEMP TABLE holding AS SELECT DISTINCT * FROM incoming")
         self.connection.unregister("incoming")
         same = " AND ".join(f"t.{quote(name)} = h.{quote(name)}" for name in names)
@@ -154,7 +154,7 @@ class Comparison:
         columns = [*self.key, *(name for name in carried.names if name not in self.key)]
         listed = ", ".join(quote(name) for name in columns) or "NULL AS _wb_none"
         # A tombstone carries only its key, so its fingerprint means nothing; it is never compared.
-        select = f"SELECT {listed}, {quote(mark)} AS _wb_mark, {fingerprint_sql(self.schema)} AS _wb_hash FROM incoming"
+        select = f"SELECT {listed}, {quote(mark)} AS _wb_mark, {_fingerprint(self.schema)} AS _wb_hash FROM incoming"
         wanted = pa.schema([*self.schema, *(item for item in carried if item.name not in self.schema.names)])
         for batch in _merged(batches):
             incoming = conform(batch, wanted, mark, default)
@@ -215,6 +215,10 @@ class Comparison:
                     USING (_wb_hash)
             ), range(abs(difference)) WHERE difference <> 0
             UNION ALL SELECT 'foreign' FROM actual WHERE NOT _wb_mark"""
+
+
+def _fingerprint(schema: pa.Schema) -> str:
+    return fingerprint_sql(comparable(schema))
 
 
 def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

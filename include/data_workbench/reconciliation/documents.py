@@ -15,8 +15,21 @@ from data_workbench.records.types import native_type
 DOCUMENTS = ("json", "jsonb")
 
 
+def comparable(schema: pa.Schema) -> pa.Schema:
+    """What `conform` makes of a schema: text for what DuckDB cannot take, decimals of more than 38 digits."""
+    return pa.schema([item.with_type(_comparable(item.type)) for item in schema])
+
+
+def _comparable(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_decimal256(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_comparable(kind.value_type))
+    return kind
+
+
 def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, mark: str, default: object) -> pa.Table:
-    """The columns of `schema` and `mark`, cast; a mark that is absent everywhere has its default."""
+    """The columns of `schema` and `mark`, cast and `comparable`; a mark that is absent everywhere has its default."""
     table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
     columns = [_conformed(table.column(item.name), item) for item in schema]
     kind = pa.string() if isinstance(default, str) else pa.bool_()
@@ -25,7 +38,8 @@ def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, mark: str, defa
 
 
 def _conformed(column: pa.ChunkedArray, item: pa.Field) -> pa.ChunkedArray | pa.Array:
-    column = column.cast(item.type)
+    # First to the type asked for, so that both sides have one scale.
+    column = column.cast(item.type).cast(_comparable(item.type))
     native = (native_type(item) or "").lower()
     if native in DOCUMENTS:
         return pa.array([canonical(text) for text in column.to_pylist()], item.type)

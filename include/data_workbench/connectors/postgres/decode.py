@@ -83,6 +83,8 @@ class BlockDecoder:
             return from_hex(values) if pa.types.is_binary(item.type) else from_text(values, item.type)
         except pa.ArrowInvalid as error:
             raise self._conflict(item, str(error)) from error
+        except SchemaConflict as error:
+            raise self._conflict(item, error.message) from error
 
     def _named(self, error: pa.ArrowInvalid) -> SchemaConflict:
         found = _CSV_COLUMN.search(str(error))
