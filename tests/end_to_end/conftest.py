@@ -40,6 +40,7 @@ contract:
 destinations:
   table: {connection: odras_postgres, table: public.planets, key: name, write: merge}
   file: {connection: workbench_files, file: out/planets.jsonl, write: replace}
+reconcile: {full: "0 3 1 1 *"}
 """
 ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
 

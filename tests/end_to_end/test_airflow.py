@@ -74,6 +74,39 @@ def test_a_name_nobody_declared_fails_the_run_without_retries(airflow: Running) 
     assert "unknown param 'colour'" in client.log_tail(DAG, "unknown_param", "stage", lines=30)
 
 
+def test_housekeeping_runs(airflow: Running) -> None:
+    client = airflow.client
+    for dag_id in ("check_connections", "clean_artifacts"):
+        client.wait_for_dag(dag_id)
+        client.unpause(dag_id)
+        client.trigger(dag_id, dag_run_id="asked")
+    assert client.wait("clean_artifacts", "asked", timeout=300).state == "success"
+    assert client.wait("check_connections", "asked", timeout=300).state == "success"
+    states = client.task_states("check_connections", "asked")
+    assert states == {"connections": "success"} | {f"check[{index}]": "success" for index in range(3)}
+    assert client.xcom("check_connections", "asked", "connections") == [
+        "odras_postgres",
+        "workbench_files",
+        "workbench_metastore",
+    ]
+
+
+def test_a_row_changed_behind_our_back_is_found_by_the_full_reconciliation(airflow: Running) -> None:
+    import psycopg
+
+    client, dag_id = airflow.client, "reconcile__planets"
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "odras")) as connection:
+        connection.execute("UPDATE planets SET moons = 99 WHERE name = 'Mars'")
+    client.unpause(dag_id)
+    client.trigger(dag_id, dag_run_id="found")
+    assert client.wait(dag_id, "found", timeout=300).state == "failed"
+    assert "NOT clean" in client.log_tail(dag_id, "found", "reconcile_in_full", lines=40)
+    client.trigger(dag_id, conf={"repair": True}, dag_run_id="repaired")
+    assert client.wait(dag_id, "repaired", timeout=300).state == "success"
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "odras")) as connection:
+        assert connection.execute("SELECT moons FROM planets WHERE name = 'Mars'").fetchone() == (2,)
+
+
 def test_a_broken_file_stands_beside_the_others_and_says_where(airflow: Running) -> None:
     found = airflow.client.wait_for_dag("pipeline__broken")
     assert [tag["name"] for tag in found["tags"]] == ["broken"]

@@ -92,6 +92,16 @@ class AirflowService(Service):
         ill = [name for name in ("metadatabase", "scheduler", "dag_processor") if health[name]["status"] != "healthy"]
         return f"{', '.join(ill)} not up yet" if ill else None
 
+    def after_start(self, say: Say) -> None:
+        """Call the API of the tasks once: it builds itself on the first call, and a task would have to wait."""
+        say("warming up")
+        try:
+            with _direct.open(f"http://{HOST}:{self.port}/execution/health", timeout=60) as answer:
+                answer.read()
+        except OSError:
+            # Only speed is lost: health was good a moment ago.
+            return
+
     def detail(self) -> str:
         """The address of the UI."""
         return f"http://{HOST}:{self.port} (user {USER})"
@@ -193,6 +203,8 @@ _FIXED: Mapping[str, str] = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+    # 5 s by default: seen to fail tasks before they began, on two cores that others kept busy.
+    "WORKERS__EXECUTION_API_TIMEOUT": "60",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
     # The engine writes its own OpenLineage events; a second set per task would only repeat them.
     "OPENLINEAGE__DISABLED": "True",

@@ -33,7 +33,7 @@ class DagRun:
 class AirflowClient:
     """Talks to one Airflow as one user; the token is asked for on first use and again when it has aged."""
 
-    def __init__(self, url: str, user: str, password: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 90.0) -> None:
         self._user, self._password = user, password
         # A proxy named in the environment has no way to this machine's loopback.
         self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
