@@ -131,8 +131,9 @@ def _outcome(runner: Runner, definition: Definition, run_id: str, reason: str | 
 
 def _judged(outcome: PipelineOutcome, reason: str | None) -> PipelineOutcome:
     """A run that succeeded and brought nothing is no success here: the shipped data is known to be good."""
-    if reason is None and outcome.state == "success" and outcome.read and not any(outcome.written.values()):
-        reason = f"{outcome.read:,} rows were read and none arrived ({outcome.quarantined:,} were quarantined)"
+    is_empty = outcome.quarantined and not any(outcome.written.values())
+    if reason is None and outcome.state == "success" and is_empty:
+        reason = f"no row arrived: of {outcome.read:,} read, {outcome.quarantined:,} were quarantined"
         return replace(outcome, state="failed", reason=reason)
     if reason is not None or outcome.state != "success":
         return replace(outcome, state="failed", reason=reason or f"the run is {outcome.state}")
