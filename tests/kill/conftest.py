@@ -76,13 +76,14 @@ class Arena:
             return None
         assert process.returncode == 0, errors
         outcome: dict[str, Any] = json.loads(out.splitlines()[-1])
+        sys.stderr.write(errors)
         return outcome
 
     def finish(self, text: str, **job: Any) -> dict[str, Any]:
         """Run again until the end; it must succeed."""
         outcome = self.run(text, **job)
         assert outcome is not None
-        assert outcome["state"] == "success", outcome
+        assert outcome["state"] == "success", outcome["error"]
         return outcome
 
     def kill_at_random(self, text: str, chance: random.Random, longest: float) -> float:

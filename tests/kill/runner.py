@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ def main(job: dict[str, Any]) -> None:
         print("ready", flush=True)
         with subscribed(Death(job.get("point"), job.get("occurrence", 1))):
             document, error = runner.run(definition, params={})
+    if error:
+        traceback.print_exception(error)
     print(json.dumps({"state": document["state"], "error": error.as_dict() if error else None, "document": document}))
 
 

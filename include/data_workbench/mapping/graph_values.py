@@ -61,7 +61,8 @@ def rows_of(table: pa.Table, fields: Sequence[pa.Field] | None = None) -> list[d
 def to_graph(column: pa.ChunkedArray | pa.Array, field: pa.Field) -> list[Any]:
     """A column's values as the driver takes them."""
     if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+        chunks = column.chunks or [pa.array([], column.type)]
+        column = pa.concat_arrays(chunks) if len(chunks) > 1 else chunks[0]
     native = _text_form(field)
     if native is not None:
         return [parse_native(value, native) for value in column.to_pylist()]

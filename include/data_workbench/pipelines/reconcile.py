@@ -218,10 +218,11 @@ class Reconciler:
         self, verdict: TargetVerdict, name: str, index: int, target: Target, destination: Destination, remedy: Remedy
     ) -> int:
         repaired = 0
-        if remedy.repair:
-            repaired += self._rewrite(verdict, name, index, target, destination)
+        # First what is surplus: a relationship to the wrong node is found by the key of the right one.
         if remedy.delete and isinstance(destination, CanDelete) and verdict.comparison.key:
             repaired += self._delete(verdict, name, index, target, destination, force=remedy.force)
+        if remedy.repair:
+            repaired += self._rewrite(verdict, name, index, target, destination)
         log.info("%s %s: repaired %s", name, target.name, repaired)
         return repaired
 

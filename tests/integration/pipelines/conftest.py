@@ -111,17 +111,20 @@ class Site:
 
     def command(self, *arguments: str, cwd: Path | None = None, **environment: str) -> tuple[int, dict[str, Any], str]:
         """Run the command line with `--json`: exit code, document, stderr."""
-        variables = {**os.environ, **self.variables, **self._settings_variables(), **environment}
         done = subprocess.run(
             [sys.executable, "-c", "from data_workbench.cli import main; main()", *arguments, "--json"],
             capture_output=True,
             text=True,
-            env=variables,
+            env=self.environment(**environment),
             cwd=cwd or self.folder,
             timeout=240,
             check=False,
         )
         return done.returncode, json.loads(done.stdout), done.stderr
+
+    def environment(self, **changed: str) -> dict[str, str]:
+        """The environment of a command of this site."""
+        return {**os.environ, **self.variables, **self._settings_variables(), **changed}
 
     def file(self, text: str, name: str = "pipeline.yaml") -> str:
         """A pipeline as a file, for the command line."""

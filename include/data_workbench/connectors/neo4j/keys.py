@@ -28,7 +28,7 @@ def split_keys(rows: pa.Table, key: Sequence[str], where: str) -> tuple[pa.Table
     bad = {rule: mask for rule, mask in _faults(rows, key).items() if pc.any(mask).as_py()}
     if not bad:
         return rows, []
-    rejections, refused = [], pa.chunked_array([pa.array([False] * rows.num_rows)])
+    rejections, refused = [], pa.chunked_array([pa.array([False] * rows.num_rows, pa.bool_())])
     for rule, mask in bad.items():
         fresh = pc.and_(mask, pc.invert(refused))
         for values in json_rows(rows.select(list(key)).filter(fresh)):
@@ -38,7 +38,7 @@ def split_keys(rows: pa.Table, key: Sequence[str], where: str) -> tuple[pa.Table
 
 
 def _faults(rows: pa.Table, key: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-    nothing = pa.chunked_array([pa.array([False] * rows.num_rows)])
+    nothing = pa.chunked_array([pa.array([False] * rows.num_rows, pa.bool_())])
     missing, strange, lengths = nothing, nothing, pa.chunked_array([pa.array([0] * rows.num_rows, pa.int64())])
     for name in key:
         column = rows.column(name)

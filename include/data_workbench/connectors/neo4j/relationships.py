@@ -259,7 +259,7 @@ def _node(end: Endpoint, values: Sequence[Any]) -> str:
 
 
 def _any_null(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
-    blank = pa.chunked_array([pa.array([False] * rows.num_rows)])
+    blank = pa.chunked_array([pa.array([False] * rows.num_rows, pa.bool_())])
     for name in columns:
         blank = pc.or_(blank, pc.is_null(rows.column(name)))
     return blank

@@ -114,13 +114,7 @@ class Ownership:
 
     def are_owned(self, connection: psycopg.Connection, hashes: pa.Array) -> pa.Array:
         """Which of these hashes are owned."""
-        known = self.owned(connection)
-        asked = hashes.to_numpy(zero_copy_only=False)
-        if not len(known):
-            return pa.array(np.zeros(len(asked), bool))
-        places = np.searchsorted(known, asked)
-        places[places == len(known)] = 0
-        return pa.array(known[places] == asked)
+        return among(self.owned(connection), hashes)
 
     def compact(self, connection: psycopg.Connection) -> None:
         """Fold many small chunks into few, now and then."""
@@ -134,6 +128,16 @@ class Ownership:
         known = self.owned(connection)
         self.forget(connection)
         self.add_hashes(connection, known)
+
+
+def among(known: np.ndarray, hashes: pa.Array) -> pa.Array:
+    """Which of the hashes are in a sorted list."""
+    asked = hashes.to_numpy(zero_copy_only=False)
+    if not len(known):
+        return pa.array(np.zeros(len(asked), bool))
+    places = np.searchsorted(known, asked)
+    places[places == len(known)] = 0
+    return pa.array(known[places] == asked)
 
 
 def page_ranges(connection: psycopg.Connection, relation: Relation) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -14,7 +15,7 @@ from data_workbench.connectors.postgres.catalogue import Table, find_table
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import BlockDecoder, selected
 from data_workbench.connectors.postgres.names import parse_relation, quoted
-from data_workbench.connectors.postgres.ownership import Ownership, key_hash
+from data_workbench.connectors.postgres.ownership import Ownership, among, key_hash
 from data_workbench.connectors.postgres.types import is_list
 from data_workbench.mapping.targets import LoadContext, TableTarget
 from data_workbench.records import marks
@@ -37,8 +38,10 @@ def rows(
     ownership = Ownership(context.pipeline, context.destination, table.relation, target.key)
     extra = key_hash(target.key) if target.key else "NULL::int8"
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    # Asked before the first row: while COPY runs, the connection takes no other query.
+    known = ownership.owned(connection) if target.key else None
     for batch in _batches(connection, table, wanted, extra, keys, settings):
-        yield _with_owned(batch, wanted, ownership, connection, has_key=bool(target.key))
+        yield _with_owned(batch, wanted, known)
 
 
 def find_unique(
@@ -121,13 +124,11 @@ def readable_type(kind: pa.DataType) -> pa.DataType:
     return kind if plain and not pa.types.is_duration(kind) and not pa.types.is_float16(kind) else pa.string()
 
 
-def _with_owned(
-    batch: pa.RecordBatch, wanted: pa.Schema, ownership: Ownership, connection: psycopg.Connection, *, has_key: bool
-) -> pa.RecordBatch:
+def _with_owned(batch: pa.RecordBatch, wanted: pa.Schema, known: np.ndarray | None) -> pa.RecordBatch:
     *columns, hashes = batch.columns
     arrays = [_as(column, item.type) for column, item in zip(columns, wanted, strict=True)]
     # Without a key nobody can tell whose a row is; only a pipeline that appends or replaces has none.
-    owned = ownership.are_owned(connection, hashes) if has_key else pa.array([True] * batch.num_rows)
+    owned = among(known, hashes) if known is not None else pa.array([True] * batch.num_rows, pa.bool_())
     return pa.RecordBatch.from_arrays([*arrays, owned], schema=wanted.append(pa.field(marks.OWNED, pa.bool_())))
 
 

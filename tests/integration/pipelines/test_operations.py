@@ -1,0 +1,221 @@
+"""Options, schema policies, dispositions, and what happens when something is away or in the way."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from data_workbench.metastore.locks import hold_run
+
+if TYPE_CHECKING:
+    from tests.integration.pipelines.conftest import Site
+
+COPY = """
+version: 1
+pipeline: copy
+sources:
+  rows: {connection: pg, stream: public.rows, key: id, cursor: {column: seen}, schema_policy: %(policy)s}
+destinations:
+  table: {connection: pg, table: public.rows_copy, %(write)s}
+"""
+
+
+def copy(*, policy: str = "evolve", write: str = "key: id, write: merge") -> str:
+    return COPY % {"policy": policy, "write": write}
+
+
+@pytest.fixture
+def rows(site: Site) -> Site:
+    site.sql("CREATE TABLE rows (id int PRIMARY KEY, name text, seen int)")
+    site.sql("INSERT INTO rows SELECT n, 'row ' || n, n FROM generate_series(1, 20) n")
+    return site
+
+
+def test_an_append_adds_each_row_once_and_keeps_what_was_there(rows: Site) -> None:
+    text = copy(write="write: append")
+    rows.run(text)
+    rows.run(text)
+    rows.sql("INSERT INTO rows VALUES (21, 'new', 21)")
+    assert rows.run(text)["destinations"]["table"]["inserted"] == 1
+    assert rows.one("SELECT count(*) FROM rows_copy") == rows.one("SELECT count(DISTINCT id) FROM rows_copy") == 21
+
+
+def test_readers_see_the_old_rows_or_the_new_ones_while_a_table_is_replaced(rows: Site) -> None:
+    text = copy(write="write: replace")
+    rows.run(text)
+    seen: set[tuple[int, str]] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        with psycopg.connect(rows.dsn, autocommit=True) as connection:
+            while not done.is_set():
+                row = connection.execute("SELECT count(*), max(name) FROM rows_copy").fetchone()
+                seen.add((row[0], row[1]) if row else (0, ""))
+
+    rows.sql("UPDATE rows SET name = 'z'")
+    rows.sql("DELETE FROM rows WHERE id > 15")
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    told = rows.run(text)
+    done.set()
+    watcher.join()
+    assert seen <= {(20, "row 9"), (15, "z")}
+    assert told["reconciliation"]["clean"]
+    rows.sql("UPDATE rows_copy SET name = 'tampered' WHERE id = 3")
+    assert rows.reconcile(text)["clean"] is False
+
+
+def test_a_replaced_table_with_a_key_is_mended_whole(rows: Site) -> None:
+    text = copy(write="key: id, write: replace")
+    rows.run(text)
+    rows.sql("UPDATE rows_copy SET name = 'tampered' WHERE id = 3")
+    told = rows.reconcile(text, repair=True)
+    assert told["clean"], told
+    assert rows.one("SELECT count(*) FROM rows_copy") == 20
+
+
+def test_limit_and_dry_run_move_nothing(rows: Site) -> None:
+    told = rows.run(copy(), limit=5)
+    assert told["sources"]["rows"]["read"] == 5
+    assert rows.one("SELECT count(*) FROM source_states") == 0
+    told = rows.run(copy(), dry_run=True)
+    assert told["sources"]["rows"]["read"] == 20
+    assert rows.one("SELECT count(*) FROM rows_copy") == 5
+    assert rows.one("SELECT count(*) FROM runs") == 1
+    assert rows.run(copy())["sources"]["rows"]["read"] == 20
+    assert rows.run(copy())["sources"]["rows"]["out"] == 0
+
+
+def test_a_dry_run_makes_no_table(rows: Site) -> None:
+    rows.run(copy(), dry_run=True)
+    assert rows.one("SELECT to_regclass('rows_copy') IS NULL")
+
+
+def test_full_refresh_deletes_what_is_gone_and_reset_state_reads_again(rows: Site) -> None:
+    rows.run(copy())
+    rows.sql("DELETE FROM rows WHERE id <= 12")
+    assert rows.run(copy())["destinations"]["table"]["deleted"] == 0
+    told = rows.run(copy(), reset_state=True)
+    assert told["sources"]["rows"]["out"] == 8
+    assert rows.one("SELECT count(*) FROM rows_copy") == 20
+    told = rows.run(copy(), full_refresh=True)
+    assert told["reconciliation"]["scope"] == "full"
+    assert rows.one("SELECT count(*) FROM rows_copy") == 8
+    assert rows.run(copy())["sources"]["rows"]["out"] == 0, "the refresh moved the cursor on"
+
+
+def test_many_surplus_rows_are_deleted_only_by_force(rows: Site) -> None:
+    rows.run(copy())
+    rows.sql("DELETE FROM rows WHERE id <= 12")
+    file = rows.file(copy())
+    status, told, _ = rows.command("reconcile", file)
+    assert (status, told["destinations"]["table"]["surplus"]) == (1, 12)
+    status, told, errors = rows.command("reconcile", file, "--delete")
+    assert (status, told["error"]["kind"]) == (1, "ReconciliationFailed")
+    assert "--force" in errors
+    assert rows.one("SELECT count(*) FROM rows_copy") == 20
+    status, told, _ = rows.command("reconcile", file, "--delete", "--force")
+    assert (status, told["clean"], told["destinations"]["table"]["repaired"]) == (0, True, 12)
+
+
+def test_evolve_takes_a_new_column_and_freeze_refuses_it(rows: Site) -> None:
+    rows.run(copy())
+    rows.run(copy(policy="freeze"))
+    rows.sql("ALTER TABLE rows ADD extra jsonb")
+    rows.sql("""UPDATE rows SET extra = '{"b": 1, "a": 2.0}', seen = 100 WHERE id = 7""")
+    with pytest.raises(Exception, match="extra is new"):
+        rows.run(copy(policy="freeze"))
+    assert rows.run(copy())["destinations"]["table"]["updated"] == 1
+    assert rows.sql("SELECT id, extra FROM rows_copy WHERE extra IS NOT NULL") == [(7, {"b": 1, "a": 2.0})]
+    assert rows.reconcile(copy())["clean"]
+
+
+@pytest.mark.parametrize(("policy", "names"), [("discard_value", ["changed", "other"]), ("discard_row", ["other"])])
+def test_a_new_column_is_left_out_with_or_without_its_row(rows: Site, policy: str, names: list[str]) -> None:
+    rows.run(copy(policy=policy))
+    rows.sql("ALTER TABLE rows ADD extra text")
+    rows.sql("UPDATE rows SET name = 'changed', extra = 'x', seen = 100 WHERE id = 7")
+    rows.sql("UPDATE rows SET name = 'other', seen = 101 WHERE id = 8")
+    told = rows.run(copy(policy=policy))
+    assert told["sources"]["rows"]["discarded"] == 2 - len(names)
+    found = rows.sql("SELECT name FROM rows_copy WHERE id IN (7, 8) AND name !~ 'row' ORDER BY 1")
+    assert [row[0] for row in found] == names
+    columns = rows.sql("SELECT column_name FROM information_schema.columns WHERE table_name = 'rows_copy'")
+    assert ("extra",) not in columns
+
+
+def test_a_second_run_is_refused_and_names_the_first(rows: Site) -> None:
+    rows.run(copy())
+    runner = rows.runner()
+    first = runner.begin(rows.definition(copy()), params={})
+    with hold_run(rows.metastore, "copy", first):
+        status, told, errors = rows.command("run", rows.file(copy()))
+    assert (status, told["error"]["kind"]) == (1, "RunConflict")
+    assert first in told["error"]["message"]
+    assert first in errors
+    assert "Traceback" not in errors
+
+
+def test_without_the_metastore_a_run_says_so_at_once(rows: Site) -> None:
+    away = '{"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "x", "password": "hidden-word"}'
+    status, told, errors = rows.command("run", rows.file(copy()), AIRFLOW_CONN_META=away)
+    assert (status, told["error"]["kind"]) == (1, "StoreUnavailable")
+    assert "metastore" in told["error"]["message"]
+    assert "127.0.0.1:1" in told["error"]["message"]
+    assert told["error"]["hint"]
+    assert "hidden-word" not in errors + str(told)
+
+
+def test_a_store_that_is_away_fails_the_run_and_the_next_one_recovers(
+    rows: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = copy() + "  graph: {connection: graph, nodes: [{label: Row, key: id}]}\n"
+    right = rows.variables["AIRFLOW_CONN_GRAPH"]
+    away = '{"conn_type": "neo4j", "host": "127.0.0.1", "port": 1, "login": "neo4j", "password": "x"}'
+    monkeypatch.setenv("AIRFLOW_CONN_GRAPH", away)
+    document, error = rows.try_run(text)
+    assert document["state"] == "failed"
+    assert error.kind == "StoreUnavailable"
+    assert "127.0.0.1:1" in error.message
+    assert error.hint
+    monkeypatch.setenv("AIRFLOW_CONN_GRAPH", right)
+    told = rows.run(text)
+    assert told["destinations"]["graph"]["inserted"] == 20
+    assert rows.one("SELECT count(*) FROM rows_copy") == 20
+
+
+def test_a_poisoned_env_file_in_the_working_directory_is_never_read(rows: Site) -> None:
+    folder = rows.folder / "poisoned"
+    folder.mkdir()
+    lines = ["AIRFLOW_CONN_PG=postgres://x:y@127.0.0.1:1/none", "WORKBENCH_METASTORE=nowhere", "PYTHONWARNINGS=error"]
+    (folder / ".env").write_text("\n".join(lines))
+    contract = "contract: {rows: {columns: {name: {required: true}}}}\n"
+    status, told, errors = rows.command("run", rows.file(copy() + contract), cwd=folder)
+    assert (status, told.get("error")) == (0, None), errors
+
+
+def test_the_public_document_has_the_promised_fields(rows: Site) -> None:
+    text = copy() + "  graph: {connection: graph, nodes: [{label: Row, key: id}]}\n"
+    text += "steps: [{name: named, filter: \"name <> ''\"}]\n"
+    status, told, errors = rows.command("run", rows.file(text))
+    assert status == 0, errors
+    assert {"pipeline", "run_id", "state", "sources", "steps", "destinations", "reconciliation", "seconds"} <= set(told)
+    assert set(told["sources"]["rows"]) >= {"read", "out", "deduplicated", "discarded", "quarantined"}
+    counters = {"in", "out", "expanded", "filtered", "deduplicated", "discarded", "quarantined", "collapsed"}
+    assert set(told["steps"]["named"]) >= counters
+    five = {"inserted", "updated", "unchanged", "deleted", "rejected"}
+    assert set(told["destinations"]["table"]) >= five | {"relationships"}
+    assert told["destinations"]["table"]["relationships"] is None
+    compared: dict[str, Any] = told["reconciliation"]
+    assert (compared["clean"], compared["scope"]) == (True, "changed")
+    wanted = {"missing", "surplus", "stale", "foreign", "repaired", "relationships", "vectors"}
+    assert set(compared["destinations"]["graph"]) >= wanted
+    status, listed, _ = rows.command("runs", "copy")
+    assert [one["run_id"] for one in listed["runs"]] == [told["run_id"]]
+    status, planned, _ = rows.command("plan", rows.file(text))
+    assert {"pipeline", "sources", "steps", "destinations", "changes", "destructive"} <= set(planned)
+    status, compared, _ = rows.command("reconcile", rows.file(text))
+    assert (status, compared["clean"], compared["scope"]) == (0, True, "full")
