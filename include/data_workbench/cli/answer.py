@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -36,10 +35,10 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Callable[.
     return declare
 
 
-def fail(error: WorkbenchError, *, as_json: bool, document: dict[str, Any] | None = None) -> NoReturn:
+def fail(error: WorkbenchError, *, as_json: bool) -> NoReturn:
     """Say an error and leave with its exit code."""
     if as_json:
-        body = dict(document or {})
+        body: dict[str, Any] = {}
         if isinstance(error, DefinitionError):
             body["findings"] = [vars(finding) for finding in error.findings]
         say_json({**body, "error": error.as_dict()})
@@ -65,11 +64,7 @@ def say_json(document: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    return str(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:

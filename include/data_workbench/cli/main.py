@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
 
 import click
 
-from data_workbench.cli.answer import fail, say_error
+from data_workbench.cli.answer import fail, say_json
 from data_workbench.errors import UsageError, WorkbenchError
 
 
@@ -30,22 +28,18 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         root.main(args=given, prog_name="workbench", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort:  # click's name for Ctrl-C
+        _say_last("Interrupted", "the command was interrupted", "run it again: a run goes on where it stopped", given)
         sys.exit(130)
     except click.ClickException as error:
         usage = UsageError(error.format_message(), hint=_help_hint(error))
         fail(usage, as_json="--json" in given)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the command again to go on where it stopped", err=True)
-        sys.exit(130)
     except WorkbenchError as error:
-        say_error(error)
-        sys.exit(error.exit_code)
+        fail(error, as_json="--json" in given)
     except Exception as error:  # the last stand: a defect of ours must not look like the user's mistake
-        _say_defect(error, as_json="--json" in given)
+        hint = "this is a defect of the workbench; run again with -vv for the traceback"
+        _say_last("Defect", f"{type(error).__name__}: {str(error)[:500]}", hint, given)
+        logging.getLogger("data_workbench").debug("traceback", exc_info=error)
         sys.exit(1)
 
 
@@ -54,10 +48,8 @@ def _help_hint(error: click.ClickException) -> str | None:
     return f"see `{context.command_path} --help`" if context else None
 
 
-def _say_defect(error: Exception, *, as_json: bool) -> None:
-    message = f"{type(error).__name__}: {str(error)[:500]}"
-    hint = "this is a defect of the workbench; run again with -vv for the traceback"
-    if as_json:
-        click.echo(json.dumps({"error": {"kind": "Defect", "message": message, "hint": hint, "run_id": None}}))
-    click.echo(f"Defect: {message}\n  next: {hint}", err=True)
-    logging.getLogger("data_workbench").debug("traceback", exc_info=error)
+def _say_last(kind: str, message: str, hint: str, given: list[str]) -> None:
+    """What ended a command without an error of ours."""
+    if "--json" in given:
+        say_json({"error": {"kind": kind, "message": message, "hint": hint, "run_id": None}})
+    click.echo(f"{kind}: {message}\n  next: {hint}", err=True)

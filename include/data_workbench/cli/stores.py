@@ -39,13 +39,24 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _configured(session: Session) -> list[str]:
+    """Connections the environment or the local stack names; those of other programs (mail, HTTP) are left alone."""
     import os
+
+    from data_workbench.connectors.registry import CONNECTORS
 
     prefix = "AIRFLOW_CONN_"
     named = {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
     if (session.settings.home / "credentials.json").exists():
         named |= set(KNOWN)
-    return sorted(named)
+    return sorted(name for name in named if _kind(session, name) in (None, *CONNECTORS))
+
+
+def _kind(session: Session, name: str) -> str | None:
+    """A connection's type; None if it cannot be read, which its check tells."""
+    try:
+        return session.connections.get(name).kind
+    except WorkbenchError:
+        return None
 
 
 def _check(session: Session, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +36,8 @@ class Connection:
     password: SecretStr | None = None
     database: str | None = None
     """Airflow calls it `schema`."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """May hold secrets too: it is never shown."""
 
     @property
     def secret(self) -> str | None:
@@ -116,21 +118,35 @@ def _from_uri(connection_id: str, raw: str) -> Connection:
     )
 
 
+_SECRET = re.compile(r"pass|pwd|secret|token|api_?key|credential|signature", re.IGNORECASE)
+
+
+def has_secret(url: str) -> bool:
+    """Whether a URL carries a password, or a parameter that is named like one. Raises ValueError if it is no URL."""
+    parts = urlsplit(url)
+    return parts.password is not None or any(_SECRET.search(name) for name, _ in parse_qsl(parts.query))
+
+
 def from_url(url: str) -> Connection:
     """A connection given in the pipeline file itself.
 
     Raises:
-        UsageError: it carries a password, or a scheme that needs a connection id.
+        UsageError: it carries a password, or is no URL.
     """
-    parts = urlsplit(url)
-    if parts.password:
+    hint = "define a connection (AIRFLOW_CONN_<ID>, or in Airflow) and name its id"
+    scheme = url.partition("://")[0]
+    try:
+        if has_secret(url):
+            host = urlsplit(url).hostname
+            raise UsageError(f"a URL with a password stands in a pipeline file ({scheme}://…@{host})", hint=hint)
+        if scheme == "file":
+            return Connection(id=url, kind="workbench_files", host=url)
+        return _from_uri(url, url)
+    except ValueError as error:
+        # What does not parse may hold a password anywhere: it is not repeated.
         raise UsageError(
-            f"a URL with a password stands in a pipeline file ({parts.scheme}://…@{parts.hostname})",
-            hint="define a connection (AIRFLOW_CONN_<ID>, or in Airflow) and name its id",
-        )
-    if parts.scheme == "file":
-        return Connection(id=url, kind="workbench_files", host=url)
-    return _from_uri(url, url)
+            f"the {scheme!r} URL given as a connection cannot be read ({type(error).__name__})", hint=hint
+        ) from None
 
 
 class Connections:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from data_workbench.connectors.connections import has_secret
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.yaml_tree import Path
 
 _ID = re.compile(r"[A-Za-z0-9_.#!()\-]+")
 _SCHEMES = ("file", "postgresql", "postgres", "bolt", "neo4j", "http", "https")
-_SECRETS = re.compile(r"(?i)(password|passwd|pwd|secret|token|api_?key)=")
 
 
 def check_connection(report: Report, path: Path, connection: str) -> None:
@@ -21,11 +21,11 @@ def check_connection(report: Report, path: Path, connection: str) -> None:
         return
     try:
         parts = urlsplit(connection)
-        has_password = parts.password is not None
+        has_password = has_secret(connection)
     except ValueError:
         report.say(path, "this URL cannot be read", hint="write file:///folder, or name a connection id")
         return
-    if has_password or _SECRETS.search(parts.query):
+    if has_password:
         hint = "define a connection (AIRFLOW_CONN_<ID>, or in Airflow) and name its id"
         report.say(path, "a URL with a password stands in the file", hint=hint)
     elif parts.scheme not in _SCHEMES:

@@ -56,7 +56,9 @@ def lint_paths(
     """
     findings: list[Finding] = []
     definitions: list[Definition] = []
-    for file in dict.fromkeys(file for path in paths for file in _files(Path(path))):
+    # By the file itself: it may be given twice, by its path and within a folder.
+    files = {file.resolve(): file for path in paths for file in _files(Path(path))}
+    for file in files.values():
         try:
             definition = load_definition(file, settings=settings)
         except DefinitionError as error:
