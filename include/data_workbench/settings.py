@@ -7,6 +7,7 @@ directory happens to hold must not reach a run.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -78,7 +79,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 
     Raises:
-        UsageError: a value does not parse as its type.
+        UsageError: a value does not parse as its type, or is out of its range.
     """
     source = os.environ if environ is None else environ
     values: dict[str, object] = {}
@@ -94,4 +95,36 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
                 f"WORKBENCH_{item.name.upper()}={raw!r} is not a {kind.__name__}",
                 hint=f"unset it or give a {kind.__name__}",
             ) from error
-    return Settings(**values)  # type: ignore[arg-type]  # names and types were matched above
+    found = Settings(**values)  # type: ignore[arg-type]  # names and types were matched above
+    _check(found)
+    return found
+
+
+_LEAST: Mapping[str, float] = {
+    "artifact_retention_days": 0,
+    "min_free_disk": 0,
+    "batch_rows": 1,
+    "batch_bytes": 1,
+    "part_rows": 1,
+    "duckdb_threads": 1,
+    "max_definition_bytes": 1,
+    "port_base": 1024,
+}
+_SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what parses and yet cannot be meant, before something far away trips over it."""
+    for name, least in _LEAST.items():
+        value = getattr(settings, name)
+        if not value >= least:  # NaN is not, either
+            raise _refused(name, value, f"give at least {least}")
+    highest = 65_535 - max(PORT_OFFSETS.values())
+    if settings.port_base > highest:
+        raise _refused("port_base", settings.port_base, f"give at most {highest}: the stack's ports follow it")
+    if not _SIZE.fullmatch(settings.duckdb_memory):
+        raise _refused("duckdb_memory", settings.duckdb_memory, "give a size such as 256MB or 1.5GB")
+
+
+def _refused(name: str, value: object, hint: str) -> UsageError:
+    return UsageError(f"WORKBENCH_{name.upper()}={value} cannot be used", hint=hint)
