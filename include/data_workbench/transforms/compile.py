@@ -254,7 +254,7 @@ class _Compiler:
         self.build.run(Action("sql", frame), step=draft.name)
 
     def _schema(self, name: str, shape: Shape) -> pa.Schema:
-        """Arrow types as DuckDB gives them; landed fields where a column is an unchanged copy, JSON noted as such."""
+        """Arrow types as DuckDB gives them; landed fields where a column is an unchanged copy, JSON and UUID noted."""
         import pyarrow as pa
 
         made = self.build.engine.sql(f"SELECT {listing(shape.columns)} FROM {frame_name(name)} LIMIT 0")
@@ -264,8 +264,12 @@ class _Compiler:
             pa.field(item.name, landed[item.name].type if item.name in landed else _plain(item.type))
             for item in computed
         ]
-        documents = {column for column, known in shape.columns.items() if known.landed is None and known.type == "JSON"}
-        noted = [with_native(item, "json") if item.name in documents else item for item in fields]
+        made_of = {"JSON": "json", "UUID": "uuid"}
+        natives = {column: made_of.get(known.type) for column, known in shape.columns.items() if known.landed is None}
+        noted = [
+            with_native(item.with_type(pa.string()), native) if (native := natives.get(item.name)) else item
+            for item in fields
+        ]
         return keep_native(pa.schema(noted), landed)
 
 
