@@ -16,7 +16,7 @@ from data_workbench.events import emit
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
 from data_workbench.pipelines.folding import fold
 from data_workbench.pipelines.targets import target_columns
-from data_workbench.records.accounting import WriteCounts
+from data_workbench.records.accounting import RelationshipCounts, WriteCounts
 from data_workbench.records.marks import HELD, OP, UPSERT
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _load_target(
         if isinstance(target, RelationshipTarget):
             _settle_deferred(writer, target, schema, manifest, name, index, ledger)
         counts = _sum(done, writer.finish())
+    if isinstance(target, RelationshipTarget):
+        counts.relationships = counts.relationships or RelationshipCounts()  # none is a count, too
     counts.collapsed += collapsed
     counts.out += collapsed
     return counts
