@@ -17,6 +17,7 @@ import pytest
 from data_workbench.errors import StoreUnavailable
 from data_workbench.lineage import ColumnOrigin, DatasetName, LineageDataset, LineageLog, StageRun, build_event
 from data_workbench.lineage import log as lineage_log
+from data_workbench.lineage.events import SCHEMAS
 from data_workbench.records.accounting import StepCounts
 from data_workbench.records.types import with_native
 from data_workbench.settings import Settings
@@ -185,3 +186,26 @@ def test_lineage_that_cannot_be_written_is_said_once_and_stops_nothing(
         log.tell("START", STAGE)
     log.tell("START", STAGE, balance={"x": float("nan")})
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_every_part_names_the_schema_that_the_stock_client_names() -> None:
+    from openlineage.client import event_v2, facet_v2
+
+    modules = [event_v2, *(value for value in vars(facet_v2).values() if hasattr(value, "__file__"))]
+    stock = {
+        name: kind._get_schema()
+        for module in modules
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and hasattr(kind, "_get_schema")
+    }
+    assert {name: stock[name] for name in SCHEMAS} == dict(SCHEMAS)
+
+
+def test_telling_imports_nothing_slow() -> None:
+    code = (
+        "import sys\nfrom datetime import UTC, datetime\n"
+        "from data_workbench.lineage import StageRun, build_event\n"
+        "build_event('START', StageRun('p', 'r', 'stage'), at=datetime.now(UTC))\n"
+        "assert 'openlineage' not in sys.modules and 'httpx' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
