@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.records.marks import HELD, OP, RETRACTION, UPSERT
+from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, Manifest
@@ -49,8 +50,8 @@ def _write_folded(
     marked = OP in given.manifest.schema.names
     listed = [*columns, OP] if marked else columns
     schema = given.manifest.select(listed)
-    keys = ", ".join(_quote(column) for column in target.key)
-    rank = f"CASE {_quote(OP)} WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END"
+    keys = ", ".join(quoted(column) for column in target.key)
+    rank = f"CASE {quoted(OP)} WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END"
     order = f"{rank}, {_TEMPORARY} DESC" if marked else f"{_TEMPORARY} DESC"
     with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
         connection.execute(f"SET memory_limit = '{settings.duckdb_memory}'")
@@ -61,19 +62,15 @@ def _write_folded(
             f"CREATE TEMP TABLE kept AS SELECT {_TEMPORARY} FROM rows "
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1"
         )
-        counted = f"{_quote(OP)} NOT IN ('{RETRACTION}', '{HELD}')" if marked else "true"
+        counted = f"{quoted(OP)} NOT IN ('{RETRACTION}', '{HELD}')" if marked else "true"
         gone = connection.execute(
             f"SELECT count(*) FILTER ({counted}) FROM rows WHERE {_TEMPORARY} NOT IN (SELECT {_TEMPORARY} FROM kept)"
         ).fetchall()
         reader = connection.sql(
-            f"SELECT {', '.join(_quote(column) for column in listed)} FROM rows "
+            f"SELECT {', '.join(quoted(column) for column in listed)} FROM rows "
             f"SEMI JOIN kept USING ({_TEMPORARY}) ORDER BY {_TEMPORARY}"
         ).to_arrow_reader(settings.batch_rows)
         with artifacts.begin(context.pipeline, context.run_id, name, schema) as writer:
             for batch in reader:
                 writer.write(batch.cast(schema))
             return writer.finish(extra={"collapsed": int(gone[0][0])})
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from data_workbench.pipelines.plan import DELETED
 from data_workbench.records.fingerprints import FINGERPRINT, fingerprint_sql
+from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import Manifest
@@ -56,7 +57,7 @@ def fresh_keys(plan: SourcePlan, landed: Manifest, seen: bytes | None, settings:
     from data_workbench.transforms.landing import readable_schema
 
     known = pa.table({FINGERPRINT: pa.array([one.hex() for one in _split(seen)], pa.string())})
-    keys = ", ".join('"' + name.replace('"', '""') + '"' for name in plan.key)
+    keys = ", ".join(map(quoted, plan.key))
     with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("known", known)
@@ -82,7 +83,7 @@ def _fingerprints(
     from data_workbench.transforms.landing import readable_schema
 
     schema, readable = landed.schema, readable_schema(landed.schema)
-    cursor = '"' + str(plan.cursor).replace('"', '""') + '"'
+    cursor = quoted(str(plan.cursor))
     found: set[bytes] = set()
     with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
         connection.execute("SET TimeZone = 'UTC'")

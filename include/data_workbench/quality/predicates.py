@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from data_workbench.errors import SchemaConflict
 from data_workbench.quality.contract import ColumnContract, Contract, Scalar
+from data_workbench.records.names import quoted
 from data_workbench.records.rules import NodeRules, ReferenceRule, RowRule
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type
@@ -52,7 +53,7 @@ class _Column:
         self.name = name
         self.type = field.type
         self.native = native_type(field)
-        self.sql = '"' + name.replace('"', '""') + '"'
+        self.sql = quoted(name)
 
     def rules(self, promise: ColumnContract) -> Iterator[RowRule]:
         """Each promise as a rule, in the order of the contract's keys."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from data_workbench.errors import FatalError
 from data_workbench.records.marks import OP, UPSERT
+from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type
 
@@ -222,14 +223,14 @@ class _Draft:
     def _column(self, name: str, seen_as: Literal["text", "number", "length"] | None = None) -> str:
         """What Soda calls a column, seen as it is or as something else."""
         plain = f"c{self._schema.names.index(name)}"
-        quoted = '"' + name.replace('"', '""') + '"'
+        sql = quoted(name)
         chosen = f"{plain}_{seen_as}" if seen_as else plain
         expressions = {
-            "text": f"CAST({quoted} AS VARCHAR)",
-            "number": f"TRY_CAST({quoted} AS DOUBLE)",
-            "length": _length(quoted, self._schema.field(name).type),
+            "text": f"CAST({sql} AS VARCHAR)",
+            "number": f"TRY_CAST({sql} AS DOUBLE)",
+            "length": _length(sql, self._schema.field(name).type),
         }
-        self._columns[chosen] = expressions[seen_as] if seen_as else quoted
+        self._columns[chosen] = expressions[seen_as] if seen_as else sql
         return chosen
 
     def _comparable(self, name: str, values: list[Any]) -> tuple[str, list[Any]] | None:
@@ -257,14 +258,14 @@ def _literal(value: str | float) -> str:
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
-def _length(quoted: str, kind: pa.DataType) -> str:
+def _length(sql: str, kind: pa.DataType) -> str:
     import pyarrow as pa
 
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return f"octet_length({quoted})"
+        return f"octet_length({sql})"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return f"len({quoted})"
-    return f"length(CAST({quoted} AS VARCHAR))"
+        return f"len({sql})"
+    return f"length(CAST({sql} AS VARCHAR))"
 
 
 # ---------------------------------------------------------------------------------------------------------- Soda itself

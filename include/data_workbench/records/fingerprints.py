@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from data_workbench.records.names import quoted
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -25,12 +27,9 @@ def fingerprint_sql(columns: pa.Schema, prefix: str = "") -> str:
         prefix: alias of the relation, if needed.
     """
     dot = f"{prefix}." if prefix else ""
-    parts = [_encode(f"{dot}{_quoted(item.name)}", item.type, 0) for item in columns]
-    return f"md5({' || '.join(parts)})" if parts else "md5('')"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    parts = [_encode(f"{dot}{quoted(item.name)}", item.type, 0) for item in columns]
+    # Not a chain of ||: the parser counts each as a level, and takes a thousand.
+    return f"md5(concat({', '.join(parts)}))" if parts else "md5('')"
 
 
 def _encode(value: str, kind: pa.DataType, depth: int) -> str:
@@ -78,7 +77,7 @@ def _nested(value: str, kind: Any, depth: int) -> str:
 
     if pa.types.is_struct(kind):
         fields = [_encode(f"struct_extract({value}, {_literal(item.name)})", item.type, depth) for item in kind]
-        return "(" + " || ".join(["'{'", *fields, "'}'"]) + ")"
+        return "concat(" + ", ".join(["'{'", *fields, "'}'"]) + ")"
     name = f"_e{depth}"
     if pa.types.is_map(kind):
         pair = [_encode(f"{name}.key", kind.key_type, depth + 1), _encode(f"{name}.value", kind.item_type, depth + 1)]

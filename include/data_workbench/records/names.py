@@ -1,9 +1,14 @@
-"""What was meant by a name that is not known."""
+"""Names: as SQL wants them, and what was meant by one that is not known."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+
+def quoted(name: str) -> str:
+    """An identifier for SQL, whatever stands in it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

@@ -12,11 +12,12 @@ from sqlglot import exp
 
 from data_workbench.errors import SchemaConflict, TransformError
 from data_workbench.records.marks import ORDINAL
+from data_workbench.records.names import quoted
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.expressions import Checked
 from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, GONE, REJECTED, RETRACTS, STATUS, Action
 from data_workbench.transforms.spec import Step
-from data_workbench.transforms.text import REJECTED_TYPE, frame_name, listing, literal, quoted, with_variables
+from data_workbench.transforms.text import REJECTED_TYPE, frame_name, listing, literal, with_variables
 from data_workbench.transforms.verbs import as_type, distinct_names, known
 
 

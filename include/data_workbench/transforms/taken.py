@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from data_workbench.records.marks import ORDINAL
+from data_workbench.records.names import quoted
 from data_workbench.transforms.plan import ALIVE, STATUS, Action
-from data_workbench.transforms.text import listing, quoted
+from data_workbench.transforms.text import listing
 
 if TYPE_CHECKING:
     import duckdb

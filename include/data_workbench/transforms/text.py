@@ -7,15 +7,11 @@ from collections.abc import Iterable, Sequence
 from sqlglot import exp
 
 from data_workbench.records.marks import ORDINAL
+from data_workbench.records.names import quoted
 from data_workbench.transforms.plan import ALIVE, HELD_ROW, HOLDS, REJECTED, RETRACTED_ROW, RETRACTS, STATUS
 
 HIDDEN = (ORDINAL, STATUS, REJECTED)
 REJECTED_TYPE = 'STRUCT("rules" STRUCT("rule" VARCHAR, "reason" VARCHAR)[], "key" VARCHAR, "row" VARCHAR)'
-
-
-def quoted(name: str) -> str:
-    """A column, view or table name."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:

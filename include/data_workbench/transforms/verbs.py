@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from data_workbench.errors import SchemaConflict, TransformError
 from data_workbench.records.marks import ORDINAL, PREFIX
+from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import with_native
 from data_workbench.transforms.drafts import (
@@ -28,15 +29,7 @@ from data_workbench.transforms.drafts import (
 from data_workbench.transforms.expressions import ExpressionError, check_order
 from data_workbench.transforms.plan import ALIVE, RETRACTS, STATUS, Action
 from data_workbench.transforms.spec import Deduplicate, Lookup, Step
-from data_workbench.transforms.text import (
-    HIDDEN,
-    listing,
-    literal,
-    quoted,
-    select,
-    side_name,
-    with_variables,
-)
+from data_workbench.transforms.text import HIDDEN, listing, literal, select, side_name, with_variables
 
 
 def known(step: str, names: Iterable[str], shape: Shape, what: str) -> None:
