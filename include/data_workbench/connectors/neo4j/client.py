@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -53,6 +54,7 @@ class Client:
     def driver(self) -> Driver:
         """The driver, made on first use; it connects when it is asked something."""
         if self._driver is None:
+            _import_driver()
             from neo4j import GraphDatabase, NotificationMinimumSeverity
 
             # The server's notices (a label not there yet, a cartesian product) are for its query log, not for ours.
@@ -102,6 +104,7 @@ class Client:
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Turn what the driver raises into the workbench's errors."""
+        _import_driver()
         from neo4j.exceptions import DriverError, Neo4jError
 
         try:
@@ -145,3 +148,18 @@ def _first_line(text: str) -> str:
     """Without the lines that repeat what was sent; values in them are cut."""
     line = " ".join(part.strip() for part in text.splitlines() if part.strip())
     return line if len(line) <= 500 else line[:500] + "…"
+
+
+def _import_driver() -> None:
+    """Import the driver without pandas.
+
+    It would import it where it is installed, only to know its types, which it is never given here: half of the time
+    that importing the driver takes.
+    """
+    if "neo4j" in sys.modules or "pandas" in sys.modules:
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # Python's own way to say: not installed
+    try:
+        import neo4j  # noqa: F401
+    finally:
+        del sys.modules["pandas"]
