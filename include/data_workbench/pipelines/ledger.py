@@ -75,14 +75,16 @@ class RunLedger:
         rows = [one.row for one in found]
         return table_of(rows, schema)
 
-    def defer(self, destination: str, index: int, rows: pa.Table, key: tuple[str, ...], seen: pa.Table) -> None:
-        """Keep the rows that wait now; forget those of keys in `seen` that do not."""
-        if deferred.count(self.metastore, self.pipeline, destination) and seen.num_rows:
-            keys = rows_of(seen.select(list(key)))
-            deferred.drop_keys(self.metastore, self.pipeline, destination, str(index), keys)
-        if rows.num_rows:
-            pairs = [({name: row[name] for name in key}, row) for row in rows_of(rows)]
+    def defer(self, destination: str, index: int, rows: pa.Table, key: tuple[str, ...], known: pa.Table) -> None:
+        """Keep the rows that wait now; of keys in `known`, which waited before, forget those that do not."""
+        pairs = [({name: row[name] for name in key}, row) for row in rows_of(rows)]
+        # Kept first and forgotten afterwards: a process killed in between loses none.
+        if pairs:
             deferred.put(self.metastore, self.pipeline, destination, str(index), run_id=self.run_id, rows=pairs)
+        still = {key_text(one) for one, _ in pairs}
+        gone = [one for one in rows_of(known) if key_text(one) not in still]
+        if gone:
+            deferred.drop_keys(self.metastore, self.pipeline, destination, str(index), gone)
 
 
 def _stage(destination: str, index: int) -> str:

@@ -43,8 +43,8 @@ class LoadLedger(Protocol):
     def deferred(self, destination: str, index: int, schema: pa.Schema) -> pa.Table:
         """Relationship rows of earlier runs whose endpoint was missing."""
 
-    def defer(self, destination: str, index: int, rows: pa.Table, key: tuple[str, ...], seen: pa.Table) -> None:
-        """Keep the rows that wait now; forget those of keys in `seen` that do not."""
+    def defer(self, destination: str, index: int, rows: pa.Table, key: tuple[str, ...], known: pa.Table) -> None:
+        """Keep the rows that wait now; of keys in `known`, which waited before, forget those that do not."""
 
 
 @dataclass(frozen=True)
@@ -188,23 +188,23 @@ def _settle_deferred(
     """Try again what waited for an endpoint in earlier runs, then keep what still waits."""
     waiting = ledger.deferred(name, index, schema)
     key = target.key or tuple(dict.fromkeys([*target.source.columns, *target.target.columns]))
-    seen = _keys(manifest, key)
-    if waiting.num_rows and seen.num_rows:
-        waiting = matching_rows(waiting, seen, list(key), "left anti")
+    known = waiting.select(list(key))  # whatever becomes of them, what was kept of these is out of date
+    waiting = _not_staged_again(waiting, manifest, key)
     if waiting.num_rows:
         _write(writer, waiting, len(manifest.parts), name, target, ledger)
-        seen = pa.concat_tables([seen, waiting.select(list(key))], promote_options="permissive")
     keys: list[dict[str, Any]] = list(getattr(writer, "deferred", []))
     rows = pa.Table.from_pylist(keys) if keys else schema.empty_table()
-    ledger.defer(name, index, _rows_of(manifest, waiting, rows, schema), key, seen)
+    ledger.defer(name, index, _rows_of(manifest, waiting, rows, schema), key, known)
 
 
-def _keys(manifest: Manifest, key: tuple[str, ...]) -> pa.Table:
-    """Keys of rows that say something new about a relationship; a held one keeps what is known of it."""
-    parts = [
-        _without_held(pa.Table.from_batches([batch])) for batch in manifest.iter_batches(_present(manifest, [*key]))
-    ]
-    return pa.concat_tables([manifest.select(list(key)).empty_table(), *(part.select(list(key)) for part in parts)])
+def _not_staged_again(waiting: pa.Table, manifest: Manifest, key: tuple[str, ...]) -> pa.Table:
+    """Waiting rows of whose keys this run says nothing new; a held one keeps what is known of it."""
+    if waiting.num_rows:
+        for batch in manifest.iter_batches(_present(manifest, [*key])):
+            staged = _without_held(pa.Table.from_batches([batch]))
+            if staged.num_rows:
+                waiting = matching_rows(waiting, staged, list(key), "left anti")
+    return waiting
 
 
 def matching_rows(rows: pa.Table, keys: pa.Table, names: list[str], how: Literal["left semi", "left anti"]) -> pa.Table:

@@ -53,16 +53,9 @@ def _nodes(plan: RunPlan, name: str) -> list[str]:
 
 def resolved(metastore: Metastore, settings: Settings, work: Work, artifacts: ArtifactStore) -> list[int]:
     """Ids of open records of earlier runs whose row was read again: valid now, or rejected by a new record."""
-    older = [
-        record
-        for record in quarantine.iter_records(metastore, pipeline=work.plan.pipeline)
-        if record.run_id != work.run_id
-    ]
-    if not older:
-        return []
     by_source: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for record in older:
-        traced = source_key(work.plan, record)
+    for record in quarantine.iter_records(metastore, pipeline=work.plan.pipeline):
+        traced = source_key(work.plan, record) if record.run_id != work.run_id else None
         if traced is not None:
             by_source.setdefault(traced[0], []).append((record.id, traced[1]))
     found: list[int] = []
