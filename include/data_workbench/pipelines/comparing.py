@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_workbench.connectors.base import CanReadBack, Destination
+from data_workbench.mapping.payload_floats import as_stored
 from data_workbench.mapping.payload_values import text_hash
 from data_workbench.mapping.targets import CollectionTarget, LoadContext, NodeTarget, RelationshipTarget, Target
 from data_workbench.pipelines.targets import target_columns
@@ -28,7 +29,7 @@ from data_workbench.reconciliation.vectors import (
     VectorVerdict,
     hash_vectors,
 )
-from data_workbench.records.marks import HELD, OP, UPSERT
+from data_workbench.records.marks import HELD, OP, PREFIX, UPSERT
 
 if TYPE_CHECKING:
     from data_workbench.settings import Settings
@@ -135,7 +136,7 @@ def _expected(target: Target, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.
             case RelationshipTarget():
                 yield _with_both_ends(target, batch)
             case CollectionTarget():
-                yield _with_vectors(target, batch)
+                yield _with_vectors(target, _as_stored(batch, besides=target.vector))
             case _:
                 yield batch
 
@@ -167,6 +168,15 @@ def _with_both_ends(target: RelationshipTarget, batch: pa.RecordBatch) -> pa.Rec
     return batch.filter(mask)
 
 
+def _as_stored(batch: pa.RecordBatch, besides: str | None = None) -> pa.RecordBatch:
+    """Numbers as a payload keeps them; the vector is no payload."""
+    columns = [
+        column if name == besides or name.startswith(PREFIX) else as_stored(column)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
 def _with_vectors(target: CollectionTarget, batch: pa.RecordBatch) -> pa.RecordBatch:
     rows = batch.num_rows
     if target.embed:
@@ -189,7 +199,7 @@ def _observed(
 
     def read(keys: pa.Table | None) -> Iterator[pa.RecordBatch]:
         batches = destination.read_back(target, schema, context, keys)
-        return hash_vectors(batches) if is_points else iter(batches)
+        return hash_vectors(_as_stored(batch) for batch in batches) if is_points else iter(batches)
 
     if expected is None or not target.key:
         yield from read(None)

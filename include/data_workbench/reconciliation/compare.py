@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from data_workbench.reconciliation.documents import comparable, conform
+from data_workbench.reconciliation.documents import as_comparable, comparable, conform
 from data_workbench.records.fingerprints import fingerprint_sql
 from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
 
@@ -88,7 +88,7 @@ class Comparison:
         self._fill()
         names = keys.column_names
         wanted = pa.schema([self.schema.field(name) for name in names])
-        self.connection.register("incoming", keys.cast(wanted).cast(comparable(wanted)))
+        self.connection.register("incoming", as_comparable(keys.cast(wanted)))
         self.connection.execute("CREATE OR REPLACE TEMP TABLE holding AS SELECT DISTINCT * FROM incoming")
         self.connection.unregister("incoming")
         same = " AND ".join(f"t.{quote(name)} = h.{quote(name)}" for name in names)
@@ -106,7 +106,7 @@ class Comparison:
         """Of rows that have these values in a part of the key, nothing but what is expected may stand."""
         self._join()
         for page in keys:
-            self.connection.register("incoming", page)
+            self.connection.register("incoming", as_comparable(page))
             same = " AND ".join(f"v.{quote(name)} = i.{quote(name)}" for name in page.column_names)
             self.connection.execute(
                 f"UPDATE verdicts v SET verdict = 'surplus' FROM (SELECT DISTINCT * FROM incoming) i "

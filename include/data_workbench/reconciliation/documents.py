@@ -16,15 +16,24 @@ DOCUMENTS = ("json", "jsonb")
 
 
 def comparable(schema: pa.Schema) -> pa.Schema:
-    """What `conform` makes of a schema: text for what DuckDB cannot take, decimals of more than 38 digits."""
+    """What `conform` makes of a schema, as DuckDB takes it: decimals of more than 38 digits as text, no half floats."""
     return pa.schema([item.with_type(_comparable(item.type)) for item in schema])
+
+
+def as_comparable(table: pa.Table) -> pa.Table:
+    """The columns of a table as `comparable` says."""
+    return table.cast(comparable(table.schema))
 
 
 def _comparable(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_decimal256(kind):
         return pa.string()
+    if pa.types.is_float16(kind):
+        return pa.float32()
     if pa.types.is_list(kind):
         return pa.list_(_comparable(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(_comparable(part.type)) for part in kind])
     return kind
 
 

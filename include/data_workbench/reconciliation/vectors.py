@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_workbench.reconciliation.compare import Comparison, quote
+from data_workbench.reconciliation.documents import as_comparable
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class VectorComparison:
 
     def __init__(self, comparison: Comparison, *, model: str | None, known: pa.Table, embed: EmbedTexts | None) -> None:
         self.comparison, self.model, self.embed = comparison, model, embed
-        comparison.connection.register("known_incoming", known)
+        comparison.connection.register("known_incoming", as_comparable(known))
         comparison.connection.execute("CREATE OR REPLACE TABLE known AS SELECT * FROM known_incoming")
         comparison.connection.unregister("known_incoming")
 
@@ -90,7 +91,7 @@ class VectorComparison:
         stale = [changed, *self._embedded_again()]
         found = pa.concat_tables([self._none(), *stale])
         connection.execute("DROP TABLE IF EXISTS known")
-        connection.register("stale_incoming", found)
+        connection.register("stale_incoming", as_comparable(found))
         connection.execute("CREATE OR REPLACE TABLE stale_vectors AS SELECT * FROM stale_incoming")
         connection.unregister("stale_incoming")
         return VectorVerdict(wrong, found)

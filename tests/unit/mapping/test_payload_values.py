@@ -125,3 +125,29 @@ def test_a_value_of_another_type_is_a_named_error() -> None:
 
 def test_text_hashes_are_stable_and_null_for_null() -> None:
     assert text_hash(["a", None]) == ["ca978112ca1bbdcafac231b39a23dc4d", None]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_infinity_and_far_years_are_named_in_text_and_json(unit: str) -> None:
+    last = 2**63 - 1
+    for kind in (pa.timestamp(unit), pa.timestamp(unit, "UTC")):
+        column = pa.array([last, -last, None, 0, last - 1, -(10**17)], pa.int64()).cast(kind)
+        assert to_text(column).to_pylist()[:3] == to_payload(column)[:3] == ["infinity", "-infinity", None]
+        assert from_text(to_text(column), kind).equals(column)
+        assert from_payload(to_payload(column), kind).equals(column)
+
+
+def test_days_beyond_the_years_of_arrow_are_written_with_a_sign() -> None:
+    column = pa.array([2**31 - 1, -(2**31) + 1, 2**31 - 2, -735_000, 3_000_000, None], pa.int32()).cast(pa.date32())
+    texts = to_text(column)
+    assert texts.to_pylist() == ["infinity", "-infinity", "+5881580-07-10", "-0043-08-22", "+10183-09-21", None]
+    assert from_text(texts, column.type).equals(column)
+
+
+@pytest.mark.parametrize("text", ["24:00:01", "25:00:00", "noon"])
+def test_the_end_of_a_day_is_a_time_and_nothing_after_it(text: str) -> None:
+    column = pa.array([86_400_000_000, 1, None], pa.time64("us"))
+    assert to_text(column).to_pylist() == ["24:00:00", "00:00:00.000001", None]
+    assert from_text(to_text(column), column.type).equals(column)
+    with pytest.raises(SchemaConflict, match="no time of day"):
+        from_text(pa.array([text]), pa.time64("us"))

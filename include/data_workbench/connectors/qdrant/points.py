@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from data_workbench.connectors.base import Rejection
-from data_workbench.mapping.payload_values import text_hash, to_payload
+from data_workbench.mapping.payload_floats import to_stored_payload
+from data_workbench.mapping.payload_values import text_hash
 from data_workbench.mapping.point_ids import PointId, fresh_ids, point_ids
 from data_workbench.mapping.text_values import flat, to_text
 from data_workbench.records import marks
@@ -63,7 +64,7 @@ def _payloads(
     rows: pa.Table, target: CollectionTarget, context: LoadContext, texts: list[str] | None
 ) -> list[dict[str, Any]]:
     names = payload_columns(target, rows.column_names)
-    columns = [to_payload(rows.column(name)) for name in names]
+    columns = [to_stored_payload(rows.column(name)) for name in names]
     stamps: dict[str, Any] = {marks.STAMP_PIPELINE: context.pipeline, marks.STAMP_RUN: context.run_id}
     hashes: list[str | None] = [None] * rows.num_rows
     if target.embed is not None and texts is not None:

@@ -20,6 +20,7 @@ from data_workbench.connectors.qdrant.collections import create, switch
 from data_workbench.connectors.qdrant.points import Points, make_points
 from data_workbench.errors import SchemaConflict
 from data_workbench.events import emit
+from data_workbench.mapping.payload_floats import kept
 from data_workbench.mapping.point_ids import PointId, point_ids
 from data_workbench.records import marks
 from data_workbench.records.accounting import WriteCounts
@@ -163,7 +164,8 @@ class QdrantWriter(Writer):
             raise SchemaConflict(
                 f"collection {self._target.collection!r} holds points of model {model!r}, "
                 f"this load embeds with {wanted!r}",
-                hint="allow it and embed all anew (`--allow-model-change --full-refresh`), or write to another collection",
+                hint="allow it and embed all anew (`--allow-model-change --full-refresh`), "
+                "or write to another collection",
             )
 
     def _write(self, points: Points, places: range | list[int]) -> None:
@@ -240,8 +242,8 @@ def _plain(identity: Any) -> PointId:
 
 
 def _without_run(payload: dict[str, Any]) -> dict[str, Any]:
-    """A payload for comparing: the run does not matter, and an absent key is a null."""
-    return {name: value for name, value in payload.items() if value is not None and name != marks.STAMP_RUN}
+    """A payload for comparing: the run does not matter, an absent key is a null, and numbers are as exact as kept."""
+    return {name: kept(value) for name, value in payload.items() if value is not None and name != marks.STAMP_RUN}
 
 
 def _payload_bytes(payload: dict[str, Any]) -> int:
