@@ -1,0 +1,121 @@
+"""What a file means against a store, and that a stored plan is the same plan."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from data_workbench.errors import SchemaConflict, StreamUnknown
+from data_workbench.pipelines.plan import DELETED, RunPlan, columns_of, content_hash
+
+if TYPE_CHECKING:
+    from tests.unit.pipelines.conftest import FileSite
+
+ROWS = pa.table(
+    {"id": [1, 2], "name": ["a", "b"], "state": ["live", "gone"], "at": pa.array([1, 2], pa.timestamp("us"))}
+)
+OUT = "destinations: {out: {connection: files, file: out.jsonl, key: [id]}}\n"
+
+
+def sources(more: str = "") -> str:
+    return f"sources: {{rows: {{connection: files, stream: rows.parquet, key: [id]{more}}}}}\n"
+
+
+@pytest.fixture(autouse=True)
+def rows(site: FileSite) -> None:
+    site.put("rows.parquet", ROWS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        sources() + OUT,
+        sources(
+            ", columns: [id, name], cursor: {column: at, lag: 5m}, deletes: {when: \"state = 'gone'\"}, where: id > 0"
+        )
+        + "steps: [{name: a, derive: {x: upper(name)}}, {name: b, filter: x <> 'B'}]\n"
+        + "contract: {b: {columns: {x: {required: true}}, unique: [[id]]}}\n"
+        + OUT,
+        sources()
+        + "steps: [{name: a, lookup: {connection: files, stream: rows.parquet, on: {id: id}, take: {n: name}}}]\n"
+        + OUT,
+    ],
+)
+def test_a_plan_is_the_same_after_a_trip_through_the_metastore(site: FileSite, text: str) -> None:
+    plan = site.plan(text)
+    again = RunPlan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert again == plan
+    assert again.to_json() == plan.to_json()
+
+
+def test_hidden_columns_are_landed_but_not_shown(site: FileSite) -> None:
+    plan = site.plan(
+        sources(", columns: [name], deletes: {when: \"state = 'gone'\"}, cursor: {column: at}")
+        + OUT.replace("key: [id]", "write: replace")
+    )
+    source = plan.sources["rows"]
+    assert source.columns == ("name",)
+    assert source.arrow_schema.names == ["id", "name", "state", "at"]
+    assert all(item.nullable for item in source.arrow_schema)
+    assert plan.transform.node("rows").columns.names == ["name"]
+
+
+def test_detected_deletions_need_a_key(site: FileSite) -> None:
+    plan = site.plan(sources(", deletes: detect") + OUT)
+    assert plan.sources["rows"].arrow_schema.names[-1] == DELETED
+    assert plan.sources["rows"].detect
+    with pytest.raises(SchemaConflict, match="detect compares keys"):
+        site.plan(sources(", deletes: detect").replace("key: [id], ", "") + OUT)
+
+
+CURSOR = ", cursor: {column: at}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "out", "reason"),
+    [
+        ("", OUT, None),
+        ("", OUT.replace("key: [id]", "write: replace"), "which is replaced"),
+        ("[{name: a, aggregate: {by: [id], take: {n: count(*)}}}]", OUT, "the aggregate 'a'"),
+        ("[{name: a, deduplicate: {by: [id]}}]", OUT, None),
+        ("[{name: a, deduplicate: {by: [name]}}]", OUT, "the deduplicate 'a', which is not by its key"),
+        ("[{name: a, filter: id > 0}, {name: b, join: {with: a, on: {id: id}, how: anti}}]", OUT, "the join 'b'"),
+    ],
+)
+def test_a_source_is_read_in_full_only_for_a_reason(site: FileSite, steps: str, out: str, reason: str | None) -> None:
+    source = site.plan(sources(CURSOR) + (f"steps: {steps}\n" if steps else "") + out).sources["rows"]
+    assert source.incremental is (reason is None)
+    assert source.full_reason is None if reason is None else str(source.full_reason).endswith(reason)
+
+
+def test_words_and_schedules_do_not_change_what_stands_where_but_columns_do(site: FileSite) -> None:
+    plain = site.define(sources() + OUT).spec
+    worded = site.define("owner: me\nschedule: '@daily'\ndescription: x\n" + sources() + OUT).spec
+    assert content_hash(plain) == content_hash(worded)
+    assert content_hash(plain) != content_hash(site.define(sources(", columns: [id]") + OUT).spec)
+
+
+def test_names_a_store_does_not_have_are_refused_before_anything_runs(site: FileSite) -> None:
+    with pytest.raises(SchemaConflict, match="no column 'nmae'"):
+        site.plan(sources(", columns: [id, nmae]") + OUT)
+    with pytest.raises(SchemaConflict, match="no column 'ident'"):
+        site.plan(sources().replace("[id]", "[ident]") + OUT)
+    with pytest.raises(StreamUnknown, match="rowz"):
+        site.plan(sources().replace("rows.parquet", "rowz.parquet") + OUT)
+    with pytest.raises(SchemaConflict, match="has no column 'nope'"):
+        site.plan(
+            sources()
+            + "steps: [{name: a, lookup: {connection: files, stream: rows.parquet, on: {id: nope}, take: {n: name}}}]\n"
+            + OUT
+        )
+
+
+def test_columns_are_told_by_the_stores_own_types() -> None:
+    schema = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("at", pa.timestamp("us"))])
+    assert columns_of(schema) == [
+        {"name": "id", "type": "int64", "nullable": False},
+        {"name": "at", "type": "timestamp[us]", "nullable": True},
+    ]
