@@ -59,7 +59,9 @@ def main(path: str) -> None:
     from data_workbench.events import subscribed
     from data_workbench.pipelines.checks import load_checked
     from data_workbench.pipelines.run import Runner
+    from data_workbench.records.arrow import keep_pandas_out
 
+    keep_pandas_out()
     settings = settings_module.load()
     connections = Connections(from_environment)
     moments = Moments()

@@ -37,7 +37,9 @@ def open_metastore() -> Iterator[Metastore]:
 def open_runner() -> Iterator[Runner]:
     """A runner over the connections Airflow knows."""
     from data_workbench.pipelines.run import Runner
+    from data_workbench.records.arrow import keep_pandas_out
 
+    keep_pandas_out()
     with open_metastore() as metastore:
         yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore)
 

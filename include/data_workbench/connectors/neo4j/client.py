@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -20,6 +19,7 @@ from data_workbench.errors import (
     StreamUnknown,
     WorkbenchError,
 )
+from data_workbench.records.arrow import without_pandas
 
 if TYPE_CHECKING:
     from neo4j import Driver, ManagedTransaction, Session
@@ -151,15 +151,6 @@ def _first_line(text: str) -> str:
 
 
 def _import_driver() -> None:
-    """Import the driver without pandas.
-
-    It would import it where it is installed, only to know its types, which it is never given here: half of the time
-    that importing the driver takes.
-    """
-    if "neo4j" in sys.modules or "pandas" in sys.modules:
-        return
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # Python's own way to say: not installed
-    try:
+    """Import the driver without pandas, which takes half of the time."""
+    with without_pandas():
         import neo4j  # noqa: F401
-    finally:
-        del sys.modules["pandas"]
