@@ -69,7 +69,7 @@ class Selection:
             return None
         if self._watermark is None:
             return {"watermark": None}
-        return {"watermark": to_text(pa.array([self._watermark.as_py()], self._watermark.type))[0].as_py()}
+        return {"watermark": to_text(pa.repeat(self._watermark, 1))[0].as_py()}
 
     def _begin(self) -> pa.Scalar | None:
         if self._watermark is None or self._cursor is None or self._cursor.lag is None:
@@ -88,7 +88,7 @@ class Selection:
             values = batch.column(column)
         if len(values) > values.null_count:
             greatest = pc.max(values)
-            if self._watermark is None or greatest.as_py() > self._watermark.as_py():
+            if self._watermark is None or pc.greater(greatest, self._watermark).as_py():
                 self._watermark = greatest
         return batch
 

@@ -316,3 +316,21 @@ def test_names_and_values_of_other_stores_arrive_in_postgresql_or_say_why_not(si
     assert site.run(onward)["reconciliation"]["clean"]
     assert site.reconcile(onward)["clean"]
     assert pq.read_table(site.files / "points.parquet").num_rows == 2
+
+
+def test_a_refused_row_with_an_endless_key_waits_in_the_quarantine(site: Site) -> None:
+    site.sql("CREATE TABLE ended (k date PRIMARY KEY, s text)")
+    site.sql("INSERT INTO ended VALUES ('infinity', NULL), ('0044-03-15 BC', ''), ('2024-01-01', 'x')")
+    site.sql("CREATE TABLE strict (k date PRIMARY KEY, s text NOT NULL CHECK (s <> ''))")
+    text = """
+    version: 1
+    pipeline: ended
+    sources: {rows: {connection: pg, stream: public.ended, key: k}}
+    destinations:
+      points: {connection: vectors, collection: ended, key: k, embed: {text: s, model: hashing-64}}
+      table: {connection: pg, table: public.strict, key: k}
+    """
+    told = site.run(text)
+    assert [counts["rejected"] for counts in told["destinations"].values()] == [2, 2]
+    assert "infinity" in [record["key"]["k"] for record in site.quarantined("ended")]
+    assert site.reconcile(text)["clean"]

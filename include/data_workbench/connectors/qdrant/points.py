@@ -139,9 +139,9 @@ def _rejections(rows: pa.Table, target: CollectionTarget, reasons: list[str | No
     places = [place for place, reason in enumerate(reasons) if reason is not None]
     if not places:
         return []
-    keys = (
-        rows.select(list(target.key)).take(pa.array(places, pa.int64())).to_pylist()
-        if target.key
-        else [{}] * len(places)
-    )
-    return [Rejection(key=key, rule=rule, reason=str(reasons[place])) for key, place in zip(keys, places, strict=True)]
+    from data_workbench.metastore.values import rows_of
+
+    keys = rows.select(list(target.key)).take(pa.array(places, pa.int64()))
+    # As the quarantine writes them: Python has no infinite dates.
+    told = rows_of(keys) if target.key else [{}] * len(places)
+    return [Rejection(key=key, rule=rule, reason=str(reasons[place])) for key, place in zip(told, places, strict=True)]
