@@ -75,7 +75,8 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: s
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    Console(highlight=False).print(table)
+    # Where no terminal tells how wide it is, 80 columns would cut run ids in two.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, str]:

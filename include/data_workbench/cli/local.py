@@ -96,8 +96,8 @@ def upgrade(as_json: bool) -> None:
 def _upgrade(session: Session) -> str:
     from data_workbench.connectors.metastore import open_metastore
 
-    metastore = open_metastore(session.connections.get(session.settings.metastore))
-    return metastore.upgrade()
+    with open_metastore(session.connections.get(session.settings.metastore)) as metastore:
+        return metastore.upgrade()
 
 
 @command(root)

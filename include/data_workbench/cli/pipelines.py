@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from data_workbench.cli.answer import command, fail, read_pairs, say_error, say_
 from data_workbench.cli.main import root
 from data_workbench.cli.progress import shown
 from data_workbench.cli.session import Session
-from data_workbench.errors import ReconciliationFailed, UsageError
+from data_workbench.errors import ReconciliationFailed, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.run import Runner
 
@@ -82,23 +83,21 @@ def plan(pipeline: str, params: tuple[str, ...], as_json: bool) -> None:
 
     session = Session()
     definition = load(session, pipeline)
-    document = explain(
-        definition, read_pairs(params), session.settings, session.connections, _metastore_or_none(session)
-    )
+    values = read_pairs(params)
+    with _metastore_if_there(session) as metastore:
+        document = explain(definition, values, session.settings, session.connections, metastore)
     if as_json:
         say_json(document)
     else:
         tables.say_plan(document)
 
 
-def _metastore_or_none(session: Session) -> Any:
-    from data_workbench.errors import WorkbenchError
-
+def _metastore_if_there(session: Session) -> AbstractContextManager[Metastore | None]:
     try:
         return session.metastore
     except WorkbenchError as error:
         click.echo(f"without the metastore ({error.message}): what was read before is not known", err=True)
-        return None
+        return nullcontext()
 
 
 @command(root)

@@ -32,7 +32,11 @@ class Session:
         from data_workbench.connectors.metastore import open_metastore
 
         metastore = open_metastore(self.connections.get(self.settings.metastore))
-        metastore.check()
+        try:
+            metastore.check()
+        except BaseException:
+            metastore.close()
+            raise
         return metastore
 
     def _from_local_stack(self, connection_id: str) -> Connection | None:

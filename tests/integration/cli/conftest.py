@@ -1,7 +1,8 @@
-"""The command line as a process of its own, over a metastore and a database of this test."""
+"""The command line over a metastore and a database of this test."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,12 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
+
+from data_workbench.cli import main
 
 if TYPE_CHECKING:
     from tests.conftest import PostgresDatabase
@@ -63,16 +68,21 @@ class Shell:
     dsn: str
 
     def __call__(self, *arguments: str, **environment: str) -> Answer:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            env={**self.variables, **environment},
-            cwd=self.folder,
-            timeout=120,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Answer(done.returncode, done.stdout, done.stderr)
+        """Run a command in this process: starting an interpreter for each takes longer than the command."""
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        with (
+            patch.dict(os.environ, {**self.variables, **environment}, clear=True),
+            chdir(self.folder),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                main(list(arguments))
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        assert "Traceback" not in err.getvalue(), err.getvalue()
+        return Answer(code, out.getvalue(), err.getvalue())
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
