@@ -135,8 +135,10 @@ def run(pipeline: str, params: tuple[str, ...], as_json: bool, **options: Any) -
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def runs(pipeline: str | None, limit: int, as_json: bool) -> None:
     """Runs, newest first."""
+    from data_workbench.pipelines.upkeep import Upkeep
+
     with runner(Session()) as engine:
-        rows = engine.list_runs(pipeline, limit)
+        rows = Upkeep(engine).list_runs(pipeline, limit)
     if as_json:
         say_json({"runs": rows})
         return
@@ -168,8 +170,10 @@ def reconcile(pipeline: str, params: tuple[str, ...], as_json: bool, repair: boo
 
     session = Session()
     definition = load(session, pipeline)
+    from data_workbench.pipelines.upkeep import Upkeep
+
     with runner(session) as engine, shown(as_json=as_json):
-        document = engine.reconcile_in_full(
+        document = Upkeep(engine).reconcile_in_full(
             definition, params=read_pairs(params), remedy=Remedy(repair=repair, delete=delete, force=force)
         )
     if as_json:
@@ -191,8 +195,10 @@ def quarantine() -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 def list_(pipeline: str | None, state: str, limit: int, as_json: bool) -> None:
     """Quarantined rows, newest first."""
+    from data_workbench.pipelines.upkeep import Upkeep
+
     with runner(Session()) as engine:
-        records = engine.list_quarantine(pipeline, state=None if state == "all" else state, limit=limit)
+        records = Upkeep(engine).list_quarantine(pipeline, state=None if state == "all" else state, limit=limit)
     if as_json:
         say_json({"records": records})
         return
@@ -206,8 +212,10 @@ def list_(pipeline: str | None, state: str, limit: int, as_json: bool) -> None:
 @click.argument("record", type=int)
 def show(record: int, as_json: bool) -> None:
     """One quarantined row, whole."""
+    from data_workbench.pipelines.upkeep import Upkeep
+
     with runner(Session()) as engine:
-        found = engine.show_quarantine(record)
+        found = Upkeep(engine).show_quarantine(record)
     if as_json:
         say_json({"records": [found]})
         return
@@ -223,8 +231,10 @@ def replay(pipeline: str, records: Sequence[int], params: tuple[str, ...], as_js
     """Read rows again from their source and run them through the pipeline as it is now; all open ones by default."""
     session = Session()
     definition = load(session, pipeline)
+    from data_workbench.pipelines.upkeep import Upkeep
+
     with runner(session) as engine, shown(as_json=as_json):
-        document, error = engine.replay(definition, list(records), params=read_pairs(params))
+        document, error = Upkeep(engine).replay(definition, list(records), params=read_pairs(params))
     if error and not document:
         fail(error, as_json=as_json)
     if as_json:

@@ -14,31 +14,27 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import ArtifactStore, StoredRun
 from data_workbench.errors import ReconciliationFailed, WorkbenchError
 from data_workbench.events import emit
-from data_workbench.mapping.targets import LoadContext
-from data_workbench.metastore import deferred, hold_run, pipelines, quarantine, runs, stages, states
+from data_workbench.metastore import deferred, hold_run, pipelines, runs, stages, states
 from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
 from data_workbench.pipelines import fused, records
+from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import last_plan, resumable
-from data_workbench.pipelines.landing import LandingContext
-from data_workbench.pipelines.ledger import FingerprintBook, RunLedger
+from data_workbench.pipelines.ledger import RunLedger
 from data_workbench.pipelines.load import load_destination
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, to_json
 from data_workbench.pipelines.plan import RunPlan, compile_run
-from data_workbench.pipelines.reconcile import Reconciler, Remedy
+from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import run_document
-from data_workbench.pipelines.staging import Stage
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling import LineageTeller
-from data_workbench.pipelines.tracing import Scope
 from data_workbench.pipelines.work import Work, open_work
 
 if TYPE_CHECKING:
@@ -63,6 +59,7 @@ class Runner:
         self.connections = connections
         self.metastore = metastore
         self.artifacts = ArtifactStore(settings)
+        self.assembly = Assembly(settings, metastore, self.artifacts)
         self.lineage = LineageTeller(settings)
 
     # ---------------------------------------------------------------------------------------------- one process
@@ -139,7 +136,7 @@ class Runner:
         spec = definition.spec
         values = read_params(spec.params, params)
         wanted = RunRequest(
-            run_id=run_id or _new_run_id(),
+            run_id=run_id or new_run_id(),
             pipeline=spec.pipeline,
             now=datetime.now(UTC),
             definition_hash=definition.hash,
@@ -203,8 +200,8 @@ class Runner:
                 counts.update(streamed)
                 return dict(counts)
             self.artifacts.check_room()
-            result = self._staging(work).run()
-            check_accepted(work, self._staging(work).inputs)
+            result = self.assembly.staging(work).run()
+            check_accepted(work, self.assembly.staging(work).inputs)
             counts.update(result.as_dict())
         return dict(counts)
 
@@ -220,9 +217,9 @@ class Runner:
                 written = load_destination(
                     destination,
                     work.plan,
-                    self._staging(work).inputs,
+                    self.assembly.staging(work).inputs,
                     destination=work.stores.destination(work.plan.destinations[destination].connection),
-                    context=lambda index: self._context(work, destination, index),
+                    context=lambda index: self.assembly.context(work, destination, index),
                     ledger=RunLedger(self.metastore, work.plan.pipeline, run_id),
                     artifacts=self.artifacts,
                     settings=self.settings,
@@ -235,7 +232,7 @@ class Runner:
         """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""
         if not self._is_streamed(work.run_id):
             return None
-        counts = fused.stream(work, self.metastore, self._context(work, destination, 0))
+        counts = fused.stream(work, self.metastore, self.assembly.context(work, destination, 0))
         if counts is None:
             self.stage(work.run_id, may_stream=False)
         return counts
@@ -287,7 +284,7 @@ class Runner:
             return fused.reconciliation(work.plan)
         whole = scope == "full" and not any(work.begins.values()) and work.options.moves_state
         remedy = Remedy(delete=True, force=True) if work.options.full_refresh else Remedy()
-        return self._reconciler(work).reconcile(full=whole, remedy=remedy).as_dict()
+        return self.assembly.reconciler(work).reconcile(full=whole, remedy=remedy).as_dict()
 
     def fail(self, run_id: str, error: WorkbenchError) -> None:
         """Note that a run failed; positions stay where they were."""
@@ -300,52 +297,6 @@ class Runner:
         document = dict(run.result or self._document(run_id, reconciliation=None))
         ended = run.ended or datetime.now(UTC)
         return {**document, "state": run.state, "seconds": round((ended - run.started).total_seconds(), 3)}
-
-    # ---------------------------------------------------------------------------------------------- beside runs
-
-    def reconcile_in_full(self, definition: Definition, *, params: Mapping[str, Any], remedy: Remedy) -> dict[str, Any]:
-        """Compare everything the pipeline owns with its sources as they are now; repair if the remedy says so."""
-        spec = definition.spec
-        values = read_params(spec.params, params)
-        run_id = f"reconcile-{_new_run_id()}"
-        with hold_run(self.metastore, spec.pipeline, run_id), Stores(self.connections, self.settings) as stores:
-            plan = compile_run(definition, stores)
-            work = Work(
-                run_id, plan, stores, values, RunOptions(), datetime.now(UTC), dict.fromkeys(plan.sources, False)
-            )
-            try:
-                staging = replace(self._staging(work), moves_state=False, keeps_rejected=False)
-                staging.run()
-                answer = self._reconciler(work, staging).reconcile(full=True, remedy=remedy)
-                return answer.as_dict()
-            finally:
-                self.artifacts.discard(StoredRun(spec.pipeline, run_id))
-                shutil.rmtree(self._staging(work).work_folder, ignore_errors=True)
-
-    def replay(
-        self, definition: Definition, ids: list[int], *, params: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], WorkbenchError | None]:
-        """Run quarantined rows through the pipeline again, read afresh by their keys."""
-        with Stores(self.connections, self.settings) as stores:
-            plan = compile_run(definition, stores)
-        chosen, keys = records.keys_to_replay(self.metastore, plan, ids)
-        document, error = self.run(definition, params=params, options=RunOptions(only_keys=keys))
-        if error is None:
-            quarantine.mark(self.metastore, chosen, "replayed", by=document["run_id"])
-        return document, error
-
-    def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
-        """Runs as documents, newest first."""
-        return [records.run_row(run) for run in runs.list_runs(self.metastore, pipeline=pipeline, limit=limit)]
-
-    def list_quarantine(self, pipeline: str | None, *, state: Any, limit: int) -> list[dict[str, Any]]:
-        """Quarantined rows as documents."""
-        found = quarantine.list_records(self.metastore, pipeline=pipeline, state=state, limit=limit)
-        return [vars(record) for record in found]
-
-    def show_quarantine(self, record: int) -> dict[str, Any]:
-        """One quarantined row."""
-        return vars(quarantine.get(self.metastore, record))
 
     # ---------------------------------------------------------------------------------------------- inside
 
@@ -375,53 +326,6 @@ class Runner:
             stages.finish_stage(self.metastore, run_id, stage, counts=counts)
         emit("stage.finished", run_id=run_id, stage=stage, counts=counts)
 
-    def _staging(self, work: Work) -> Stage:
-        base = {
-            name: states.read(self.metastore, work.plan.pipeline, name, work.scope(name)) if begins else None
-            for name, begins in work.begins.items()
-        }
-        return Stage(
-            plan=work.plan,
-            context=LandingContext(work.plan.pipeline, work.run_id, work.now, work.params, work.options.limit),
-            base=base,
-            stores=work.stores,
-            artifacts=self.artifacts,
-            metastore=self.metastore,
-            settings=self.settings,
-            moves_state=work.options.moves_state,
-            only_keys=records.key_tables(work.plan, work.options.only_keys),
-        )
-
-    def _context(self, work: Work, destination: str, index: int) -> LoadContext:
-        return LoadContext(
-            pipeline=work.plan.pipeline,
-            destination=destination,
-            run_id=work.run_id,
-            target_index=index,
-            now=work.now.isoformat(),
-            allow_model_change=work.options.allow_model_change,
-            definition_hash=work.plan.definition_hash,
-        )
-
-    def _reconciler(self, work: Work, staging: Stage | None = None) -> Reconciler:
-        from data_workbench.embedding import open_embedder
-
-        stage = staging or self._staging(work)
-        return Reconciler(
-            plan=work.plan,
-            inputs=stage.inputs,
-            destination=lambda name: work.stores.destination(work.plan.destinations[name].connection),
-            context=lambda name, index: self._context(work, name, index),
-            embedder=lambda model: open_embedder(model, self.settings).embed,
-            vectors=FingerprintBook(self.metastore, work.run_id),
-            settings=self.settings,
-            folder=stage.work_folder / "compare",
-            refused=lambda name, target, schema: records.refused_keys(
-                self.metastore, work.plan.pipeline, name, target, schema, work.run_id if staging is None else None
-            ),
-            in_scope=Scope(work.plan, work.stores, work.params).filter,
-        )
-
     def _document(self, run_id: str, *, reconciliation: dict[str, Any] | None) -> dict[str, Any]:
         found = stages.stage_results(self.metastore, run_id)
         run = runs.get(self.metastore, run_id)
@@ -431,13 +335,14 @@ class Runner:
 
     def _tidy(self, work: Work) -> None:
         """Remove this run's scratch space, and staged files past their retention."""
-        shutil.rmtree(self._staging(work).work_folder, ignore_errors=True)
+        shutil.rmtree(self.assembly.staging(work).work_folder, ignore_errors=True)
         now = datetime.now(UTC)
         finished = {StoredRun(*key): ended for key, ended in runs.finished_before(self.metastore, now).items()}
         self.artifacts.clean(finished, now=now)
 
 
-def _new_run_id() -> str:
+def new_run_id() -> str:
+    """An id that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 

@@ -22,6 +22,7 @@ from data_workbench.pipelines.definition import Definition, parse_definition
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.run import Runner
+from data_workbench.pipelines.upkeep import Upkeep
 from data_workbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,11 +104,12 @@ class Site:
 
     def reconcile(self, text: str, params: dict[str, Any] | None = None, **remedy: bool) -> dict[str, Any]:
         """Compare in full."""
-        return self.runner().reconcile_in_full(self.definition(text), params=params or {}, remedy=Remedy(**remedy))
+        upkeep = Upkeep(self.runner())
+        return upkeep.reconcile_in_full(self.definition(text), params=params or {}, remedy=Remedy(**remedy))
 
     def quarantined(self, pipeline: str, state: Any = "open") -> list[dict[str, Any]]:
         """Records of a pipeline."""
-        return self.runner().list_quarantine(pipeline, state=state, limit=10_000)
+        return Upkeep(self.runner()).list_quarantine(pipeline, state=state, limit=10_000)
 
     def command(self, *arguments: str, cwd: Path | None = None, **environment: str) -> tuple[int, dict[str, Any], str]:
         """Run the command line with `--json`: exit code, document, stderr."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from data_workbench.pipelines.upkeep import Upkeep
+
 if TYPE_CHECKING:
     from tests.integration.pipelines.conftest import Site
 
@@ -224,9 +226,9 @@ def test_a_replayed_record_is_read_afresh(items: Site) -> None:
     items.sql("UPDATE items SET name = '' WHERE id = 23")
     items.run(PLAIN)
     [record] = items.quarantined("items")
-    assert items.runner().show_quarantine(record["id"])["row"]["name"] == ""
+    assert Upkeep(items.runner()).show_quarantine(record["id"])["row"]["name"] == ""
     items.sql("UPDATE items SET name = 'mended' WHERE id = 23")  # its cursor stays, so no run reads it by itself
-    document, error = items.runner().replay(items.definition(PLAIN), [record["id"]], params={})
+    document, error = Upkeep(items.runner()).replay(items.definition(PLAIN), [record["id"]], params={})
     assert error is None, document
     assert standing(items)[0][23] == "mended"
     assert [one["state"] for one in items.quarantined("items", None)] == ["replayed"]

@@ -140,6 +140,7 @@ class ReconcileInFullOperator(PipelineOperator):
         """The answer; the task fails when the stores differ at its end, and waits for a run under way by retrying."""
         from data_workbench.errors import ReconciliationFailed, RunConflict, StoreBusy
         from data_workbench.pipelines.reconcile import Remedy
+        from data_workbench.pipelines.upkeep import Upkeep
 
         with translated(), open_runner() as runner:
             definition = self.read_definition()
@@ -147,7 +148,7 @@ class ReconcileInFullOperator(PipelineOperator):
             params = given.given_params(spec, values, context["dag_run"].conf)
             remedy = Remedy(**given.given_remedy(spec, values))
             try:
-                answer = runner.reconcile_in_full(definition, params=params, remedy=remedy)
+                answer = Upkeep(runner).reconcile_in_full(definition, params=params, remedy=remedy)
             except RunConflict as error:
                 raise StoreBusy(error.message, hint="it is tried again", run_id=error.run_id) from error
             self.log.info("%s\n%s", self.pipeline, report.reconcile_table(answer))

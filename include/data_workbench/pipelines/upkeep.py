@@ -1,0 +1,78 @@
+"""What is done beside runs: comparing everything, replaying what was set aside, looking back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.artifacts import StoredRun
+from data_workbench.errors import WorkbenchError
+from data_workbench.metastore import hold_run, quarantine, runs
+from data_workbench.pipelines import records
+from data_workbench.pipelines.options import RunOptions
+from data_workbench.pipelines.params import read_params
+from data_workbench.pipelines.plan import compile_run
+from data_workbench.pipelines.run import Runner, new_run_id
+from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.work import Work
+
+if TYPE_CHECKING:
+    from data_workbench.pipelines.definition import Definition
+    from data_workbench.pipelines.reconcile import Remedy
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """Works on what the runs of a runner left behind."""
+
+    runner: Runner
+
+    def reconcile_in_full(self, definition: Definition, *, params: Mapping[str, Any], remedy: Remedy) -> dict[str, Any]:
+        """Compare everything the pipeline owns with its sources as they are now; repair if the remedy says so."""
+        spec = definition.spec
+        values = read_params(spec.params, params)
+        run_id = f"reconcile-{new_run_id()}"
+        with (
+            hold_run(self.runner.metastore, spec.pipeline, run_id),
+            Stores(self.runner.connections, self.runner.settings) as stores,
+        ):
+            plan = compile_run(definition, stores)
+            work = Work(
+                run_id, plan, stores, values, RunOptions(), datetime.now(UTC), dict.fromkeys(plan.sources, False)
+            )
+            try:
+                staging = replace(self.runner.assembly.staging(work), moves_state=False, keeps_rejected=False)
+                staging.run()
+                answer = self.runner.assembly.reconciler(work, staging).reconcile(full=True, remedy=remedy)
+                return answer.as_dict()
+            finally:
+                self.runner.artifacts.discard(StoredRun(spec.pipeline, run_id))
+                shutil.rmtree(self.runner.assembly.staging(work).work_folder, ignore_errors=True)
+
+    def replay(
+        self, definition: Definition, ids: list[int], *, params: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], WorkbenchError | None]:
+        """Run quarantined rows through the pipeline again, read afresh by their keys."""
+        with Stores(self.runner.connections, self.runner.settings) as stores:
+            plan = compile_run(definition, stores)
+        chosen, keys = records.keys_to_replay(self.runner.metastore, plan, ids)
+        document, error = self.runner.run(definition, params=params, options=RunOptions(only_keys=keys))
+        if error is None:
+            quarantine.mark(self.runner.metastore, chosen, "replayed", by=document["run_id"])
+        return document, error
+
+    def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
+        """Runs as documents, newest first."""
+        return [records.run_row(run) for run in runs.list_runs(self.runner.metastore, pipeline=pipeline, limit=limit)]
+
+    def list_quarantine(self, pipeline: str | None, *, state: Any, limit: int) -> list[dict[str, Any]]:
+        """Quarantined rows as documents."""
+        found = quarantine.list_records(self.runner.metastore, pipeline=pipeline, state=state, limit=limit)
+        return [vars(record) for record in found]
+
+    def show_quarantine(self, record: int) -> dict[str, Any]:
+        """One quarantined row."""
+        return vars(quarantine.get(self.runner.metastore, record))
