@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ EXAMPLE = REPOSITORY / "tests" / "fixtures" / "pipelines" / "requirements_exampl
 GUIDE = REPOSITORY / "docs" / "user-guide" / "pipeline-language.md"
 GOOD = REPOSITORY / "tests" / "fixtures" / "good_pipelines"
 BAD = REPOSITORY / "tests" / "fixtures" / "bad_pipelines"
+
+
+@cache
+def _validator() -> Draft7Validator:
+    return Draft7Validator(pipeline_schema())
 
 
 def _plain(text: str) -> object:
@@ -44,7 +50,7 @@ def test_the_schema_is_draft_07() -> None:
 
 
 def test_the_example_fits_the_schema() -> None:
-    errors = list(Draft7Validator(pipeline_schema()).iter_errors(_plain(EXAMPLE.read_text(encoding="utf-8"))))
+    errors = list(_validator().iter_errors(_plain(EXAMPLE.read_text(encoding="utf-8"))))
     assert errors == []
 
 
@@ -53,12 +59,12 @@ def test_the_schema_refuses_no_more_than_the_models(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     with suppress(DefinitionError):
         parse_definition(text)
-        assert list(Draft7Validator(pipeline_schema()).iter_errors(_plain(text))) == []
+        assert list(_validator().iter_errors(_plain(text))) == []
 
 
 def test_the_schema_refuses_an_unknown_key() -> None:
     values = _plain((BAD / "unknown_key.yaml").read_text())
-    assert list(Draft7Validator(pipeline_schema()).iter_errors(values))
+    assert list(_validator().iter_errors(values))
 
 
 def test_every_key_has_a_description() -> None:
