@@ -96,7 +96,7 @@ class Manifest:
         table = pq.ParquetFile(pa.BufferReader(self._bytes_of(part))).read(columns=_listed(columns))
         return _conform(table, self.select(columns))
 
-    def iter_batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    def iter_batches(self, columns: Sequence[str] | None = None, batch_rows: int = 16_384) -> Iterator[pa.RecordBatch]:
         """All rows in the order they were written, a batch of memory at a time."""
         import pyarrow.parquet as pq
 
@@ -106,7 +106,7 @@ class Manifest:
             for batch in reader.iter_batches(batch_size=batch_rows, columns=_listed(columns)):
                 yield from _conform(pa.Table.from_batches([batch]), schema).to_batches()
 
-    def reader(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> pa.RecordBatchReader:
+    def reader(self, columns: Sequence[str] | None = None, batch_rows: int = 16_384) -> pa.RecordBatchReader:
         """`iter_batches` as Arrow's own stream, which can be read once."""
         return pa.RecordBatchReader.from_batches(self.select(columns), self.iter_batches(columns, batch_rows))
 

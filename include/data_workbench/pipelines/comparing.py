@@ -208,7 +208,7 @@ def _observed(
         yield from read(keys)
 
 
-def _pages(batches: Iterable[pa.RecordBatch], key: tuple[str, ...], size: int = 50_000) -> Iterator[pa.Table]:
+def _pages(batches: Iterable[pa.RecordBatch], key: tuple[str, ...], size: int = 20_000) -> Iterator[pa.Table]:
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from data_workbench.settings import Settings
 
-BATCH = 50_000
+BATCH = 16_384
 
 
 def quote(name: str) -> str:
