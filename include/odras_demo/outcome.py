@@ -107,7 +107,7 @@ def from_document(document: Mapping[str, Any], kinds: Mapping[str, str]) -> Pipe
         relationships=sum(_standing(counts) for counts in related) if related else None,
         changed=sum(_sum(everything, name) or 0 for name in ("inserted", "updated", "deleted")),
         filtered=_sum(steps, "filtered"),
-        quarantined=(_sum(sources, "quarantined") or 0) + (_sum(steps, "quarantined") or 0),
+        quarantined=_total([*sources, *steps], "quarantined") + _total([*everything], "rejected"),
         clean=(document.get("reconciliation") or {}).get("clean"),
         seconds=document["seconds"],
     )
@@ -115,6 +115,10 @@ def from_document(document: Mapping[str, Any], kinds: Mapping[str, str]) -> Pipe
 
 def _standing(counts: Mapping[str, Any]) -> int:
     return sum(counts.get(name) or 0 for name in ("inserted", "updated", "unchanged"))
+
+
+def _total(counts: Any, name: str) -> int:
+    return _sum(counts, name) or 0
 
 
 def _sum(counts: Any, name: str) -> int | None:

@@ -103,7 +103,7 @@ def _postgres(settings: Settings, secret: Credentials, database: str) -> dict[st
 
 def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = Credentials(**{name: secrets.token_urlsafe(18) for name in Credentials.__dataclass_fields__})
+    made = Credentials(**{name: secrets.token_hex(16) for name in Credentials.__dataclass_fields__})
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     with os.fdopen(handle, "w") as stream:
         json.dump(asdict(made), stream)
