@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.metastore import Metastore
@@ -204,15 +205,16 @@ def _empty(dsn: str) -> None:
 
     kept = {*metadata.tables, VERSION_TABLE}
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS _workbench CASCADE")
+        connection.execute("DROP SCHEMA IF EXISTS _workbench, odras_demo CASCADE")
         for kind, name in connection.execute(
             "SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname FROM pg_class "
             "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition"
         ).fetchall():
             if name not in kept:
-                connection.execute(f'DROP {kind} IF EXISTS public."{name}" CASCADE'.encode())
+                quoted = sql.Identifier("public", name)
+                connection.execute(sql.SQL(f"DROP {kind} IF EXISTS {{}} CASCADE").format(quoted))
         for (name,) in connection.execute(
             "SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')"
         ).fetchall():
-            connection.execute(f'DROP TYPE public."{name}" CASCADE'.encode())
+            connection.execute(sql.SQL("DROP TYPE {} CASCADE").format(sql.Identifier("public", name)))
         connection.execute(f"TRUNCATE {', '.join(metadata.tables)} CASCADE".encode())

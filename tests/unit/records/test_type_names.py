@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import duckdb  # noqa: TID253  # the engine whose types are named
+import duckdb  # the engine whose types are named
 import pytest
 
 from data_workbench.records.type_names import NAMES, canonical_type
