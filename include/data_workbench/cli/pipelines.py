@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.run import Runner
+
+STATES = ("open", "resolved", "replayed", "superseded", "discarded")
 
 params_option = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A param of the pipeline.")
 
@@ -191,7 +194,9 @@ def quarantine() -> None:
 
 @command(quarantine, "list")
 @click.argument("pipeline", required=False)
-@click.option("--state", type=click.Choice(["open", "resolved", "replayed", "discarded", "all"]), default="open")
+@click.option(
+    "--state", type=click.Choice(["open", "resolved", "replayed", "superseded", "discarded", "all"]), default="open"
+)
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 def list_(pipeline: str | None, state: str, limit: int, as_json: bool) -> None:
     """Quarantined rows, newest first."""
@@ -229,10 +234,10 @@ def show(record: int, as_json: bool) -> None:
 @params_option
 def replay(pipeline: str, records: Sequence[int], params: tuple[str, ...], as_json: bool) -> None:
     """Read rows again from their source and run them through the pipeline as it is now; all open ones by default."""
-    session = Session()
-    definition = load(session, pipeline)
     from data_workbench.pipelines.upkeep import Upkeep
 
+    session = Session()
+    definition = load(session, pipeline)
     with runner(session) as engine, shown(as_json=as_json):
         document, error = Upkeep(engine).replay(definition, list(records), params=read_pairs(params))
     if error and not document:
@@ -244,3 +249,17 @@ def replay(pipeline: str, records: Sequence[int], params: tuple[str, ...], as_js
     if error:
         say_error(error)
         sys.exit(error.exit_code if isinstance(error, ReconciliationFailed) else 1)
+
+
+@command(quarantine)
+@click.argument("records", nargs=-1, type=int, required=True)
+def discard(records: Sequence[int], as_json: bool) -> None:
+    """Close rows that nobody will mend; they stay on record as discarded."""
+    from data_workbench.pipelines.upkeep import Upkeep
+
+    with runner(Session()) as engine:
+        closed = Upkeep(engine).discard_quarantine(list(records), by=getpass.getuser())
+    if as_json:
+        say_json({"discarded": closed})
+    else:
+        click.echo(f"{closed} of {len(records)} discarded; the others were not open")

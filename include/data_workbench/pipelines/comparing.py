@@ -85,7 +85,7 @@ def compare_target(
     full: bool,
     folder: Path,
     settings: Settings,
-    known_vectors: Callable[[], pa.Table],
+    known_vectors: Callable[[Iterable[pa.Table] | None], Iterable[pa.Table]],
     embed: EmbedTexts | None,
     refused: pa.Table | None = None,
 ) -> Iterator[TargetVerdict]:
@@ -94,7 +94,7 @@ def compare_target(
     Args:
         expected: gives the input's batches, with marks, as often as it is called.
         full: against everything the pipeline owns; otherwise only the keys among `expected`.
-        known_vectors: fingerprints kept of this collection.
+        known_vectors: fingerprints kept of these keys' points, or of all of the collection.
         refused: keys of rows that the store refused: they wait in the quarantine, so they are held.
     """
     if not isinstance(destination, CanReadBack):
@@ -122,7 +122,8 @@ def compare_target(
         verdict = TargetVerdict(target, schema, comparison, comparison.counts())
         if isinstance(target, CollectionTarget):
             model = target.embed.model if target.embed else None
-            vectors = VectorComparison(comparison, model=model, known=known_vectors(), embed=embed)
+            known = known_vectors(None if full else _pages(expected(), target.key))
+            vectors = VectorComparison(comparison, model=model, known=known, embed=embed)
             verdict.vector_comparison, verdict.vectors = vectors, vectors.judge()
         yield verdict
     finally:

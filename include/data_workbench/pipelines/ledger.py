@@ -119,16 +119,14 @@ class FingerprintBook:
     metastore: Metastore
     run_id: str
 
-    def known(self, dataset: str, schema: pa.Schema, key: tuple[str, ...]) -> pa.Table:
-        """All fingerprints kept of a collection, keys in their columns' types."""
+    def known(
+        self, dataset: str, schema: pa.Schema, key: tuple[str, ...], keys: Iterable[pa.Table] | None
+    ) -> Iterator[pa.Table]:
+        """Pages of the fingerprints kept, keys in their columns' types: of these keys, or of the whole collection."""
         connection, _, collection = dataset.partition(":")
-        pages = list(self._pages(connection, collection, schema, key))
-        empty = _known_schema(schema, key).empty_table()
-        return pa.concat_tables([empty, *pages])
-
-    def _pages(self, dataset: str, collection: str, schema: pa.Schema, key: tuple[str, ...]) -> Iterator[pa.Table]:
-        wanted = _known_schema(schema, key)
-        for page in fingerprints.scan(self.metastore, dataset, collection):
+        hashes = [pa.field(name, pa.string()) for name in (VECTOR_HASH, STAMP_TEXT_HASH, STAMP_MODEL)]
+        wanted = pa.schema([*(schema.field(name) for name in key), *hashes])
+        for page in self._pages(connection, collection, key, keys):
             rows = [
                 {
                     **json.loads(one.key),
@@ -139,6 +137,16 @@ class FingerprintBook:
                 for one in page
             ]
             yield table_of(rows, wanted)
+
+    def _pages(
+        self, dataset: str, collection: str, key: tuple[str, ...], keys: Iterable[pa.Table] | None
+    ) -> Iterator[Iterable[Fingerprint]]:
+        if keys is None:
+            yield from fingerprints.scan(self.metastore, dataset, collection)
+            return
+        for page in keys:
+            asked = [key_text(row) for row in rows_of(page.select(list(key)))]
+            yield fingerprints.lookup(self.metastore, dataset, collection, asked).values()
 
     def keep(self, dataset: str, key: tuple[str, ...], fresh: Iterable[pa.Table]) -> None:
         """Keep what stands in the store now."""
@@ -156,8 +164,3 @@ class FingerprintBook:
                 if row[VECTOR_HASH] is not None
             ]
             fingerprints.upsert(self.metastore, connection, collection, kept, run_id=self.run_id)
-
-
-def _known_schema(schema: pa.Schema, key: tuple[str, ...]) -> pa.Schema:
-    hashes = [pa.field(name, pa.string()) for name in (VECTOR_HASH, STAMP_TEXT_HASH, STAMP_MODEL)]
-    return pa.schema([*(schema.field(name) for name in key), *hashes])

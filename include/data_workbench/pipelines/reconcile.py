@@ -38,8 +38,10 @@ MOST_DELETED = 0.05
 class VectorBook(Protocol):
     """Fingerprints of stored vectors, kept outside the store."""
 
-    def known(self, dataset: str, schema: pa.Schema, key: tuple[str, ...]) -> pa.Table:
-        """Key columns, `_wb_vector_hash`, `_wb_text_hash`, `_wb_model`."""
+    def known(
+        self, dataset: str, schema: pa.Schema, key: tuple[str, ...], keys: Iterable[pa.Table] | None
+    ) -> Iterable[pa.Table]:
+        """Pages of key columns, `_wb_vector_hash`, `_wb_text_hash`, `_wb_model`; of these keys, or all."""
 
     def keep(self, dataset: str, key: tuple[str, ...], fresh: Iterable[pa.Table]) -> None:
         """Keep what stands in the store now."""
@@ -162,7 +164,7 @@ class Reconciler:
             folder=self.folder / f"{name}.{index}",
             settings=self.settings,
             refused=self.refused(name, target, schema),
-            known_vectors=lambda: self.vectors.known(self._dataset(name, target), schema, target.key),
+            known_vectors=lambda keys: self.vectors.known(self._dataset(name, target), schema, target.key, keys),
             embed=embed,
         )
 

@@ -248,11 +248,13 @@ class Runner:
             ReconciliationFailed: they differ; the run is published as failed, its data stands.
         """
         with self._noted(run_id, RECONCILE) as counts, self._open(run_id) as work:
+            started = time.monotonic()
             with self.lineage.told(work, RECONCILE, counts):
                 answer = self._reconcile(work)
             counts.update(answer)
             unclean = None if answer["clean"] is not False else _unclean(run_id, answer)
             result = self._document(run_id, reconciliation=answer)
+            result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
             runs.publish(
                 self.metastore,
                 run_id,

@@ -76,3 +76,7 @@ class Upkeep:
     def show_quarantine(self, record: int) -> dict[str, Any]:
         """One quarantined row."""
         return vars(quarantine.get(self.runner.metastore, record))
+
+    def discard_quarantine(self, ids: list[int], *, by: str) -> int:
+        """Close open records for good; the number closed."""
+        return quarantine.mark(self.runner.metastore, ids, "discarded", by=by)

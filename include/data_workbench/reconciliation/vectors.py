@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,15 +72,22 @@ class VectorComparison:
 
     Args:
         model: the model asked for; None where vectors come from a column.
-        known: fingerprints kept from earlier writes: key columns, vector hash, text hash, model.
+        known: pages of fingerprints kept from earlier writes: key columns, vector hash, text hash, model.
         embed: embeds texts with the model asked for.
     """
 
-    def __init__(self, comparison: Comparison, *, model: str | None, known: pa.Table, embed: EmbedTexts | None) -> None:
+    def __init__(
+        self, comparison: Comparison, *, model: str | None, known: Iterable[pa.Table], embed: EmbedTexts | None
+    ) -> None:
         self.comparison, self.model, self.embed = comparison, model, embed
-        comparison.connection.register("known_incoming", as_comparable(known))
-        comparison.connection.execute("CREATE OR REPLACE TABLE known AS SELECT * FROM known_incoming")
-        comparison.connection.unregister("known_incoming")
+        hashes = [pa.field(name, pa.string()) for name in (VECTOR_HASH, STAMP_TEXT_HASH, STAMP_MODEL)]
+        nothing = pa.schema([*comparison.key_schema, *hashes]).empty_table()
+        verb = "CREATE OR REPLACE TABLE known AS"
+        for page in chain([nothing], known):
+            comparison.connection.register("known_incoming", as_comparable(page))
+            comparison.connection.execute(f"{verb} SELECT * FROM known_incoming")
+            comparison.connection.unregister("known_incoming")
+            verb = "INSERT INTO known"
 
     def judge(self) -> VectorVerdict:
         """Points expected and present whose model, text or vector is wrong."""

@@ -72,7 +72,7 @@ def compared(
         sides.expect(pa.table(shall).to_batches())
         read = pa.schema([*SCHEMA, *(item for item in ACTUAL if item.name != VECTOR_HASH), pa.field(OWNED, pa.bool_())])
         sides.observe(hash_vectors(pa.Table.from_pylist(points, schema=read).to_batches()))
-        found = VectorComparison(sides, model=model, known=known, embed=embed)
+        found = VectorComparison(sides, model=model, known=[known], embed=embed)
         yield found, found.judge()
 
 
