@@ -59,6 +59,10 @@ class DestinationConformance:
 
         return run
 
+    def kept(self, rows: pa.Table) -> pa.Table:
+        """The rows as the store keeps them; a loss it documents is declared by overriding this."""
+        return rows
+
     def stands(
         self, destination: Destination, target: Target, schema: pa.Schema, keys: pa.Table | None = None
     ) -> pa.Table:
@@ -94,7 +98,7 @@ class DestinationConformance:
         counts = load(target, marked(rows.slice(0, 12)), marked(rows.slice(12)))
         assert (counts.inserted, counts.out) == (rows.num_rows, rows.num_rows)
         found = self.stands(destination, target, schema)
-        assert by_key(found.select(schema.names)) == by_key(rows)
+        assert by_key(found.select(schema.names)) == by_key(self.kept(rows))
         assert all(found[marks.OWNED].to_pylist())
 
     def test_a_part_without_marks_is_all_upserts(self, destination, target, rows, load) -> None:
@@ -151,7 +155,7 @@ class DestinationConformance:
         with destination.open(target, schema, context("run-2")) as writer:
             writer.write(marked(rows), 0)
             writer.finish()
-        assert by_key(self.stands(destination, target, schema).select(schema.names)) == by_key(rows)
+        assert by_key(self.stands(destination, target, schema).select(schema.names)) == by_key(self.kept(rows))
 
     def test_an_empty_load_is_well(self, destination, target, rows, load) -> None:
         target = self.writes(destination, target, "merge")
@@ -194,7 +198,9 @@ class DestinationConformance:
         target = self.writes(destination, target, "replace")
         load(target, marked(rows))
         load(target, marked(rows.slice(0, 3)), marked(rows.slice(3, 2)), run_id="run-2")
-        assert by_key(self.stands(destination, target, schema).select(schema.names)) == by_key(rows.slice(0, 5))
+        assert by_key(self.stands(destination, target, schema).select(schema.names)) == by_key(
+            self.kept(rows.slice(0, 5))
+        )
 
     def test_a_replace_given_up_leaves_the_old_rows(self, destination, target, schema, rows, load) -> None:
         target = self.writes(destination, target, "replace")
@@ -205,7 +211,7 @@ class DestinationConformance:
         if destination.capabilities.replace == "versioned":
             assert set(found["id"].to_pylist()) == set(range(1, 21))
         else:
-            assert by_key(found.select(schema.names)) == by_key(rows)
+            assert by_key(found.select(schema.names)) == by_key(self.kept(rows))
 
     # ------------------------------------------------------------------------------------------------ powers
 

@@ -48,6 +48,10 @@ class SourceConformance:
     def test_discover_finds_the_stream(self, source: Source, stream: str) -> None:
         assert stream in [one.name for one in source.discover()]
 
+    def kept(self, rows: pa.Table) -> pa.Table:
+        """The rows as the store keeps them; a loss it documents is declared by overriding this."""
+        return rows
+
     def test_describe_names_the_columns(self, source: Source, stream: str, rows: pa.Table) -> None:
         assert set(rows.column_names) <= set(source.describe(stream).schema.names)
 
@@ -57,7 +61,7 @@ class SourceConformance:
 
     def test_all_rows_are_read_with_equal_values(self, source: Source, stream: str, rows: pa.Table) -> None:
         found = read_all(source, ReadRequest(stream=stream, columns=tuple(rows.column_names)))
-        assert by_key(found) == by_key(rows)
+        assert by_key(found) == by_key(self.kept(rows))
 
     def test_only_the_columns_asked_for_come_in_that_order(self, source: Source, stream: str, rows: pa.Table) -> None:
         wanted = ("name", "id")

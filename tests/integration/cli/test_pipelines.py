@@ -53,6 +53,17 @@ def test_runs_and_quarantined_rows_are_listed_shown_and_replayed(shell: Shell) -
     assert (missing.code, missing.document["error"]["kind"]) == (1, "StateError")
 
 
+def test_a_discarded_row_is_closed_once_and_stays_on_record(shell: Shell) -> None:
+    run = shell("run", "letters", "--json").document
+    assert run["timings"]["reconcile"] > 0
+    [record] = shell("quarantine", "list", "--json").document["records"]
+    assert shell("quarantine", "discard", str(record["id"]), "--json").document == {"discarded": 1}
+    assert shell("quarantine", "discard", str(record["id"]), "--json").document == {"discarded": 0}
+    assert shell("quarantine", "list", "--json").document == {"records": []}
+    [kept] = shell("quarantine", "list", "--state", "discarded", "--json").document["records"]
+    assert (kept["id"], bool(kept["changed_by"])) == (record["id"], True)
+
+
 def test_reconcile_exits_1_unless_clean_at_its_end(shell: Shell) -> None:
     shell("run", "letters")
     shell.sql("UPDATE loud_letters SET loud = 'quiet' WHERE id = 1")
