@@ -1,7 +1,7 @@
 """Running a server as somebody else when the caller is root, which PostgreSQL refuses.
 
 An existing unprivileged user is taken; none is created. Whether it can reach a file is asked of the kernel,
-by a small process running as that user, since folders such as /root are closed to it.
+by a small process running as that user, since the superuser's own folder is closed to it.
 """
 
 from __future__ import annotations
