@@ -17,7 +17,7 @@ from data_workbench.mapping.payload_floats import as_stored
 from data_workbench.mapping.payload_values import text_hash
 from data_workbench.mapping.targets import CollectionTarget, LoadContext, NodeTarget, RelationshipTarget, Target
 from data_workbench.pipelines.targets import target_columns
-from data_workbench.reconciliation.compare import Comparison
+from data_workbench.reconciliation.compare import Comparison, merged
 from data_workbench.reconciliation.vectors import (
     ACTUAL,
     EXPECTED,
@@ -34,6 +34,8 @@ from data_workbench.records.marks import HELD, OP, PREFIX, UPSERT
 if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
+PAGE = 20_000
+"""Keys asked for at once."""
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 
 
@@ -209,18 +211,8 @@ def _observed(
         yield from read(keys)
 
 
-def _pages(batches: Iterable[pa.RecordBatch], key: tuple[str, ...], size: int = 20_000) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        part = batch.select(list(key))
-        held.append(part)
-        rows += part.num_rows
-        if rows >= size:
-            yield pa.Table.from_batches(held)
-            held, rows = [], 0
-    if rows:
-        yield pa.Table.from_batches(held)
+def _pages(batches: Iterable[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[pa.Table]:
+    return merged((batch.select(list(key)) for batch in batches), PAGE)
 
 
 def existing_ends(

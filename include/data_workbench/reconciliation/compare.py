@@ -17,6 +17,7 @@ import pyarrow as pa
 from data_workbench.reconciliation.documents import as_comparable, comparable, conform
 from data_workbench.records.fingerprints import fingerprint_sql
 from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
+from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 BATCH = 16_384
-
-
-def quote(name: str) -> str:
-    """An identifier for DuckDB."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Comparison:
@@ -91,12 +87,12 @@ class Comparison:
         self.connection.register("incoming", as_comparable(keys.cast(wanted)))
         self.connection.execute("CREATE OR REPLACE TEMP TABLE holding AS SELECT DISTINCT * FROM incoming")
         self.connection.unregister("incoming")
-        same = " AND ".join(f"t.{quote(name)} = h.{quote(name)}" for name in names)
+        same = " AND ".join(f"t.{quoted(name)} = h.{quoted(name)}" for name in names)
         self.connection.execute(f"UPDATE expected t SET _wb_mark = '{HELD}' FROM holding h WHERE {same}")
         if set(names) != set(self.key):
             self.connection.execute(f"DELETE FROM actual t USING holding h WHERE t._wb_mark AND {same}")
             return
-        listed = ", ".join(map(quote, names))
+        listed = ", ".join(map(quoted, names))
         self.connection.execute(
             f"INSERT INTO expected ({listed}, _wb_mark) SELECT {listed}, '{HELD}' FROM holding h "
             f"WHERE NOT EXISTS (FROM expected t WHERE {same})"
@@ -107,7 +103,7 @@ class Comparison:
         self._join()
         for page in keys:
             self.connection.register("incoming", as_comparable(page))
-            same = " AND ".join(f"v.{quote(name)} = i.{quote(name)}" for name in page.column_names)
+            same = " AND ".join(f"v.{quoted(name)} = i.{quoted(name)}" for name in page.column_names)
             self.connection.execute(
                 f"UPDATE verdicts v SET verdict = 'surplus' FROM (SELECT DISTINCT * FROM incoming) i "
                 f"WHERE v.verdict = 'unknown' AND {same}"
@@ -125,7 +121,7 @@ class Comparison:
     def keys(self, verdict: str) -> Iterator[pa.Table]:
         """Keys with that verdict, in pages: `surplus` said to be gone, `unknown` never heard of."""
         self._join()
-        columns = ", ".join(quote(name) for name in self.key)
+        columns = ", ".join(quoted(name) for name in self.key)
         sql = f"SELECT {columns} FROM verdicts WHERE verdict = ?"
         reader = self.connection.sql(sql, params=[verdict]).to_arrow_reader(BATCH)
         for batch in reader:
@@ -152,11 +148,11 @@ class Comparison:
     def _insert(self, side: str, batches: Iterable[pa.RecordBatch], mark: str, default: object) -> None:
         carried = self.carry[side]
         columns = [*self.key, *(name for name in carried.names if name not in self.key)]
-        listed = ", ".join(quote(name) for name in columns) or "NULL AS _wb_none"
+        listed = ", ".join(quoted(name) for name in columns) or "NULL AS _wb_none"
         # A tombstone carries only its key, so its fingerprint means nothing; it is never compared.
-        select = f"SELECT {listed}, {quote(mark)} AS _wb_mark, {_fingerprint(self.schema)} AS _wb_hash FROM incoming"
+        select = f"SELECT {listed}, {quoted(mark)} AS _wb_mark, {_fingerprint(self.schema)} AS _wb_hash FROM incoming"
         wanted = pa.schema([*self.schema, *(item for item in carried if item.name not in self.schema.names)])
-        for batch in _merged(batches):
+        for batch in merged(batches):
             incoming = conform(batch, wanted, mark, default)
             self.connection.register("incoming", incoming)
             if side not in self._made:
@@ -187,8 +183,8 @@ class Comparison:
                 self._insert(side, [], mark, default)
 
     def _join_by_key(self) -> str:
-        on = " AND ".join(f"e.{quote(name)} = a.{quote(name)}" for name in self.key)
-        keys = ", ".join(f"coalesce(e.{quote(name)}, a.{quote(name)}) AS {quote(name)}" for name in self.key)
+        on = " AND ".join(f"e.{quoted(name)} = a.{quoted(name)}" for name in self.key)
+        keys = ", ".join(f"coalesce(e.{quoted(name)}, a.{quoted(name)}) AS {quoted(name)}" for name in self.key)
         gone = f"('{TOMBSTONE}', '{RETRACTION}')"
         return f"""
             SELECT {keys}, CASE
@@ -200,7 +196,7 @@ class Comparison:
                 WHEN e._wb_hash = a._wb_hash THEN 'equal' ELSE 'stale' END AS verdict
             FROM (
                 SELECT * FROM expected
-                QUALIFY row_number() OVER (PARTITION BY {", ".join(quote(n) for n in self.key)}
+                QUALIFY row_number() OVER (PARTITION BY {", ".join(quoted(n) for n in self.key)}
                     ORDER BY CASE _wb_mark WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END) = 1
             ) e FULL OUTER JOIN actual a ON {on}"""
 
@@ -221,8 +217,8 @@ def _fingerprint(schema: pa.Schema) -> str:
     return fingerprint_sql(comparable(schema))
 
 
-def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Small batches put together: an INSERT has a fixed cost."""
+def merged(batches: Iterable[pa.RecordBatch], size: int = BATCH) -> Iterator[pa.Table]:
+    """Small batches put together: each question and INSERT has a fixed cost."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
@@ -230,7 +226,7 @@ def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             continue
         held.append(batch)
         rows += batch.num_rows
-        if rows >= BATCH:
+        if rows >= size:
             yield pa.Table.from_batches(held)
             held, rows = [], 0
     if held:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from data_workbench.reconciliation.compare import Comparison, quote
+from data_workbench.reconciliation.compare import Comparison
 from data_workbench.reconciliation.documents import as_comparable
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
+from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,8 +107,8 @@ class VectorComparison:
 
     def fresh(self) -> Iterator[pa.Table]:
         """Fingerprints to keep: key columns, vector hash, text hash and model of every point that agrees."""
-        keys = ", ".join(f"a.{quote(name)}" for name in self.comparison.key)
-        same = " AND ".join(f"s.{quote(name)} = a.{quote(name)}" for name in self.comparison.key)
+        keys = ", ".join(f"a.{quoted(name)}" for name in self.comparison.key)
+        same = " AND ".join(f"s.{quoted(name)} = a.{quoted(name)}" for name in self.comparison.key)
         sql = (
             f"SELECT {keys}, a._wb_vector_hash, a._wb_text_hash, a._wb_model FROM {self._pairs()} "
             f"ANTI JOIN stale_vectors s ON {same} WHERE a._wb_text_hash = e._wb_text_hash AND a._wb_model = ?"
@@ -117,11 +118,11 @@ class VectorComparison:
             yield pa.Table.from_batches([batch])
 
     def _pairs(self) -> str:
-        on = " AND ".join(f"e.{quote(name)} = a.{quote(name)}" for name in self.comparison.key)
+        on = " AND ".join(f"e.{quoted(name)} = a.{quoted(name)}" for name in self.comparison.key)
         return f"(SELECT * FROM expected WHERE _wb_mark = 'u') e JOIN actual a ON {on}"
 
     def _table(self, condition: str, values: list[object]) -> pa.Table:
-        keys = ", ".join(f"a.{quote(name)}" for name in self.comparison.key)
+        keys = ", ".join(f"a.{quoted(name)}" for name in self.comparison.key)
         sql = f"SELECT {keys} FROM {self._pairs()} WHERE {condition}"
         return self.comparison.connection.sql(sql, params=values).to_arrow_table().cast(self.comparison.key_schema)
 
@@ -130,8 +131,8 @@ class VectorComparison:
 
     def _embedded_again(self) -> Iterator[pa.Table]:
         """Points whose vector is not what its text gives: all unknown or changed ones of a sample, and all changed."""
-        keys = ", ".join(f"a.{quote(name)}" for name in self.comparison.key)
-        on = " AND ".join(f"k.{quote(name)} = a.{quote(name)}" for name in self.comparison.key)
+        keys = ", ".join(f"a.{quoted(name)}" for name in self.comparison.key)
+        on = " AND ".join(f"k.{quoted(name)} = a.{quoted(name)}" for name in self.comparison.key)
         base = (
             f"SELECT {keys}, e._wb_text AS text, a._wb_vector AS vector, "
             "k._wb_vector_hash IS NOT NULL AND k._wb_vector_hash <> a._wb_vector_hash AS changed "
