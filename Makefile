@@ -50,8 +50,9 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-schema: setup ## Write the published schema and the key tables from the language's models
+schema: setup ## Write the published schema and the tables of keys from the models
 	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json docs/user-guide/pipeline-language.md
+	$(BIN)/python -m data_workbench.connectors.pages docs/user-guide/connectors
 
 test: lint types test-unit test-integration test-kill test-end-to-end ## Everything CI runs
 

@@ -29,7 +29,7 @@ def connections() -> None:
 def check(names: tuple[str, ...], as_json: bool) -> None:
     """Ask each store whether it answers; all configured connections if none is named."""
     session = Session()
-    rows = [_check(session, name) for name in names or _configured(session)]
+    rows = [_check(session, name) for name in names or configured(session)]
     if as_json:
         say_json({"connections": rows})
     else:
@@ -38,7 +38,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-def _configured(session: Session) -> list[str]:
+def configured(session: Session) -> list[str]:
     """Connections the environment or the local stack names; those of other programs (mail, HTTP) are left alone."""
     import os
 

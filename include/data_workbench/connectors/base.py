@@ -69,7 +69,7 @@ class SourceCapabilities:
     snapshot: bool = False
     """One read sees one moment of the store."""
     partitions: bool = False
-    """A read can be split into key or position ranges."""
+    """A read can be split into key or position ranges (`CanPartition`)."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,17 @@ class CursorRequest:
 
 
 @dataclass(frozen=True)
+class Partition:
+    """One share of a stream, made by `CanPartition.partitions`; all shares together hold each row once.
+
+    `bounds` is JSON-able and only its connector reads it: a key range, a range of pages, a snapshot to join.
+    """
+
+    name: str
+    bounds: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class ReadRequest:
     """What to read.
 
@@ -120,6 +131,7 @@ class ReadRequest:
         limit: at most so many rows, in no particular order.
         now: the run's time.
         options: what only this connector knows (a source's `options` in the pipeline file), validated by it.
+        partition: only this share of the stream, from `CanPartition.partitions` of the same request without it.
     """
 
     stream: str
@@ -131,6 +143,7 @@ class ReadRequest:
     limit: int | None = None
     now: datetime | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    partition: Partition | None = None
 
 
 class Reading(ABC):
@@ -309,6 +322,18 @@ class Destination(ABC):
 # --------------------------------------------------------------------------------------------------- optional powers
 
 
+class CanPartition(ABC):
+    """Splits a read into shares that can be read side by side, each by `read` with `partition`."""
+
+    @abstractmethod
+    def partitions(self, request: ReadRequest, count: int) -> list[Partition]:
+        """At most `count` shares of about equal size; one where the stream cannot be split or is small.
+
+        Where the source declares `snapshot`, all shares see one moment of the store; it is held until the source is
+        closed.
+        """
+
+
 class CanReadBack(ABC):
     """Gives back what it wrote, in the form it was asked to write, for reconciliation."""
 
@@ -386,3 +411,18 @@ class CanAdoptParts(ABC):
         Returns:
             The counts, or None if this target must be written row by row (nothing has happened then).
         """
+
+
+def powers_of(side: type[Source] | type[Destination]) -> list[str]:
+    """Names of the optional powers a side declares: `read_back`, `delete`, …"""
+    return [name for name, base in _POWERS.items() if issubclass(side, base)]
+
+
+_POWERS: dict[str, type[ABC]] = {
+    "partition": CanPartition,
+    "read_back": CanReadBack,
+    "delete": CanDelete,
+    "find_unique": CanFindUnique,
+    "stream_copy": CanStreamCopy,
+    "adopt_parts": CanAdoptParts,
+}

@@ -12,18 +12,26 @@ from data_workbench.errors import Unsupported
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Destination, Source
     from data_workbench.connectors.connections import Connection
+    from data_workbench.connectors.spec import StoreConfig
     from data_workbench.settings import Settings
 
 
 @dataclass(frozen=True)
 class Connector:
-    """One store: Airflow's connection type, the classes that serve it, and OpenLineage's namespace scheme."""
+    """One store: Airflow's connection type, the classes that serve it, OpenLineage's namespace scheme, its config."""
 
     kind: str
     title: str
     source: str | None
     destination: str | None
     namespace: str
+    config: str
+    """Path of the `StoreConfig` that says what a connection of this type holds."""
+
+    @property
+    def page(self) -> str:
+        """Name of its page among the documents."""
+        return self.kind.removeprefix("workbench_")
 
 
 CONNECTORS: Mapping[str, Connector] = {
@@ -35,6 +43,7 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.postgres.source:PostgresSource",
             "data_workbench.connectors.postgres.destination:PostgresDestination",
             "postgres",
+            "data_workbench.connectors.postgres.config:PostgresConfig",
         ),
         Connector(
             "neo4j",
@@ -42,6 +51,7 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.neo4j.source:Neo4jSource",
             "data_workbench.connectors.neo4j.destination:Neo4jDestination",
             "neo4j",
+            "data_workbench.connectors.neo4j.config:Neo4jConfig",
         ),
         Connector(
             "qdrant",
@@ -49,6 +59,7 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.qdrant.source:QdrantSource",
             "data_workbench.connectors.qdrant.destination:QdrantDestination",
             "qdrant",
+            "data_workbench.connectors.qdrant.config:QdrantConfig",
         ),
         Connector(
             "workbench_files",
@@ -56,6 +67,7 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.files.source:FilesSource",
             "data_workbench.connectors.files.destination:FilesDestination",
             "file",
+            "data_workbench.connectors.files.config:FilesConfig",
         ),
     )
 }
@@ -67,13 +79,14 @@ def connector_of(connection: Connection) -> Connector:
     Raises:
         Unsupported: no connector serves this type.
     """
+    return _connector(connection.kind, f"connection {connection.id!r} is of type {connection.kind!r}, which")
+
+
+def _connector(kind: str, what: str) -> Connector:
     try:
-        return CONNECTORS[connection.kind]
+        return CONNECTORS[kind]
     except KeyError:
-        raise Unsupported(
-            f"connection {connection.id!r} is of type {connection.kind!r}, which no connector serves",
-            hint=f"known types: {', '.join(sorted(CONNECTORS))}",
-        ) from None
+        raise Unsupported(f"{what} no connector serves", hint=f"known types: {', '.join(sorted(CONNECTORS))}") from None
 
 
 def open_source(connection: Connection, settings: Settings) -> Source:
@@ -86,8 +99,50 @@ def open_destination(connection: Connection, settings: Settings) -> Destination:
     return _build(connector_of(connection).destination, "write", connection, settings)
 
 
+def spec_of(kind: str) -> type[StoreConfig]:
+    """The config model of a connection type; imports no driver. `connectors.spec.keys_of` lists its keys.
+
+    Raises:
+        Unsupported: no connector serves this type.
+    """
+    found: type[StoreConfig] = _load(_connector(kind, f"type {kind!r}:").config)
+    return found
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a store can do on each side, as data; None for a side it does not have. Imports the drivers it needs."""
+
+    source: Mapping[str, Any] | None
+    destination: Mapping[str, Any] | None
+
+
+def abilities_of(kind: str) -> Abilities:
+    """Capabilities of both sides of a store, JSON-able, with its optional powers under `powers`.
+
+    Raises:
+        Unsupported: no connector serves this type.
+    """
+    connector = _connector(kind, f"type {kind!r}:")
+    return Abilities(*(_told(_load(path)) if path else None for path in (connector.source, connector.destination)))
+
+
+def _told(side: type[Source] | type[Destination]) -> dict[str, Any]:
+    from data_workbench.connectors.base import powers_of
+
+    plain = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in vars(side.capabilities).items()
+    }
+    return {**plain, "powers": powers_of(side)}
+
+
 def _build(path: str | None, verb: str, connection: Connection, settings: Settings) -> Any:
     if path is None:
         raise Unsupported(f"connection {connection.id!r}: the connector {connection.kind!r} does not {verb}")
+    return _load(path)(connection, settings)
+
+
+def _load(path: str) -> Any:
     module, name = path.split(":")
-    return getattr(import_module(module), name)(connection, settings)
+    return getattr(import_module(module), name)

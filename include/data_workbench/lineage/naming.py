@@ -85,9 +85,9 @@ def _graph(connection: Connection, stream: str) -> DatasetName:
 
 
 def _qdrant(connection: Connection) -> str:
-    from data_workbench.connectors.qdrant.config import config_of
+    from data_workbench.connectors.qdrant.config import QdrantConfig
 
-    parts = urlsplit(config_of(connection).url)
+    parts = urlsplit(QdrantConfig.of(connection).address)
     return f"qdrant://{parts.hostname}:{parts.port}"
 
 

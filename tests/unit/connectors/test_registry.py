@@ -33,7 +33,9 @@ def test_a_type_nobody_serves_is_refused_with_those_that_are() -> None:
 
 
 def test_a_connector_with_one_side_says_which_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = Connector("feed", "A feed", CONNECTORS["workbench_files"].source, None, "feed")
+    reads = Connector(
+        "feed", "A feed", CONNECTORS["workbench_files"].source, None, "feed", CONNECTORS["workbench_files"].config
+    )
     monkeypatch.setattr("data_workbench.connectors.registry.CONNECTORS", {"feed": reads})
     open_source(Connection("c", "feed", host="file:///tmp"), Settings()).close()
     with pytest.raises(Unsupported, match="does not write"):

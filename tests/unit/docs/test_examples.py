@@ -57,13 +57,9 @@ def connections() -> list[Connection]:
 
 @pytest.mark.parametrize("connection", connections(), ids=lambda one: one.id)
 def test_a_connection_in_the_documents_is_understood(connection: Connection) -> None:
-    from data_workbench.connectors.files.config import config_of as files
-    from data_workbench.connectors.neo4j.config import Neo4jConfig
-    from data_workbench.connectors.postgres.config import PostgresConfig
-    from data_workbench.connectors.qdrant.config import config_of as qdrant
+    from data_workbench.connectors.registry import spec_of
 
-    read = {"postgres": PostgresConfig.of, "neo4j": Neo4jConfig.of, "qdrant": qdrant, "workbench_files": files}
-    assert read[connection.kind](connection) is not None
+    assert spec_of(connection.kind).of(connection) is not None
 
 
 def test_the_connections_of_the_shipped_pipelines_are_shown() -> None:

@@ -1,60 +1,56 @@
-"""From a connection to the driver's URI and options."""
+"""What a `neo4j` connection holds, and the driver's URI made of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal
 
-from data_workbench.errors import ConnectionUnknown
+from pydantic import Field, SecretStr, field_validator
 
-if TYPE_CHECKING:
-    from data_workbench.connectors.connections import Connection
+from data_workbench.connectors.spec import StoreConfig
 
 SCHEMES: Final = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 DEFAULT_PORT: Final = 7687
 DEFAULT_DATABASE: Final = "neo4j"
 
 
-@dataclass(frozen=True)
-class Neo4jConfig:
-    """Where the server is and how it is spoken to; the password stays in the connection."""
+class Neo4jConfig(StoreConfig):
+    """Where the server is and how it is spoken to."""
 
-    uri: str
-    database: str
+    columns: ClassVar[Mapping[str, str]] = {
+        "host": "host",
+        "port": "port",
+        "database": "database",
+        "login": "login",
+        "password": "password",
+    }
 
+    host: str = Field("localhost", description="the server")
+    port: int = Field(DEFAULT_PORT, ge=1, le=65535, description="its Bolt port")
+    database: str = Field(DEFAULT_DATABASE, description="the database")
+    login: str | None = Field(None, description="the user")
+    password: SecretStr | None = Field(None, description="the password")
+    scheme: Literal["bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"] | None = Field(
+        None, description="how the server is spoken to; `neo4j` routes, `+s` is TLS, `+ssc` trusts any certificate"
+    )
+    neo4j_scheme: bool = Field(False, description="route, as Airflow's own hook calls it")
+    encrypted: bool = Field(False, description="TLS")
+    certs_self_signed: bool = Field(False, description="TLS that trusts any certificate")
+    certs_trusted_ca: bool = Field(False, description="TLS that trusts the system's authorities, as it does anyway")
+
+    @field_validator("scheme", mode="before")
     @classmethod
-    def of(cls, connection: Connection) -> Neo4jConfig:
-        """Read a connection.
+    def _plain(cls, value: object) -> object:
+        return value.removesuffix("://") if isinstance(value, str) else value
 
-        `extra` may hold `scheme` (one of SCHEMES), or what Airflow's own Neo4j hook knows: `neo4j_scheme` (true for
-        routing), `encrypted`, `certs_self_signed`, `certs_trusted_ca`.
+    @property
+    def uri(self) -> str:
+        """What the driver opens."""
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        return f"{self.scheme or self._scheme()}://{host}:{self.port}"
 
-        Raises:
-            ConnectionUnknown: the scheme is none of SCHEMES.
-        """
-        host, port = connection.host or "localhost", connection.port or DEFAULT_PORT
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
-        return cls(f"{_scheme(connection)}://{host}:{port}", connection.database or DEFAULT_DATABASE)
-
-
-def _scheme(connection: Connection) -> str:
-    extra = connection.extra
-    scheme = extra.get("scheme")
-    if scheme is not None:
-        scheme = str(scheme).removesuffix("://")
-        if scheme not in SCHEMES:
-            raise ConnectionUnknown(
-                f"connection {connection.id!r} has the scheme {scheme!r}, which Neo4j does not speak",
-                hint=f"one of {', '.join(SCHEMES)}",
-            )
-        return scheme
-    base = "neo4j" if _is_set(extra.get("neo4j_scheme")) else "bolt"
-    if not _is_set(extra.get("encrypted")):
-        return base
-    return f"{base}+ssc" if _is_set(extra.get("certs_self_signed")) else f"{base}+s"
-
-
-def _is_set(value: object) -> bool:
-    """Forms hand over text where JSON has a boolean."""
-    return value.lower() in {"true", "1", "yes"} if isinstance(value, str) else bool(value)
+    def _scheme(self) -> str:
+        base = "neo4j" if self.neo4j_scheme else "bolt"
+        if not self.encrypted:
+            return base
+        return f"{base}+ssc" if self.certs_self_signed else f"{base}+s"

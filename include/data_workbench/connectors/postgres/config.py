@@ -1,34 +1,14 @@
-"""From a connection to what libpq wants."""
+"""What a `postgres` connection holds, and what libpq wants of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
-from data_workbench.connectors.connections import Connection
-from data_workbench.errors import UsageError
+from data_workbench.connectors.spec import StoreConfig
 
-# Keys of a connection's extra that libpq understands and that are about reaching the server.
-_PASSED = (
-    "sslmode",
-    "sslcert",
-    "sslkey",
-    "sslrootcert",
-    "sslcrl",
-    "channel_binding",
-    "target_session_attrs",
-    "connect_timeout",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_count",
-    "tcp_user_timeout",
-    "gssencmode",
-    "krbsrvname",
-    "hostaddr",
-)
 # A session that reads the same everywhere: texts of values depend on no role's settings.
 _SESSION = {
     "timezone": "UTC",
@@ -40,49 +20,68 @@ _SESSION = {
     "xmloption": "content",
     "standard_conforming_strings": "on",
     "client_min_messages": "warning",
-    "statement_timeout": "0",
-    "lock_timeout": "60s",
     "idle_in_transaction_session_timeout": "0",
 }
+_OURS = frozenset({"host", "port", "user", "password", "database", "statement_timeout", "lock_timeout"})
 
 
-@dataclass(frozen=True)
-class PostgresConfig:
+class PostgresConfig(StoreConfig):
     """Where the server is, who we are, and what the session is set to."""
 
-    host: str
-    port: int
-    user: str | None
-    password: SecretStr | None
-    database: str
-    options: dict[str, Any] = field(default_factory=dict)
-    session: dict[str, str] = field(default_factory=lambda: dict(_SESSION))
+    columns: ClassVar[Mapping[str, str]] = {
+        "host": "host",
+        "port": "port",
+        "database": "database",
+        "user": "login",
+        "password": "password",
+    }
+    # Airflow's own hook reads these out of the same connection.
+    passed_over: ClassVar[frozenset[str]] = frozenset(
+        {
+            "iam",
+            "redshift",
+            "redshift-serverless",
+            "cursor",
+            "cluster-identifier",
+            "workgroup-name",
+            "aws_conn_id",
+            "azure_conn_id",
+            "region_name",
+            "sqlalchemy_scheme",
+            "sqlalchemy_query",
+            "client_encoding",
+            "application_name",
+        }
+    )
 
-    @classmethod
-    def of(cls, connection: Connection) -> PostgresConfig:
-        """Of an Airflow connection; `statement_timeout` and `lock_timeout` may be set in its extra.
+    host: str = Field("localhost", description="the server")
+    port: int = Field(5432, ge=1, le=65535, description="its port")
+    database: str = Field(description="the database")
+    user: str | None = Field(None, description="the role; libpq's own default without it")
+    password: SecretStr | None = Field(None, description="its password; what libpq finds by itself without it")
+    statement_timeout: str = Field("0", coerce_numbers_to_str=True, description="of the session; 0 is none")
+    lock_timeout: str = Field("60s", coerce_numbers_to_str=True, description="of the session")
+    connect_timeout: int = Field(10, ge=0, description="seconds")
+    sslmode: str | None = Field(None, description="`disable` … `verify-full`")
+    sslcert: str | None = Field(None, description="file of the client's certificate")
+    sslkey: str | None = Field(None, description="file of its key")
+    sslrootcert: str | None = Field(None, description="file of the authority's certificate")
+    sslcrl: str | None = Field(None, description="file of revoked certificates")
+    channel_binding: str | None = Field(None, description="`require`, `prefer` or `disable`")
+    gssencmode: str | None = Field(None, description="whether GSS encrypts")
+    krbsrvname: str | None = Field(None, description="Kerberos name of the service")
+    hostaddr: str | None = Field(None, description="the server's address, without a look-up of its name")
+    target_session_attrs: str | None = Field(None, description="`read-write`, `primary`, `standby`, …")
+    keepalives: int | None = Field(None, description="0 switches TCP's keep-alives off")
+    keepalives_idle: int = Field(60, description="seconds of silence before the first")
+    keepalives_interval: int | None = Field(None, description="seconds between them")
+    keepalives_count: int | None = Field(None, description="how many may be lost")
+    tcp_user_timeout: int | None = Field(None, description="milliseconds that sent data may stay unacknowledged")
 
-        Raises:
-            UsageError: the connection names no database.
-        """
-        if not connection.database:
-            raise UsageError(
-                f"connection {connection.id!r} names no database",
-                hint="give it: `schema` of the Airflow connection, or the path of the URI",
-            )
-        session = dict(_SESSION)
-        for name in ("statement_timeout", "lock_timeout"):
-            if name in connection.extra:
-                session[name] = str(connection.extra[name])
-        return cls(
-            host=connection.host or "localhost",
-            port=connection.port or 5432,
-            user=connection.login,
-            password=connection.password,
-            database=connection.database,
-            options={name: connection.extra[name] for name in _PASSED if name in connection.extra},
-            session=session,
-        )
+    @property
+    def session(self) -> dict[str, str]:
+        """Settings of the session."""
+        return _SESSION | {"statement_timeout": self.statement_timeout, "lock_timeout": self.lock_timeout}
 
     @property
     def address(self) -> str:
@@ -92,9 +91,7 @@ class PostgresConfig:
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of psycopg.connect."""
         return {
-            "connect_timeout": 10,
-            "keepalives_idle": 60,
-            **self.options,
+            **self.model_dump(exclude=set(_OURS), exclude_none=True),
             "host": self.host,
             "port": self.port,
             "user": self.user,

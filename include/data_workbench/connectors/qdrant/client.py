@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from data_workbench.connectors.qdrant.config import QdrantConfig, config_of
+from data_workbench.connectors.qdrant.config import QdrantConfig
 from data_workbench.errors import (
     AccessDenied,
     FatalError,
@@ -39,7 +39,7 @@ class Qdrant:
     """A server, reached over REST or gRPC."""
 
     def __init__(self, connection: Connection) -> None:
-        self.config: QdrantConfig = config_of(connection)
+        self.config = QdrantConfig.of(connection)
         self._id = connection.id
         self._client: QdrantClient | None = None
 
@@ -126,7 +126,7 @@ class Qdrant:
 
     @property
     def _where(self) -> str:
-        return f"Qdrant at {self.config.url} (connection {self._id!r})"
+        return f"Qdrant at {self.config.address} (connection {self._id!r})"
 
     def _away(self, said: str) -> StoreUnavailable:
         return StoreUnavailable(

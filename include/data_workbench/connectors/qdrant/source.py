@@ -134,9 +134,9 @@ def check(store: Qdrant) -> Health:
         store.call(lambda client: client.get_collections())
     except WorkbenchError as error:
         return Health(ok=False, detail=error.message)
-    way = f"gRPC on port {store.config.grpc_port}" if store.config.prefer_grpc else "REST"
-    plain = ", API key over plain HTTP" if store.config.api_key and store.config.url.startswith("http://") else ""
-    return Health(ok=True, detail=f"{store.config.url} over {way}{plain}", version=version)
+    way = f"gRPC on port {store.config.grpc}" if store.config.grpc else "REST"
+    plain = ", API key over plain HTTP" if store.config.api_key and store.config.address.startswith("http://") else ""
+    return Health(ok=True, detail=f"{store.config.address} over {way}{plain}", version=version)
 
 
 class QdrantReading(Reading):

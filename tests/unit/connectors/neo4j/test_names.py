@@ -12,7 +12,7 @@ from data_workbench.connectors.neo4j.chunks import TRANSACTION_BYTES, cut, order
 from data_workbench.connectors.neo4j.config import Neo4jConfig
 from data_workbench.connectors.neo4j.keys import LONGEST_KEY, split_keys
 from data_workbench.connectors.neo4j.names import StreamName, quoted
-from data_workbench.errors import ConnectionUnknown
+from data_workbench.errors import UsageError
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), st.booleans())
@@ -48,7 +48,7 @@ def test_a_connection_becomes_an_address(extra: dict[str, object], uri: str) -> 
 
 
 def test_an_unknown_scheme_is_named() -> None:
-    with pytest.raises(ConnectionUnknown, match="ftp"):
+    with pytest.raises(UsageError, match="ftp"):
         Neo4jConfig.of(Connection("g", "neo4j", host="graph", extra={"scheme": "ftp"}))
 
 
