@@ -1,9 +1,10 @@
-"""Asks every connection the pipelines use whether its store answers.
+"""Asks every connection the pipelines use how its store is, keeps the answers, and tells what changed.
 
-**When**: every hour. **Who is hurt if it fails**: nobody yet; the pipelines that use the connection will be.
+**When**: every 5 minutes. **Who is hurt if it fails**: nobody yet; pipelines that use a broken connection wait for it.
 
-**Triage**: the red task is named after its connection, its log says which server and why; retries have passed by then.
-**Rerun**: clear the task; it only asks.
+**Triage**: the red task is named after its connection, its log says which server and why; the page "Connections" under
+Browse shows since when. A red `tell` means an alert could not be stored or routed, its log says which.
+**Rerun**: clear the task; it only asks, and a receiver knows a repeated alert by its id.
 """
 
 from datetime import timedelta
@@ -11,22 +12,27 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
-from data_workbench.provider.operators.housekeeping import CheckConnectionOperator, ListConnectionsOperator
+from data_workbench.provider.operators.housekeeping import (
+    CheckConnectionOperator,
+    DeliverAlertsOperator,
+    ListConnectionsOperator,
+)
 from data_workbench.provider.retries import RETRIES
 from data_workbench.provider.tags import Tag
 
 with DAG(
     "check_connections",
-    schedule="@hourly",
+    schedule="*/5 * * * *",
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
     tags=[Tag.HOUSEKEEPING.value],
     default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
-    description="Asks every connection the pipelines use whether its store answers",
+    description="Asks every connection the pipelines use how its store is, and tells what changed",
 ) as dag:
     connections = ListConnectionsOperator(task_id="connections", folder=str(Path(__file__).parent / "pipelines"))
-    CheckConnectionOperator.partial(task_id="check", map_index_template="{{ task.connection_id }}").expand(
+    check = CheckConnectionOperator.partial(task_id="check", map_index_template="{{ task.connection_id }}").expand(
         connection_id=connections.output
     )
+    check >> DeliverAlertsOperator(task_id="tell", trigger_rule="all_done")

@@ -2,11 +2,20 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-from data_workbench.provider.health import HealthApp
+from data_workbench.api.app import WorkbenchApp
 
 
 class WorkbenchPlugin(AirflowPlugin):
-    """The workbench's API under `/data`."""
+    """The workbench's API under `/data`, and its pages under Browse."""
 
     name = "data_workbench"
-    fastapi_apps = [{"app": HealthApp(), "url_prefix": "/data", "name": "Data Workbench"}]
+    fastapi_apps = [{"app": WorkbenchApp(), "url_prefix": "/data", "name": "Data Workbench"}]
+    external_views = [
+        {
+            "name": "Connections",
+            "href": "/data/pages/connections",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-connections",
+        }
+    ]

@@ -57,6 +57,16 @@ class Settings:
     """A pipeline file larger than this is refused before it is parsed."""
     file_roots: str = ""
     """Colon-separated folders that `file:` connections may reach; empty means any (outside Airflow)."""
+    slow_connection_seconds: float = 2.0
+    """A connection whose check takes longer than this, at the median of its probes, is degraded."""
+    store_wait_hours: float = 6.0
+    """Under Airflow a task whose store is away waits for it this long before it fails; 0 fails after the retries."""
+    alert_routes: str = ""
+    """Comma-separated ids of `workbench_webhook` connections that alerts go to."""
+    alert_notifiers: str = ""
+    """JSON list of Airflow notifiers that alerts go to: `[{"notifier": "package.Class", "arguments": {…}}]`."""
+    check_history_days: float = 30.0
+    """Checks of connections are kept this long."""
     pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
     """Where a pipeline named without a path is looked up."""
 
@@ -109,6 +119,9 @@ _LEAST: Mapping[str, float] = {
     "duckdb_threads": 1,
     "max_definition_bytes": 1,
     "port_base": 1024,
+    "slow_connection_seconds": 0,
+    "store_wait_hours": 0,
+    "check_history_days": 0,
 }
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 

@@ -42,6 +42,21 @@ destinations:
   file: {connection: workbench_files, file: out/planets.jsonl, write: replace}
 reconcile: {full: "0 3 1 1 *"}
 """
+POINTS = """\
+version: 1
+pipeline: planet_points
+description: Planets as points, to see what a run does while their store is away.
+owner: tests
+sources:
+  planets: {connection: workbench_files, stream: planets.csv, key: [name], options: {delimiter: ","}}
+destinations:
+  points:
+    connection: odras_qdrant
+    input: planets
+    collection: planets
+    key: name
+    embed: {text: name, model: hashing-384}
+"""
 ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
 
 
@@ -60,6 +75,8 @@ class Running:
     client: AirflowClient
     stack: Stack
     url: str
+    access: tuple[str, str]
+    """User and password."""
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +102,7 @@ def airflow(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         whole.up(["airflow"])
         access = airflow_credentials(settings)
         with AirflowClient(*access) as client:
-            yield Running(client, whole, access.url)
+            yield Running(client, whole, access.url, (access.user, access.password))
     finally:
         whole.down(["airflow"])
 
@@ -98,6 +115,7 @@ def _dag_folder(repository: Path) -> Path:
         (repository / "dags" / file.name).symlink_to(file)
     (repository / "plugins").symlink_to(REPOSITORY / "plugins")
     (pipelines / "planets.yaml").write_text(PLANETS)
+    (pipelines / "planet_points.yaml").write_text(POINTS)
     (pipelines / "broken.yaml").write_text(
         PLANETS.replace("filter:", "fliter:").replace("pipeline: planets", "pipeline: broken")
     )

@@ -83,9 +83,10 @@ def test_housekeeping_runs(airflow: Running) -> None:
     assert client.wait("clean_artifacts", "asked", timeout=300).state == "success"
     assert client.wait("check_connections", "asked", timeout=300).state == "success"
     states = client.task_states("check_connections", "asked")
-    assert states == {"connections": "success"} | {f"check[{index}]": "success" for index in range(3)}
+    assert states == dict.fromkeys(("connections", "tell", *(f"check[{index}]" for index in range(4))), "success")
     assert client.xcom("check_connections", "asked", "connections") == [
         "odras_postgres",
+        "odras_qdrant",
         "workbench_files",
         "workbench_metastore",
     ]
@@ -123,6 +124,67 @@ def test_health_answers_anonymous_callers_and_nothing_else_does(airflow: Running
         assert "127.0.0.1" not in answer.text
         assert [anonymous.get(path).status_code for path in ("/data/openapi.json", "/data/docs", "/data/")] == [404] * 3
         assert anonymous.get("/api/v2/dags").status_code == 401
+
+
+def test_the_page_of_connections_is_for_operators_only(airflow: Running) -> None:
+    with httpx.Client(base_url=airflow.url, trust_env=False) as caller:
+        places = ["/data/connections", "/data/connections/odras_postgres/checks", "/data/pages/connections"]
+        assert [caller.get(place).status_code for place in places] == [401] * 3
+        answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
+        token = answer.json()["access_token"]
+        caller.headers["authorization"] = f"Bearer {token}"
+        told = caller.get(places[0]).json()
+        found = {one["name"]: one for one in told["connections"]}
+        assert told["total_entries"] == len(found) >= 4
+        assert found["odras_postgres"]["state"] in ("healthy", "degraded")
+        assert found["odras_postgres"]["latency_p50"] > 0
+        assert caller.get(places[1]).json()["checks"]
+        assert caller.get("/data/connections/nobody/checks").status_code == 404
+        page = caller.get(places[2])
+        assert "odras_postgres" in page.text
+        assert "<svg" in page.text
+        caller.headers.pop("authorization")
+        caller.cookies.set("_token", token)
+        assert caller.get(places[2]).status_code == 200
+
+
+def test_a_run_whose_store_is_away_waits_for_it_and_goes_on(airflow: Running) -> None:
+    import psycopg
+
+    client, dag_id = airflow.client, "pipeline__planet_points"
+    client.wait_for_dag(dag_id)
+    client.unpause(dag_id)
+    airflow.stack.down(["qdrant"])
+    try:
+        client.trigger(dag_id, dag_run_id="patient")
+        _wait_for_state(airflow, dag_id, "patient", "load.points", "deferred")
+        with psycopg.connect(postgres_dsn(airflow.stack.settings, "workbench")) as connection:
+            stage = "SELECT state, error->>'message' FROM run_stages WHERE run_id = 'planet_points__patient'"
+            state, reason = connection.execute(f"{stage} AND stage = 'load.points'").fetchone() or (None, "")
+            assert state == "waiting"
+            assert "connection odras_qdrant" in reason
+            known = "SELECT state FROM connection_states WHERE connection = 'odras_qdrant'"
+            assert connection.execute(known).fetchone() == ("broken",)
+            told = "SELECT topic FROM alerts WHERE subject = 'connection:odras_qdrant' ORDER BY created"
+            assert connection.execute(told).fetchall() == [("connection.broken",)]
+    finally:
+        airflow.stack.up(["qdrant"])
+    assert client.wait(dag_id, "patient", timeout=300).state == "success", client.failures(dag_id, "patient")
+    document = client.xcom(dag_id, "patient", "reconcile")
+    assert document["destinations"]["points"]["inserted"] == 4
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "workbench")) as connection:
+        assert connection.execute(told).fetchall() == [("connection.broken",), ("connection.recovered",)]
+
+
+def _wait_for_state(airflow: Running, dag_id: str, run_id: str, task_id: str, wanted: str) -> None:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        state = airflow.client.task_states(dag_id, run_id).get(task_id)
+        if state == wanted:
+            return
+        assert state not in ("success", "failed"), airflow.client.log_tail(dag_id, run_id, task_id, lines=40)
+        time.sleep(1)
+    raise AssertionError(f"{task_id} is {state}, wanted {wanted}")
 
 
 def test_a_stack_that_runs_is_left_alone_by_a_second_start(airflow: Running) -> None:

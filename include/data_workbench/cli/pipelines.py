@@ -151,7 +151,7 @@ def runs(pipeline: str | None, limit: int, as_json: bool) -> None:
             (
                 r["run_id"],
                 r["pipeline"],
-                r["state"],
+                f"{r['state']}: {r['waiting']}" if r["waiting"] else r["state"],
                 r["orchestrator"],
                 f"{r['started']:%Y-%m-%d %H:%M:%S}",
                 r["seconds"],

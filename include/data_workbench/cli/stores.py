@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
+    from data_workbench.health import Examination
 
 KNOWN = ("odras_postgres", "odras_neo4j", "odras_qdrant", "workbench_files", "workbench_metastore")
 
@@ -27,14 +29,17 @@ def connections() -> None:
 @command(connections)
 @click.argument("names", nargs=-1)
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Ask each store whether it answers; all configured connections if none is named."""
+    """Ask each store how it is, and keep the answers; all configured connections if none is named."""
     session = Session()
-    rows = [_check(session, name) for name in names or configured(session)]
+    found = [_examine(session, name) for name in names or configured(session)]
+    _keep(session, found)
+    rows = [_as_row(one) for one in found]
     if as_json:
         say_json({"connections": rows})
     else:
-        say_table(("connection", "state", "detail"), [(row["name"], row["state"], row["cause"]) for row in rows])
-    if any(row["state"] != "ok" for row in rows):
+        told = [(row["name"], row["state"], _milliseconds(row["latency"]), row["cause"]) for row in rows]
+        say_table(("connection", "state", "answers in", "cause"), told)
+    if any(row["state"] == "broken" for row in rows):
         sys.exit(1)
 
 
@@ -59,20 +64,42 @@ def _kind(session: Session, name: str) -> str | None:
         return None
 
 
-def _check(session: Session, name: str) -> dict[str, Any]:
-    from data_workbench.connectors.registry import open_source
+def _examine(session: Session, name: str) -> Examination:
+    from data_workbench.health.examining import examine, unreadable
 
     try:
-        with open_source(session.connections.get(name), session.settings) as source:
-            health = source.check()
-        return {
-            "name": name,
-            "state": "ok" if health.ok else "failed",
-            "cause": health.detail,
-            "version": health.version,
-        }
+        return examine(session.connections.get(name), session.settings)
     except WorkbenchError as error:
-        return {"name": name, "state": "failed", "cause": error.message, "version": None}
+        return unreadable(name, error)
+
+
+def _keep(session: Session, found: list[Examination]) -> None:
+    """Keep states and history, and tell what changed; a check answers without the metastore, too."""
+    from data_workbench.health.watching import watch
+    from data_workbench.notifications import deliver
+    from data_workbench.provider.alerting import route_names, routes
+
+    try:
+        for one in found:
+            watch(session.metastore, one, routes=route_names(session.settings))
+        deliver(session.metastore, routes(session.settings, session.connections, None))
+    except WorkbenchError as error:
+        click.echo(f"not kept: {error.message}", err=True)
+
+
+def _as_row(one: Examination) -> dict[str, Any]:
+    return {
+        "name": one.connection,
+        "state": one.verdict.state,
+        "cause": one.verdict.cause,
+        "version": one.version,
+        "latency": median(one.latencies) if one.latencies else None,
+        "vitals": one.vitals_as_json(),
+    }
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.0f} ms"
 
 
 @command(root)

@@ -41,6 +41,20 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Vital:
+    """One thing about a store that an operator should know before a pipeline stumbles over it.
+
+    `value` is a number in `unit` (bytes, seconds, connections, …), a truth, or None where the store does not tell.
+    `trouble` says what is wrong and what to do; None if nothing is.
+    """
+
+    name: str
+    value: float | bool | None
+    unit: str = ""
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
 class Stream:
     """One table, view, label, relationship type, collection or file.
 
@@ -351,6 +365,14 @@ class CanReadBack(ABC):
         Args:
             keys: only rows with these keys; None for all, foreign ones included.
         """
+
+
+class CanTellVitals(ABC):
+    """Tells more of a store's health than that it answers; asked only of one that does."""
+
+    @abstractmethod
+    def vitals(self) -> list[Vital]:
+        """What matters here and now: can it be written, lag, indexes, room left. Takes a second at most."""
 
 
 class CanDelete(ABC):

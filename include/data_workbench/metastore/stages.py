@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -20,7 +20,7 @@ class StageResult:
     """One stage of one run, its latest attempt."""
 
     stage: str
-    state: Literal["running", "success", "failed"]
+    state: Literal["running", "waiting", "success", "failed"]
     attempt: int
     counts: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -61,6 +61,25 @@ def finish_stage(
     with store.transaction() as connection:
         if connection.execute(statement).rowcount == 0:
             raise StateError(f"stage {stage!r} of run {run_id!r} never started", run_id=run_id)
+
+
+def note_waiting(store: Metastore, run_id: str, stage: str, reason: Mapping[str, Any]) -> None:
+    """Note that a stage waits for a store and will go on; a stage that never started is left alone."""
+    statement = (
+        update(run_stages)
+        .where(run_stages.c.run_id == run_id, run_stages.c.stage == stage)
+        .values(state="waiting", error=dict(reason), ended=None)
+    )
+    with store.transaction() as connection:
+        connection.execute(statement)
+
+
+def waiting(store: Metastore, run_ids: Sequence[str]) -> dict[str, str]:
+    """What stages of these runs wait for, by run."""
+    columns = run_stages.c
+    statement = select(columns.run_id, columns.error).where(columns.run_id.in_(run_ids), columns.state == "waiting")
+    with store.transaction() as connection:
+        return {row.run_id: str((row.error or {}).get("message")) for row in connection.execute(statement)}
 
 
 def stage_results(store: Metastore, run_id: str) -> dict[str, StageResult]:

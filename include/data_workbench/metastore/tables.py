@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -165,4 +166,55 @@ vector_fingerprints = Table(
     Column("text_hash", Text),
     Column("model", Text),
     Column("run_id", Text, nullable=False),
+)
+
+connection_states = Table(
+    "connection_states",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("since", _WHEN, nullable=False),
+    Column("checked", _WHEN, nullable=False),
+    Column("last_success", _WHEN),
+    Column("version", Text),
+    Column("vitals", _JSON, nullable=False),
+)
+
+connection_checks = Table(
+    "connection_checks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("checked", _WHEN, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("latencies", ARRAY(Double), nullable=False),
+    Index("connection_checks_by_time", "connection", "checked"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("detail", _JSON, nullable=False),
+    Column("created", _WHEN, nullable=False),
+    Index("alerts_by_time", "created"),
+)
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    Column("alert_id", Text, ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try", _WHEN, nullable=False),
+    Column("delivered", _WHEN),
+    Column("error", Text),
+    Index("alert_deliveries_pending", "next_try", postgresql_where=text("state = 'pending'")),
 )

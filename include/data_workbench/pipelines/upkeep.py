@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
 from data_workbench.errors import WorkbenchError
-from data_workbench.metastore import hold_run, quarantine, runs
+from data_workbench.metastore import hold_run, quarantine, runs, stages
 from data_workbench.pipelines import records
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params
@@ -65,8 +65,11 @@ class Upkeep:
         return document, error
 
     def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
-        """Runs as documents, newest first."""
-        return [records.run_row(run) for run in runs.list_runs(self.runner.metastore, pipeline=pipeline, limit=limit)]
+        """Runs as documents, newest first; `waiting` says what a stage of a running one waits for."""
+        store = self.runner.metastore
+        found = runs.list_runs(store, pipeline=pipeline, limit=limit)
+        waiting = stages.waiting(store, [run.run_id for run in found if run.state == "running"])
+        return [{**records.run_row(run), "waiting": waiting.get(run.run_id)} for run in found]
 
     def list_quarantine(self, pipeline: str | None, *, state: Any, limit: int) -> list[dict[str, Any]]:
         """Quarantined rows as documents."""

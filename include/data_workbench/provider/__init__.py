@@ -23,6 +23,11 @@ _FILES_BEHAVIOUR: dict[str, Any] = {
     "relabeling": {"host": "Root", "login": "Access key", "password": "Secret key"},
     "placeholders": {"host": "file:///data or s3://bucket/folder"},
 }
+_WEBHOOK_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "port", "login", "extra"],
+    "relabeling": {"host": "URL", "password": "Signing secret"},
+    "placeholders": {"host": "https://example.org/alerts", "password": "whsec_…"},
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -51,6 +56,12 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Files (workbench)",
                 "conn-fields": _FILES_FIELDS,
                 "ui-field-behaviour": _FILES_BEHAVIOUR,
-            }
+            },
+            {
+                "connection-type": "workbench_webhook",
+                "hook-class-name": "data_workbench.provider.hooks.WebhookHook",
+                "hook-name": "Webhook for alerts (workbench)",
+                "ui-field-behaviour": _WEBHOOK_BEHAVIOUR,
+            },
         ],
     }

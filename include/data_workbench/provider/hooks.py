@@ -18,12 +18,15 @@ from data_workbench import settings as settings_module
 from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.registry import open_destination, open_source
 from data_workbench.errors import WorkbenchError
+from data_workbench.metastore.alerts import Alert
+from data_workbench.provider.alerting import webhook_route
 from data_workbench.provider.connections import from_airflow_connection
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
     from data_workbench.connectors.base import Destination, Source
+    from data_workbench.notifications import WebhookRoute
 
 
 def tested(connection: Connection) -> tuple[bool, str]:
@@ -110,3 +113,28 @@ class FilesHook(_Opening, BaseHook):
     def get_conn(self) -> Source:
         """The source over the root."""
         return self.open_source()
+
+
+class WebhookHook(BaseHook):
+    """A receiver of alerts: `host` is the whole URL, the password the secret that signs (Standard Webhooks)."""
+
+    conn_name_attr = "webhook_conn_id"
+    default_conn_name = "workbench_alerts"
+    conn_type = "workbench_webhook"
+    hook_name = "Webhook for alerts (workbench)"
+
+    def __init__(self, webhook_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.webhook_conn_id = webhook_conn_id
+
+    def get_conn(self) -> WebhookRoute:
+        """The route to it."""
+        return webhook_route(from_airflow_connection(BaseHook.get_connection(self.webhook_conn_id)))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Send an alert of topic `test`."""
+        try:
+            self.get_conn().send(Alert("test", f"connection:{self.webhook_conn_id}", "info", "a test of this webhook"))
+        except WorkbenchError as error:
+            return False, f"{error.message}{f' ({error.hint})' if error.hint else ''}"
+        return True, "the receiver took a test alert"

@@ -66,7 +66,7 @@ def test_a_metastore_that_was_never_upgraded_says_what_to_do(shell: Shell) -> No
 
 def test_the_local_stack_is_checked_and_discovered_without_any_variable(shell: Shell, stack: Stack) -> None:
     told = shell("connections", "check", "odras_postgres", "odras_neo4j", "odras_qdrant", "site", "--json", **of(stack))
-    assert [row["state"] for row in told.document["connections"]] == ["ok"] * 4
+    assert [row["state"] for row in told.document["connections"]] == ["healthy"] * 4
     assert told.code == 0
     assert all(row["version"] for row in told.document["connections"])
     streams = {one["name"]: one for one in shell("discover", "site", "public.l*", "--json").document["streams"]}

@@ -211,3 +211,13 @@ def test_a_pipeline_remembers_its_last_definition(store: Metastore) -> None:
     assert pipelines.names(store) == ["requirements"]
     assert pipelines.definition(store, "requirements") == "b\N{SYMBOL FOR NULL}"
     assert pipelines.definition(store, "other") is None
+
+
+def test_a_stage_that_waits_says_for_what_until_it_begins_again(store: Metastore) -> None:
+    runs.begin(store, request())
+    stages.start_stage(store, "r1", "load.graph")
+    stages.note_waiting(store, "r1", "load.graph", {"message": "waits for connection graph"})
+    stages.note_waiting(store, "r1", "never started", {"message": "nobody"})
+    assert stages.waiting(store, ["r1", "r2"]) == {"r1": "waits for connection graph"}
+    assert stages.start_stage(store, "r1", "load.graph") == 2
+    assert stages.waiting(store, ["r1"]) == {}

@@ -16,8 +16,8 @@ def test_a_store_that_answers_and_one_that_does_not(workbench: Workbench, away: 
     assert told.code == 1
     found = {row["name"]: row for row in told.document["connections"]}
     assert set(found) == {"files", "odras_postgres", "workbench_metastore"}
-    assert found["files"]["state"] == "ok"
-    assert found["odras_postgres"]["state"] == "failed"
+    assert found["files"]["state"] == "healthy"
+    assert found["odras_postgres"]["state"] == "broken"
     assert "127.0.0.1" in found["odras_postgres"]["cause"]
     assert away not in told.out + told.err
     assert workbench("connections", "check", "files").code == 0
@@ -28,15 +28,15 @@ def test_connections_of_other_programs_are_left_alone(workbench: Workbench, monk
     told = workbench("connections", "check", "--json")
     assert (told.code, [row["name"] for row in told.document["connections"]]) == (0, ["files"])
     named = workbench("connections", "check", "mail", "--json")
-    assert (named.code, named.document["connections"][0]["state"]) == (1, "failed")
+    assert (named.code, named.document["connections"][0]["state"]) == (1, "broken")
     assert "secret" not in named.out + named.err
 
 
-def test_a_connection_nobody_knows_or_can_read_is_failed(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_nobody_knows_or_can_read_is_broken(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_BROKEN", '{"conn_type": "postgres", "password": "hunter2"')
     told = workbench("connections", "check", "nobody", "broken", "--json")
     assert told.code == 1
-    assert [row["state"] for row in told.document["connections"]] == ["failed", "failed"]
+    assert [row["state"] for row in told.document["connections"]] == ["broken", "broken"]
     assert "hunter2" not in told.out + told.err
     assert "AIRFLOW_CONN_BROKEN" in told.out
 

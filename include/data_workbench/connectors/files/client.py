@@ -74,6 +74,19 @@ class Root:
         self._filesystem: Any = None
 
     @property
+    def free_bytes(self) -> int | None:
+        """Room left on the disk of a local root; None for other places."""
+        if not self.config.is_local:
+            return None
+        with translated(self.config.url):
+            return shutil.disk_usage(self._real).free
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether this process may make files in a local root."""
+        return os.access(self._real, os.W_OK | os.X_OK)
+
+    @property
     def filesystem(self) -> Any:
         """The fsspec file system, opened at first use."""
         if self._filesystem is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from data_workbench.connectors.base import (
+    CanTellVitals,
     Health,
     Reading,
     ReadRequest,
@@ -18,6 +19,7 @@ from data_workbench.connectors.base import (
     Source,
     SourceCapabilities,
     Stream,
+    Vital,
 )
 from data_workbench.connectors.files.client import Root
 from data_workbench.connectors.files.folder import current_parts
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 _MAGIC = frozenset("*?[")
 
 
-class FilesSource(Source):
+class FilesSource(Source, CanTellVitals):
     """Reads Parquet, CSV, JSONL and Arrow below the connection's root. A cursor filters what was read."""
 
     capabilities = SourceCapabilities(cursor=True)
@@ -49,6 +51,17 @@ class FilesSource(Source):
             return Health(ok=False, detail=error.message)
         url = self._root.config.url
         return Health(ok=there, detail=url if there else f"no folder {url}")
+
+    def vitals(self) -> list[Vital]:
+        """Room left and rights of a local folder; an object store tells neither."""
+        free = self._root.free_bytes
+        if free is None:
+            return []
+        least = self.settings.min_free_disk
+        trouble = (
+            None if free >= least else f"{free / 1e9:.1f} GB left: free some disk (runs stop below {least / 1e9:.1f})"
+        )
+        return [Vital("can write", self._root.is_writable), Vital("room left", float(free), "bytes", trouble)]
 
     def discover(self, pattern: str | None = None) -> list[Stream]:
         """Every file of a known format, two folders deep at most a thousand; those that cannot be read are left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, Stream
+from data_workbench.connectors.base import CanTellVitals, Health, Reading, ReadRequest, Source, Stream, Vital
 from data_workbench.connectors.neo4j import SOURCE
 from data_workbench.connectors.neo4j.client import Client
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 
-class Neo4jSource(Source):
+class Neo4jSource(Source, CanTellVitals):
     """One database; streams are `Label` and `[:TYPE]`. The option `sample` says how many values decide the types."""
 
     capabilities = SOURCE
@@ -26,6 +26,11 @@ class Neo4jSource(Source):
 
     def check(self) -> Health:
         return self.client.check()
+
+    def vitals(self) -> list[Vital]:
+        from data_workbench.connectors.neo4j import vitals
+
+        return vitals.ask(self.client)
 
     def close(self) -> None:
         self.client.close()

@@ -13,9 +13,18 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, SourceCapabilities, Stream
+from data_workbench.connectors.base import (
+    CanTellVitals,
+    Health,
+    Reading,
+    ReadRequest,
+    Source,
+    SourceCapabilities,
+    Stream,
+    Vital,
+)
 from data_workbench.connectors.connections import Connection
-from data_workbench.connectors.postgres import client, keys, late_commits, pushdown
+from data_workbench.connectors.postgres import client, keys, late_commits, pushdown, vitals
 from data_workbench.connectors.postgres.catalogue import Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
@@ -26,7 +35,7 @@ from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
 
 
-class PostgresSource(Source):
+class PostgresSource(Source, CanTellVitals):
     """One database. Each read has a connection; one more beside serves the catalogue and the cursor's moment."""
 
     capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True)
@@ -46,6 +55,10 @@ class PostgresSource(Source):
 
     def check(self) -> Health:
         return client.check(self.config)
+
+    def vitals(self) -> list[Vital]:
+        with client.translating(self.config.address):
+            return vitals.ask(self.beside)
 
     def discover(self, pattern: str | None = None) -> list[Stream]:
         with client.translating(self.config.address):

@@ -15,8 +15,18 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
-from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, SourceCapabilities, Stream
+from data_workbench.connectors.base import (
+    CanTellVitals,
+    Health,
+    Reading,
+    ReadRequest,
+    Source,
+    SourceCapabilities,
+    Stream,
+    Vital,
+)
 from data_workbench.connectors.column_types import field_of
+from data_workbench.connectors.qdrant import vitals
 from data_workbench.connectors.qdrant.client import PAGE, Qdrant
 from data_workbench.connectors.qdrant.collections import Shape, names, shape_of
 from data_workbench.connectors.qdrant.payload_columns import column_of, payload_fields, vector_column
@@ -52,7 +62,7 @@ class Columns:
     schema: pa.Schema
 
 
-class QdrantSource(Source):
+class QdrantSource(Source, CanTellVitals):
     """Reads collections and aliases by scrolling. A cursor filters what was read; keys by point id are fetched."""
 
     capabilities = SourceCapabilities(cursor=True)
@@ -63,6 +73,9 @@ class QdrantSource(Source):
 
     def check(self) -> Health:
         return check(self._store)
+
+    def vitals(self) -> list[Vital]:
+        return vitals.ask(self._store)
 
     def discover(self, pattern: str | None = None) -> list[Stream]:
         collections, aliases = names(self._store)

@@ -42,7 +42,7 @@ class ListConnectionsOperator(BaseOperator):
 
 
 class CheckConnectionOperator(BaseOperator):
-    """Asks the store behind a connection whether it answers."""
+    """Examines the store behind a connection and keeps what it found; fails where the connection is broken."""
 
     template_fields: Sequence[str] = ("connection_id",)
 
@@ -51,20 +51,45 @@ class CheckConnectionOperator(BaseOperator):
         self.connection_id = connection_id
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
-        """What the store said; a store that is away is asked again by the retries."""
+        """The state and its cause; a broken one was asked several times, so no retry follows."""
+        from airflow.sdk.exceptions import AirflowFailException
+
         from data_workbench import settings as settings_module
-        from data_workbench.connectors.registry import open_source
-        from data_workbench.errors import StoreUnavailable
+        from data_workbench.provider.connections import airflow_connections
+        from data_workbench.provider.watching import look_at
+
+        with translated(), open_metastore() as metastore:
+            found = look_at(
+                self.connection_id,
+                find=airflow_connections().get,
+                metastore=metastore,
+                settings=settings_module.load(),
+            )
+        if found.state == "broken":
+            raise AirflowFailException(f"connection {self.connection_id!r} is broken: {found.cause}")
+        self.log.info("%s is %s: %s", self.connection_id, found.state, found.cause)
+        return {"connection": found.connection, "state": found.state, "cause": found.cause, "version": found.version}
+
+
+class DeliverAlertsOperator(BaseOperator):
+    """Hands out stored alerts by webhook and notifier, and forgets checks past their time."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """How many were taken; one that was not is tried again by a later run."""
+        from datetime import UTC, datetime, timedelta
+
+        from data_workbench import settings as settings_module
+        from data_workbench.metastore import connection_checks
+        from data_workbench.notifications import deliver
+        from data_workbench.provider.alerting import routes
         from data_workbench.provider.connections import airflow_connections
 
-        with translated():
-            connection = airflow_connections().get(self.connection_id)
-            with open_source(connection, settings_module.load()) as source:
-                health = source.check()
-            if not health.ok:
-                raise StoreUnavailable(f"connection {self.connection_id!r}: {health.detail}")
-        self.log.info("%s: %s", self.connection_id, health.detail)
-        return {"connection": self.connection_id, "detail": health.detail, "version": health.version}
+        settings = settings_module.load()
+        with translated(), open_metastore() as metastore:
+            told = deliver(metastore, routes(settings, airflow_connections(), context))
+            connection_checks.expire(metastore, datetime.now(UTC) - timedelta(days=settings.check_history_days))
+        self.log.info("%s alerts delivered, %s not taken", len(told.sent), len(told.failed))
+        return {"sent": len(told.sent), "failed": len(told.failed)}
 
 
 class CleanArtifactsOperator(BaseOperator):

@@ -6,6 +6,7 @@ by a checkpoint beside the data. XCom carries the run's id, the address of its s
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of
 from data_workbench.provider import params as given
 from data_workbench.provider import report
 from data_workbench.provider.engine import open_runner, translated, workbench_run_id
+from data_workbench.provider.waiting import waiting_for_stores
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,7 +29,7 @@ STAGE, RECONCILE = "stage", "reconcile"
 
 
 class PipelineOperator(BaseOperator):
-    """What the stages share: the pipeline's name and file."""
+    """What the stages share: the pipeline's name and file, and waiting for a store that is away."""
 
     template_fields: Sequence[str] = ("pipeline", "definition")
 
@@ -36,6 +38,28 @@ class PipelineOperator(BaseOperator):
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.definition = definition
+
+    def execute(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do the stage's work; a store that is away is waited for."""
+        with waiting_for_stores(self, self.connection_ids(), event):
+            return self.work(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on when the trigger says that the stores are back."""
+        return self.execute(context, event)
+
+    @abstractmethod
+    def work(self, context: Context) -> dict[str, Any]:
+        """What this stage does."""
+
+    def connection_ids(self) -> list[str]:
+        """The connections whose stores this task talks to."""
+        from data_workbench import settings as settings_module
+        from data_workbench.pipelines.definition import load_definition
+
+        spec = load_definition(self.definition, settings=settings_module.load()).spec
+        read = {one.connection for one in spec.sources.values()}
+        return sorted(read | {one.connection for one in spec.destinations.values()})
 
     def read_definition(self) -> Definition:
         """The pipeline as its file says it now, checked as `workbench lint` does."""
@@ -61,7 +85,7 @@ class StageOperator(PipelineOperator):
 
     ui_color = "#dcefe4"
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """The run's id, where its staged files are, and the counts."""
         from data_workbench.metastore import hold_run
 
@@ -99,7 +123,16 @@ class LoadOperator(PipelineOperator):
         super().__init__(**kwargs)
         self.destination = destination
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def connection_ids(self) -> list[str]:
+        """The destination's; all of the pipeline's if the file no longer has it."""
+        from data_workbench import settings as settings_module
+        from data_workbench.pipelines.definition import load_definition
+
+        spec = load_definition(self.definition, settings=settings_module.load()).spec
+        found = spec.destinations.get(self.destination)
+        return super().connection_ids() if found is None else [found.connection]
+
+    def work(self, context: Context) -> dict[str, Any]:
         """The run's id and the destination's counts."""
         with translated(), open_runner() as runner, _going_on(self, runner, context) as run_id:
             counts = runner.load(run_id, self.destination)
@@ -112,7 +145,7 @@ class ReconcileOperator(PipelineOperator):
 
     ui_color = "#f3e6d3"
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """The public document of the run."""
         from data_workbench.errors import ReconciliationFailed
 
@@ -136,7 +169,7 @@ class ReconcileInFullOperator(PipelineOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"on_failure_callback": None, **kwargs})
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """The answer; the task fails when the stores differ at its end, and waits for a run under way by retrying."""
         from data_workbench.errors import ReconciliationFailed, RunConflict, StoreBusy
         from data_workbench.pipelines.reconcile import Remedy

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import APIRouter
 
 _FRESH_SECONDS = 5.0
 """Anonymous callers cannot make the metastore work harder than one question in this time."""
@@ -38,47 +38,29 @@ class MetastoreProbe:
 
 
 def _ask() -> str:
-    from data_workbench import settings as settings_module
-    from data_workbench.connectors.connections import Connections, from_environment
-    from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.api.services.metastore import metastore
     from data_workbench.errors import StateError
 
     try:
-        # The API server has no task's access to Airflow's connections: the metastore's stands in the environment.
-        with open_metastore(Connections(from_environment).get(settings_module.load().metastore)) as metastore:
-            metastore.check()
+        with metastore():
+            return "healthy"
     except StateError:
         return "outdated"
     except WorkbenchError:
         return "unreachable"
-    return "healthy"
 
 
-class HealthApp:
-    """What is mounted under `/data`. Every task process loads the plugin, so FastAPI is imported on the first call."""
-
-    def __init__(self) -> None:
-        self._app: FastAPI | None = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer by ASGI."""
-        if self._app is None:
-            self._app = health_app()
-        await self._app(scope, receive, send)
-
-
-def health_app() -> FastAPI:
-    """The app itself; it offers no API description to anonymous callers."""
-    from fastapi import FastAPI
+def router() -> APIRouter:
+    """The route; what it says of the metastore is a few seconds old at most."""
+    from fastapi import APIRouter
     from fastapi.responses import JSONResponse
 
-    app = FastAPI(title="Data Workbench", openapi_url=None, docs_url=None, redoc_url=None)
-    probe = MetastoreProbe()
+    found, probe = APIRouter(), MetastoreProbe()
 
-    @app.get("/health")
+    @found.get("/health")
     def health() -> Any:
         state = probe.state()
         body = {"status": state, "version": version("odras-data-workbench"), "metastore": {"status": state}}
         return JSONResponse(body, status_code=200 if state == "healthy" else 503)
 
-    return app
+    return found

@@ -1,0 +1,77 @@
+"""What all pages share: templates that escape everything, headers that let nothing in or out, words for numbers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.responses import HTMLResponse
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+def page(template: str, **values: Any) -> HTMLResponse:
+    """A rendered page with its headers."""
+    text = _environment().get_template(template).render(now=datetime.now(UTC), **values)
+    return HTMLResponse(text, headers=_HEADERS)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    made = Environment(
+        loader=PackageLoader("data_workbench.api.pages"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+    )
+    made.filters |= {"ago": ago, "amount": amount, "milliseconds": milliseconds}
+    return made
+
+
+def ago(moment: datetime | None) -> str:
+    """How long ago: `just now`, `4 min ago`, `3 h ago`, `2 d ago`; `never` for None."""
+    if moment is None:
+        return "never"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
+def amount(value: float | bool | None, unit: str) -> str:
+    """A number in its unit, as people read it."""
+    if value is None:
+        return "not told"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if unit == "bytes":
+        return _bytes(value)
+    if unit == "seconds":
+        return f"{value:,.0f} s" if value < 600 else f"{value / 3600:,.1f} h"
+    return f"{value:,.0f} {unit}".strip()
+
+
+def milliseconds(seconds: float | None) -> str:
+    """`12 ms`, `1.3 s`, or a dash."""
+    if seconds is None:
+        return "–"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -1,0 +1,1 @@
+"""URLs, rights and status codes."""

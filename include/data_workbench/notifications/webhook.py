@@ -1,0 +1,92 @@
+"""A generic webhook: one JSON document by POST, signed as Standard Webhooks say.
+
+The receiver checks `webhook-signature` over id, time and body with the shared secret, and knows a repeated alert by its
+`webhook-id`. Specification: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.metastore.alerts import Alert
+
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class WebhookRoute:
+    """Where alerts go.
+
+    Args:
+        name: the connection's id, for messages; the URL may hold a token and is never shown.
+        url: an http or https address.
+        secret: signs what is sent (`whsec_…`, or any base64 text); None sends it unsigned.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    secret: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.url).scheme not in ("http", "https"):
+            raise UsageError(
+                f"webhook connection {self.name!r} has no http or https address",
+                hint="set its host to the whole URL, https://…",
+            )
+
+    def send(self, alert: Alert) -> None:
+        """POST the alert; anything but a 2xx answer is no delivery."""
+        import httpx
+
+        body = json.dumps(document(alert))
+        headers = {"content-type": "application/json", "user-agent": "odras-data-workbench"}
+        headers |= self._signed(alert, body)
+        try:
+            answer = httpx.post(self.url, content=body, headers=headers, timeout=_SECONDS, follow_redirects=False)
+        except httpx.HTTPError as error:
+            raise StoreUnavailable(
+                f"webhook {self.name!r} does not answer ({type(error).__name__})", hint="it is tried again later"
+            ) from None  # the exception's text holds the URL
+        if answer.status_code in (401, 403):
+            raise AccessDenied(f"webhook {self.name!r} refuses with HTTP {answer.status_code}", hint="check its secret")
+        if not answer.is_success:
+            raise StoreUnavailable(
+                f"webhook {self.name!r} answered HTTP {answer.status_code}, wanted 2xx", hint="it is tried again later"
+            )
+
+    def _signed(self, alert: Alert, body: str) -> dict[str, str]:
+        from standardwebhooks import Webhook
+
+        moment = datetime.now(UTC)
+        told = {"webhook-id": alert.id, "webhook-timestamp": str(int(moment.timestamp()))}
+        if self.secret is None:
+            return told
+        try:
+            return told | {"webhook-signature": Webhook(self.secret).sign(alert.id, moment, body)}
+        except (ValueError, RuntimeError) as error:
+            raise FatalError(
+                f"the secret of webhook {self.name!r} is not base64 ({type(error).__name__})",
+                hint="give it as whsec_ and base64",
+            ) from None
+
+
+def document(alert: Alert) -> dict[str, Any]:
+    """The body: `type`, `timestamp` and `data`, as Standard Webhooks recommend."""
+    return {
+        "type": alert.topic,
+        "timestamp": alert.created.isoformat(),
+        "data": {
+            "id": alert.id,
+            "subject": alert.subject,
+            "severity": alert.severity,
+            "title": alert.title,
+            **alert.detail,
+        },
+    }
