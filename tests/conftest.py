@@ -26,8 +26,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """PostgreSQL, Neo4j and Qdrant on free ports in a folder of their own, gone afterwards.
+def servers() -> Iterator[Stack]:
+    """A stack on free ports in a folder of its own, gone afterwards; nothing of it runs yet.
 
     WORKBENCH_TEST_HOME names a folder whose servers are left running, for quick developer runs.
     """
@@ -36,14 +36,19 @@ def stack() -> Iterator[Stack]:
     kept = os.environ.get("WORKBENCH_TEST_HOME")
     home = Path(kept).absolute() if kept else Path(tempfile.mkdtemp(prefix="workbench-test-"))
     started = Stack(_stack_settings(home, kept=bool(kept)))
-    names = ["postgres", "neo4j"] if os.environ.get("QDRANT_URL") else ["postgres", "neo4j", "qdrant"]
     try:
-        started.up(names)
         yield started
     finally:
         if not kept:
             started.down()
             _remove(home)
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Stack) -> Stack:
+    """PostgreSQL, Neo4j and Qdrant."""
+    servers.up(["postgres", "neo4j"] if os.environ.get("QDRANT_URL") else ["postgres", "neo4j", "qdrant"])
+    return servers
 
 
 def _stack_settings(home: Path, *, kept: bool) -> Settings:
@@ -73,6 +78,13 @@ def _remove(home: Path) -> None:
     for place in [entry.resolve() for entry in home.iterdir() if entry.is_symlink()]:
         shutil.rmtree(place)
     shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def fuseki(servers: Stack) -> str:
+    """The address of the stack's Fuseki, which only tests that ask for it start."""
+    servers.up(["fuseki"])
+    return f"http://127.0.0.1:{servers.settings.port('fuseki')}/odras"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ PORT_OFFSETS: Mapping[str, int] = {
     "airflow": 4,
     "airflow_triggerer_logs": 5,
     "airflow_worker_logs": 6,
+    "fuseki": 7,
 }
 
 

@@ -92,7 +92,7 @@ class DestinationCapabilities:
 
     dispositions: frozenset[str]
     targets: frozenset[str]
-    """Kinds of mapping.targets this store takes: table, file, node, relationship, collection."""
+    """Kinds of mapping.targets this store takes: table, file, node, relationship, collection, resource."""
     replace: str | None
     """How atomic a replace is: `transaction`, `rename`, `manifest`, `alias`, `versioned`, or None if it cannot."""
     transactional: bool = False

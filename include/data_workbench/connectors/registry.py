@@ -62,6 +62,14 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.qdrant.config:QdrantConfig",
         ),
         Connector(
+            "workbench_rdf",
+            "RDF over SPARQL (Fuseki)",
+            "data_workbench.connectors.rdf.source:RdfSource",
+            "data_workbench.connectors.rdf.destination:RdfDestination",
+            "workbench_rdf",
+            "data_workbench.connectors.rdf.config:RdfConfig",
+        ),
+        Connector(
             "workbench_files",
             "Files (Parquet, CSV, JSONL, Arrow over fsspec)",
             "data_workbench.connectors.files.source:FilesSource",

@@ -3,13 +3,14 @@
     PostgreSQL     postgres://host:port    database.schema.table
     Neo4j          neo4j://host:port       database.Label, or database.[:TYPE]
     Qdrant         qdrant://host:port      collection
+    RDF            sparql://host:port/set  class:IRI, graph:IRI
     local files    file                    absolute path
     object store   s3://bucket             key
     anything else  kind://host:port        database/stream
 
-The first, fourth and fifth are OpenLineage's own (https://openlineage.io/docs/spec/naming); it has none for Neo4j and
-Qdrant. A namespace never holds a login. `localhost` stays as the connection writes it: give connections of the same
-server the same host, or they are two servers to every reader of lineage.
+The first, and those of files, are OpenLineage's own (https://openlineage.io/docs/spec/naming); it has none for
+Neo4j, Qdrant and RDF. A namespace never holds a login. `localhost` stays as the connection writes it: give connections
+of the same server the same host, or they are two servers to every reader of lineage.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from data_workbench.mapping.targets import CollectionTarget, FileTarget, NodeTarget, RelationshipTarget, TableTarget
+from data_workbench.mapping.targets import (
+    CollectionTarget,
+    FileTarget,
+    NodeTarget,
+    RelationshipTarget,
+    ResourceTarget,
+    TableTarget,
+)
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
@@ -50,6 +58,8 @@ def source_name(connection: Connection, stream: str) -> DatasetName:
             return DatasetName(_qdrant(connection), stream)
         case "workbench_files":
             return _file(connection, stream)
+        case "workbench_rdf":
+            return DatasetName(_dataset(connection), stream)
     place = f"{connection.database}/{stream}" if connection.database else stream
     return DatasetName(_server(connection.kind, connection, None), place)
 
@@ -65,6 +75,8 @@ def target_name(connection: Connection, target: Target) -> DatasetName:
             return source_name(connection, f"[:{target.type}]")
         case CollectionTarget():
             return source_name(connection, target.collection)
+        case ResourceTarget():
+            return source_name(connection, target.name)
         case FileTarget():
             return source_name(connection, target.path)
 
@@ -89,6 +101,17 @@ def _qdrant(connection: Connection) -> str:
 
     parts = urlsplit(QdrantConfig.of(connection).address)
     return f"qdrant://{parts.hostname}:{parts.port}"
+
+
+def _dataset(connection: Connection) -> str:
+    from data_workbench.connectors.rdf.config import RdfConfig
+
+    parts = urlsplit(RdfConfig.of(connection).address)
+    return (
+        f"sparql://{parts.hostname}:{parts.port}{parts.path}"
+        if parts.port
+        else f"sparql://{parts.hostname}{parts.path}"
+    )
 
 
 def _file(connection: Connection, path: str) -> DatasetName:

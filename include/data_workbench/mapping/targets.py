@@ -122,7 +122,41 @@ class CollectionTarget:
         return self.collection
 
 
-Target = TableTarget | FileTarget | NodeTarget | RelationshipTarget | CollectionTarget
+@dataclass(frozen=True)
+class ResourceProperty:
+    """A column as triples: `iri` is the predicate, the object a literal, or with `link` the IRI that it makes.
+
+    `many` takes a list column: a triple for each element, in no order and each once.
+    """
+
+    column: str
+    iri: str
+    language: str | None = None
+    link: str | None = None
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class ResourceTarget:
+    """Rows to RDF resources of one class in one named graph; `subject` makes a resource's IRI of the key columns."""
+
+    input: str
+    graph: str
+    subject: str
+    class_iri: str
+    key: tuple[str, ...]
+    write: Disposition
+    properties: tuple[ResourceProperty, ...] = ()
+    vocabulary: str | None = None
+    """Columns without a property of their own get `vocabulary` and their name as predicate; None leaves them out."""
+    kind: Literal["resource"] = "resource"
+
+    @property
+    def name(self) -> str:
+        return f"class:{self.class_iri}"
+
+
+Target = TableTarget | FileTarget | NodeTarget | RelationshipTarget | CollectionTarget | ResourceTarget
 
 
 def to_json(target: Target) -> dict[str, Any]:
@@ -149,6 +183,9 @@ def from_json(values: dict[str, Any]) -> Target:
         case "collection":
             embed = Embedding(**data["embed"]) if data["embed"] else None
             return CollectionTarget(**{**data, "embed": embed})
+        case "resource":
+            properties = tuple(ResourceProperty(**one) for one in data["properties"])
+            return ResourceTarget(**{**data, "properties": properties})
     raise ValueError(f"unknown target kind {data['kind']!r}")
 
 

@@ -15,7 +15,15 @@ import pyarrow.compute as pc
 from data_workbench.connectors.base import CanReadBack, Destination
 from data_workbench.mapping.payload_floats import as_stored
 from data_workbench.mapping.payload_values import text_hash
-from data_workbench.mapping.targets import CollectionTarget, LoadContext, NodeTarget, RelationshipTarget, Target
+from data_workbench.mapping.rdf_values import as_kept
+from data_workbench.mapping.targets import (
+    CollectionTarget,
+    LoadContext,
+    NodeTarget,
+    RelationshipTarget,
+    ResourceTarget,
+    Target,
+)
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.reconciliation.compare import Comparison, merged
 from data_workbench.reconciliation.vectors import (
@@ -140,6 +148,8 @@ def _expected(target: Target, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.
                 yield _with_both_ends(target, batch)
             case CollectionTarget():
                 yield _with_vectors(target, _as_stored(batch, besides=target.vector))
+            case ResourceTarget():
+                yield _as_triples(target, batch)
             case _:
                 yield batch
 
@@ -175,6 +185,16 @@ def _as_stored(batch: pa.RecordBatch, besides: str | None = None) -> pa.RecordBa
     """Numbers as a payload keeps them; the vector is no payload."""
     columns = [
         column if name == besides or name.startswith(PREFIX) else as_stored(column)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _as_triples(target: ResourceTarget, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Lists of which each element is a triple, in the one order they are read back in."""
+    many = {one.column for one in target.properties if one.many}
+    columns = [
+        as_kept(column) if name in many else column
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

@@ -216,6 +216,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
 
 def _shapes(item: Any, default: str) -> list[tuple[str, str]]:
     if item.shape != "graph":
-        return [(item.table or item.collection or item.file or item.folder, item.input or default)]
+        resource = f"class:{item.resource.class_}" if item.resource else None
+        return [(item.table or item.collection or resource or item.file or item.folder, item.input or default)]
     nodes = [(f"({node.label})", node.input or item.input or default) for node in item.nodes]
     return nodes + [(f"[:{one.type}]", one.input or item.input or default) for one in item.relationships]

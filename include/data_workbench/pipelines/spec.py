@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from data_workbench.quality.contract import Contract
 from data_workbench.records.definitions import (
@@ -114,8 +114,42 @@ class Embed(Model):
     model: Text = Field("all-MiniLM-L6-v2", description="Embedding model")
 
 
+Iri = Annotated[str, StringConstraints(pattern=r'^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]+$', max_length=2000)]
+"""Absolute, such as http://purl.org/dc/terms/title."""
+
+
+class Property(Model):
+    """A column as triples of one predicate."""
+
+    iri: Iri = Field(description="The predicate")
+    language: str | None = Field(
+        None, pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$", description="Language of the texts, such as en"
+    )
+    link: Text | None = Field(
+        None, description="The IRI of what the column points to, such as https://example.org/requirement/{COLUMN}"
+    )
+    many: bool = Field(False, description="A list column: a triple for each element, in no order and each once")
+
+
+class Resource(Model):
+    """RDF: rows to resources of one class."""
+
+    graph: Iri = Field(description="The named graph they stand in")
+    subject: Text = Field(
+        description="A resource's IRI, made of the key: https://example.org/requirement/{COLUMN}, or {+COLUMN} "
+        "for a column that holds IRIs"
+    )
+    class_: Iri = Field(alias="class", description="Their class")
+    properties: dict[ColumnName, Iri | Property] = Field(
+        default_factory=dict, description="column: IRI of the predicate, or more about it"
+    )
+    vocabulary: Iri | None = Field(
+        None, description="Beginning of the predicates of all other columns; they are left out without it"
+    )
+
+
 class Destination(Model):
-    """Where rows go: exactly one of nodes/relationships, table, collection, file and folder."""
+    """Where rows go: exactly one of nodes/relationships, table, collection, resource, file and folder."""
 
     connection: Text = Field(description="Connection id, or a file: URL")
     write: Disposition = Field(
@@ -126,6 +160,7 @@ class Destination(Model):
     relationships: list[Relationship] = Field(default_factory=list, description="Graph: rows to relationships")
     table: Text | None = Field(None, description="Table to write, may be schema.table")
     collection: Text | None = Field(None, description="Collection to write points to")
+    resource: Resource | None = Field(None, description="RDF: rows to resources of a class in a named graph")
     file: Text | None = Field(None, description="One file to write, below the connection's root")
     folder: Text | None = Field(None, description="Folder to write part files to, below the connection's root")
     format: Literal["parquet", "csv", "jsonl", "arrow"] | None = Field(
@@ -139,12 +174,14 @@ class Destination(Model):
     )
 
     @property
-    def shape(self) -> Literal["graph", "table", "collection", "file"]:
-        """Which of the four this is."""
+    def shape(self) -> Literal["graph", "table", "collection", "resource", "file"]:
+        """Which of the five this is."""
         if self.table is not None:
             return "table"
         if self.collection is not None:
             return "collection"
+        if self.resource is not None:
+            return "resource"
         if self.file is not None or self.folder is not None:
             return "file"
         return "graph"
@@ -160,9 +197,11 @@ class Destination(Model):
 
     @model_validator(mode="after")
     def _one_shape(self) -> Destination:
-        given = [name for name in ("table", "collection", "file", "folder") if getattr(self, name) is not None]
+        given = [
+            name for name in ("table", "collection", "resource", "file", "folder") if getattr(self, name) is not None
+        ]
         graph = [name for name in ("nodes", "relationships") if getattr(self, name)]
-        wanted = "a destination has one of nodes/relationships, table, collection, file, folder"
+        wanted = "a destination has one of nodes/relationships, table, collection, resource, file, folder"
         if not given and not graph:
             raise Mistake("the destination does not say what to write", at="connection", hint=wanted)
         if len(given) + bool(graph) > 1:
@@ -185,7 +224,7 @@ class Destination(Model):
             raise Mistake("a collection takes embed or vector, not both", at="vector")
 
     def _check_key(self) -> None:
-        if self.write == "merge" and self.shape != "graph" and not self.key:
+        if self.write == "merge" and self.shape not in ("graph", "resource") and not self.key:
             at = next(name for name in ("write", "table", "collection") if name in self.model_fields_set)
             raise Mistake(
                 f"write: merge into a {self.shape} needs a key", at=at, hint="add key: [COLUMN], or write: replace"

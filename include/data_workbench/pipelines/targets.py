@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from data_workbench.errors import SchemaConflict
+from data_workbench.mapping.iri_templates import IriTemplate
 from data_workbench.mapping.targets import (
     CollectionTarget,
     Embedding,
@@ -14,10 +15,12 @@ from data_workbench.mapping.targets import (
     FileTarget,
     NodeTarget,
     RelationshipTarget,
+    ResourceProperty,
+    ResourceTarget,
     TableTarget,
     Target,
 )
-from data_workbench.pipelines.spec import Destination, End, Relationship
+from data_workbench.pipelines.spec import Destination, End, Relationship, Resource
 
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow"}
 """Format by a file's ending."""
@@ -45,6 +48,8 @@ def build_targets(destination: Destination, default_input: str, key_of: KeyOf) -
             return [CollectionTarget(given, cast(str, spec.collection), key, spec.write, embed, spec.vector, payload)]
         case "file":
             return [_file(spec, given)]
+        case "resource":
+            return [_resource(spec, cast(Resource, spec.resource), given)]
         case _:
             return _graph(spec, given, key_of)
 
@@ -60,6 +65,25 @@ def _file(spec: Destination, given: str) -> FileTarget:
         )
     key = tuple(spec.key or ())
     return FileTarget(given, path, spec.folder is not None, form, spec.write, key)  # type: ignore[arg-type]
+
+
+def _resource(spec: Destination, resource: Resource, given: str) -> ResourceTarget:
+    properties = [
+        ResourceProperty(column, item)
+        if isinstance(item, str)
+        else ResourceProperty(column, item.iri, item.language, item.link, item.many)
+        for column, item in resource.properties.items()
+    ]
+    return ResourceTarget(
+        input=given,
+        graph=resource.graph,
+        subject=resource.subject,
+        class_iri=resource.class_,
+        key=IriTemplate(resource.subject).columns,
+        write=spec.write,
+        properties=tuple(properties),
+        vocabulary=resource.vocabulary,
+    )
 
 
 def _graph(spec: Destination, given: str, key_of: KeyOf) -> list[Target]:
@@ -115,6 +139,9 @@ def target_columns(target: Target, available: list[str]) -> list[str]:
             wanted = {*target.key, *target.payload}
             wanted |= {target.embed.text} if target.embed else set()
             wanted |= {target.vector} if target.vector else set()
+        case ResourceTarget():
+            wanted = {*target.key, *(one.column for one in target.properties)}
+            wanted |= set(available) if target.vocabulary is not None else set()
         case _:
             wanted = set(available)
     absent = sorted(wanted - set(available))

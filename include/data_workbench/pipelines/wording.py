@@ -47,6 +47,11 @@ _WANTED = {
     "model_attributes_type": "a mapping (key: value)",
 }
 _NAME_WORDS = "begin with a lower-case letter; lower-case letters, digits and underscores follow, 63 at most"
+_OTHER_PATTERNS = (
+    ("^[A-Za-z][A-Za-z0-9+.-]*:", "IRI", "write it in full, as http://purl.org/dc/terms/title"),
+    ("^[A-Za-z]{1,8}", "language", "write for example en or de-AT"),
+)
+"""How a pattern that is no name's begins, what it is of, and what to write."""
 _GRAPH_WORDS = "begin with a letter or underscore; letters, digits and underscores follow"
 
 
@@ -143,7 +148,11 @@ def _missing(path: Path) -> Wording:
 def _name(path: Path, node: Node | None, details: dict[str, Any]) -> Wording:
     is_key = details["loc"][-1] == "[key]"
     value = path[-1] if is_key or node is None else node.value
-    words = _GRAPH_WORDS if "A-Z" in str(details.get("ctx", {}).get("pattern")) else _NAME_WORDS
+    pattern = str(details.get("ctx", {}).get("pattern"))
+    words = _GRAPH_WORDS if "A-Z" in pattern else _NAME_WORDS
+    for begin, what, hint in _OTHER_PATTERNS:
+        if pattern.startswith(begin):
+            return Wording(path, f"{value!r} is no {what}{_below(path)}", hint, at_key=is_key)
     return Wording(path, f"{value!r} is no name{_below(path)}", words, at_key=is_key)
 
 

@@ -22,6 +22,8 @@ def dataset_names(destination: Destination) -> list[str]:
             written = [str(destination.table)]
         case "collection":
             written = [str(destination.collection)]
+        case "resource" if destination.resource is not None:
+            written = [f"class:{destination.resource.class_}"]
         case "file":
             written = [str(destination.file or destination.folder)]
         case _:

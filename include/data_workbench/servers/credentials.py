@@ -20,6 +20,7 @@ POSTGRES_USER = "workbench"
 NEO4J_USER = "neo4j"
 DATABASES = ("odras", "workbench", "airflow")
 HOST = "127.0.0.1"
+FUSEKI_DATASET = "odras"
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,6 +87,12 @@ def _stores(settings: Settings, secret: Credentials) -> dict[str, dict[str, obje
             "host": HOST,
             "port": settings.port("qdrant"),
             "extra": {"url": qdrant_url, "https": False, "prefer_grpc": False},
+        },
+        "FUSEKI": {
+            "conn_type": "workbench_rdf",
+            "host": HOST,
+            "port": settings.port("fuseki"),
+            "schema": FUSEKI_DATASET,
         },
     }
 

@@ -14,6 +14,7 @@ import psutil
 
 from data_workbench.errors import FatalError, StoreUnavailable, UsageError, WorkbenchError
 from data_workbench.servers.credentials import HOST, connection_environment, load_credentials
+from data_workbench.servers.fuseki import FusekiService
 from data_workbench.servers.neo4j import Neo4jService
 from data_workbench.servers.postgres import PostgresService
 from data_workbench.servers.processes import PidFile, start_detached, stop, tail
@@ -36,12 +37,12 @@ class Stack:
 
     Args:
         settings: where data goes and which ports are used.
-        extra: services to run beside the three stores, such as Airflow's.
+        extra: services to run beside the stores, such as Airflow's.
     """
 
     def __init__(self, settings: Settings, *, extra: Sequence[Service] = ()) -> None:
         self.settings = settings
-        stores = (PostgresService(settings), Neo4jService(settings), QdrantService(settings))
+        stores = (PostgresService(settings), Neo4jService(settings), QdrantService(settings), FusekiService(settings))
         self.services: dict[str, Service] = {service.name: service for service in (*stores, *extra)}
 
     def up(self, services: Sequence[str] | None = None, progress: Progress = _log_progress) -> list[ServiceStatus]:

@@ -66,6 +66,12 @@ def test_started_by_root_postgres_runs_as_an_unprivileged_user(stack: Stack) -> 
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
+def test_fuseki_is_started_when_it_is_named_and_keeps_its_data_on_disk(servers: Stack, fuseki: str) -> None:
+    [status] = [one for one in servers.status() if one.name == "fuseki"]
+    assert (status.state, status.detail) == ("running", fuseki)
+    assert (servers.settings.home / "fuseki" / "data" / "Data-0001").is_dir()
+
+
 def test_each_module_has_its_own_database(postgres: PostgresDatabase) -> None:
     with psycopg.connect(postgres.dsn) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == (postgres.name,)

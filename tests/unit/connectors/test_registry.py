@@ -22,7 +22,7 @@ def test_every_connector_opens_both_sides_without_a_server(kind: str) -> None:
         assert isinstance(source, Source)
         assert isinstance(destination, Destination)
         assert destination.capabilities.dispositions <= {"append", "replace", "merge"}
-        assert destination.capabilities.targets <= {"table", "file", "node", "relationship", "collection"}
+        assert destination.capabilities.targets <= {"table", "file", "node", "relationship", "collection", "resource"}
         assert ("replace" in destination.capabilities.dispositions) == (destination.capabilities.replace is not None)
 
 

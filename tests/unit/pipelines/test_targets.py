@@ -13,6 +13,8 @@ from data_workbench.mapping.targets import (
     FileTarget,
     NodeTarget,
     RelationshipTarget,
+    ResourceProperty,
+    ResourceTarget,
     TableTarget,
     Target,
     from_json,
@@ -110,3 +112,28 @@ def test_a_relationship_reads_its_key_its_ends_and_its_properties() -> None:
     assert target_columns(target, available) == ["q", "p", "rows_id", "a"]
     with pytest.raises(SchemaConflict, match="'q', which 'rows' does not have"):
         target_columns(target, ["p", "rows_id", "a"])
+
+
+RESOURCE: dict[str, Any] = {
+    "graph": "https://example.org/g",
+    "subject": "https://example.org/{id}/{part}",
+    "class": "https://example.org/It",
+    "properties": {
+        "name": "https://example.org/name",
+        "of": {"iri": "https://example.org/of", "link": "https://example.org/{of}"},
+    },
+}
+
+
+def test_a_resource_is_known_by_the_columns_of_its_subject_and_survives_as_json() -> None:
+    [target] = build(resource=RESOURCE)
+    assert isinstance(target, ResourceTarget)
+    assert target.key == ("id", "part")
+    assert target.properties[1] == ResourceProperty("of", "https://example.org/of", link="https://example.org/{of}")
+    assert from_json(to_json(target)) == target
+    assert target_columns(target, ["part", "id", "name", "of", "else"]) == ["part", "id", "name", "of"]
+
+
+def test_a_vocabulary_writes_every_column() -> None:
+    [target] = build(resource={**RESOURCE, "vocabulary": "https://example.org/#"})
+    assert target_columns(target, ["part", "id", "name", "of", "else"]) == ["part", "id", "name", "of", "else"]

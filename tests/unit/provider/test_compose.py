@@ -99,7 +99,7 @@ def test_ports_are_on_loopback_and_none_is_odras_camunda(compose: dict[str, Any]
     assert sorted(numbers) == sorted(
         settings.port(name)
         for name in PORT_OFFSETS
-        if name in ("postgres", "neo4j_bolt", "neo4j_http", "qdrant", "airflow")
+        if name in ("postgres", "neo4j_bolt", "neo4j_http", "qdrant", "fuseki", "airflow")
     )
     assert 8080 not in numbers
 
@@ -119,11 +119,11 @@ def test_connections_of_the_shipped_pipelines_are_defined(compose: dict[str, Any
     for path in (REPOSITORY / "dags" / "pipelines").glob("*.yaml"):
         spec = YAML(typ="safe").load(path.read_text())
         wanted |= {item["connection"] for item in [*spec["sources"].values(), *spec["destinations"].values()]}
-    for name in wanted:
+    for name in {*wanted, "odras_fuseki"}:
         raw = VARIABLE.sub("secret", environment[f"AIRFLOW_CONN_{name.upper()}"])
         found = from_environment(name, {f"AIRFLOW_CONN_{name.upper()}": raw})
         assert found is not None
-        assert found.kind in ("postgres", "neo4j", "qdrant", "workbench_files")
+        assert found.kind in ("postgres", "neo4j", "qdrant", "workbench_files", "workbench_rdf")
         if found.kind != "workbench_files":
             assert found.host in compose["services"]
 

@@ -53,6 +53,7 @@ def test_connections_follow_the_ports_and_name_their_databases(tmp_path: Path) -
             "ODRAS_POSTGRES",
             "ODRAS_NEO4J",
             "ODRAS_QDRANT",
+            "ODRAS_FUSEKI",
             "WORKBENCH_METASTORE",
             "AIRFLOW_METADATA",
             "WORKBENCH_FILES",

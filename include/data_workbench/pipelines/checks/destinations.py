@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from data_workbench.errors import UsageError
+from data_workbench.mapping.iri_templates import IriTemplate
+from data_workbench.mapping.rdf_values import RDF_TYPE
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec import Destination, End, Node, Relationship
+from data_workbench.pipelines.spec import Destination, End, Node, Property, Relationship, Resource
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 _GRAPH_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
+_TEMPLATE = "write for example https://example.org/part/{part_number}"
 _ENDINGS = frozenset({".parquet", ".csv", ".jsonl", ".ndjson", ".arrow"})
 _PACKED = frozenset({".gz", ".zst"})
 
@@ -26,7 +29,9 @@ def check_destinations(report: Report, flow: Mapping[str, Known], resolved: Reso
         path: Path = ("destinations", name)
         check_connection(report, (*path, "connection"), destination.connection)
         default = resolved.default_inputs.get(name)
-        if destination.shape == "graph":
+        if destination.resource is not None:
+            _check_resource(report, path, destination, destination.resource, destination.input or default, flow)
+        elif destination.shape == "graph":
             _check_graph(report, path, destination, flow, default)
         else:
             _check_rows(report, path, destination, destination.input or default, flow)
@@ -70,6 +75,46 @@ def _check_model(report: Report, path: Path, model: str) -> None:
         check_model(model)
     except UsageError as error:
         report.say(path, error.message, hint=error.hint)
+
+
+# --------------------------------------------------------------------------------------------------- resources
+
+
+def _check_resource(
+    report: Report, path: Path, item: Destination, resource: Resource, node: str | None, flow: Mapping[str, Known]
+) -> None:
+    known, owner = _input(node, flow)
+    place: Path = (*path, "resource")
+    subject = IriTemplate(resource.subject)
+    if subject.problem:
+        report.say((*place, "subject"), f"{resource.subject!r}: {subject.problem}", hint=_TEMPLATE)
+    for column in subject.columns:
+        report.column((*place, "subject"), column, known, owner=owner)
+    if item.key is not None and tuple(item.key) != subject.columns:
+        report.say((*path, "key"), f"the key is {', '.join(subject.columns)}, as in subject", hint="leave key out")
+    if not resource.properties and resource.vocabulary is None:
+        report.say(place, "no column is written", hint="add properties: {COLUMN: IRI}, or vocabulary: IRI")
+    told: dict[tuple[str, str], str] = {}
+    for column, given in resource.properties.items():
+        at: Path = (*place, "properties", column)
+        report.column(at, column, known, owner=owner)
+        one = given if isinstance(given, Property) else Property(iri=given)
+        before = told.setdefault((one.iri, (one.language or "").lower()), column)
+        if before != column:
+            report.say(at, f"{column!r} is written to the same predicate as {before!r}", hint="a language tells apart")
+        _check_property(report, at, column, one)
+
+
+def _check_property(report: Report, at: Path, column: str, one: Property) -> None:
+    if one.iri == RDF_TYPE:
+        report.say(at, "rdf:type is written for `class`", hint="leave the column out")
+    if one.link is None:
+        return
+    link = IriTemplate(one.link)
+    if link.problem or link.columns != (column,):
+        report.say((*at, "link"), f"{one.link!r}: {link.problem or f'it takes {column} alone'}", hint=_TEMPLATE)
+    if one.language is not None:
+        report.say((*at, "language"), "a link has no language", hint="leave language out")
 
 
 # ------------------------------------------------------------------------------------------------------ graphs
