@@ -23,7 +23,7 @@ def root(verbose: int) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: wrong usage is answered like every other error, in JSON if asked for."""
-    from data_workbench.cli import connections, local, pipelines, stores  # noqa: F401  # they add their commands to `root`
+    from data_workbench.cli import checking, connections, local, pipelines, stores  # noqa: F401  # they add their commands to `root`
     from data_workbench.records.arrow import keep_pandas_out
 
     keep_pandas_out()

@@ -146,12 +146,13 @@ def runs(pipeline: str | None, limit: int, as_json: bool) -> None:
         say_json({"runs": rows})
         return
     say_table(
-        ("run", "pipeline", "state", "by", "started", "seconds"),
+        ("run", "pipeline", "state", "checks", "by", "started", "seconds"),
         [
             (
                 r["run_id"],
                 r["pipeline"],
                 f"{r['state']}: {r['waiting']}" if r["waiting"] else r["state"],
+                tables.outcomes((r["result"] or {}).get("checks")),
                 r["orchestrator"],
                 f"{r['started']:%Y-%m-%d %H:%M:%S}",
                 r["seconds"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -22,6 +23,8 @@ def say_run(document: Mapping[str, Any]) -> None:
     _counts("relationships", related)
     if document["reconciliation"]:
         say_reconciliation(document["reconciliation"])
+    if document.get("checks"):
+        say_checks(document["checks"])
 
 
 def _counts(what: str, rows: Mapping[str, Mapping[str, Any]], *, leave_out: tuple[str, ...] = ()) -> None:
@@ -53,6 +56,26 @@ def say_reconciliation(document: Mapping[str, Any]) -> None:
     click.echo("the stores agree" if document["clean"] else "the stores DIFFER")
     for target in document.get("not_compared", ()):
         click.echo(f"not compared: {target} (rows appended without a key cannot be told apart)")
+
+
+def say_checks(found: Sequence[Mapping[str, Any]]) -> None:
+    """What the contracts say of what stands in the stores."""
+    columns = ("dataset", "check", "outcome", "rows", "failing", "keys")
+    click.echo()
+    rows = [(c["dataset"], c["name"], c["outcome"], c["rows"], c["failing"], _keys(c["sample"])) for c in found]
+    say_table(columns, rows, title="contracts on what stands in the stores")
+    for reason in dict.fromkeys(f"{c['dataset']}: {c['reason']}" for c in found if c["reason"]):
+        click.echo(f"not evaluated: {reason}")
+
+
+def _keys(sample: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(", ".join(map(str, key.values())) for key in sample)
+
+
+def outcomes(found: Sequence[Mapping[str, Any]] | None) -> str:
+    """How many checks passed, warned, failed and were not evaluated, in words; a dash for none."""
+    counted = Counter(one["outcome"] for one in found or ())
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counted.items()) or "–"
 
 
 def say_plan(document: Mapping[str, Any]) -> None:

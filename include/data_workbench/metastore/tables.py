@@ -218,3 +218,24 @@ alert_deliveries = Table(
     Column("error", Text),
     Index("alert_deliveries_pending", "next_try", postgresql_where=text("state = 'pending'")),
 )
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("run_id", Text),
+    Column("dataset", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("failing", BigInteger),
+    Column("sample", _JSON, nullable=False),
+    Column("rows", BigInteger),
+    Column("reason", Text),
+    Column("contract", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("checked", _WHEN, nullable=False, server_default=text("now()")),
+    Index("checks_by_dataset", "dataset", "name", "checked"),
+    Index("checks_by_run", "run_id"),
+)

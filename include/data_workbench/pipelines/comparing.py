@@ -98,6 +98,7 @@ def compare_target(
     known_vectors: Callable[[Iterable[pa.Table] | None], Iterable[pa.Table]],
     embed: EmbedTexts | None,
     refused: pa.Table | None = None,
+    carry: pa.Schema | None = None,
 ) -> Iterator[TargetVerdict]:
     """Compare one target; the verdict's pages of keys can be read within the block.
 
@@ -106,6 +107,7 @@ def compare_target(
         full: against everything the pipeline owns; otherwise only the keys among `expected`.
         known_vectors: fingerprints kept of these keys' points, or of all of the collection.
         refused: keys of rows that the store refused: they wait in the quarantine, so they are held.
+        carry: columns to keep of what is read back, for whoever looks at it beside the verdict.
     """
     if not isinstance(destination, CanReadBack):
         raise TypeError(f"{type(destination).__name__} cannot read back")
@@ -117,7 +119,7 @@ def compare_target(
         folder,
         settings,
         carry_expected=EXPECTED if is_points else None,
-        carry_actual=ACTUAL if is_points else None,
+        carry_actual=pa.schema([*(ACTUAL if is_points else ()), *(carry or ())]),
     )
     try:
         comparison.expect(_expected(target, expected()))

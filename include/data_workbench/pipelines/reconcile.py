@@ -20,6 +20,7 @@ from data_workbench.errors import ReconciliationFailed
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, LoadContext, RelationshipTarget, Target
 from data_workbench.pipelines.comparing import TargetVerdict, compare_target, existing_ends
 from data_workbench.pipelines.load import LoadInput, matching_rows
+from data_workbench.pipelines.standing import StandingContract, standing_contract
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.reconciliation.vectors import EmbedTexts
 from data_workbench.records.accounting import ReconciliationCounts
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOT_READ = "rows appended without a key are not read back after a load; `workbench check` looks at all of them"
 MOST_DELETED = 0.05
 """Share of the expected rows that `--delete` takes away without `--force`."""
 
@@ -64,6 +66,8 @@ class Reconciliation:
     destinations: dict[str, ReconciliationCounts] = field(default_factory=dict)
     not_compared: list[str] = field(default_factory=list)
     """Targets whose rows cannot be told apart (an append without a key)."""
+    checks: list[dict[str, object]] = field(default_factory=list)
+    """The contracts' checks on what was read back, if they were asked for."""
 
     @property
     def clean(self) -> bool:
@@ -98,6 +102,7 @@ class Reconciler:
         refused: keys of a target's rows that its store refused and that wait in the quarantine.
         in_scope: of surplus keys, those that really left the source (others belong to other params); or None.
         folder: for temporary files.
+        checks: whether what is read back is held against the contracts, too.
     """
 
     plan: RunPlan
@@ -110,6 +115,7 @@ class Reconciler:
     folder: Path
     in_scope: Callable[[Target, pa.Table], pa.Table] | None = None
     refused: Callable[[str, Target, pa.Schema], pa.Table | None] = lambda *_: None
+    checks: bool = False
 
     def reconcile(self, *, full: bool, remedy: Remedy = Remedy(), only: Iterable[str] = ()) -> Reconciliation:  # frozen
         """Compare all destinations; with a remedy, repair and compare what was repaired again."""
@@ -117,38 +123,54 @@ class Reconciler:
         for name in only or self.plan.destinations:
             counts = ReconciliationCounts()
             for index, target in enumerate(self.plan.destinations[name].targets):
-                found = self._target(name, index, target, full=full, remedy=remedy)
+                contract = standing_contract(self.plan, name, target) if self.checks else None
+                found = self._target(name, index, target, full=full, remedy=remedy, contract=contract)
                 if found is None:
                     answer.not_compared.append(f"{name} {target.name}")
+                    answer.checks += contract.not_evaluated(NOT_READ) if contract else []
                     continue
-                _merge(counts, found)
+                answer.checks += found[1]
+                _merge(counts, found[0])
             answer.destinations[name] = counts
         return answer
 
     def _target(
-        self, name: str, index: int, target: Target, *, full: bool, remedy: Remedy
-    ) -> ReconciliationCounts | None:
+        self,
+        name: str,
+        index: int,
+        target: Target,
+        *,
+        full: bool,
+        remedy: Remedy,
+        contract: StandingContract | None = None,
+    ) -> tuple[ReconciliationCounts, list[dict[str, object]]] | None:
         destination = self.destination(name)
         if not _can_compare(target, destination):
             return None
         whole = full or target.write == "replace"
-        with self._compare(name, index, target, full=whole) as verdict:
-            counts = self._counts(verdict, name, index, destination)
-            if verdict.vector_comparison is not None and isinstance(target, CollectionTarget) and target.embed:
-                self.vectors.keep(self._dataset(name, target), target.key, verdict.vector_comparison.fresh())
+        carry = contract.kept if contract else None
+        with self._compare(name, index, target, full=whole, carry=carry) as verdict:
+            counts = self._judged(verdict, name, index, target, destination)
             if _is_clean(counts) or not (remedy.repair or remedy.delete):
-                return counts
+                return counts, contract.results(verdict.comparison) if contract else []
             repaired = self._remedy(verdict, name, index, target, destination, remedy)
-        if repaired:
-            with self._compare(name, index, target, full=whole) as verdict:
-                after = self._counts(verdict, name, index, destination)
-                if verdict.vector_comparison is not None and isinstance(target, CollectionTarget) and target.embed:
-                    self.vectors.keep(self._dataset(name, target), target.key, verdict.vector_comparison.fresh())
+            if not repaired:
+                return counts, contract.results(verdict.comparison) if contract else []
+        with self._compare(name, index, target, full=whole, carry=carry) as verdict:
+            after = self._judged(verdict, name, index, target, destination)
             after.repaired = repaired
-            return after
+            return after, contract.results(verdict.comparison) if contract else []
+
+    def _judged(
+        self, verdict: TargetVerdict, name: str, index: int, target: Target, destination: Destination
+    ) -> ReconciliationCounts:
+        """The counts; the vectors that were found to be right are known from now on."""
+        counts = self._counts(verdict, name, index, destination)
+        if verdict.vector_comparison is not None and isinstance(target, CollectionTarget) and target.embed:
+            self.vectors.keep(self._dataset(name, target), target.key, verdict.vector_comparison.fresh())
         return counts
 
-    def _compare(self, name: str, index: int, target: Target, *, full: bool):  # type: ignore[no-untyped-def]  # a context manager of TargetVerdict
+    def _compare(self, name: str, index: int, target: Target, *, full: bool, carry: pa.Schema | None = None):  # type: ignore[no-untyped-def]  # a context manager of TargetVerdict
         given = self.inputs(target.input)
         columns = target_columns(target, given.schema.names)
         listed = [*columns, OP] if OP in given.manifest.schema.names else columns
@@ -166,6 +188,7 @@ class Reconciler:
             refused=self.refused(name, target, schema),
             known_vectors=lambda keys: self.vectors.known(self._dataset(name, target), schema, target.key, keys),
             embed=embed,
+            carry=carry,
         )
 
     def _dataset(self, name: str, target: Target) -> str:

@@ -17,6 +17,7 @@ def run_document(
     found: Mapping[str, StageResult],
     destinations: Sequence[str],
     reconciliation: Mapping[str, Any] | None,
+    checks: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """What came out of a run, as far as it came; what was not measured is null."""
     staged = _counts(found, "stage") or {}
@@ -31,6 +32,7 @@ def run_document(
         "steps": staged.get("steps", {}),
         "destinations": {name: counts for name, counts in loads.items() if counts is not None},
         "reconciliation": reconciliation,
+        "checks": checks,
         "warnings": staged.get("warnings", []),
         "timings": {name: _seconds(stage) for name, stage in found.items() if stage.ended and "." not in name[5:]},
         "seconds": None,

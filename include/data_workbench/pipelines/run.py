@@ -14,15 +14,17 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import ArtifactStore, StoredRun
-from data_workbench.errors import ReconciliationFailed, WorkbenchError
+from data_workbench.errors import ContractViolated, ReconciliationFailed, WorkbenchError
 from data_workbench.events import emit
+from data_workbench.metastore import checks as history
 from data_workbench.metastore import deferred, hold_run, pipelines, runs, stages, states
 from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
-from data_workbench.pipelines import fused, records
+from data_workbench.pipelines import fused, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import last_plan, resumable
@@ -246,28 +248,30 @@ class Runner:
 
         Raises:
             ReconciliationFailed: they differ; the run is published as failed, its data stands.
+            ContractViolated: they hold rows that break a contract; likewise.
         """
         with self._noted(run_id, RECONCILE) as counts, self._open(run_id) as work:
             started = time.monotonic()
             with self.lineage.told(work, RECONCILE, counts):
-                answer = self._reconcile(work)
+                answer, checks = self._reconcile(work)
             counts.update(answer)
-            unclean = None if answer["clean"] is not False else _unclean(run_id, answer)
-            result = self._document(run_id, reconciliation=answer)
+            history.keep(self.metastore, checks, run_id=run_id)
+            wrong = _unclean(run_id, answer) if answer["clean"] is False else _broken(run_id, checks)
+            result = self._document(run_id, reconciliation=answer, checks=checks)
             result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
             runs.publish(
                 self.metastore,
                 run_id,
                 destinations=list(work.plan.destinations),
                 result=result,
-                state="failed" if unclean else "success",
-                error=unclean.as_dict() if unclean else None,
+                state="failed" if wrong else "success",
+                error=wrong.as_dict() if wrong else None,
                 resolved=self._resolved(work),
             )
             self._tidy(work)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
-        if unclean:
-            raise unclean
+        if wrong:
+            raise wrong
         return answer
 
     def _resolved(self, work: Work) -> list[int]:
@@ -276,22 +280,29 @@ class Runner:
             return []
         return records.resolved(self.metastore, self.settings, work, self.artifacts)
 
-    def _reconcile(self, work: Work) -> dict[str, Any]:
+    def _reconcile(self, work: Work) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The comparison, and the contracts' checks on what it has read back."""
         scope = work.plan.after_load
         if work.options.full_refresh and scope != "none":
             scope = "full"
         if scope == "none":
-            return {"clean": None, "scope": "none", "destinations": {}}
+            skipped = standing.not_evaluated(work.plan, "after_load: none reads nothing back")
+            return {"clean": None, "scope": "none", "destinations": {}}, skipped
         if self._is_streamed(work.run_id):
-            return fused.reconciliation(work.plan)
+            return fused.reconciliation(work.plan), []  # a pipeline with a contract is never streamed
         whole = scope == "full" and not any(work.begins.values()) and work.options.moves_state
         remedy = Remedy(delete=True, force=True) if work.options.full_refresh else Remedy()
-        return self.assembly.reconciler(work).reconcile(full=whole, remedy=remedy).as_dict()
+        reconciler = replace(self.assembly.reconciler(work), checks=True)
+        answer = reconciler.reconcile(full=whole, remedy=remedy)
+        return answer.as_dict(), answer.checks
 
     def fail(self, run_id: str, error: WorkbenchError) -> None:
         """Note that a run failed; positions stay where they were."""
-        document = self._document(run_id, reconciliation=None)
-        runs.finish(self.metastore, run_id, state="failed", result=document, error=error.as_dict())
+        checks = self._unchecked(run_id, error)
+        document = self._document(run_id, reconciliation=None, checks=checks)
+        run = runs.finish(self.metastore, run_id, state="failed", result=document, error=error.as_dict())
+        if run.error == error.as_dict():
+            history.keep(self.metastore, checks, run_id=run_id)
 
     def result(self, run_id: str) -> dict[str, Any]:
         """The public document of a run."""
@@ -328,12 +339,21 @@ class Runner:
             stages.finish_stage(self.metastore, run_id, stage, counts=counts)
         emit("stage.finished", run_id=run_id, stage=stage, counts=counts)
 
-    def _document(self, run_id: str, *, reconciliation: dict[str, Any] | None) -> dict[str, Any]:
+    def _unchecked(self, run_id: str, error: WorkbenchError) -> list[dict[str, Any]]:
+        """The checks of a run that ended before they were made."""
+        stored = runs.load_plan(self.metastore, run_id)
+        if stored is None:
+            return []
+        return standing.not_evaluated(RunPlan.from_json(stored["plan"]), f"the run failed: {error.message}")
+
+    def _document(
+        self, run_id: str, *, reconciliation: dict[str, Any] | None, checks: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
         found = stages.stage_results(self.metastore, run_id)
         run = runs.get(self.metastore, run_id)
         stored = runs.load_plan(self.metastore, run_id)
         names = list(stored["plan"]["destinations"]) if stored else []
-        return run_document(run, found, names, reconciliation)
+        return run_document(run, found, names, reconciliation, checks)
 
     def _tidy(self, work: Work) -> None:
         """Remove this run's scratch space, and staged files past their retention."""
@@ -346,6 +366,18 @@ class Runner:
 def new_run_id() -> str:
     """An id that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+def _broken(run_id: str, checks: list[dict[str, Any]]) -> ContractViolated | None:
+    """What fails a run whose stores agree with it: rows that stand there and break a contract."""
+    told = standing.broken(checks)
+    if not told:
+        return None
+    return ContractViolated(
+        f"what stands in the stores breaks the contract ({'; '.join(told[:5])})",
+        hint="see `checks` in the run's document for keys; `workbench check PIPELINE` looks again",
+        run_id=run_id,
+    )
 
 
 def _unclean(run_id: str, answer: Mapping[str, Any]) -> ReconciliationFailed:

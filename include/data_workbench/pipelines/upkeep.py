@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
 from data_workbench.errors import WorkbenchError
+from data_workbench.metastore import checks as history
 from data_workbench.metastore import hold_run, quarantine, runs, stages
 from data_workbench.pipelines import records
+from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.plan import compile_run
+from data_workbench.pipelines.plan import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
+from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.work import Work
 
@@ -51,6 +54,32 @@ class Upkeep:
             finally:
                 self.runner.artifacts.discard(StoredRun(spec.pipeline, run_id))
                 shutil.rmtree(self.runner.assembly.staging(work).work_folder, ignore_errors=True)
+
+    def check(self, definition: Definition, *, wanted: Callable[[StandingContract], bool]) -> list[dict[str, Any]]:
+        """Hold what stands in the pipeline's stores now against its contracts; the results are kept as history.
+
+        The sources are asked nothing if the pipeline has run as it is now.
+        """
+        runner, pipeline = self.runner, definition.spec.pipeline
+        found: list[dict[str, Any]] = []
+        with Stores(runner.connections, runner.settings) as stores:
+            plan = last_plan(runner.metastore, pipeline)
+            if plan is None or plan.content_hash != content_hash(definition.spec):
+                plan = compile_run(definition, stores)
+            run_id, now = f"check-{new_run_id()}", datetime.now(UTC)
+            work = Work(run_id, plan, stores, {}, RunOptions(), now, {})
+            folder = runner.assembly.staging(work).work_folder
+            reader = StandingReader(stores, runner.settings, folder)
+            try:
+                for name, index, target, contract in standing_contracts(plan):
+                    if wanted(contract):
+                        context = runner.assembly.context(work, name, index)
+                        part = replace(reader, folder=folder / f"{name}.{index}")
+                        found += part.check(contract, target, plan.destinations[name].connection, context)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        history.keep(runner.metastore, found)
+        return found
 
     def replay(
         self, definition: Definition, ids: list[int], *, params: Mapping[str, Any]

@@ -33,6 +33,22 @@ def reconcile_table(answer: Mapping[str, Any]) -> str:
     return _joined(as_table("destination", rows), f"reconciliation ({answer.get('scope')}): {verdict}")
 
 
+def verdict_tables(document: Mapping[str, Any]) -> str:
+    """How a run's stores stand: against what was loaded, and against the contracts."""
+    return _joined(reconcile_table(document.get("reconciliation") or {}), checks_table(document.get("checks")))
+
+
+def checks_table(checks: Sequence[Mapping[str, Any]] | None) -> str:
+    """What the contracts say of what stands in the stores."""
+    rows = {f"{one['dataset']}: {one['name']}": _check(one) for one in checks or ()}
+    return as_table("check", rows)
+
+
+def _check(one: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: one[name] for name in ("outcome", "rows", "failing")}
+    return {**shown, "keys": "; ".join(", ".join(map(str, key.values())) for key in one["sample"]) or None}
+
+
 def as_table(what: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Plain text, numbers to the right; columns of any row, in the order met."""
     if not rows:

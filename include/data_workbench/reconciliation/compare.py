@@ -8,6 +8,7 @@ only says who wrote a row, never what is in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -127,6 +128,24 @@ class Comparison:
         for batch in reader:
             if batch.num_rows:
                 yield pa.Table.from_batches([batch]).cast(self.key_schema)
+
+    @contextmanager
+    def standing(self, name: str) -> Iterator[pa.Schema]:
+        """What was read back and is the pipeline's, as a view of that name: key and carried columns; not what is held.
+
+        Gives the view's columns.
+        """
+        self._fill()
+        carried = self.carry["actual"]
+        named = {item.name: item for item in (*self.key_schema, *carried)}
+        columns = ", ".join(f"a.{quoted(column)}" for column in named) or "NULL AS _wb_none"
+        same = " AND ".join(f"a.{quoted(one)} = e.{quoted(one)}" for one in self.key)
+        held = f" AND NOT EXISTS (FROM expected e WHERE e._wb_mark = '{HELD}' AND {same})" if self.key else ""
+        self.connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM actual a WHERE a._wb_mark{held}")
+        try:
+            yield comparable(pa.schema(list(named.values())))
+        finally:
+            self.connection.execute(f"DROP VIEW {name}")
 
     @property
     def key_schema(self) -> pa.Schema:

@@ -147,17 +147,16 @@ class ReconcileOperator(PipelineOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """The public document of the run."""
-        from data_workbench.errors import ReconciliationFailed
+        from data_workbench.errors import ContractViolated, ReconciliationFailed
 
         with translated(), open_runner() as runner, _going_on(self, runner, context) as run_id:
             try:
-                answer = runner.reconcile(run_id)
-            except ReconciliationFailed:
-                answer = runner.result(run_id).get("reconciliation") or {}
-                self.log.error("run %s\n%s", run_id, report.reconcile_table(answer))
+                runner.reconcile(run_id)
+            except (ReconciliationFailed, ContractViolated):
+                self.log.error("run %s\n%s", run_id, report.verdict_tables(runner.result(run_id)))
                 raise
             document = runner.result(run_id)
-        self.log.info("run %s published\n%s", run_id, report.reconcile_table(answer))
+        self.log.info("run %s published\n%s", run_id, report.verdict_tables(document))
         return document
 
 

@@ -1,0 +1,46 @@
+"""The history of checks: what each one said of a dataset, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from data_workbench.metastore.database import Metastore
+from data_workbench.metastore.tables import checks
+from data_workbench.metastore.values import jsonable, storable
+
+_GIVEN = [column.name for column in checks.c if column.name not in ("id", "run_id", "checked")]
+
+
+def keep(store: Metastore, found: Sequence[Mapping[str, Any]], *, run_id: str | None = None) -> None:
+    """Note results; those that an earlier attempt of the same run noted are replaced.
+
+    Args:
+        found: `pipeline`, `dataset`, `name`, `outcome`, `failing`, `sample`, `rows`, `reason`, `contract`,
+            `destination` and `level` of each.
+        run_id: None for a check that was made by hand.
+    """
+    rows = [{**{name: one[name] for name in _GIVEN}, "run_id": run_id} for one in found]
+    for row in rows:
+        row["sample"] = jsonable(row["sample"])
+        row["reason"] = None if row["reason"] is None else storable(row["reason"])
+    with store.transaction() as connection:
+        if run_id is not None:
+            connection.execute(delete(checks).where(checks.c.run_id == run_id))
+        if rows:
+            connection.execute(insert(checks), rows)
+
+
+def history(
+    store: Metastore, *, dataset: str | None = None, name: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Results as they were noted, latest first."""
+    statement = select(checks).order_by(checks.c.checked.desc(), checks.c.id.desc()).limit(limit)
+    if dataset is not None:
+        statement = statement.where(checks.c.dataset == dataset)
+    if name is not None:
+        statement = statement.where(checks.c.name == name)
+    with store.transaction() as connection:
+        return [dict(row._mapping) for row in connection.execute(statement)]
