@@ -88,6 +88,7 @@ def _source(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
         "full_reason": source.full_reason,
         "where": source.where,
         "where_pushed_down": source.where_pushed,
+        "where_retracts": source.where_retracts,
         "deletes": "detect" if source.detect else source.tombstone_when,
         "schema_policy": source.schema_policy,
         "estimated_rows": stream.estimated_rows,

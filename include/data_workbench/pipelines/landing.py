@@ -67,7 +67,7 @@ def land_source(
     request = ReadRequest(
         stream=plan.stream,
         columns=(*columns, *hidden),
-        where=_where(plan),
+        where=_where(plan, changes=state is not None or keys is not None),
         params={param: context.params.get(param) for param in plan.params},
         cursor=cursor,
         keys=keys,
@@ -122,9 +122,9 @@ def land_side(
         reading.close()
 
 
-def _where(plan: SourcePlan) -> str | None:
-    """What the store filters by: `where` never hides a tombstone."""
-    if plan.where is None or not plan.where_pushed:
+def _where(plan: SourcePlan, *, changes: bool) -> str | None:
+    """What the store filters by: `where` never hides a tombstone, nor, among changes, a row that stopped matching."""
+    if plan.where is None or not plan.where_pushed or (plan.where_retracts and changes):
         return None
     if plan.tombstone_when is None or plan.detect:
         return plan.where

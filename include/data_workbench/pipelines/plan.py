@@ -72,6 +72,8 @@ class SourcePlan:
     discard: tuple[str, ...] = ()
     """New columns under `discard_row`: read, and a row that uses one is left out."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    where_retracts: bool = False
+    """What stops matching `where` is deleted from merge destinations: changes are read without it, then marked."""
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -195,7 +197,7 @@ def compile_run(definition: Definition, stores: Stores, baseline: RunPlan | None
         reason = full_reason(spec, resolved, name, source, stream)
         pushed = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
         plan = _plan_source(spec, name, source, stream, columns, reason, where_pushed=pushed)
-        plans[name] = replace(plan, discard=discard)
+        plans[name] = replace(plan, discard=discard, where_retracts=_where_retracts(spec, resolved, name, plan))
     transform = _compile_transform(spec, resolved, plans, stores)
     node_keys = {node.name: tuple(node.key) for node in transform.nodes}
     destinations = {
@@ -275,6 +277,21 @@ def _plan_source(
     )
 
 
+def _where_retracts(spec: Pipeline, resolved: Resolved, name: str, plan: SourcePlan) -> bool:
+    """Whether rows that `where` leaves out are seen, and may have been loaded earlier.
+
+    A `where` with params shows each run its own part, so a row that it leaves out may belong to another.
+    """
+    if plan.where is None or not plan.key or not set(plan.key) <= set(plan.columns):
+        return False
+    if check_expression(plan.where, columns=set(plan.arrow_schema.names), params=_param_types(spec)).params:
+        return False
+    fed = _reachable(spec, resolved, name)
+    merged = [item for item, written in spec.destinations.items() if written.write == "merge"]
+    feeds_merge = any(fed & set(resolved.target_inputs[item]) for item in merged)
+    return feeds_merge and (plan.incremental or not plan.where_pushed)
+
+
 def _lag(source: Source) -> float | None:
     lag = source.cursor.lag if source.cursor else None
     return lag.total_seconds() if isinstance(lag, timedelta) else lag
@@ -345,7 +362,8 @@ def _compile_transform(
             key=plan.key,
             key_is_unique=plan.key_is_unique and not plan.incremental,
             cursor=plan.cursor,
-            where=None if plan.where_pushed else plan.where,
+            where=plan.where if plan.where_retracts or not plan.where_pushed else None,
+            retracts=plan.where_retracts,
             tombstone_when=plan.tombstone_when,
             has_overlap=plan.incremental,
         )

@@ -1,7 +1,7 @@
 """A source's landed rows as the first frame: what is wanted of them, deletions marked, each key once.
 
-In this order: `where` (rows it does not hold for are not read at all; a tombstone always is), rows already seen in the
-re-read overlap, NULL keys, and of equal keys all but the latest by cursor, or but the last read.
+In this order: `where` (a row it does not hold for was not read, but may take back its key; a tombstone always is), rows
+already seen in the re-read overlap, NULL keys, and of equal keys all but the latest by cursor, or but the last read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from data_workbench.records.fingerprints import FINGERPRINT, fingerprint_sql
 from data_workbench.records.marks import ORDINAL, PREFIX
 from data_workbench.records.names import quoted
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, failure, passed, verdict
-from data_workbench.transforms.plan import ALIVE, REJECTED, STATUS, TOMBSTONE_ROW, Action, Origin
+from data_workbench.transforms.plan import ALIVE, GONE, REJECTED, RETRACTED_ROW, STATUS, TOMBSTONE_ROW, Action, Origin
 from data_workbench.transforms.text import REJECTED_TYPE, listing, literal, side_name
 from data_workbench.transforms.verbs import distinct_names, known
 
@@ -32,6 +32,7 @@ class SourceInput:
         key_is_unique: the store guarantees that the key is unique and not null.
         cursor: the column by which the latest of equal keys is found.
         where: a filter the store did not apply itself.
+        retracts: rows that `where` leaves out are retractions, since an earlier run may have loaded their keys.
         tombstone_when: rows for which it holds are deletions.
         schema_policy: told by `plan`; what it discards has been left out of the landed rows.
         has_overlap: a side input `overlap:<source>` with fingerprints of rows already seen comes along.
@@ -43,6 +44,7 @@ class SourceInput:
     key_is_unique: bool = False
     cursor: str | None = None
     where: str | None = None
+    retracts: bool = False
     tombstone_when: str | None = None
     has_overlap: bool = False
     schema_policy: str = "evolve"
@@ -129,6 +131,11 @@ def _wanted(build: Compilation, name: str, source: SourceInput, everything: Shap
     )
     asked = f"SELECT *, {failed} AS _wb_failed FROM ({inner})"
     kept = f"(SELECT * FROM ({asked}) WHERE {STATUS} < 0 OR _wb_v0 OR _wb_failed)"
+    if source.retracts and build.holds and source.key:
+        left_out = f"{STATUS} = {ALIVE} AND NOT coalesce(_wb_v0, FALSE) AND NOT _wb_failed"
+        keyed = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in source.key)
+        status = f"CASE WHEN {left_out} THEN {RETRACTED_ROW} ELSE {STATUS} END AS {STATUS}"
+        kept = f"(SELECT * REPLACE ({status}) FROM ({asked}) WHERE NOT ({left_out}) OR ({keyed}))"
     return verdict(wide, kept, [("_wb_failed", code, f"[{reason}]")], hold=build.holds)
 
 
@@ -144,10 +151,13 @@ def _drop_seen(build: Compilation, draft: Draft, source: SourceInput, wide: Shap
             f"WHERE {fingerprint_sql(source.schema)} IN ({known_before})",
         )
     )
+    status = (
+        f"CASE WHEN o.seen IS NULL THEN f.{STATUS} WHEN f.{STATUS} IN ({ALIVE}, {TOMBSTONE_ROW}) THEN {code} "
+        f"WHEN f.{STATUS} = {RETRACTED_ROW} THEN {GONE} ELSE f.{STATUS} END AS {STATUS}"
+    )
     draft.sql = (
-        f"SELECT {listing(wide.columns, 'f')}, f.{ORDINAL}, "
-        f"CASE WHEN o.seen IS NOT NULL AND f.{STATUS} IN ({ALIVE}, {TOMBSTONE_ROW}) THEN {code} ELSE f.{STATUS} END "
-        f"AS {STATUS}, f.{REJECTED} FROM ({draft.sql}) f LEFT JOIN {seen} o ON f.{ORDINAL} = o.seen"
+        f"SELECT {listing(wide.columns, 'f')}, f.{ORDINAL}, {status}, f.{REJECTED} "
+        f"FROM ({draft.sql}) f LEFT JOIN {seen} o ON f.{ORDINAL} = o.seen"
     )
 
 
@@ -170,12 +180,13 @@ def _drop_older(build: Compilation, draft: Draft, source: SourceInput, wide: Sha
     draft.prepare.append(Action("sql", f"CREATE OR REPLACE TEMP VIEW {keyed} AS {draft.sql}"))
     latest = [f"{quoted(source.cursor)} DESC NULLS LAST"] if source.cursor else []
     order = ", ".join([*latest, f"{ORDINAL} DESC"])
-    draft.prepare.append(
-        Action("sql", f"CREATE OR REPLACE TEMP TABLE {losers} AS {repeated(keyed, source.key, order, '_wb_loser')}")
-    )
+    live = f"IN ({ALIVE}, {TOMBSTONE_ROW}, {RETRACTED_ROW})"  # a later row may take back an earlier one of its key
+    older = repeated(keyed, source.key, order, "_wb_loser", live=live)
+    draft.prepare.append(Action("sql", f"CREATE OR REPLACE TEMP TABLE {losers} AS {older}"))
     draft.sql = (
         f"SELECT {', '.join(passed(wide))}, {ORDINAL}, "
-        f"CASE WHEN _wb_loser IS NOT NULL THEN {code} ELSE {STATUS} END AS {STATUS}, {REJECTED} "
+        f"CASE WHEN _wb_loser IS NULL THEN {STATUS} WHEN {STATUS} = {RETRACTED_ROW} THEN {GONE} ELSE {code} END "
+        f"AS {STATUS}, {REJECTED} "
         f"FROM {keyed} f LEFT JOIN {losers} l ON f.{ORDINAL} = l._wb_loser"
     )
 

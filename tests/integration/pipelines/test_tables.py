@@ -91,6 +91,35 @@ def test_inserts_updates_filtered_and_deleted_keys_reach_every_store(items: Site
     assert items.reconcile(PLAIN)["clean"]
 
 
+def test_a_row_that_stops_matching_where_leaves_every_store_in_the_next_incremental_run(items: Site) -> None:
+    text = PLAIN.replace("    columns: [id,", "    where: \"name <> 'hidden'\"\n    columns: [id,")
+    first = items.run(text)
+    assert first["sources"]["items"]["read"] == 30
+    items.sql("UPDATE items SET name = 'hidden', changed = now() WHERE id IN (20, 21, 3)")
+    items.sql("INSERT INTO items (id, name, size) VALUES (50, 'hidden', 50), (51, 'shown', 51)")
+    second = items.run(text)
+    for held in standing(items):
+        assert set(held) == {*range(10, 31), 51} - {20, 21}
+    for counts in second["destinations"].values():
+        assert (counts["inserted"], counts["deleted"], counts["retracted"]) == (1, 2, 2)
+    assert second["sources"]["items"]["out"] == 1  # what `where` leaves out counts as not read
+    assert items.reconcile(text)["clean"]
+    items.sql("UPDATE items SET name = 'back', changed = now() WHERE id = 20")
+    assert items.run(text)["destinations"]["table"]["inserted"] == 1
+    assert items.run(text)["destinations"]["table"]["deleted"] == 0
+    assert items.reconcile(text)["clean"]
+
+
+def test_a_where_with_params_takes_nothing_back_of_other_params(items: Site) -> None:
+    text = PLAIN.replace("    columns: [id,", '    where: "name <> $not"\n    columns: [id,').replace(
+        "pipeline: items\n", "pipeline: items\nparams: {not: {type: text}}\n"
+    )
+    items.run(text, {"not": "x"})
+    items.sql("UPDATE items SET name = 'x', changed = now() WHERE id = 20")
+    again = items.run(text, {"not": "x"})
+    assert again["destinations"]["table"]["deleted"] == 0
+
+
 def test_a_quarantined_key_keeps_its_last_valid_state_and_is_held(items: Site) -> None:
     items.run(PLAIN)
     items.sql("UPDATE items SET name = '', changed = clock_timestamp() WHERE id = 20")

@@ -181,3 +181,35 @@ def test_paths_are_taken_literally(bench: Bench, tmp_path: Path) -> None:
     bench.folder.mkdir()
     pq.write_table(ROWS, bench.folder / "x.parquet")
     assert bench.run({"s": ROWS}, about={"s": {"key": ("id",)}}).counts("s")["read"] == 6
+
+
+RETRACTS = {"key": ("id",), "cursor": "at", "where": "state = 'open'", "retracts": True, "has_overlap": True}
+
+
+def test_a_row_that_stopped_matching_where_takes_back_its_key_and_is_counted_nowhere(bench: Bench) -> None:
+    out = bench.run({"s": ROWS}, about={"s": RETRACTS}, sides={"overlap:s": _seen(ROWS.slice(0, 0))}, retract={"s"})
+    # The latest row of b is the draft of 9, so the open one of 6 is an older state of its key.
+    assert sorted(out.marks("s", "id")) == [("a", "f"), ("b", "f"), ("c", "f")]
+    assert out.counts("s") == {"read": 1, "deduplicated": 1}
+
+
+def test_of_a_key_that_stopped_matching_and_matches_again_the_latest_row_decides(bench: Bench) -> None:
+    rows = pa.table({"id": ["a", "a", "b", "b"], "state": ["old", "open", "open", "old"], "at": [1, 2, 1, 2]})
+    out = bench.run({"s": rows}, about={"s": RETRACTS}, sides={"overlap:s": _seen(rows.slice(0, 0))}, retract={"s"})
+    assert sorted(out.marks("s", "id")) == [("a", "u"), ("b", "f")]
+
+
+def test_a_retraction_of_the_overlap_is_not_made_again_over_a_later_row_seen_too(bench: Bench) -> None:
+    rows = pa.table({"id": ["a", "a"], "state": ["old", "open"], "at": [1, 2]})
+    out = bench.run({"s": rows}, about={"s": RETRACTS}, sides={"overlap:s": _seen(rows)}, retract={"s"})
+    assert out.marks("s", "id") == []
+    assert out.counts("s") == {"read": 1, "deduplicated": 1}
+
+
+def test_where_retracts_nothing_where_no_merge_follows(bench: Bench) -> None:
+    rows = pa.table({"id": ["a", None, "b"], "state": ["old", "old", "open"], "at": [1, 2, 3]})
+    sides = {"overlap:s": _seen(rows.slice(0, 0))}
+    out = bench.run({"s": rows}, about={"s": RETRACTS}, sides=sides, retract=set())
+    assert out.column("s", "id") == ["b"]
+    merged = bench.run({"s": rows}, about={"s": RETRACTS}, sides=sides, retract={"s"})
+    assert merged.marks("s", "id") == [("a", "f"), ("b", "u")]  # a row without a key takes nothing back
