@@ -18,7 +18,14 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import CanReadBack
 from data_workbench.errors import FatalError, WorkbenchError
-from data_workbench.mapping.targets import CollectionTarget, NodeTarget, RelationshipTarget, Target
+from data_workbench.mapping.targets import (
+    CollectionTarget,
+    FileTarget,
+    NodeTarget,
+    RelationshipTarget,
+    TableTarget,
+    Target,
+)
 from data_workbench.pipelines.comparing import compared_schema
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.quality.contract import ColumnContract, Contract
@@ -145,8 +152,9 @@ class StandingReader:
             keyed = [name for name in target.key if name in contract.written.names]
             names = list(dict.fromkeys([*keyed, *contract.kept.names]))
             schema = pa.schema([contract.written.field(name) for name in names])
-            asked = contract.written if isinstance(target, RelationshipTarget) else schema
-            batches = iter(store.read_back(_narrowed(target, names), asked, context, None))
+            narrowed = _narrowed(target, names)
+            asked = schema if narrowed else contract.written
+            batches = iter(store.read_back(narrowed or target, asked, context, None))
             return self._checked(contract, schema, tuple(keyed), batches)
         except WorkbenchError as error:
             return contract.not_evaluated(error.message)
@@ -164,15 +172,17 @@ class StandingReader:
             return contract.results(comparison)
 
 
-def _narrowed(target: Target, names: list[str]) -> Target:
-    """The target as if it wrote these columns only: no more is read than is checked."""
+def _narrowed(target: Target, names: list[str]) -> Target | None:
+    """The target as if it wrote these columns only, so that no more is read than is checked; None if it cannot."""
     match target:
+        case TableTarget() | FileTarget():
+            return target
         case NodeTarget():
             return replace(target, properties=tuple(names))
         case CollectionTarget():
             return replace(target, payload=tuple(names))
         case _:
-            return target
+            return None
 
 
 def _key_of(comparison: Comparison, schema: pa.Schema) -> tuple[str, ...]:
