@@ -52,11 +52,14 @@ WITH RECURSIVE rested AS (
 SELECT a.attrelid, a.attname, pg_catalog.format_type(b.type, b.modifier), n.nspname, t.typname,
        a.attnotnull, a.attgenerated::text, a.attidentity::text, a.atthasdef,
        pg_catalog.col_description(a.attrelid, a.attnum), coalesce(l.collisdeterministic, true),
-       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
+       pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(f.proname)
 FROM based b
 JOIN pg_catalog.pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum
 JOIN pg_catalog.pg_type t ON t.oid = b.type
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+JOIN pg_catalog.pg_proc f ON f.oid = t.typoutput
+JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 ORDER BY a.attrelid, a.attnum
 """
@@ -86,6 +89,8 @@ class Column:
     is_deterministic: bool
     is_readable: bool
     type_schema: str
+    output: str
+    """The function that prints a value of the base type, for SQL."""
 
     @property
     def arrow(self) -> pa.DataType:
@@ -195,9 +200,8 @@ def _table(row: Any, columns: list[Column], unique: list[tuple[bool, tuple[str, 
 
 
 def _column(row: Any) -> Column:
-    _, name, formatted, type_schema, _, not_null, generated, identity, has_default, comment, deterministic, readable = (
-        row
-    )
+    _, name, formatted, type_schema, _, not_null, generated, identity, has_default, comment, *more = row
+    deterministic, readable, output = more
     return Column(
         name=name,
         native=short_name(formatted) if type_schema == "pg_catalog" else _qualified(formatted, type_schema),
@@ -208,6 +212,7 @@ def _column(row: Any) -> Column:
         is_deterministic=deterministic,
         is_readable=readable,
         type_schema=type_schema,
+        output=output,
     )
 
 

@@ -9,17 +9,28 @@ from __future__ import annotations
 import queue
 import select
 import threading
+from array import array
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import psycopg
 from psycopg import pq
 
 _READ_AHEAD = 2
+# Places in a block are 32 bits wide where it is decoded; one row can be 1 GB.
+_LARGEST = 2**30
+
+
+class Block(NamedTuple):
+    """Messages one after the other, and the size of each. COPY puts exactly one row into a message."""
+
+    data: bytearray
+    sizes: array[int]
 
 
 def copy_blocks(
     connection: psycopg.Connection, statement: str, stop: threading.Event, *, rows: int, size: int
-) -> Iterator[bytes]:
+) -> Iterator[Block]:
     """The data of one COPY in blocks of at most `rows` messages (a row each), cut after `size` bytes."""
     pg = connection.pgconn
     pg.send_query(statement.encode())
@@ -31,27 +42,31 @@ def copy_blocks(
     if result.status != pq.ExecStatus.COPY_OUT:
         _drain(pg)
         raise psycopg.errors.error_from_result(result, encoding="utf-8")
-    # The hot loop: one call into libpq per row. Joining copies is twice as quick as joining libpq's own buffers.
-    held: list[bytes] = []
-    held_size, take, hold = 0, pg.get_copy_data, held.append
+    yield from _blocks(pg, stop, rows, min(size, _LARGEST))
+    if not stop.is_set():
+        _raise_if_failed(pg)
+
+
+def _blocks(pg: pq.abc.PGconn, stop: threading.Event, rows: int, size: int) -> Iterator[Block]:
+    # The hot loop: one call into libpq per row. A growing bytearray takes libpq's buffers without an object per row,
+    # which halves the time of the loop against joining copies.
+    take, data, sizes = pg.get_copy_data, bytearray(), array("q")
     while True:
-        length, data = take(1)
+        length, message = take(1)
         if length > 0:
-            hold(bytes(data))
-            held_size += length
-            if held_size >= size or len(held) >= rows:
-                yield b"".join(held)
-                held.clear()
-                held_size = 0
+            data += message
+            sizes.append(length)
+            if len(data) >= size or len(sizes) >= rows:
+                yield Block(data, sizes)
+                data, sizes = bytearray(), array("q")
         elif length < 0:
             break
         elif stop.is_set():
             return
         else:
             _wait(pg)
-    if held:
-        yield b"".join(held)
-    _raise_if_failed(pg)
+    if sizes:
+        yield Block(data, sizes)
 
 
 def _wait(pg: pq.abc.PGconn) -> None:
@@ -75,10 +90,10 @@ def _drain(pg: pq.abc.PGconn) -> None:
 class ReadAhead:
     """Runs an iterator in a thread, a few items ahead."""
 
-    def __init__(self, items: Iterator[bytes], stop: threading.Event) -> None:
+    def __init__(self, items: Iterator[Block], stop: threading.Event) -> None:
         self._items = items
         self._stop = stop
-        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(_READ_AHEAD)
+        self._queue: queue.Queue[Block | BaseException | None] = queue.Queue(_READ_AHEAD)
         self._thread = threading.Thread(target=self._run, name="copy-out", daemon=True)
         self._thread.start()
 
@@ -92,7 +107,7 @@ class ReadAhead:
             last = error
         self._put(last)
 
-    def _put(self, item: bytes | BaseException | None) -> bool:
+    def _put(self, item: Block | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.2)
@@ -101,7 +116,7 @@ class ReadAhead:
             return True
         return False
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Block]:
         while True:
             item = self._queue.get()
             if item is None:

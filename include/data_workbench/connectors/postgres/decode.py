@@ -1,115 +1,98 @@
-"""COPY's CSV to typed Arrow, a block at a time.
+"""COPY's binary form to typed Arrow, a block at a time.
 
-In CSV a NULL is nothing and an empty string is `""`, so the two cannot be mistaken. Binary columns are asked for in
-hex, arrays as JSON arrays of texts (`selected`), which Arrow's own readers take without a loop over rows.
+Numbers, times, texts, bytes, UUIDs and arrays of them are read as the server keeps them, which costs it least. What
+Arrow has no type for is asked for as PostgreSQL's own text; arrays of such as JSON arrays of texts, which Arrow's
+reader takes without a loop over rows. Read `asked` first, then `binary_types.py`.
 """
 
 from __future__ import annotations
 
 import binascii
-import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.json
 
-from data_workbench.connectors.postgres import temporal
+from data_workbench.connectors.postgres import binary_types, temporal
+from data_workbench.connectors.postgres.binary_types import Reader
+from data_workbench.connectors.postgres.catalogue import Column
+from data_workbench.connectors.postgres.copy_out import Block
+from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.types import is_list
+from data_workbench.connectors.postgres.wire import Values, fields, rows_of
 from data_workbench.errors import SchemaConflict
 
-_CSV_COLUMN = re.compile(r"column #(\d+)")
+
+class Asked(NamedTuple):
+    """How a column is asked for in SQL, and how the answer is read."""
+
+    expression: str
+    reader: Reader
 
 
-def selected(expression: str, kind: pa.DataType) -> str:
-    """How a column of this Arrow type is asked for."""
-    if pa.types.is_binary(kind):
-        return f"encode({expression}, 'hex')"
-    if is_list(kind):
-        return f"to_json({expression}::text[])"
-    return expression
+def asked(column: Column, kind: pa.DataType) -> Asked:
+    """A column as values of an Arrow type, be it its own (`types.arrow_type`) or another that its text can become."""
+    name = quoted(column.name)
+    native = binary_types.reader(column.native)
+    if native is not None and column.arrow == kind:
+        return Asked(name, native)
+    if is_list(kind) and column.native.endswith("[]"):
+        return Asked(f"pg_catalog.to_json({name}::text[])", by_text(kind))
+    if kind == pa.string() and column.arrow != kind:
+        return Asked(f"{name}::text", Reader(binary_types.texts))
+    # Not a cast: that of char(n) loses its padding, that of inet shows the mask of a single address.
+    return Asked(f"pg_catalog.textin({column.output}({name}))", by_text(kind))
+
+
+def nothing(kind: pa.DataType) -> Asked:
+    """NULL in every row."""
+    return Asked("NULL", by_text(kind))
+
+
+def by_text(kind: pa.DataType) -> Reader:
+    """Reads PostgreSQL's texts as an Arrow type."""
+    return Reader(lambda values: from_text(binary_types.texts(values), kind))
 
 
 class BlockDecoder:
-    """Turns CSV blocks of whole rows into record batches of one schema."""
+    """Turns the blocks of one binary COPY into record batches of one schema."""
 
-    def __init__(self, schema: pa.Schema, stream: str) -> None:
+    def __init__(self, schema: pa.Schema, readers: Sequence[Reader], stream: str) -> None:
         self.schema = schema
+        self._readers = readers
         self._stream = stream
-        # Positions, not names: a store may hold names that differ only in ways CSV's reader does not care about.
-        self._names = [str(index) for index in range(len(schema))]
-        self._direct = {
-            name: item.type for name, item in zip(self._names, schema, strict=True) if not _is_indirect(item.type)
-        }
-        texts = dict.fromkeys(self._names, pa.string())
-        self._fast = texts | self._direct
-        self._slow = texts | {name: kind for name, kind in self._direct.items() if not pa.types.is_temporal(kind)}
+        self._is_first = True
 
-    def decode(self, block: bytes) -> pa.RecordBatch:
-        """One block."""
-        try:
-            table = self._parse(block, self._fast)
-        except pa.ArrowInvalid:
-            try:
-                table = self._parse(block, self._slow)
-            except pa.ArrowInvalid as error:
-                raise self._named(error) from error
-        arrays = [
-            self._finished(_one_chunk(column), item) for column, item in zip(table.columns, self.schema, strict=True)
-        ]
+    def decode(self, block: Block) -> pa.RecordBatch:
+        """One block; they come in order, from the first."""
+        data, starts = rows_of(block, is_first=self._is_first)
+        self._is_first = False
+        found = fields(data, starts, [one.width for one in self._readers])
+        columns = zip(found, self._readers, self.schema, strict=True)
+        arrays = [self._read(values, reader, item) for values, reader, item in columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _parse(self, block: bytes, types: dict[str, pa.DataType]) -> pa.Table:
-        return pyarrow.csv.read_csv(
-            pa.py_buffer(block),
-            pyarrow.csv.ReadOptions(column_names=self._names, block_size=len(block) + 1, use_threads=False),
-            pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            pyarrow.csv.ConvertOptions(
-                column_types=types,
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["t"],
-                false_values=["f"],
-            ),
-        )
-
-    def _finished(self, values: pa.Array, item: pa.Field) -> pa.Array:
-        if values.type == item.type:
-            return values
+    def _read(self, values: Values, reader: Reader, item: pa.Field) -> pa.Array:
         try:
-            return from_hex(values) if pa.types.is_binary(item.type) else from_text(values, item.type)
-        except pa.ArrowInvalid as error:
+            return reader.read(values)
+        except (ValueError, OverflowError) as error:  # Arrow's own complaints are ValueErrors
             raise self._conflict(item, str(error)) from error
         except SchemaConflict as error:
             raise self._conflict(item, error.message) from error
 
-    def _named(self, error: pa.ArrowInvalid) -> SchemaConflict:
-        found = _CSV_COLUMN.search(str(error))
-        if found is None:
-            return SchemaConflict(
-                f"{self._stream}: {str(error)[:200]}", hint="is the database's encoding what its texts are in?"
-            )
-        return self._conflict(self.schema.field(int(found[1])), str(error))
-
     def _conflict(self, item: pa.Field, reason: str) -> SchemaConflict:
+        if "UTF8" in reason:
+            return SchemaConflict(
+                f"{self._stream}: column {item.name!r}: {reason[:200]}",
+                hint="is the database's encoding what its texts are in?",
+            )
         return SchemaConflict(
             f"{self._stream}: column {item.name!r} holds what {item.type} cannot: {reason[:200]}",
             hint=f"read it as PostgreSQL's text with the source's options: {{as_text: [{item.name}]}}",
         )
-
-
-def _is_indirect(kind: pa.DataType) -> bool:
-    # Arrow's CSV reader knows no 256-bit decimals; its cast from text does.
-    return pa.types.is_binary(kind) or is_list(kind) or pa.types.is_decimal256(kind)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def from_text(values: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -158,7 +141,9 @@ def _lists(values: pa.Array, kind: pa.DataType) -> pa.Array:
         pyarrow.json.ReadOptions(block_size=len(data) + 1, use_threads=False),
         pyarrow.json.ParseOptions(explicit_schema=pa.schema([("v", pa.list_(pa.string()))])),
     )
-    lists: Any = _one_chunk(parsed.column("v"))
+    lists: Any = parsed.column("v").combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):  # as of some versions, if there is one chunk only
+        lists = lists.chunk(0)
     flat = from_text(lists.flatten(), kind.value_type)
     mask = lists.is_null() if lists.null_count else None
     return pa.ListArray.from_arrays(lists.offsets, flat, type=kind, mask=mask)

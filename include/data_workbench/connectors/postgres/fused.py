@@ -23,7 +23,7 @@ from data_workbench.connectors.base import Progress, ReadRequest, Source
 from data_workbench.connectors.postgres import client, merge, refusals
 from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.copy_in import column_list
-from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
+from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.digest import are_alike, digest_of
 from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.source import PostgresReading, PostgresSource, Selection
@@ -204,11 +204,11 @@ class Fusion:
         return True
 
 
-def _copy_in(connection: psycopg.Connection, statement: str, data: Iterator[bytes]) -> int:
+def _copy_in(connection: psycopg.Connection, statement: str, blocks: Iterator[Block]) -> int:
     with connection.cursor() as cursor:
         with cursor.copy(statement.encode()) as copy:
-            for block in data:
-                copy.write(block)
+            for block in blocks:
+                copy.write(block.data)
         return cursor.rowcount
 
 

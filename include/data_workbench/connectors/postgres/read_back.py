@@ -10,11 +10,12 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from data_workbench.connectors.postgres import binary_types
 from data_workbench.connectors.postgres import keys as by_key
 from data_workbench.connectors.postgres.catalogue import Table, find_table
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
-from data_workbench.connectors.postgres.decode import BlockDecoder, selected
-from data_workbench.connectors.postgres.names import parse_relation, quoted
+from data_workbench.connectors.postgres.decode import BlockDecoder, asked
+from data_workbench.connectors.postgres.names import parse_relation
 from data_workbench.connectors.postgres.ownership import Ownership, among, key_hash
 from data_workbench.connectors.postgres.types import is_list
 from data_workbench.mapping.targets import LoadContext, TableTarget
@@ -68,12 +69,16 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """The columns and one int64 more, of all rows or those with the keys."""
     readable = pa.schema([item.with_type(readable_type(item.type)) for item in wanted])
-    decoder = BlockDecoder(readable.append(pa.field("", pa.int64())), table.relation.stream)
-    expressions = [_expression(table, item) for item in readable]
-    base = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ".join([*expressions, extra])), sql.SQL(table.relation.sql))
+    columns = [asked(column, item.type) for item in readable if (column := table.column(item.name)) is not None]
+    readers = [one.reader for one in columns]
+    number = binary_types.reader("int8")
+    assert number is not None
+    expressions = ", ".join([*(one.expression for one in columns), extra])
+    base = sql.SQL("SELECT {} FROM {}").format(sql.SQL(expressions), sql.SQL(table.relation.sql))
     conditions = [sql.SQL("true")] if keys is None else by_key.conditions(connection, table, keys)
     for condition in conditions:
         query = (base + sql.SQL(" WHERE ") + condition).as_string(connection)
+        decoder = BlockDecoder(readable.append(pa.field("", pa.int64())), [*readers, number], table.relation.stream)
         yield from _copied(connection, query, decoder, settings)
 
 
@@ -81,7 +86,7 @@ def _copied(
     connection: psycopg.Connection, query: str, decoder: BlockDecoder, settings: Settings
 ) -> Iterator[pa.RecordBatch]:
     stop = threading.Event()
-    statement = f"COPY ({query}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+    statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
     rows, size = settings.batch_rows, settings.batch_bytes
     ahead = ReadAhead(copy_blocks(connection, statement, stop, rows=rows, size=size), stop)
     try:
@@ -93,17 +98,6 @@ def _copied(
             # Given up in the middle: the COPY is still running on the server.
             connection.cancel_safe(timeout=5)
             connection.close()
-
-
-def _expression(table: Table, item: pa.Field) -> str:
-    column = table.column(item.name)
-    assert column is not None
-    name = quoted(item.name)
-    if is_list(item.type) and not column.native.endswith("[]"):
-        return name
-    if item.type == pa.string() and column.native == "bool":
-        return f"{name}::text"
-    return selected(name, item.type) if column.native == "bytea" or is_list(item.type) else name
 
 
 def readable_type(kind: pa.DataType) -> pa.DataType:

@@ -25,10 +25,11 @@ from data_workbench.connectors.base import (
 )
 from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.postgres import client, keys, late_commits, pushdown, vitals
-from data_workbench.connectors.postgres.catalogue import Table, all_tables, get_table
+from data_workbench.connectors.postgres.binary_types import Reader
+from data_workbench.connectors.postgres.catalogue import Column, Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
-from data_workbench.connectors.postgres.decode import BlockDecoder, selected
+from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
 from data_workbench.errors import StreamUnknown, Unsupported, UsageError
@@ -121,21 +122,31 @@ class Selection:
     conditions: tuple[sql.Composable, ...] = ()
     limit: int | None = None
 
-    def expression(self, item: pa.Field, *, decoded: bool) -> str:
-        """How one column is asked for."""
+    def asked(self) -> list[Asked]:
+        """How each column is asked for and read."""
+        return [self._asked(item) for item in self.schema]
+
+    def _asked(self, item: pa.Field) -> Asked:
+        if is_redacted(self.table.relation.name, item.name):
+            return nothing(item.type)
+        return asked(self._column(item), item.type)
+
+    def _as_it_is(self, item: pa.Field) -> str:
+        if is_redacted(self.table.relation.name, item.name):
+            return f"NULL::{self._column(item).native}"
+        return quoted(item.name)
+
+    def _column(self, item: pa.Field) -> Column:
         column = self.table.column(item.name)
         assert column is not None
-        name = quoted(item.name)
-        if is_redacted(self.table.relation.name, item.name):
-            return f"NULL::{column.native}" if not decoded else "NULL"
-        if not decoded:
-            return name
-        return f"{name}::text" if item.type == pa.string() and column.arrow != item.type else selected(name, item.type)
+        return column
 
     def query(self, *conditions: sql.Composable, decoded: bool = True) -> sql.Composed:
         """The SELECT; `decoded` false means values as they are, for COPY into another table."""
-        columns = [sql.SQL(self.expression(item, decoded=decoded)) for item in self.schema]
-        query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), sql.SQL(self.table.relation.sql))
+        columns = [one.expression for one in self.asked()] if decoded else [self._as_it_is(one) for one in self.schema]
+        query = sql.SQL("SELECT {} FROM {}").format(
+            sql.SQL(", ").join(map(sql.SQL, columns)), sql.SQL(self.table.relation.sql)
+        )
         asked = [*self.conditions, *conditions]
         if asked:
             query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(asked)
@@ -200,9 +211,8 @@ class PostgresReading(Reading):
         try:
             selection = self.begin()
             with client.translating(self._source.config.address):
-                decoder = BlockDecoder(self.schema, self.table.relation.stream)
                 for query in self._queries(selection):
-                    yield from self._copied(query, decoder)
+                    yield from self._copied(query, [one.reader for one in selection.asked()])
         finally:
             self.close()
 
@@ -213,9 +223,10 @@ class PostgresReading(Reading):
         for condition in keys.conditions(self.connection, self.table, self._request.keys):
             yield selection.query(condition)
 
-    def _copied(self, query: sql.Composed, decoder: BlockDecoder) -> Iterator[pa.RecordBatch]:
+    def _copied(self, query: sql.Composed, readers: list[Reader]) -> Iterator[pa.RecordBatch]:
         settings = self._source.settings
-        statement = f"COPY ({query.as_string(self.connection)}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+        decoder = BlockDecoder(self.schema, readers, self.table.relation.stream)
+        statement = f"COPY ({query.as_string(self.connection)}) TO STDOUT (FORMAT binary)"
         rows, size = settings.batch_rows, settings.batch_bytes
         self._ahead = ReadAhead(copy_blocks(self.connection, statement, self._stop, rows=rows, size=size), self._stop)
         for block in self._ahead:
