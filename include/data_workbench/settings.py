@@ -58,6 +58,8 @@ class Settings:
     """A pipeline file larger than this is refused before it is parsed."""
     file_roots: str = ""
     """Colon-separated folders that `file:` connections may reach; empty means any (outside Airflow)."""
+    programs: str = ""
+    """Colon-separated taps that may be run and dlt sources that may be imported; empty means any."""
     slow_connection_seconds: float = 2.0
     """A connection whose check takes longer than this, at the median of its probes, is degraded."""
     store_wait_hours: float = 6.0

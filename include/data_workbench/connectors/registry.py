@@ -70,6 +70,14 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.rdf.config:RdfConfig",
         ),
         Connector(
+            "workbench_singer",
+            "Singer (taps, and files of messages)",
+            "data_workbench.connectors.singer.source:SingerSource",
+            None,
+            "workbench_singer",
+            "data_workbench.connectors.singer.config:SingerConfig",
+        ),
+        Connector(
             "workbench_files",
             "Files (Parquet, CSV, JSONL, Arrow over fsspec)",
             "data_workbench.connectors.files.source:FilesSource",
