@@ -10,6 +10,7 @@ from data_workbench.connectors.neo4j.chunks import Chunk
 from data_workbench.connectors.neo4j.cypher import same_values, when
 from data_workbench.connectors.neo4j.keys import split_keys
 from data_workbench.connectors.neo4j.loads import GraphWriter, Outcome
+from data_workbench.connectors.neo4j.moments import made_whole, numbered_rows
 from data_workbench.connectors.neo4j.names import pattern, quoted
 from data_workbench.mapping.graph_values import rows_of
 from data_workbench.records.accounting import WriteCounts
@@ -50,10 +51,16 @@ class NodeCypher:
         keys = self.target.key
         return f"(n:{self.label} {pattern(keys, [f'row.{quoted(name)}' for name in keys])})"
 
+    @property
+    def rows(self) -> str:
+        """Each of the rows `numbered_rows` made, as it will stand."""
+        whole = made_whole("sent", self.fields)
+        return "UNWIND $rows AS row" if whole == "sent" else f"UNWIND $rows AS sent WITH {whole} AS row"
+
     @cached_property
     def create(self) -> str:
         """All rows are new."""
-        return f"UNWIND $rows AS row CREATE (n:{self.label}) SET n = row, n += $stamp"
+        return f"{self.rows} CREATE (n:{self.label}) SET n = row, n += $stamp"
 
     @cached_property
     def upsert(self) -> str:
@@ -67,7 +74,7 @@ class NodeCypher:
         if self.target.write == "replace":
             marked = f"{ours} AND coalesce(n.{_RUN} <> $stamp.{_RUN}, true)"
         return (
-            f"UNWIND $rows AS row OPTIONAL MATCH {self.by_key} "
+            f"{self.rows} OPTIONAL MATCH {self.by_key} "
             f"WITH row, n, CASE WHEN n IS NULL THEN 0 WHEN NOT ({same_values('n', 'row', compared)}) THEN 1 "
             f"WHEN {marked} THEN 3 ELSE 2 END AS state, {ours} AS ours "
             + when("state = 0", f"CREATE (m:{self.label}) SET m = row, m += $stamp")
@@ -104,12 +111,11 @@ class NodeWriter(GraphWriter[NodeRows]):
 
     def prepare(self, chunk: Chunk) -> NodeRows:
         """Property maps; a row whose key no index can hold is rejected."""
-        wanted = self.cypher.fields if chunk.operation == UPSERT else [self.schema.field(n) for n in self.target.key]
-        table = chunk.rows
-        rejections: list[Rejection] = []
-        if chunk.operation == UPSERT and self.target.key:
-            table, rejections = split_keys(table, self.target.key, self.target.name)
-        return NodeRows(rows_of(table, wanted), rejections)
+        if chunk.operation != UPSERT:
+            return NodeRows(rows_of(chunk.rows, [self.schema.field(name) for name in self.target.key]), [])
+        key = self.target.key
+        table, rejections = split_keys(chunk.rows, key, self.target.name) if key else (chunk.rows, [])
+        return NodeRows(numbered_rows(table, self.cypher.fields), rejections)
 
     def apply(self, tx: ManagedTransaction, chunk: Chunk, rows: NodeRows, *, create: bool) -> Outcome:
         """Upsert or delete a chunk; tombstones count only in a merge."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.neo4j.batches import batches_of
 from data_workbench.connectors.neo4j.keys import key_columns, key_texts, mapping_prefix, row_key
+from data_workbench.connectors.neo4j.moments import answered, column_of
 from data_workbench.connectors.neo4j.names import KEY, quoted
 from data_workbench.connectors.neo4j.nodes import NodeCypher, property_names
 from data_workbench.connectors.neo4j.relationships import RelationshipCypher
@@ -37,12 +38,13 @@ def nodes(
 ) -> Iterator[pa.RecordBatch]:
     """Nodes of a target's label: key, properties, and whether this pipeline owns them."""
     fields = [schema.field(name) for name in property_names(target, schema)]
-    answer = ", ".join([*(f"n.{quoted(item.name)}" for item in fields), f"n.{_PIPELINE} = $pipeline"])
+    values = [answered(f"n.{quoted(item.name)}", item) for item in fields]
+    answer = ", ".join([*values, f"n.{_PIPELINE} = $pipeline"])
     label = quoted(target.label)
 
     def batch(records: list[Any]) -> pa.RecordBatch:
         columns = list(zip(*(record.values() for record in records), strict=True))
-        arrays = [from_graph(values, item) for values, item in zip(columns, fields, strict=False)]
+        arrays = [column_of(values, item) for values, item in zip(columns, fields, strict=False)]
         return _batch(arrays, fields, columns[-1])
 
     asked = {"pipeline": context.pipeline}
@@ -107,14 +109,15 @@ class _RelationshipLayout:
         self.fields = [schema.field(name) for name in ends]
         own = f"r.{_KEY} STARTS WITH $prefix"
         owned = f"coalesce({own} OR (r.{_KEY} IS NULL AND r.{_PIPELINE} = $pipeline), false)"
-        self.answer = ", ".join([*ends.values(), f"CASE WHEN {own} THEN r.{_KEY} END", owned])
+        values = [answered(value, item) for value, item in zip(ends.values(), self.fields, strict=True)]
+        self.answer = ", ".join([*values, f"CASE WHEN {own} THEN r.{_KEY} END", owned])
 
     def pattern(self, properties: str = "") -> str:
         return f"(x)-[r:{quoted(self.target.type)} {properties}]->(y)"
 
     def batch(self, records: list[Any]) -> pa.RecordBatch:
         columns = list(zip(*(record.values() for record in records), strict=True))
-        arrays = [from_graph(values, item) for values, item in zip(columns, self.fields, strict=False)]
+        arrays = [column_of(values, item) for values, item in zip(columns, self.fields, strict=False)]
         known = key_columns(columns[-2], self.keys)
         names = {item.name for item in self.fields}
         extra = [item for item in self.keys if item.name not in names]

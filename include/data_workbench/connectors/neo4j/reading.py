@@ -14,13 +14,14 @@ import pyarrow.types as kinds
 
 from data_workbench.connectors.base import CursorRequest, Reading, ReadRequest, Stream
 from data_workbench.connectors.neo4j.batches import batches_of
+from data_workbench.connectors.neo4j.moments import answered, column_of, found_in
 from data_workbench.connectors.neo4j.names import StreamName, quoted
 from data_workbench.connectors.neo4j.schema import existing
 from data_workbench.connectors.neo4j.streams import ID
 from data_workbench.errors import SchemaConflict, StreamUnknown
 from data_workbench.mapping import graph_documents as documents
 from data_workbench.mapping.graph_types import as_text, is_text
-from data_workbench.mapping.graph_values import from_graph, rows_of, to_graph
+from data_workbench.mapping.graph_values import rows_of, to_graph
 from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Neo4jReading(Reading):
             return self._of_endpoint(item.name)
         value, native = self._property(item.name), native_type(item)
         if native == "point" or native == "point[]" or not is_text(native):
-            return value
+            return answered(value, item)
         return f"[part IN {value} | toString(part)]" if native and native.endswith("[]") else f"toString({value})"
 
     def _of_endpoint(self, column: str) -> str:
@@ -153,11 +154,11 @@ class Neo4jReading(Reading):
             return pa.array([None if value is None else documents.dump(_plain(value)) for value in values], pa.string())
         if kinds.is_floating(item.type):
             self._refuse_inexact(values, item.name)
-        column = from_graph(values, item)
+        column = column_of(values, item)
         lost = column.null_count - sum(value is None for value in values)
         if lost:
             place = next(i for i, value in enumerate(values) if value is not None and not column[i].is_valid)
-            raise self._unfit(item, type(values[place]).__name__)
+            raise self._unfit(item, type(found_in(values[place], item)).__name__)
         return column
 
     def _refuse_inexact(self, values: list[Any], name: str) -> None:

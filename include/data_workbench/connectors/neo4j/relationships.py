@@ -18,8 +18,9 @@ from data_workbench.connectors.neo4j.chunks import Chunk
 from data_workbench.connectors.neo4j.cypher import same_values, when
 from data_workbench.connectors.neo4j.keys import json_rows, key_texts, mapping_prefix, row_key, split_keys
 from data_workbench.connectors.neo4j.loads import GraphWriter, Outcome
+from data_workbench.connectors.neo4j.moments import made_whole, numbered_rows
 from data_workbench.connectors.neo4j.names import KEY, pattern, quoted
-from data_workbench.mapping.graph_values import rows_of, to_graph
+from data_workbench.mapping.graph_values import to_graph
 from data_workbench.records.accounting import RelationshipCounts, WriteCounts
 from data_workbench.records.marks import STAMP_PIPELINE, STAMP_RUN, TOMBSTONE, UPSERT
 
@@ -61,7 +62,15 @@ class RelationshipCypher:
 
     @property
     def ends(self) -> str:
-        return f"UNWIND $rows AS row {self._end('a', self.target.source)}{self._end('b', self.target.target)}"
+        return f"{self.rows} {self._end('a', self.target.source)}{self._end('b', self.target.target)}"
+
+    @property
+    def rows(self) -> str:
+        """Each row of `$rows`, its properties as they will stand."""
+        whole = made_whole("p", self.fields)
+        if whole == "p":
+            return "UNWIND $rows AS row"
+        return f"UNWIND $rows AS sent WITH sent, sent.p AS p WITH sent{{.*, p: {whole}}} AS row"
 
     @property
     def found(self) -> str:
@@ -171,7 +180,7 @@ class RelationshipWriter(GraphWriter[RelationshipRows]):
 
     def _rows(self, table: pa.Table, texts: list[str]) -> list[dict[str, Any]]:
         a, b = (self._ends(table, end) for end in (self.target.source, self.target.target))
-        properties = rows_of(table, self.cypher.fields) if self.target.properties else [{}] * table.num_rows
+        properties = numbered_rows(table, self.cypher.fields) if self.target.properties else [{}] * table.num_rows
         return [
             {"i": place, "k": text, "a": a[place], "b": b[place], "p": properties[place]}
             for place, text in enumerate(texts)
