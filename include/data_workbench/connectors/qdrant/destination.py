@@ -172,11 +172,10 @@ class QdrantDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
     ) -> Writer:
         physical = physical_name(target, context)
         is_there = physical in collections
-        if is_there and old != physical:
-            # What a killed load of this run left; the alias never stood for it.
-            self._store.call(lambda client: client.delete_collection(physical))
-            is_there = False
-        if not is_there and size is None and old is not None:
+        if is_there:
+            # What a killed load of this run left stays: the points noted as written are in it and come no second time.
+            size = shape_of(self._store, physical).size
+        elif size is None and old is not None:
             size = shape_of(self._store, old).size
         if not is_there and size is not None:
             create(self._store, physical, size)

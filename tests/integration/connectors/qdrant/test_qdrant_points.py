@@ -171,6 +171,16 @@ def test_another_model_is_refused_unless_allowed(destination, client, load) -> N
     assert _stands(destination, other)[1]["_wb_model"] == MODEL
 
 
+def test_another_model_of_the_same_size_is_refused_before_anything_is_embedded(destination, client, load) -> None:
+    load(_target(model="hashing-384"), _rows((1, "a", "one")))
+    other = _target(model="all-MiniLM-L6-v2")
+    assert other.embed is not None
+    with pytest.raises(SchemaConflict, match="points of model 'hashing-384', this load embeds with 'all-MiniLM-L6-v2'"):
+        load(other, _rows((1, "a", "one"), (2, "b", "two")))
+    standing = client.retrieve("wb_test", [1, 2], with_payload=["_wb_model"])
+    assert [one.payload for one in standing] == [{"_wb_model": "hashing-384"}]
+
+
 def test_a_collection_of_another_size_is_refused(destination, load) -> None:
     load(_target(), _rows((1, "a", "one")))
     with pytest.raises(SchemaConflict, match="size 16, this load makes 32"):
@@ -203,6 +213,17 @@ def test_replace_switches_an_alias_and_drops_the_old_collection(destination, cli
     physical = [one.name for one in client.get_collections().collections if one.name.startswith("wb_test__")]
     assert len([name for name in physical if "run-2" not in name]) == 1
     assert load(_target("merge"), _rows((4, "d", "four")))[0].inserted == 1
+
+
+def test_a_replace_that_was_killed_goes_on_in_the_collection_it_had_begun(destination, load) -> None:
+    target = _target("replace")
+    load(target, _rows((9, "i", "nine")), context=_context("run-1"))
+    with destination.open(target, SCHEMA, _context("run-2")) as writer:
+        writer.write(_rows((1, "a", "one")), 0)  # and killed; the first part is noted as written
+    with destination.open(target, SCHEMA, _context("run-2")) as writer:
+        writer.write(_rows((2, "b", "two")), 1)
+        writer.finish()
+    assert set(_stands(destination, target)) == {1, 2}
 
 
 def test_replacing_a_plain_collection_is_refused_with_what_to_do(destination, load) -> None:
