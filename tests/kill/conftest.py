@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,45 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
 
 
+class Nursery:
+    """The parent of all runs; see nursery.py."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.kill.nursery"],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer() == "ready"
+
+    def bear(self, job: Path) -> int:
+        """Start a job; its process id."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{job}\n")
+        self._process.stdin.flush()
+        return int(self._answer())
+
+    def wait(self) -> int:
+        """The exit code of the job under way."""
+        return int(self._answer())
+
+    def kill(self, child: int) -> None:
+        """Kill the job under way, unless it ended in the meantime."""
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        self.wait()
+
+    def close(self) -> None:
+        """Bear no more."""
+        self._process.communicate(timeout=60)
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
 @dataclass
 class Arena:
     """Stores, and processes that die in them."""
@@ -47,6 +87,7 @@ class Arena:
     files: Path
     folder: Path
     variables: dict[str, str]
+    nursery: Nursery
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run SQL."""
@@ -54,28 +95,23 @@ class Arena:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def start(self, text: str, **job: Any) -> subprocess.Popen[str]:
+    def start(self, text: str, **job: Any) -> int:
         """Start the pipeline in a process of its own; `point` and `occurrence` say where it dies."""
-        (self.folder / "pipeline.yaml").write_text(text)
-        path = self.folder / "job.json"
-        path.write_text(json.dumps({"pipeline": str(self.folder / "pipeline.yaml"), **job}))
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.kill.runner", str(path)],
-            cwd=REPOSITORY,
-            env={**os.environ, **self.variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipeline, path = self.folder / "pipeline.yaml", self.folder / "job.json"
+        pipeline.write_text(text)
+        outputs = {"out": str(self._out), "errors": str(self.folder / "errors.txt")}
+        path.write_text(json.dumps({"pipeline": str(pipeline), "variables": self.variables, **outputs, **job}))
+        return self.nursery.bear(path)
 
     def run(self, text: str, **job: Any) -> dict[str, Any] | None:
         """Run to the end or to death: the outcome, or None if it was killed."""
-        process = self.start(text, **job)
-        out, errors = process.communicate(timeout=240)
-        if process.returncode == KILLED:
+        self.start(text, **job)
+        code = self.nursery.wait()
+        if code == KILLED:
             return None
-        assert process.returncode == 0, errors
-        outcome: dict[str, Any] = json.loads(out.splitlines()[-1])
+        errors = (self.folder / "errors.txt").read_text()
+        assert code == 0, errors
+        outcome: dict[str, Any] = json.loads(self._out.read_text().splitlines()[-1])
         sys.stderr.write(errors)
         return outcome
 
@@ -86,16 +122,29 @@ class Arena:
         assert outcome["state"] == "success", outcome["error"]
         return outcome
 
-    def kill_at_random(self, text: str, chance: random.Random, longest: float) -> float:
-        """Start, wait until it works, kill it some time later; when it was killed."""
-        process = self.start(text)
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
-        moment = chance.uniform(0, longest)
+    def kill_after(self, text: str, moment: float) -> None:
+        """Start, wait until it works, kill it so many seconds later if it has not ended."""
+        self._out.unlink(missing_ok=True)
+        child = self.start(text)
+        while not (self._out.exists() and self._out.read_text().startswith("ready")):
+            time.sleep(0.005)
         time.sleep(moment)
-        process.kill()
-        process.communicate(timeout=60)
-        return moment
+        self.nursery.kill(child)
+
+    def is_published(self) -> bool:
+        """Whether a run came to its end: what it did must stand as it is."""
+        return bool(self.sql("SELECT 1 FROM runs WHERE state = 'success'"))
+
+    @property
+    def _out(self) -> Path:
+        return self.folder / "out.txt"
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    found = Nursery()
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +163,7 @@ def arena(
     neo4j: Driver,
     qdrant_url: str,
     tmp_path: Path,
+    nursery: Nursery,
 ) -> Iterator[Arena]:
     """Empty stores; small parts, so that a load has several commits."""
     from qdrant_client import QdrantClient
@@ -140,6 +190,6 @@ def arena(
     files = Path(json.loads(connections["AIRFLOW_CONN_WORKBENCH_FILES"])["host"].removeprefix("file://"))
     client = QdrantClient(url=qdrant_url, timeout=60, check_compatibility=False)
     try:
-        yield Arena(postgres.dsn, neo4j, client, files, tmp_path, variables)
+        yield Arena(postgres.dsn, neo4j, client, files, tmp_path, variables, nursery)
     finally:
         client.close()
