@@ -31,9 +31,7 @@ class Shape:
 
 def names(store: Qdrant) -> tuple[list[str], dict[str, str]]:
     """Collections, and what each alias stands for."""
-    collections = store.call(lambda client: client.get_collections()).collections
-    aliases = store.call(lambda client: client.get_aliases()).aliases
-    return sorted(one.name for one in collections), {one.alias_name: one.collection_name for one in aliases}
+    return store.collections(), store.aliases()
 
 
 def shape_of(store: Qdrant, collection: str) -> Shape:
@@ -42,24 +40,20 @@ def shape_of(store: Qdrant, collection: str) -> Shape:
     Raises:
         StreamUnknown: there is none of that name.
     """
-    info = store.call(lambda client: client.get_collection(collection))
-    given: Any = info.config.params.vectors or {}
-    vectors = given if isinstance(given, dict) else {"": given}
+    told = store.collection(collection)
+    given: dict[str, Any] = told["config"]["params"].get("vectors") or {}
+    vectors = {"": given} if isinstance(given.get("size"), int) else given
     return Shape(
-        sizes={name: int(params.size) for name, params in vectors.items()},
-        distances={name: str(getattr(params.distance, "value", params.distance)) for name, params in vectors.items()},
-        points=info.points_count,
+        sizes={name: int(params["size"]) for name, params in vectors.items()},
+        distances={name: str(params["distance"]) for name, params in vectors.items()},
+        points=told.get("points_count"),
     )
 
 
 def create(store: Qdrant, collection: str, size: int) -> None:
     """A collection with one unnamed cosine vector; one that came into being meanwhile is as good."""
-    from qdrant_client.models import Distance, VectorParams
-
     try:
-        store.call(
-            lambda client: client.create_collection(collection, VectorParams(size=size, distance=Distance.COSINE))
-        )
+        store.create_collection(collection, size=size)
     except FatalError as error:
         if "already exists" not in error.message:
             raise
@@ -86,19 +80,10 @@ def check_size(target: CollectionTarget, shape: Shape, size: int | None) -> None
 
 def other_model(store: Qdrant, collection: str, model: str) -> str | None:
     """The name of a model other than `model` that points carry, if any does."""
-    from qdrant_client.models import FieldCondition, Filter, IsEmptyCondition, MatchValue, PayloadField
-
     stamp = marks.STAMP_MODEL
-    others = Filter(
-        must_not=[
-            FieldCondition(key=stamp, match=MatchValue(value=model)),
-            IsEmptyCondition(is_empty=PayloadField(key=stamp)),
-        ]
-    )
+    others = {"must_not": [{"key": stamp, "match": {"value": model}}, {"is_empty": {"key": stamp}}]}
     try:
-        found, _ = store.call(
-            lambda client: client.scroll(collection, scroll_filter=others, limit=1, with_payload=[stamp])
-        )
+        found = next(iter(store.scroll(collection, payload=[stamp], page=1, only=others)), [])
     except FatalError:  # strict mode forbids filters without an index: look at the first page
         first = next(iter(store.scroll(collection, payload=[stamp])), [])
         found = [one for one in first if (one.payload or {}).get(stamp) not in (None, model)]
@@ -145,10 +130,8 @@ def refuse_plain(target: CollectionTarget, collections: list[str]) -> None:
 
 def switch(store: Qdrant, alias: str, physical: str, old: str | None) -> None:
     """Let the alias stand for `physical`, in one step, and drop what it stood for if a replace made that."""
-    from qdrant_client.models import CreateAlias, CreateAliasOperation, DeleteAlias, DeleteAliasOperation
-
-    steps: list[Any] = [DeleteAliasOperation(delete_alias=DeleteAlias(alias_name=alias))] if old else []
-    steps.append(CreateAliasOperation(create_alias=CreateAlias(collection_name=physical, alias_name=alias)))
-    store.call(lambda client: client.update_collection_aliases(steps))
+    steps: list[dict[str, Any]] = [{"delete_alias": {"alias_name": alias}}] if old else []
+    steps.append({"create_alias": {"collection_name": physical, "alias_name": alias}})
+    store.change_aliases(steps)
     if old is not None and old != physical and old.startswith(f"{alias}__"):
-        store.call(lambda client: client.delete_collection(old))
+        store.delete_collection(old)

@@ -17,7 +17,7 @@ from data_workbench.connectors.base import (
     Health,
     Writer,
 )
-from data_workbench.connectors.qdrant.client import Qdrant
+from data_workbench.connectors.qdrant.client import Qdrant, Record
 from data_workbench.connectors.qdrant.collections import (
     check_model,
     check_size,
@@ -38,8 +38,6 @@ from data_workbench.mapping.targets import CollectionTarget
 from data_workbench.records import marks
 
 if TYPE_CHECKING:
-    from qdrant_client.models import Record
-
     from data_workbench.connectors.connections import Connection
     from data_workbench.embedding import Embedder
     from data_workbench.mapping.targets import LoadContext, Target

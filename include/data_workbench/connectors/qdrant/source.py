@@ -27,7 +27,7 @@ from data_workbench.connectors.base import (
 )
 from data_workbench.connectors.column_types import field_of
 from data_workbench.connectors.qdrant import vitals
-from data_workbench.connectors.qdrant.client import PAGE, Qdrant
+from data_workbench.connectors.qdrant.client import PAGE, Qdrant, Record
 from data_workbench.connectors.qdrant.collections import Shape, names, shape_of
 from data_workbench.connectors.qdrant.payload_columns import column_of, payload_fields, vector_column
 from data_workbench.connectors.selection import Selection, bounded
@@ -37,8 +37,6 @@ from data_workbench.records import marks
 from data_workbench.records.definitions import Model
 
 if TYPE_CHECKING:
-    from qdrant_client.models import Record
-
     from data_workbench.connectors.connections import Connection
     from data_workbench.settings import Settings
 
@@ -144,12 +142,11 @@ def check(store: Qdrant) -> Health:
     """Whether the server answers, with its version."""
     try:
         version = store.version()
-        store.call(lambda client: client.get_collections())
+        store.collections()
     except WorkbenchError as error:
         return Health(ok=False, detail=error.message)
-    way = f"gRPC on port {store.config.grpc}" if store.config.grpc else "REST"
     plain = ", API key over plain HTTP" if store.config.api_key and store.config.address.startswith("http://") else ""
-    return Health(ok=True, detail=f"{store.config.address} over {way}{plain}", version=version)
+    return Health(ok=True, detail=f"{store.config.address}{plain}", version=version)
 
 
 class QdrantReading(Reading):

@@ -16,7 +16,7 @@ _MOST_COLLECTIONS = 100
 
 def ask(qdrant: Qdrant) -> list[Vital]:
     """Collections and their optimisers' state, and how old the newest snapshot is."""
-    names = sorted(one.name for one in qdrant.call(lambda client: client.get_collections()).collections)
+    names = qdrant.collections()
     asked = names[:_MOST_COLLECTIONS]
     ill = [
         f"{name} is {status}" for name, status in ((one, _status(qdrant, one)) for one in asked) if status != "green"
@@ -30,8 +30,7 @@ def ask(qdrant: Qdrant) -> list[Vital]:
 
 
 def _status(qdrant: Qdrant, name: str) -> str:
-    status = qdrant.call(lambda client: client.get_collection(name)).status
-    return str(getattr(status, "value", status))
+    return str(qdrant.collection(name)["status"])
 
 
 def _snapshot_age(qdrant: Qdrant, names: list[str]) -> float | None:
@@ -41,7 +40,7 @@ def _snapshot_age(qdrant: Qdrant, names: list[str]) -> float | None:
     taken = []
     try:
         for name in names:
-            taken += [one.creation_time for one in qdrant.call(lambda client, n=name: client.list_snapshots(n))]  # type: ignore[misc]
+            taken += [one.get("creation_time") for one in qdrant.snapshots(name)]
     except WorkbenchError:
         return None
     times = [datetime.fromisoformat(one).replace(tzinfo=UTC) for one in taken if one]

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import Progress, Writer
 from data_workbench.connectors.operations import Operations, split_operations
-from data_workbench.connectors.qdrant.client import REQUEST_BYTES, Qdrant
+from data_workbench.connectors.qdrant.client import REQUEST_BYTES, Qdrant, Record
 from data_workbench.connectors.qdrant.collections import create, switch
 from data_workbench.connectors.qdrant.points import Points, make_points
 from data_workbench.errors import SchemaConflict
@@ -26,8 +26,6 @@ from data_workbench.records import marks
 from data_workbench.records.accounting import WriteCounts
 
 if TYPE_CHECKING:
-    from qdrant_client.models import Record
-
     from data_workbench.embedding import Embedder
     from data_workbench.mapping.targets import CollectionTarget, LoadContext
 
@@ -131,7 +129,7 @@ class QdrantWriter(Writer):
     def _standing(self, ids: list[PointId]) -> dict[PointId, Record]:
         vectors = self._target.vector is not None
         found = self._store.retrieve(self._collection, ids, vectors=vectors)
-        return {_plain(one.id): one for one in found}
+        return {one.id: one for one in found}
 
     def _differing(self, points: Points, found: dict[PointId, Record]) -> tuple[list[int], list[int]]:
         """Places of the points to write whole, and of those whose payload alone differs."""
@@ -185,14 +183,9 @@ class QdrantWriter(Writer):
             self._send(points, places[start:end], vectors[start:end])
 
     def _send(self, points: Points, places: list[int], vectors: np.ndarray) -> None:
-        from qdrant_client.models import Batch
-
-        batch = Batch.model_construct(
-            ids=[points.ids[place] for place in places],
-            vectors=vectors.tolist(),
-            payloads=[points.payloads[place] for place in places],
-        )
-        self._store.call(lambda client: client.upsert(self._collection, points=batch, wait=True))
+        ids = [points.ids[place] for place in places]
+        payloads = [points.payloads[place] for place in places]
+        self._store.upsert(self._collection, ids, vectors.tolist(), payloads)
 
     def _write_payloads(self, points: Points, places: list[int]) -> None:
         """Write the points with the vectors they have: one request for many, where payloads alone are one each."""
@@ -200,7 +193,7 @@ class QdrantWriter(Writer):
             return
         ids = [points.ids[place] for place in places]
         found = self._store.retrieve(self._collection, ids, vectors=True, payload=False)
-        vectors = {_plain(record.id): record.vector for record in found}
+        vectors = {record.id: record.vector for record in found}
         there = [place for place in places if isinstance(vectors.get(points.ids[place]), list)]
         if there:
             self._send_sized(points, there, np.array([vectors[points.ids[place]] for place in there], np.float32))
@@ -227,18 +220,11 @@ class QdrantWriter(Writer):
 
 def delete_owned(store: Qdrant, collection: str, ids: list[PointId], pipeline: str) -> int:
     """Delete those of these points that the pipeline wrote; how many."""
-    from qdrant_client.models import PointIdsList
-
     found = store.retrieve(collection, list(dict.fromkeys(ids)), payload=[marks.STAMP_PIPELINE])
     owned = [one.id for one in found if (one.payload or {}).get(marks.STAMP_PIPELINE) == pipeline]
     for start in range(0, len(owned), CHUNK_ROWS):
-        chosen = PointIdsList(points=owned[start : start + CHUNK_ROWS])
-        store.call(lambda client, chosen=chosen: client.delete(collection, points_selector=chosen, wait=True))  # type: ignore[misc]
+        store.delete_points(collection, owned[start : start + CHUNK_ROWS])
     return len(owned)
-
-
-def _plain(identity: Any) -> PointId:
-    return identity if isinstance(identity, int) else str(identity)
 
 
 def _without_run(payload: dict[str, Any]) -> dict[str, Any]:
