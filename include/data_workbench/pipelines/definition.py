@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from data_workbench.errors import DefinitionError, Finding, UsageError
 from data_workbench.pipelines.spec import Pipeline
 from data_workbench.pipelines.wording import explain
+from data_workbench.pipelines.yaml_quick import read_quickly
 from data_workbench.pipelines.yaml_tree import Node, Place, Problem, Unreadable, read_tree
 from data_workbench.settings import Settings, load
 
@@ -29,7 +31,16 @@ class Definition:
     spec: Pipeline
     path: str
     text: str
-    tree: Node = field(repr=False, compare=False)
+
+    @cached_property
+    def tree(self) -> Node:
+        """The places of keys and values; read when one is asked for, which a sound file seldom needs."""
+        try:
+            return read_tree(self.text)[0]
+        except Unreadable:  # libyaml takes a little more than ruamel does
+            found = read_quickly(self.text)
+            assert found is not None, "a definition is made of a text that one of the two reads"
+            return found
 
     @cached_property
     def hash(self) -> str:
@@ -100,6 +111,15 @@ def parse_definition(text: str, *, path: str = "<text>", settings: Settings | No
 @lru_cache(maxsize=256)
 def _parse(text: str, path: str) -> Definition:
     """Cached by content: an Airflow process meets the same text again and again."""
+    quick = read_quickly(text)
+    if quick is not None:
+        with suppress(ValidationError):  # the careful reading says what and where
+            return Definition(Pipeline.model_validate(quick.plain()), path, text)
+    return _parse_carefully(text, path)
+
+
+def _parse_carefully(text: str, path: str) -> Definition:
+    """A definition, or all that is wrong with it."""
     try:
         tree, problems = read_tree(text)
     except Unreadable as error:
@@ -114,7 +134,7 @@ def _parse(text: str, path: str) -> Definition:
         raise DefinitionError(in_order(findings)) from None
     if findings:
         raise DefinitionError(in_order(findings))
-    return Definition(spec=spec, path=path, text=text, tree=tree)
+    return Definition(spec, path, text)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

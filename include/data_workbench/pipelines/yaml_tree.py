@@ -121,7 +121,7 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    builder = _Builder(text)
+    builder = TreeBuilder(text)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             builder.take(event)
@@ -142,8 +142,8 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
     return builder.root, builder.problems
 
 
-class _Builder:
-    """Makes nodes from events, one at a time."""
+class TreeBuilder:
+    """Makes nodes from a parser's events, one at a time; ruamel's and libyaml's have the same names."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -156,7 +156,7 @@ class _Builder:
         self._documents = self._aliases = self._nodes = 0
 
     def take(self, event: Any) -> None:
-        """Take the next event of ruamel's parser."""
+        """Take the next event. Raises Unreadable for what no pipeline has: tags, loops, too much of anything."""
         kind = type(event).__name__
         place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
         if kind == "DocumentStartEvent":
