@@ -45,7 +45,9 @@ def find_definition(session: Session, name: str) -> Path:
 def load(session: Session, name: str) -> Definition:
     """A definition without mistakes. Raises DefinitionError with all of them."""
     from data_workbench.pipelines.checks import load_checked
+    from data_workbench.records.arrow import keep_pandas_out
 
+    keep_pandas_out()
     return load_checked(find_definition(session, name), settings=session.settings)
 
 
@@ -63,7 +65,9 @@ def runner(session: Session) -> Iterator[Runner]:
 def lint(paths: tuple[str, ...], as_json: bool) -> None:
     """Check pipeline files or folders; needs no server, connection or data file."""
     from data_workbench.pipelines.checks import lint_paths
+    from data_workbench.records.arrow import keep_pandas_out
 
+    keep_pandas_out()
     session = Session()
     found = [find_definition(session, path) if not Path(path).exists() else Path(path) for path in paths]
     findings, definitions = lint_paths(found, settings=session.settings)

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from data_workbench import settings as settings_module
-from data_workbench.connectors.connections import Connection, Connections, from_environment
 
 if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connection, Connections
     from data_workbench.metastore import Metastore
     from data_workbench.settings import Settings
 
@@ -24,6 +24,10 @@ class Session:
     @cached_property
     def connections(self) -> Connections:
         """The environment first, then this folder's local stack, if there is one."""
+        from data_workbench.connectors.connections import Connections, from_environment
+        from data_workbench.records.arrow import keep_pandas_out
+
+        keep_pandas_out()  # whoever asks for a store will meet Arrow
         return Connections(from_environment, self._from_local_stack)
 
     @cached_property
@@ -42,6 +46,7 @@ class Session:
     def _from_local_stack(self, connection_id: str) -> Connection | None:
         if not (self.settings.home / "credentials.json").exists():
             return None
+        from data_workbench.connectors.connections import from_environment
         from data_workbench.servers import connection_environment
 
         return from_environment(connection_id, connection_environment(self.settings))

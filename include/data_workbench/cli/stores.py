@@ -12,7 +12,6 @@ from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import WorkbenchError
-from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
@@ -122,6 +121,8 @@ def discover(connection: str, pattern: str | None, as_json: bool) -> None:
 
 
 def _plain(stream: Stream) -> dict[str, Any]:
+    from data_workbench.records.types import native_type
+
     return {
         "name": stream.name,
         "kind": stream.kind,
