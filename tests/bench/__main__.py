@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench import files, graph, report, scheduler, startup, tables, vectors
+from tests.bench import files, graph, parsing, report, scheduler, startup, tables, vectors
 from tests.bench.figures import Figure
 from tests.bench.ground import REPOSITORY, Ground, open_ground
 
@@ -17,6 +17,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "tables": (tables.measure, ("postgres",)),
     "graph": (graph.measure, ("postgres", "neo4j")),
     "overhead": (startup.measure, ("postgres", "neo4j", "qdrant")),
+    "parse": (parsing.measure, ("postgres",)),
     "vectors": (vectors.measure, ("postgres", "qdrant")),
     "airflow": (scheduler.measure, ("postgres",)),
 }
