@@ -141,6 +141,8 @@ def from_url(url: str) -> Connection:
             raise UsageError(f"a URL with a password stands in a pipeline file ({scheme}://…@{host})", hint=hint)
         if scheme == "file":
             return Connection(id=url, kind="workbench_files", host=url)
+        if scheme == "reqif":
+            return Connection(id=url, kind="workbench_reqif", host=f"file://{url.removeprefix('reqif://')}")
         if scheme == "singer":  # a file of messages, or `singer://-` for standard input
             place = url.removeprefix("singer://")
             return Connection(id=url, kind="workbench_singer", host=place if place == "-" else f"file://{place}")

@@ -78,6 +78,14 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.singer.config:SingerConfig",
         ),
         Connector(
+            "workbench_reqif",
+            "ReqIF",
+            "data_workbench.connectors.reqif.source:ReqifSource",
+            None,
+            "workbench_reqif",
+            "data_workbench.connectors.reqif.config:ReqifConfig",
+        ),
+        Connector(
             "workbench_files",
             "Files (Parquet, CSV, JSONL, Arrow over fsspec)",
             "data_workbench.connectors.files.source:FilesSource",

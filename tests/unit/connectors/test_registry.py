@@ -13,7 +13,7 @@ from data_workbench.connectors.registry import CONNECTORS, Connector, connector_
 from data_workbench.errors import Unsupported
 from data_workbench.settings import Settings
 
-_FOLDERS = ("workbench_files", "workbench_singer")
+_FOLDERS = ("workbench_files", "workbench_singer", "workbench_reqif")
 
 
 @pytest.mark.parametrize("kind", CONNECTORS)

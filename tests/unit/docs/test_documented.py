@@ -200,9 +200,11 @@ def test_every_option_of_a_source_is_documented() -> None:
     assert missing(list(FileOptions.model_fields), page("user-guide/connectors/files.md")) == []
     assert missing(list(QdrantOptions.model_fields), page("user-guide/connectors/qdrant.md")) == []
     from data_workbench.connectors.rdf.streams import RdfOptions
+    from data_workbench.connectors.reqif.source import ReqifOptions
     from data_workbench.connectors.singer.source import SingerOptions
 
     assert missing(list(RdfOptions.model_fields), page("user-guide/connectors/rdf.md")) == []
+    assert missing(list(ReqifOptions.model_fields), page("user-guide/connectors/reqif.md")) == []
     assert missing(list(SingerOptions.model_fields), page("user-guide/connectors/singer.md")) == []
     assert missing(["as_text"], page("user-guide/connectors/postgres.md")) == []
     assert missing(["sample"], page("user-guide/connectors/neo4j.md")) == []

@@ -10,7 +10,7 @@ from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.yaml_tree import Path
 
 _ID = re.compile(r"[A-Za-z0-9_.#!()\-]+")
-_SCHEMES = ("file", "postgresql", "postgres", "bolt", "neo4j", "http", "https", "singer")
+_SCHEMES = ("file", "postgresql", "postgres", "bolt", "neo4j", "http", "https", "singer", "reqif")
 
 
 def check_connection(report: Report, path: Path, connection: str) -> None:
@@ -30,7 +30,7 @@ def check_connection(report: Report, path: Path, connection: str) -> None:
         report.say(path, "a URL with a password stands in the file", hint=hint)
     elif parts.scheme not in _SCHEMES:
         report.say(path, f"no connector serves {parts.scheme!r} URLs", hint=f"known are {', '.join(_SCHEMES)}")
-    elif parts.scheme in ("file", "singer"):
+    elif parts.scheme in ("file", "singer", "reqif"):
         check_path(report, path, parts.path)
 
 
