@@ -106,6 +106,8 @@ def _from_uri(connection_id: str, raw: str) -> Connection:
         extra.setdefault("https", True)
     if parts.scheme == "file":
         return Connection(id=connection_id, kind=kind, host=raw)
+    if parts.scheme in ("sqlite", "duckdb"):  # as everywhere: four slashes are an absolute path, three a relative one
+        return Connection(id=connection_id, kind=kind, host=unquote(parts.path[1:]), extra=extra)
     return Connection(
         id=connection_id,
         kind=kind.replace("-", "_"),

@@ -93,6 +93,21 @@ CONNECTORS: Mapping[str, Connector] = {
             "file",
             "data_workbench.connectors.files.config:FilesConfig",
         ),
+        *(
+            Connector(
+                kind,
+                title,
+                "data_workbench.connectors.sql.source:SqlSource",
+                "data_workbench.connectors.sql.destination:SqlDestination",
+                namespace,
+                f"data_workbench.connectors.sql.config:{config}",
+            )
+            for kind, title, namespace, config in (
+                ("sqlite", "SQLite", "sqlite", "SqliteConfig"),
+                ("duckdb", "DuckDB", "duckdb", "DuckdbConfig"),
+                ("mysql", "MySQL and MariaDB", "mysql", "MysqlConfig"),
+            )
+        ),
     )
 }
 

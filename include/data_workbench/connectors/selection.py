@@ -48,6 +48,11 @@ class Selection:
             self._keys = _matching(self._keys, schema)
 
     @property
+    def since(self) -> pa.Scalar | None:
+        """Rows whose cursor is before this are not asked for; a store that can leave them out may."""
+        return self._since
+
+    @property
     def exhausted(self) -> bool:
         """Whether the limit is reached."""
         return self._left is not None and self._left <= 0

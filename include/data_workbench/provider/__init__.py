@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from data_workbench.provider.forms import store_types
+
 _FILES_FIELDS: dict[str, Any] = {
     "storage_options": {
         "label": "Storage options",
@@ -63,5 +65,6 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Webhook for alerts (workbench)",
                 "ui-field-behaviour": _WEBHOOK_BEHAVIOUR,
             },
+            *store_types(),
         ],
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.neo4j.hooks.neo4j import Neo4jHook
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.qdrant.hooks.qdrant import QdrantHook
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow.sdk import BaseHook  # noqa: TID253  # this module is imported by who uses a hook, not by DAG parsing
 
 from data_workbench import settings as settings_module
@@ -96,6 +97,45 @@ class WorkbenchQdrantHook(_Opening, QdrantHook):
             prefer_grpc=bool(extra.get("prefer_grpc", extra.get("prefer_gprc", False))),
             check_compatibility=False,
         )
+
+
+class WorkbenchSqliteHook(_Opening, SqliteHook):  # type: ignore[misc]  # the base's answer is not annotated
+    """SQLite; `test_connection` names the library's version."""
+
+    hook_name = "SQLite (workbench)"
+
+
+class StoreHook(_Opening, BaseHook):
+    """Base of hooks for types that no official provider owns; `get_conn` gives the connector's source."""
+
+    def __init__(self, conn_id: str | None = None) -> None:
+        super().__init__()
+        setattr(self, self.conn_name_attr, conn_id or self.default_conn_name)
+
+    conn_name_attr = "conn_id"
+    default_conn_name = "workbench_store"
+
+    def get_conn(self) -> Source:
+        """The source of the connection's store."""
+        return self.open_source()
+
+
+class DuckdbHook(StoreHook):
+    """A DuckDB file."""
+
+    conn_name_attr = "duckdb_conn_id"
+    default_conn_name = "duckdb_default"
+    conn_type = "duckdb"
+    hook_name = "DuckDB (workbench)"
+
+
+class MysqlHook(StoreHook):
+    """MySQL or MariaDB by PyMySQL, where the official provider, which needs a compiler, is not installed."""
+
+    conn_name_attr = "mysql_conn_id"
+    default_conn_name = "mysql_default"
+    conn_type = "mysql"
+    hook_name = "MySQL (workbench)"
 
 
 class FilesHook(_Opening, BaseHook):

@@ -10,7 +10,10 @@ from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.yaml_tree import Path
 
 _ID = re.compile(r"[A-Za-z0-9_.#!()\-]+")
-_SCHEMES = ("file", "postgresql", "postgres", "bolt", "neo4j", "http", "https", "singer", "reqif")
+_SCHEMES = (
+    *("file", "postgresql", "postgres", "bolt", "neo4j", "http", "https"),
+    *("singer", "reqif", "sqlite", "duckdb", "mysql"),
+)
 
 
 def check_connection(report: Report, path: Path, connection: str) -> None:
