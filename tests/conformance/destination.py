@@ -10,8 +10,9 @@ import pytest
 
 from conformance.rows import SCHEMA, by_key, make_rows, marked, row
 from data_workbench.connectors.base import CanDelete, CanReadBack, Destination
+from data_workbench.errors import Unsupported
 from data_workbench.events import Event, subscribed
-from data_workbench.mapping.targets import Disposition, LoadContext, Target
+from data_workbench.mapping.targets import Disposition, FileTarget, LoadContext, TableTarget, Target
 from data_workbench.records import marks
 from data_workbench.records.accounting import WriteCounts
 
@@ -31,11 +32,11 @@ class DestinationConformance:
 
     @pytest.fixture
     def destination(self) -> Destination:
-        raise NotImplementedError("the connector's tests give the destination")
+        raise NotImplementedError("override `destination`: an opened Destination on an empty store")
 
     @pytest.fixture
     def target(self) -> Target:
-        raise NotImplementedError("the connector's tests give the target")
+        raise NotImplementedError("override `target`: what is written, with key ('id',) and write='merge' if it can")
 
     @pytest.fixture
     def schema(self) -> pa.Schema:
@@ -84,22 +85,40 @@ class DestinationConformance:
 
     def test_a_check_tells_the_version(self, destination: Destination) -> None:
         health = destination.check()
-        assert health.ok, health.detail
+        assert health.ok, f"check() of a store that answers says ok; it said: {health.detail}"
+
+    def test_what_is_declared_is_there(self, destination: Destination, target: Target) -> None:
+        able = destination.capabilities
+        assert target.kind in able.targets, "capabilities.targets names the kind of mapping the store takes"
+        assert able.dispositions <= {"append", "replace", "merge"}, "dispositions are append, replace and merge"
+        assert ("replace" in able.dispositions) == (able.replace is not None), "say how atomic a replace is, or None"
+        assert able.deletes == isinstance(destination, CanDelete), "`deletes` says whether it is a CanDelete"
+
+    def test_a_target_of_another_kind_is_refused_by_name(self, destination, schema) -> None:
+        targets = [
+            TableTarget(input="rows", table="t", key=("id",), write="merge"),
+            FileTarget(input="rows", path="t.csv", is_folder=False, format="csv", write="replace"),
+        ]
+        strange = next((one for one in targets if one.kind not in destination.capabilities.targets), None)
+        if strange is None:
+            pytest.skip("the store takes tables and files both")
+        with pytest.raises(Unsupported):
+            destination.open(strange, schema, context())
 
     def test_a_plan_changes_nothing(self, destination: Destination, target: Target, schema: pa.Schema) -> None:
         first = destination.plan(target, schema)
-        assert destination.plan(target, schema) == first
-        assert not any(change.action == "refuse" for change in first)
+        assert destination.plan(target, schema) == first, "plan() changes nothing: asked again, it says the same"
+        assert not any(change.action == "refuse" for change in first), "an empty store takes the suite's target"
 
     # ------------------------------------------------------------------------------------------------ merge
 
     def test_new_rows_are_inserted_and_stand_with_equal_values(self, destination, target, schema, rows, load) -> None:
         target = self.writes(destination, target, "merge")
         counts = load(target, marked(rows.slice(0, 12)), marked(rows.slice(12)))
-        assert (counts.inserted, counts.out) == (rows.num_rows, rows.num_rows)
+        assert (counts.inserted, counts.out) == (rows.num_rows, rows.num_rows), "new keys count as inserted"
         found = self.stands(destination, target, schema)
         assert by_key(found.select(schema.names)) == by_key(self.kept(rows))
-        assert all(found[marks.OWNED].to_pylist())
+        assert all(found[marks.OWNED].to_pylist()), "rows this pipeline wrote are read back with OWNED true"
 
     def test_a_part_without_marks_is_all_upserts(self, destination, target, rows, load) -> None:
         assert load(self.writes(destination, target, "merge"), rows).inserted == rows.num_rows
@@ -107,7 +126,8 @@ class DestinationConformance:
     def test_the_same_rows_again_are_unchanged(self, destination, target, rows, load) -> None:
         target = self.writes(destination, target, "merge")
         load(target, marked(rows))
-        assert load(target, marked(rows), run_id="run-2").unchanged == rows.num_rows
+        again = load(target, marked(rows), run_id="run-2")
+        assert again.unchanged == rows.num_rows, "compare with what stands: a row that does not differ is unchanged"
 
     def test_only_changed_rows_are_updated(self, destination, target, schema, rows, load) -> None:
         target = self.writes(destination, target, "merge")
@@ -115,7 +135,7 @@ class DestinationConformance:
         values = [{**row(1), "name": None}, {**row(2), "name": "changed"}, row(3), row(900)]
         later = pa.Table.from_pylist(values, schema=SCHEMA).select(schema.names)
         counts = load(target, marked(later), run_id="run-2")
-        assert (counts.inserted, counts.updated, counts.unchanged) == (1, 2, 1)
+        assert (counts.inserted, counts.updated, counts.unchanged) == (1, 2, 1), "count by what differed, NULL included"
         found = {one["id"]: one["name"] for one in self.stands(destination, target, schema).to_pylist()}
         assert found[1] is None
         assert found[2] == "changed"
@@ -143,9 +163,11 @@ class DestinationConformance:
         load(target, marked(rows.slice(0, 5)), pipeline="other")
         gone = pa.Table.from_pylist([{"id": 1}], schema=schema)
         counts = load(target, marked(gone, marks.TOMBSTONE))
-        assert (counts.deleted, counts.unchanged) == (0, 1)
+        assert (counts.deleted, counts.unchanged) == (0, 1), (
+            "delete only what this pipeline wrote; the rest is unchanged"
+        )
         found = self.stands(destination, target, schema)
-        assert not any(found[marks.OWNED].to_pylist())
+        assert not any(found[marks.OWNED].to_pylist()), "rows of another pipeline are read back with OWNED false"
         assert found.num_rows == 5
 
     def test_a_part_written_twice_leaves_the_same_state(self, destination, target, schema, rows, load) -> None:
@@ -169,7 +191,9 @@ class DestinationConformance:
             writer.write(marked(rows), 0)
             writer.finish()
         names = [event.name for event in told if event.facts.get("part") == 0]
-        assert names == ["load.before_commit", "load.after_commit"]
+        assert names == ["load.before_commit", "load.after_commit"], (
+            "emit both around each commit: kill tests stop there"
+        )
 
     # ------------------------------------------------------------------------------------------------ restarts
 
@@ -183,8 +207,8 @@ class DestinationConformance:
             with destination.open(wanted, schema, context(run)) as writer:
                 first = writer.write(parts[0], 0)
             with destination.open(wanted, schema, context(run)) as writer:
-                assert writer.progress.parts == 1
-                assert writer.progress.counts == first
+                assert writer.progress.parts == 1, "keep the checkpoint beside the data, in the part's own commit"
+                assert writer.progress.counts == first, "the checkpoint keeps the counts, too"
                 writer.write(parts[1], 1)
                 assert writer.finish().out == rows.num_rows
             with destination.open(wanted, schema, context(run)) as writer:

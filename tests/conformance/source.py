@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -43,17 +45,18 @@ class SourceConformance:
 
     def test_a_check_tells_the_version(self, source: Source) -> None:
         health = source.check()
-        assert health.ok, health.detail
+        assert health.ok, f"check() of a store that answers says ok; it said: {health.detail}"
 
     def test_discover_finds_the_stream(self, source: Source, stream: str) -> None:
-        assert stream in [one.name for one in source.discover()]
+        assert stream in [one.name for one in source.discover()], "discover() names every stream that can be read"
+        assert source.discover("no such stream *") == [], "discover(pattern) takes a shell wildcard over names"
 
     def kept(self, rows: pa.Table) -> pa.Table:
         """The rows as the store keeps them; a loss it documents is declared by overriding this."""
         return rows
 
     def test_describe_names_the_columns(self, source: Source, stream: str, rows: pa.Table) -> None:
-        assert set(rows.column_names) <= set(source.describe(stream).schema.names)
+        assert set(rows.column_names) <= set(source.describe(stream).schema.names), "describe() has every column"
 
     def test_an_unknown_stream_is_named(self, source: Source, stream: str) -> None:
         with pytest.raises(StreamUnknown):
@@ -74,12 +77,12 @@ class SourceConformance:
             read_all(source, ReadRequest(stream=stream, columns=("id", "nowhere")))
 
     def test_a_limit_holds(self, source: Source, stream: str) -> None:
-        assert read_all(source, ReadRequest(stream=stream, limit=2)).num_rows == 2
+        assert read_all(source, ReadRequest(stream=stream, limit=2)).num_rows == 2, "honour ReadRequest.limit"
 
     def test_keys_pick_rows_and_unknown_keys_none(self, source: Source, stream: str, rows: pa.Table) -> None:
         keys = pa.table({"id": pa.array([1, 3, 3, 999_999], pa.int64())})
         found = read_all(source, ReadRequest(stream=stream, columns=tuple(rows.column_names), keys=keys))
-        assert sorted(found["id"].to_pylist()) == [1, 3]
+        assert sorted(found["id"].to_pylist()) == [1, 3], "ReadRequest.keys picks rows, each once"
 
     def test_no_keys_pick_no_rows(self, source: Source, stream: str) -> None:
         keys = pa.table({"id": pa.array([], pa.int64())})
@@ -98,8 +101,9 @@ class SourceConformance:
         assert sum(batch.num_rows for batch in first) == rows.num_rows
         position = first.position()
         first.close()
-        assert position is not None
-        assert position["watermark"]
+        assert position is not None, "a reading with a cursor has a position() after its last batch"
+        assert position["watermark"], "the position holds the greatest cursor value as `watermark`"
+        json.dumps(position)  # it is kept as JSON
         again = source.read(ReadRequest(stream=stream, cursor=CursorRequest(column="updated_at", state=position)))
         seen = [value for batch in again for value in batch.column("id").to_pylist()]
         assert rows["id"].to_pylist()[-1] in seen, "the watermark itself is read again, for ties"
