@@ -70,6 +70,8 @@ class Settings:
     """JSON list of Airflow notifiers that alerts go to: `[{"notifier": "package.Class", "arguments": {…}}]`."""
     check_history_days: float = 30.0
     """Checks of connections are kept this long."""
+    project: Path = field(default_factory=lambda: Path.cwd() / "workbench.yaml")
+    """The project file: defaults of connections, without secrets. It need not be there."""
     pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
     """Where a pipeline named without a path is looked up."""
 

@@ -10,6 +10,7 @@ from data_workbench import settings as settings_module
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection, Connections
     from data_workbench.metastore import Metastore
+    from data_workbench.pipelines.project import Project
     from data_workbench.settings import Settings
 
 
@@ -28,7 +29,18 @@ class Session:
         from data_workbench.records.arrow import keep_pandas_out
 
         keep_pandas_out()  # whoever asks for a store will meet Arrow
-        return Connections(from_environment, self._from_local_stack)
+        return Connections(
+            from_environment, self._from_local_stack, complete=self.project.complete if self.project else None
+        )
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The project file, if there is one; only then is a reader of YAML imported."""
+        if not self.settings.project.is_file():
+            return None
+        from data_workbench.pipelines.project import load_project
+
+        return load_project(self.settings)
 
     @cached_property
     def metastore(self) -> Metastore:

@@ -52,6 +52,8 @@ def configured(session: Session) -> list[str]:
     named = {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
     if (session.settings.home / "credentials.json").exists():
         named |= set(KNOWN)
+    if session.project is not None:
+        named |= {name for name, entry in session.project.connections.items() if "type" in entry}
     return sorted(name for name in named if _kind(session, name) in (None, *CONNECTORS))
 
 

@@ -123,6 +123,11 @@ def _from_uri(connection_id: str, raw: str) -> Connection:
 _SECRET = re.compile(r"pass|pwd|secret|token|api_?key|credential|signature", re.IGNORECASE)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a key is named as secrets are."""
+    return _SECRET.search(name) is not None
+
+
 def has_secret(url: str) -> bool:
     """Whether a URL carries a password, or a parameter that is named like one. Raises ValueError if it is no URL."""
     parts = urlsplit(url)
@@ -157,10 +162,16 @@ def from_url(url: str) -> Connection:
 
 
 class Connections:
-    """Resolves ids through a chain of resolvers; the first that knows an id wins."""
+    """Resolves ids through a chain of resolvers; the first that knows an id wins.
 
-    def __init__(self, *resolvers: Resolver) -> None:
+    `complete` adds a project's defaults to what was found, or makes a connection of them where nothing was.
+    """
+
+    def __init__(
+        self, *resolvers: Resolver, complete: Callable[[str, Connection | None], Connection | None] | None = None
+    ) -> None:
         self._resolvers = resolvers or (from_environment,)
+        self._complete = complete
 
     def get(self, connection_id: str) -> Connection:
         """The connection of an id or URL.
@@ -170,10 +181,11 @@ class Connections:
         """
         if "://" in connection_id:
             return from_url(connection_id)
-        for resolver in self._resolvers:
-            found = resolver(connection_id)
-            if found is not None:
-                return found
+        found = next((one for resolver in self._resolvers if (one := resolver(connection_id)) is not None), None)
+        if self._complete is not None:
+            found = self._complete(connection_id, found)
+        if found is not None:
+            return found
         raise ConnectionUnknown(
             f"no connection {connection_id!r}",
             hint=f"set AIRFLOW_CONN_{connection_id.upper()}, or add it under Admin > Connections in Airflow",

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 def airflow_connections() -> Connections:
     """The resolver chain of a task."""
-    return Connections(masking(from_environment), from_airflow)
+    from data_workbench import settings as settings_module
+    from data_workbench.pipelines.project import load_project
+
+    project = load_project(settings_module.load())
+    return Connections(masking(from_environment), from_airflow, complete=project.complete)
 
 
 def from_airflow(connection_id: str) -> Connection | None:

@@ -1,0 +1,162 @@
+"""The project file `workbench.yaml`: defaults of connections, in version control and therefore without secrets.
+
+    version: 1
+    connections:
+      odras_postgres: {host: db.site.example, port: 5432, schema: odras, extra: {sslmode: require}}
+      lab: {type: duckdb, host: data/lab.duckdb}
+
+What the environment or Airflow says of a connection wins key by key; the file fills what they leave out. An entry with
+a `type` is a connection by itself. Secrets are refused here, by name and by the connector's own model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data_workbench.connectors.connections import Connection, has_secret, is_secret_name
+from data_workbench.connectors.registry import CONNECTORS, spec_of
+from data_workbench.connectors.spec import keys_of
+from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
+from data_workbench.records.names import near_names
+from data_workbench.settings import Settings
+
+_KEYS = ("type", "host", "port", "login", "schema", "extra")
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the file says; empty where there is none."""
+
+    path: str
+    connections: Mapping[str, Mapping[str, Any]]
+
+    def complete(self, connection_id: str, found: Connection | None) -> Connection | None:
+        """A connection with this file's defaults; None if neither it nor the file makes one.
+
+        Raises:
+            UsageError: the file and the connection name different types.
+        """
+        given = self.connections.get(connection_id)
+        if given is None or (found is None and "type" not in given):
+            return found
+        if found is None:
+            found = Connection(connection_id, str(given["type"]))
+        elif "type" in given and given["type"] != found.kind:
+            raise UsageError(
+                f"connection {connection_id!r} is of type {found.kind!r}, {self.path} says {given['type']!r}",
+                hint="name the same type in both, or leave it out of the file",
+            )
+        defaults = {"host": "host", "port": "port", "login": "login", "schema": "database"}
+        fill = {ours: given[key] for key, ours in defaults.items() if key in given and getattr(found, ours) is None}
+        return replace(found, **fill, extra={**given.get("extra", {}), **found.extra})
+
+
+def load_project(settings: Settings) -> Project:
+    """The project file of the settings.
+
+    Raises:
+        DefinitionError: it is broken, or holds a secret; every mistake with its place.
+    """
+    file = Path(settings.project)
+    if not file.is_file():
+        return Project(str(file), {})
+    if file.stat().st_size > settings.max_definition_bytes:
+        raise DefinitionError([Finding(str(file), 1, 1, f"larger than {settings.max_definition_bytes} bytes")])
+    try:
+        tree, problems = read_tree(file.read_text(encoding="utf-8"))
+    except (Unreadable, UnicodeDecodeError) as error:
+        places = error.problems if isinstance(error, Unreadable) else ()
+        found = [Finding(str(file), one.place.line, one.place.column, one.message, one.hint) for one in places]
+        raise DefinitionError(found or [Finding(str(file), 1, 1, "the file is not UTF-8")]) from None
+    checking = _Checking(str(file), tree)
+    for problem in problems:
+        checking.findings.append(
+            Finding(str(file), problem.place.line, problem.place.column, problem.message, problem.hint)
+        )
+    connections = checking.connections()
+    if checking.findings:
+        raise DefinitionError(sorted(checking.findings, key=lambda one: (one.line, one.column)))
+    return Project(str(file), connections)
+
+
+class _Checking:
+    """Walks the file and collects mistakes; a value that may be a secret is never repeated."""
+
+    def __init__(self, path: str, tree: Node) -> None:
+        self.path, self.tree, self.findings = path, tree, list[Finding]()
+
+    def say(self, path: tuple[str, ...], message: str, hint: str | None = None) -> None:
+        place = self.tree.locate(path, key=True)
+        self.findings.append(Finding(self.path, place.line, place.column, message, hint))
+
+    def connections(self) -> dict[str, dict[str, Any]]:
+        document = self.tree.plain()
+        if not isinstance(document, dict):
+            self.say((), "a project file is a mapping", "begin with `version: 1` and `connections:`")
+            return {}
+        for key in document:
+            if key not in ("version", "connections"):
+                self.say((key,), f"unknown key {key!r}", near_names(key, ["version", "connections"]))
+        if document.get("version") != 1:
+            self.say((), "version is missing, or another than 1", "begin with `version: 1`")
+        connections = document.get("connections") or {}
+        if not isinstance(connections, dict):
+            self.say(("connections",), "connections is a mapping of ids")
+            return {}
+        return {name: self._connection(name, entry) for name, entry in connections.items()}
+
+    def _connection(self, name: str, entry: Any) -> dict[str, Any]:
+        top = ("connections", name)
+        if not isinstance(entry, dict):
+            self.say(top, f"{name}: a connection is a mapping", f"its keys are {', '.join(_KEYS)}")
+            return {}
+        for key, value in entry.items():
+            if is_secret_name(key):
+                self._secret((*top, key), f"{name}.{key}")
+            elif key not in _KEYS:
+                self.say((*top, key), f"{name}: unknown key {key!r}", near_names(key, _KEYS))
+            elif key == "extra":
+                self._extra(name, value, str(entry.get("type") or ""))
+            elif isinstance(value, str) and "://" in value and _carries(value):
+                self._secret((*top, key), f"{name}.{key}")
+            elif not isinstance(value, int if key == "port" else str):
+                self.say((*top, key), f"{name}.{key} should be {'a number' if key == 'port' else 'text'}")
+        if entry.get("type") not in (None, *CONNECTORS):
+            self.say(
+                (*top, "type"), f"{name}: no connector serves this type", near_names(str(entry["type"]), CONNECTORS)
+            )
+        return entry
+
+    def _extra(self, name: str, extra: Any, kind: str) -> None:
+        if not isinstance(extra, dict):
+            self.say(("connections", name, "extra"), f"{name}.extra is a mapping")
+            return
+        keys = {key.field: key for key in keys_of(spec_of(kind))} if kind in CONNECTORS else {}
+        for key, value in extra.items():
+            path = ("connections", name, "extra", key)
+            if is_secret_name(key) or (key in keys and keys[key].secret) or _holds_secret(value):
+                self._secret(path, f"{name}.extra.{key}")
+
+    def _secret(self, path: tuple[str, ...], what: str) -> None:
+        hint = "give it by AIRFLOW_CONN_<ID>, or in Airflow's connection; the rest may stay here"
+        self.say(path, f"{what} may hold a secret, and this file is for everybody", hint)
+
+
+def _carries(url: str) -> bool:
+    try:
+        return has_secret(url)
+    except ValueError:
+        return True
+
+
+def _holds_secret(value: Any) -> bool:
+    """Whether a secret's name, or a URL with one, stands anywhere inside."""
+    if isinstance(value, dict):
+        return any(is_secret_name(str(key)) or _holds_secret(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return any(_holds_secret(inner) for inner in value)
+    return isinstance(value, str) and "://" in value and _carries(value)
