@@ -141,12 +141,19 @@ def among(known: np.ndarray, hashes: pa.Array) -> pa.Array:
 
 
 def page_ranges(connection: psycopg.Connection, relation: Relation) -> list[tuple[int, int]]:
-    """Ranges of pages that cover a table (a partitioned one: its longest partition, since all are scanned by page)."""
-    row = connection.execute(
-        """SELECT coalesce(max(pg_catalog.pg_relation_size(relid)), 0)
-                  / pg_catalog.current_setting('block_size')::int8 + 1
-           FROM pg_catalog.pg_partition_tree(%s::regclass) WHERE isleaf""",
-        (relation.sql,),
-    ).fetchone()
-    pages = int(row[0]) if row else 1
+    """Ranges of pages that cover a table."""
+    pages = pages_of(connection, relation) + 1
     return [(first, first + _PAGES_AT_ONCE) for first in range(0, pages, _PAGES_AT_ONCE)]
+
+
+def pages_of(connection: psycopg.Connection, relation: Relation) -> int:
+    """How long a table is; of a partitioned one its longest partition, since all are scanned by page."""
+    # The tree of a table that is neither partition nor partitioned has no row at all.
+    row = connection.execute(
+        """SELECT greatest(pg_catalog.pg_relation_size(%s::regclass),
+                           (SELECT max(pg_catalog.pg_relation_size(relid))
+                            FROM pg_catalog.pg_partition_tree(%s::regclass)))
+                  / pg_catalog.current_setting('block_size')::int8""",
+        (relation.sql, relation.sql),
+    ).fetchone()
+    return int(row[0]) if row else 0

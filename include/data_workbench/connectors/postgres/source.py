@@ -14,8 +14,10 @@ import pyarrow as pa
 from psycopg import sql
 
 from data_workbench.connectors.base import (
+    CanPartition,
     CanTellVitals,
     Health,
+    Partition,
     Reading,
     ReadRequest,
     Source,
@@ -24,7 +26,7 @@ from data_workbench.connectors.base import (
     Vital,
 )
 from data_workbench.connectors.connections import Connection
-from data_workbench.connectors.postgres import client, keys, late_commits, pushdown, vitals
+from data_workbench.connectors.postgres import client, keys, late_commits, partitions, pushdown, vitals
 from data_workbench.connectors.postgres.binary_types import Reader
 from data_workbench.connectors.postgres.catalogue import Column, Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
@@ -36,16 +38,17 @@ from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
 
 
-class PostgresSource(Source, CanTellVitals):
+class PostgresSource(Source, CanPartition, CanTellVitals):
     """One database. Each read has a connection; one more beside serves the catalogue and the cursor's moment."""
 
-    capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True)
+    capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True, partitions=True)
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         super().__init__(connection, settings)
         self.config = PostgresConfig.of(connection)
         self._connection: psycopg.Connection | None = None
         self._readings: weakref.WeakSet[PostgresReading] = weakref.WeakSet()
+        self._holders: list[psycopg.Connection] = []
 
     @property
     def beside(self) -> psycopg.Connection:
@@ -85,9 +88,21 @@ class PostgresSource(Source, CanTellVitals):
         self._readings.add(reading)
         return reading
 
+    def partitions(self, request: ReadRequest, count: int) -> list[Partition]:
+        table = self.table(request.stream)
+        if not partitions.is_split(table, request):
+            return [Partition("all", {})]
+        with client.translating(self.config.address):
+            holder = client.connect(self.config)
+            self._holders.append(holder)
+            return partitions.shares(holder, table, count, partitions.export_snapshot(holder))
+
     def close(self) -> None:
         for reading in list(self._readings):
             reading.close()
+        for holder in self._holders:
+            holder.close()
+        self._holders.clear()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -184,12 +199,19 @@ class PostgresReading(Reading):
         with client.translating(self._source.config.address):
             self._connection = client.connect(self._source.config)
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if self._request.partition is not None and self._request.partition.bounds:
+                return self._share(self._connection, self._request.partition)
             if self._request.cursor is None:
                 return self._selection
             moment = late_commits.take_moment(self._connection, self._source.beside)
             found = late_commits.condition(self.table, self._request.cursor, moment)
             self._position = self._next_position(self._connection, moment)
         conditions = (*self._selection.conditions, *([found] if found is not None else []))
+        return Selection(self.table, self.schema, conditions, self._request.limit)
+
+    def _share(self, connection: psycopg.Connection, partition: Partition) -> Selection:
+        partitions.join_snapshot(connection, partition)
+        conditions = (*self._selection.conditions, partitions.condition(dict(partition.bounds)))
         return Selection(self.table, self.schema, conditions, self._request.limit)
 
     def _next_position(self, connection: psycopg.Connection, moment: late_commits.Moment) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""Shares of a table by ranges of pages, in one exported snapshot: together they hold each row of one moment once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from data_workbench.connectors.base import Partition, ReadRequest
+from data_workbench.connectors.postgres.catalogue import Table
+from data_workbench.connectors.postgres.ownership import pages_of
+from data_workbench.errors import StateError
+
+_LEAST_PAGES = 64
+"""A share smaller than half a megabyte is not worth a connection."""
+
+
+def is_split(table: Table, request: ReadRequest) -> bool:
+    """Whether a read can be split: pages are a table's alone, and a cursor's position is that of one read."""
+    whole = request.cursor is None and request.keys is None and request.limit is None
+    return whole and table.kind in ("table", "partitioned_table")
+
+
+def export_snapshot(holder: psycopg.Connection) -> str:
+    """A name by which other transactions join the holder's moment, for as long as its transaction is open."""
+    holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    row = holder.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def shares(holder: psycopg.Connection, table: Table, count: int, snapshot: str) -> list[Partition]:
+    """At most `count` ranges of about equal size; the last has no end, whatever was added meanwhile."""
+    pages = pages_of(holder, table.relation)
+    number = max(1, min(count, pages // _LEAST_PAGES))
+    bounds = [pages * share // number for share in range(number)]
+    ends: list[int | None] = [*bounds[1:], None]
+    return [
+        Partition(f"pages {first}-{'' if end is None else end - 1}", {"snapshot": snapshot, "first": first, "end": end})
+        for first, end in zip(bounds, ends, strict=True)
+    ]
+
+
+def join_snapshot(connection: psycopg.Connection, partition: Partition) -> None:
+    """See the moment a partition was made for; the first statement of a transaction.
+
+    Raises:
+        StateError: the source that made the partition is closed.
+    """
+    snapshot = partition.bounds["snapshot"]
+    try:
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+    except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject) as error:
+        raise StateError(
+            f"the moment of partition {partition.name!r} is gone",
+            hint="read partitions while the source that made them is open, and make them anew after it",
+        ) from error
+
+
+def condition(bounds: dict[str, Any]) -> sql.Composable:
+    """The WHERE of a share."""
+    found = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({bounds['first']},0)"))
+    if bounds["end"] is not None:
+        found += sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({bounds['end']},0)"))
+    return found
