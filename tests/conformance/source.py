@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -43,6 +45,11 @@ class SourceConformance:
     def rows(self) -> pa.Table:
         raise NotImplementedError("the connector's tests give the rows that stand in the stream")
 
+    @pytest.fixture
+    def options(self) -> Mapping[str, Any]:
+        """What a pipeline file would say about the stream; override where the store needs it."""
+        return {}
+
     def test_a_check_tells_the_version(self, source: Source) -> None:
         health = source.check()
         assert health.ok, f"check() of a store that answers says ok; it said: {health.detail}"
@@ -55,56 +62,74 @@ class SourceConformance:
         """The rows as the store keeps them; a loss it documents is declared by overriding this."""
         return rows
 
-    def test_describe_names_the_columns(self, source: Source, stream: str, rows: pa.Table) -> None:
-        assert set(rows.column_names) <= set(source.describe(stream).schema.names), "describe() has every column"
+    def test_describe_names_the_columns(
+        self, source: Source, stream: str, options: Mapping[str, Any], rows: pa.Table
+    ) -> None:
+        assert set(rows.column_names) <= set(source.describe(stream, options).schema.names), (
+            "describe() has every column"
+        )
 
-    def test_an_unknown_stream_is_named(self, source: Source, stream: str) -> None:
+    def test_an_unknown_stream_is_named(self, source: Source, stream: str, options: Mapping[str, Any]) -> None:
         with pytest.raises(StreamUnknown):
-            source.describe(f"{stream}_nowhere")
+            source.describe(f"{stream}_nowhere", options)
 
-    def test_all_rows_are_read_with_equal_values(self, source: Source, stream: str, rows: pa.Table) -> None:
-        found = read_all(source, ReadRequest(stream=stream, columns=tuple(rows.column_names)))
+    def test_all_rows_are_read_with_equal_values(
+        self, source: Source, stream: str, options: Mapping[str, Any], rows: pa.Table
+    ) -> None:
+        found = read_all(source, ReadRequest(stream=stream, options=options, columns=tuple(rows.column_names)))
         assert by_key(found) == by_key(self.kept(rows))
 
-    def test_only_the_columns_asked_for_come_in_that_order(self, source: Source, stream: str, rows: pa.Table) -> None:
+    def test_only_the_columns_asked_for_come_in_that_order(
+        self, source: Source, stream: str, options: Mapping[str, Any], rows: pa.Table
+    ) -> None:
         wanted = ("name", "id")
-        found = read_all(source, ReadRequest(stream=stream, columns=wanted))
+        found = read_all(source, ReadRequest(stream=stream, options=options, columns=wanted))
         assert tuple(found.column_names) == wanted
         assert found.num_rows == rows.num_rows
 
-    def test_an_unknown_column_is_named(self, source: Source, stream: str) -> None:
+    def test_an_unknown_column_is_named(self, source: Source, stream: str, options: Mapping[str, Any]) -> None:
         with pytest.raises(StreamUnknown, match="nowhere"):
-            read_all(source, ReadRequest(stream=stream, columns=("id", "nowhere")))
+            read_all(source, ReadRequest(stream=stream, options=options, columns=("id", "nowhere")))
 
-    def test_a_limit_holds(self, source: Source, stream: str) -> None:
-        assert read_all(source, ReadRequest(stream=stream, limit=2)).num_rows == 2, "honour ReadRequest.limit"
+    def test_a_limit_holds(self, source: Source, stream: str, options: Mapping[str, Any]) -> None:
+        assert read_all(source, ReadRequest(stream=stream, options=options, limit=2)).num_rows == 2, (
+            "honour ReadRequest.limit"
+        )
 
-    def test_keys_pick_rows_and_unknown_keys_none(self, source: Source, stream: str, rows: pa.Table) -> None:
+    def test_keys_pick_rows_and_unknown_keys_none(
+        self, source: Source, stream: str, options: Mapping[str, Any], rows: pa.Table
+    ) -> None:
         keys = pa.table({"id": pa.array([1, 3, 3, 999_999], pa.int64())})
-        found = read_all(source, ReadRequest(stream=stream, columns=tuple(rows.column_names), keys=keys))
+        found = read_all(
+            source, ReadRequest(stream=stream, options=options, columns=tuple(rows.column_names), keys=keys)
+        )
         assert sorted(found["id"].to_pylist()) == [1, 3], "ReadRequest.keys picks rows, each once"
 
-    def test_no_keys_pick_no_rows(self, source: Source, stream: str) -> None:
+    def test_no_keys_pick_no_rows(self, source: Source, stream: str, options: Mapping[str, Any]) -> None:
         keys = pa.table({"id": pa.array([], pa.int64())})
-        assert read_all(source, ReadRequest(stream=stream, keys=keys)).num_rows == 0
+        assert read_all(source, ReadRequest(stream=stream, options=options, keys=keys)).num_rows == 0
 
-    def test_a_half_read_stream_is_closed(self, source: Source, stream: str) -> None:
-        reading = source.read(ReadRequest(stream=stream))
+    def test_a_half_read_stream_is_closed(self, source: Source, stream: str, options: Mapping[str, Any]) -> None:
+        reading = source.read(ReadRequest(stream=stream, options=options))
         next(iter(reading), None)
         reading.close()
-        assert read_all(source, ReadRequest(stream=stream, limit=1)).num_rows == 1
+        assert read_all(source, ReadRequest(stream=stream, options=options, limit=1)).num_rows == 1
 
-    def test_a_cursor_read_begins_where_the_last_ended(self, source: Source, stream: str, rows: pa.Table) -> None:
+    def test_a_cursor_read_begins_where_the_last_ended(
+        self, source: Source, stream: str, options: Mapping[str, Any], rows: pa.Table
+    ) -> None:
         if not source.capabilities.cursor:
             pytest.skip("the store declares no cursor")
-        first = source.read(ReadRequest(stream=stream, cursor=CursorRequest(column="updated_at")))
+        first = source.read(ReadRequest(stream=stream, options=options, cursor=CursorRequest(column="updated_at")))
         assert sum(batch.num_rows for batch in first) == rows.num_rows
         position = first.position()
         first.close()
         assert position is not None, "a reading with a cursor has a position() after its last batch"
         assert position["watermark"], "the position holds the greatest cursor value as `watermark`"
         json.dumps(position)  # it is kept as JSON
-        again = source.read(ReadRequest(stream=stream, cursor=CursorRequest(column="updated_at", state=position)))
+        again = source.read(
+            ReadRequest(stream=stream, options=options, cursor=CursorRequest(column="updated_at", state=position))
+        )
         seen = [value for batch in again for value in batch.column("id").to_pylist()]
         assert rows["id"].to_pylist()[-1] in seen, "the watermark itself is read again, for ties"
         assert again.position() is not None

@@ -140,7 +140,7 @@ class ReadRequest:
         columns: None means all.
         where: a boolean expression in DuckDB's dialect with `$name` parameters, already checked. A source whose
             `pushes_where` says no ignores it and the engine filters afterwards.
-        params: typed values for `where`, bound by the driver, never pasted.
+        params: typed values for `where` and for `$name` in `options`, bound by the driver, never pasted.
         keys: only rows whose key columns equal a row of this table (for read-back and lookups); may be large.
         limit: at most so many rows, in no particular order.
         now: the run's time.

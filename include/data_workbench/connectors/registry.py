@@ -108,6 +108,22 @@ CONNECTORS: Mapping[str, Connector] = {
                 ("mysql", "MySQL and MariaDB", "mysql", "MysqlConfig"),
             )
         ),
+        Connector(
+            "workbench_rest",
+            "REST APIs (JSON over HTTP)",
+            "data_workbench.connectors.rest.source:RestSource",
+            None,
+            "https",
+            "data_workbench.connectors.rest.config:RestConfig",
+        ),
+        Connector(
+            "workbench_graphql",
+            "GraphQL APIs",
+            "data_workbench.connectors.graphql.source:GraphqlSource",
+            None,
+            "https",
+            "data_workbench.connectors.graphql.config:GraphqlConfig",
+        ),
     )
 }
 

@@ -110,7 +110,7 @@ def _short(value: object) -> str:
 
 def is_secret(field: FieldInfo) -> bool:
     """Whether a field is typed as a secret."""
-    return SecretStr in _alternatives(field.annotation)
+    return any(SecretStr in (one, *get_args(one)) for one in _alternatives(field.annotation))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
     RDF            sparql://host:port/set  class:IRI, graph:IRI
     local files    file                    absolute path
     object store   s3://bucket             key
+    REST, GraphQL  https://host            path below the host/stream
     anything else  kind://host:port        database/stream
 
 The first, and those of files, are OpenLineage's own (https://openlineage.io/docs/spec/naming); it has none for
@@ -60,6 +61,8 @@ def source_name(connection: Connection, stream: str) -> DatasetName:
             return _file(connection, stream)
         case "workbench_rdf":
             return DatasetName(_dataset(connection), stream)
+        case "workbench_rest" | "workbench_graphql":
+            return _api(connection, stream)
     place = f"{connection.database}/{stream}" if connection.database else stream
     return DatasetName(_server(connection.kind, connection, None), place)
 
@@ -123,6 +126,17 @@ def _file(connection: Connection, path: str) -> DatasetName:
     bucket, _, prefix = config.root.partition("/")
     bucket = bucket.rpartition("@")[2]  # some protocols write a login here
     return DatasetName(f"{config.protocol}://{bucket}", str(PurePosixPath(prefix) / path))
+
+
+def _api(connection: Connection, stream: str) -> DatasetName:
+    from data_workbench.connectors.http.client import origin_of
+    from data_workbench.connectors.http.config import HttpConfig
+    from data_workbench.connectors.registry import spec_of
+
+    config = spec_of(connection.kind).of(connection)
+    url = config.url if isinstance(config, HttpConfig) else ""
+    path = urlsplit(url).path.strip("/")
+    return DatasetName(origin_of(url), f"{path}/{stream.strip('/')}" if path else stream.strip("/"))
 
 
 def _server(kind: str, connection: Connection, default_port: int | None) -> str:

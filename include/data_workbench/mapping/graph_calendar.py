@@ -62,6 +62,8 @@ def time_ticks(text: str, unit: str) -> int | None:
     if found is None:
         return None
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
+    if minute > 59 or second > 59:
+        return None
     nanoseconds = int((found[4] or "").ljust(9, "0"))
     ticks, lost = divmod(nanoseconds * TICKS[unit], 1_000_000_000)
     return None if lost else (hour * 3600 + minute * 60 + second) * TICKS[unit] + ticks
@@ -84,7 +86,7 @@ def moment_ticks(text: str, unit: str) -> int | None:
         return None
     days = _days(int(found["year"]), int(found["month"]), int(found["day"]))
     within = time_ticks(found["time"] or "00:00:00", unit)
-    return None if within is None else days * DAY_SECONDS * TICKS[unit] + within
+    return None if within is None or days is None else days * DAY_SECONDS * TICKS[unit] + within
 
 
 def is_endless(text: str) -> bool:
@@ -109,9 +111,9 @@ def _civil(days: int) -> tuple[int, int, int]:
     return era * 400 + year + is_next_year, month - 9 if is_next_year else month + 3, day - (153 * month + 2) // 5 + 1
 
 
-def _days(year: int, month: int, day: int) -> int:
-    """The reverse of `_civil`."""
-    year -= month <= 2
-    era, within = divmod(year, 400)
+def _days(year: int, month: int, day: int) -> int | None:
+    """The reverse of `_civil`; None if the calendar has no such day."""
+    era, within = divmod(year - (month <= 2), 400)
     of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
-    return era * 146_097 + within * 365 + within // 4 - within // 100 + of_year - 719_468
+    days = era * 146_097 + within * 365 + within // 4 - within // 100 + of_year - 719_468
+    return days if _civil(days) == (year, month, day) else None  # 2026-02-30 counts on to the 2nd of March

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from data_workbench.connectors.http.bindings import references
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping import targets as target_shapes
 from data_workbench.mapping.targets import Target
@@ -191,7 +192,7 @@ def compile_run(definition: Definition, stores: Stores, baseline: RunPlan | None
     resolved = resolve(spec)
     plans: dict[str, SourcePlan] = {}
     for name, source in spec.sources.items():
-        stream = stores.describe(source.connection, source.stream, source.options)
+        stream = stores.describe(source.connection, source.stream, source.connector_options)
         before = baseline.sources.get(name) if baseline else None
         columns, discard = apply_policy(name, source, stream, before)
         reason = full_reason(spec, resolved, name, source, stream)
@@ -234,7 +235,7 @@ def _plan_source(
     key = tuple(source.key) if source.key else stream.key
     when = source.deletes.when if isinstance(source.deletes, DeletesWhen) else None
     hidden = {*key, *([source.cursor.column] if source.cursor else [])}
-    params: set[str] = set()
+    params = {found for _, found in references(source.connector_options)} & set(spec.params)
     for expression in (source.where, when):
         if expression is not None:
             checked = check_expression(expression, columns=set(stream.schema.names), params=_param_types(spec))
@@ -273,7 +274,7 @@ def _plan_source(
         tombstone_when=when,
         detect=detect,
         schema_policy=source.schema_policy,
-        options=dict(source.options),
+        options=source.connector_options,
     )
 
 

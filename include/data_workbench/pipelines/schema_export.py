@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from data_workbench.pipelines.spec import Pipeline
+from data_workbench.pipelines.spec import Pipeline, Source
 from data_workbench.pipelines.wording import unwrap
 from data_workbench.records.definitions import MOST_COLUMNS
 
@@ -89,8 +89,14 @@ def models(root: type[BaseModel] = Pipeline) -> list[type[BaseModel]]:
     found: list[type[BaseModel]] = [root]
     for model in found:
         for info in model.model_fields.values():
-            found.extend(one for one in _inner_models(info.annotation) if one not in found)
+            inner = [one for one in _inner_models(info.annotation) if page_of(one) in (None, page_of(root))]
+            found.extend(one for one in inner if one not in found)
     return found
+
+
+def page_of(model: type[BaseModel]) -> str | None:
+    """The connector's page that has the table of a model, and of those below it; None for the language guide."""
+    return getattr(model, "page", None)
 
 
 def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -102,9 +108,9 @@ def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield one
 
 
-def key_tables() -> str:
+def key_tables(root: type[BaseModel] = Pipeline) -> str:
     """A Markdown table of keys for each model."""
-    return "\n".join(_table(model) for model in models())
+    return "\n".join(_table(model) for model in models(root))
 
 
 def _table(model: type[BaseModel]) -> str:
@@ -137,22 +143,32 @@ def _one_type(one: Any) -> str:
     if origin is dict:
         return f"mapping to {_takes(get_args(one)[1])}"
     if isinstance(one, type) and issubclass(one, BaseModel):
-        return f"[{one.__name__}](#{one.__name__.lower()})"
+        return f"[{one.__name__}]({page_of(one) or ''}#{one.__name__.lower()})"
     plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "timedelta": "duration"}
     return plain.get(getattr(one, "__name__", ""), "" if one is type(None) else str(typing.cast(Any, one)))
 
 
-def with_key_tables(document: str) -> str:
-    """The language guide with its tables of keys made anew, between their two marks."""
+def with_key_tables(document: str, root: type[BaseModel] = Pipeline) -> str:
+    """A page with its tables of keys made anew, between their two marks."""
     before, _, rest = document.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n\n{key_tables()}\n{_END}{after}"
+    return f"{before}{_BEGIN}\n\n{key_tables(root)}\n{_END}{after}"
+
+
+def roots() -> Iterator[tuple[str | None, type[BaseModel]]]:
+    """The pages with tables of keys, as paths beside the language guide (None is the guide), and the models shown."""
+    yield None, Pipeline
+    for info in Source.model_fields.values():
+        for model in _inner_models(info.annotation):
+            if page := page_of(model):
+                yield page, model
 
 
 def write_key_tables(path: str | Path) -> None:
-    """Bring the language guide's tables up to date."""
-    guide = Path(path)
-    guide.write_text(with_key_tables(guide.read_text(encoding="utf-8")), encoding="utf-8")
+    """Bring the tables of the language guide, and of the pages beside it, up to date."""
+    for page, root in roots():
+        document = Path(path).parent / page if page else Path(path)
+        document.write_text(with_key_tables(document.read_text(encoding="utf-8"), root), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from data_workbench.connectors.graphql.options import GraphqlOptions
+from data_workbench.connectors.rest.options import RestOptions
 from data_workbench.quality.contract import Contract
 from data_workbench.records.definitions import (
     MOST_COLUMNS,
@@ -61,7 +63,7 @@ class Source(Model):
     """One stream read by the pipeline."""
 
     connection: Text = Field(description="Connection id, or a file: URL")
-    stream: Text = Field(description="Table, view, label, [:TYPE], collection or file to read")
+    stream: Text = Field(description="Table, view, label, [:TYPE], collection, file or path of an API to read")
     columns: list[ColumnName] | None = Field(None, min_length=1, description="Columns to read; all if left out")
     key: Columns | None = Field(None, description="Columns that identify a row; the store's primary key if left out")
     cursor: Cursor | None = Field(None, description="Read only what changed; leave out for a full read")
@@ -73,6 +75,24 @@ class Source(Model):
     options: dict[str, str | int | float | bool | list[str] | dict[str, str] | None] = Field(
         default_factory=dict, description="What only this connector knows, e.g. delimiter, nulls, types for CSV"
     )
+    rest: RestOptions | None = Field(None, description="REST API: what to ask, how to page; the stream is the path")
+    graphql: GraphqlOptions | None = Field(None, description="GraphQL API: the query and where its records stand")
+
+    @property
+    def connector_options(self) -> dict[str, Any]:
+        """What the connector is told beside the stream, in a form that can be stored."""
+        for name in ("rest", "graphql"):
+            given = getattr(self, name)
+            if given is not None:
+                return {name: given.model_dump(mode="json", exclude_unset=True)}
+        return dict(self.options)
+
+    @model_validator(mode="after")
+    def _one_connector(self) -> Source:
+        given = [name for name in ("rest", "graphql", "options") if getattr(self, name)]
+        if len(given) > 1:
+            raise Mistake(f"a source has one of {' and '.join(given)}", at=given[0])
+        return self
 
 
 class End(Model):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_workbench.provider.forms import store_types
+from data_workbench.provider.forms import extra_fields, store_types
 
 _FILES_FIELDS: dict[str, Any] = {
     "storage_options": {
@@ -30,10 +30,20 @@ _WEBHOOK_BEHAVIOUR: dict[str, Any] = {
     "relabeling": {"host": "URL", "password": "Signing secret"},
     "placeholders": {"host": "https://example.org/alerts", "password": "whsec_…"},
 }
+_API_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "port"],
+    "relabeling": {
+        "host": "Base URL",
+        "login": "User or client id",
+        "password": "Password, token, key or client secret",
+    },
+    "placeholders": {"host": "https://api.example.org/v1"},
+}
 
 
 def get_provider_info() -> dict[str, Any]:
     """Describe this distribution to Airflow's providers manager."""
+
     return {
         "package-name": "odras-data-workbench",
         "name": "ODRAS Data Workbench",
@@ -58,6 +68,20 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Files (workbench)",
                 "conn-fields": _FILES_FIELDS,
                 "ui-field-behaviour": _FILES_BEHAVIOUR,
+            },
+            {
+                "connection-type": "workbench_rest",
+                "hook-class-name": "data_workbench.provider.hooks.RestHook",
+                "hook-name": "REST API (workbench)",
+                "conn-fields": extra_fields("workbench_rest"),
+                "ui-field-behaviour": _API_BEHAVIOUR,
+            },
+            {
+                "connection-type": "workbench_graphql",
+                "hook-class-name": "data_workbench.provider.hooks.GraphqlHook",
+                "hook-name": "GraphQL API (workbench)",
+                "conn-fields": extra_fields("workbench_graphql"),
+                "ui-field-behaviour": _API_BEHAVIOUR,
             },
             {
                 "connection-type": "workbench_webhook",

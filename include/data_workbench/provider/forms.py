@@ -16,7 +16,9 @@ _OWNERS = {"mysql": "apache-airflow-providers-mysql"}
 """Whose type it is where that distribution is installed: a second registration would be ignored in silence."""
 
 _COLUMNS = ("host", "port", "login", "password", "schema")
-_JSON_TYPES = {"text": "string", "secret": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
+_JSON_TYPES = {"text": "string", "secret": "string", "integer": "integer", "number": "number", "boolean": "boolean"} | {
+    "tuple": "string"
+}
 
 
 def store_types() -> list[dict[str, Any]]:
@@ -43,9 +45,17 @@ def _entry(kind: str, hook: str) -> dict[str, Any]:
     }
 
 
+def extra_fields(kind: str) -> dict[str, Any]:
+    """A box for every extra of a connection type."""
+    return {key.field: form_field(key) for key in keys_of(spec_of(kind)) if key.place not in _COLUMNS}
+
+
 def form_field(key: Key) -> dict[str, Any]:
     """One box of a form."""
-    schema: dict[str, Any] = {"type": [_JSON_TYPES.get(key.type, "object"), "null"], "description": key.meaning}
+    schema: dict[str, Any] = {
+        "type": [_JSON_TYPES.get(key.type, "string" if key.type.startswith("`") else "object"), "null"],
+        "description": key.meaning,
+    }
     if key.default not in (None, {}, ()):
         schema["default"] = key.default
     if key.secret:

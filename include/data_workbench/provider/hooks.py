@@ -155,6 +155,40 @@ class FilesHook(_Opening, BaseHook):
         return self.open_source()
 
 
+class RestHook(_Opening, BaseHook):
+    """A REST API: `host` is its base URL, the password its secret, how it is used stands in the extras."""
+
+    conn_name_attr = "rest_conn_id"
+    default_conn_name = "rest_default"
+    conn_type = "workbench_rest"
+    hook_name = "REST API (workbench)"
+
+    def __init__(self, rest_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.rest_conn_id = rest_conn_id
+
+    def get_conn(self) -> Source:
+        """The source over the API."""
+        return self.open_source()
+
+
+class GraphqlHook(_Opening, BaseHook):
+    """A GraphQL API: `host` is its endpoint, the password its secret, how it is used stands in the extras."""
+
+    conn_name_attr = "graphql_conn_id"
+    default_conn_name = "graphql_default"
+    conn_type = "workbench_graphql"
+    hook_name = "GraphQL API (workbench)"
+
+    def __init__(self, graphql_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.graphql_conn_id = graphql_conn_id
+
+    def get_conn(self) -> Source:
+        """The source over the endpoint."""
+        return self.open_source()
+
+
 class WebhookHook(BaseHook):
     """A receiver of alerts: `host` is the whole URL, the password the secret that signs (Standard Webhooks)."""
 

@@ -16,16 +16,18 @@ def test_airflow_knows_the_connection_type_and_its_form(tmp_path: Path) -> None:
         "found = ProvidersManager()\n"
         "hook = found.hooks['workbench_files']\n"
         "form = found.field_behaviours['workbench_files']\n"
+        "api = [name for name in found.connection_form_widgets if 'workbench_rest' in name or 'graphql' in name]\n"
         "widgets = [name for name in found.connection_form_widgets if 'workbench_files' in name]\n"
-        "print('@@' + json.dumps([hook.hook_name, form, widgets, 'odras-data-workbench' in found.providers,"
+        "print('@@' + json.dumps([hook.hook_name, form, api, widgets, 'odras-data-workbench' in found.providers,"
         " found.hooks['postgres'].package_name]))\n"
     )
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    name, form, widgets, known, postgres = json.loads(done.stdout.rpartition("@@")[2])
+    name, form, api, widgets, known, postgres = json.loads(done.stdout.rpartition("@@")[2])
     assert known
     assert name == "Files (workbench)"
     assert form["relabeling"]["host"] == "Root"
+    assert {"extra__workbench_rest__token_url", "extra__workbench_graphql__introspection"} <= set(api)
     assert widgets == ["extra__workbench_files__storage_options"]
     assert postgres == "apache-airflow-providers-postgres"

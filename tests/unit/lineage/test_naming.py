@@ -28,6 +28,8 @@ POSTGRES = connection("postgres", host="db", port=5433, database="odras")
 GRAPH = connection("neo4j", host="graph")
 VECTORS = connection("qdrant", host="unused", extra={"url": "https://ada:geheim@vectors:6333/path"})
 FILES = connection("workbench_files", host="file:///data/in")
+API = connection("workbench_rest", host="https://api.example.org:8443/v1/")
+ENDPOINT = connection("workbench_graphql", host="api.example.org/graphql")
 BUCKET = connection("workbench_files", host="s3://bucket/prefix")
 
 
@@ -36,6 +38,8 @@ BUCKET = connection("workbench_files", host="s3://bucket/prefix")
     [
         (POSTGRES, "requirements", "postgres://db:5433", "odras.public.requirements"),
         (POSTGRES, 'odd."My.Table"', "postgres://db:5433", 'odras.odd."My.Table"'),
+        (API, "projects/{id}/items", "https://api.example.org:8443", "v1/projects/{id}/items"),
+        (ENDPOINT, "items", "https://api.example.org", "graphql/items"),
         (GRAPH, "Requirement", "neo4j://graph:7687", "neo4j.Requirement"),
         (GRAPH, "[:DERIVES_FROM]", "neo4j://graph:7687", "neo4j.[:DERIVES_FROM]"),
         (VECTORS, "requirements", "qdrant://vectors:6333", "requirements"),

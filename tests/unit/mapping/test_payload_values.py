@@ -151,3 +151,15 @@ def test_the_end_of_a_day_is_a_time_and_nothing_after_it(text: str) -> None:
     assert from_text(to_text(column), column.type).equals(column)
     with pytest.raises(SchemaConflict, match="no time of day"):
         from_text(pa.array([text]), pa.time64("us"))
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01", "2026-00-10", "2025-02-29", "2026-04-31"])
+def test_a_day_that_no_calendar_has_is_no_date(text: str) -> None:
+    for kind, value in ((pa.date32(), text), (pa.timestamp("us", "UTC"), f"{text}T00:00:00Z")):
+        with pytest.raises(SchemaConflict):
+            from_payload([value], kind)
+
+
+def test_a_minute_that_no_clock_has_is_no_time() -> None:
+    with pytest.raises(SchemaConflict):
+        from_payload(["12:60:00"], pa.time64("us"))
