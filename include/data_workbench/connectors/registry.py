@@ -86,6 +86,14 @@ CONNECTORS: Mapping[str, Connector] = {
             "data_workbench.connectors.reqif.config:ReqifConfig",
         ),
         Connector(
+            "workbench_dlt",
+            "dlt sources (optional extra)",
+            "data_workbench.connectors.dlt.source:DltSource",
+            None,
+            "workbench_dlt",
+            "data_workbench.connectors.dlt.config:DltConfig",
+        ),
+        Connector(
             "workbench_files",
             "Files (Parquet, CSV, JSONL, Arrow over fsspec)",
             "data_workbench.connectors.files.source:FilesSource",

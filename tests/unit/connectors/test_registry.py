@@ -19,7 +19,8 @@ _FOLDERS = ("workbench_files", "workbench_singer", "workbench_reqif")
 @pytest.mark.parametrize("kind", CONNECTORS)
 def test_every_connector_opens_both_sides_without_a_server(kind: str) -> None:
     host = "file:///tmp" if kind in _FOLDERS else "127.0.0.1"
-    connection = Connection("c", kind, host=host, port=1, database="d")
+    extra = {"source": "package.module:function"} if kind == "workbench_dlt" else {}
+    connection = Connection("c", kind, host=host, port=1, database="d", extra=extra)
     with open_source(connection, Settings()) as source:
         assert isinstance(source, Source)
     if CONNECTORS[kind].destination is None:

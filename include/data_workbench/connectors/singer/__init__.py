@@ -1,6 +1,6 @@
 """Singer: taps as sources, and files of Singer messages; connection type `workbench_singer`.
 
-Read `messages.py` first (lines to messages), then `schemas.py` (JSON Schema to columns), `records.py` (records to
-batches, those that fit no row set aside), `tap.py` (the program that is run) and `source.py`.
+Read `messages.py` first (lines to messages), then `schemas.py` (JSON Schema to columns), `tap.py` (the program that is
+run) and `source.py`.
 Format: https://hub.meltano.com/singer/spec
 """

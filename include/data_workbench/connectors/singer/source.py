@@ -22,12 +22,12 @@ from data_workbench.connectors.base import (
     Stream,
 )
 from data_workbench.connectors.column_types import field_of
+from data_workbench.connectors.record_batches import RecordBatches
 from data_workbench.connectors.selection import Selection, bounded
 from data_workbench.connectors.singer.catalog import entries, key_of, rows_of, selecting
 from data_workbench.connectors.singer.config import SingerConfig
 from data_workbench.connectors.singer.messages import Message, Rubbish, parse, split_lines
 from data_workbench.connectors.singer.places import Place
-from data_workbench.connectors.singer.records import RecordBatches
 from data_workbench.connectors.singer.schemas import StreamSchema, stream_schema
 from data_workbench.connectors.singer.tap import Tap
 from data_workbench.errors import FatalError, StreamUnknown, UsageError, WorkbenchError
@@ -199,7 +199,9 @@ class MessageReading(Reading):
         self.schema = self._selection.schema
         names = [*self._selection.read_columns, *(name for name in stream.key if name in stream.schema.names)]
         wanted = pa.schema([one for one in stream.schema if one.name in names])
-        self._batches = RecordBatches(stream.name, wanted, stream.key, self.rejections)
+        self._batches = RecordBatches(
+            stream.name, wanted, stream.key, self.rejections, rule="singer_type", place="line"
+        )
         self._state: Any = None
         self._outdated = 0
 

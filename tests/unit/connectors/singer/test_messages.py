@@ -131,10 +131,10 @@ def test_a_value_of_another_type_sets_its_record_aside(messages: Messages, told:
 
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b"]), st.floats(allow_nan=False) | st.none()), max_size=20))
 def test_doubles_come_as_they_were_sent(rows: list[dict[str, float | None]]) -> None:
-    from data_workbench.connectors.singer.records import RecordBatches
+    from data_workbench.connectors.record_batches import RecordBatches
 
     wanted = pa.schema([pa.field("a", pa.float64()), pa.field("b", pa.float64())])
-    batches = RecordBatches("s", wanted, (), [])
+    batches = RecordBatches("s", wanted, (), [], rule="singer_type", place="line")
     lines = [json.dumps(record(**row)).encode() for row in rows]
     for message in parse(enumerate(lines, 1), 10**6):
         assert isinstance(message, Message)

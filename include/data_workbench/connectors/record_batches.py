@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,10 +25,22 @@ class RecordBatches:
     Args:
         key: columns that name a record in a rejection.
         rejections: what fits no row is appended here.
+        rule: what a rejection for a value of another type is called.
+        place: what numbers a record, `line` or `row`.
     """
 
-    def __init__(self, stream: str, schema: pa.Schema, key: Sequence[str], rejections: list[Rejection]) -> None:
+    def __init__(
+        self,
+        stream: str,
+        schema: pa.Schema,
+        key: Sequence[str],
+        rejections: list[Rejection],
+        *,
+        rule: str,
+        place: str,
+    ) -> None:
         self._stream, self.schema, self._key, self._rejections = stream, schema, key, rejections
+        self._rule, self._place = rule, place
         self._converters = [(field.name, _converter(field)) for field in schema]
         self._columns: list[list[Any]] = [[] for _ in schema]
         self.size = 0
@@ -39,7 +51,7 @@ class RecordBatches:
         """How many rows are waiting."""
         return len(self._columns[0]) if self._columns else 0
 
-    def add(self, record: dict[str, Any], line: int, size: int) -> None:
+    def add(self, record: Mapping[str, Any], number: int, size: int) -> None:
         """Take one record, or set it aside."""
         values = []
         for name, convert in self._converters:
@@ -47,16 +59,16 @@ class RecordBatches:
             try:
                 values.append(None if value is None else convert(value))
             except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-                self.reject(record, line, "singer_type", f"{name}: {_shown(value)} is {error}")
+                self.reject(record, number, self._rule, f"{name}: {_shown(value)} is {error}")
                 return
         for column, value in zip(self._columns, values, strict=True):
             column.append(value)
         self.size += size
 
-    def reject(self, record: dict[str, Any], line: int, rule: str, reason: str) -> None:
+    def reject(self, record: Mapping[str, Any], number: int, rule: str, reason: str) -> None:
         """Set a record aside."""
         key = {name: _plain(record.get(name)) for name in self._key}
-        self._rejections.append(Rejection({"stream": self._stream, "line": line, **key}, rule, reason))
+        self._rejections.append(Rejection({"stream": self._stream, self._place: number, **key}, rule, reason))
 
     def take(self) -> pa.RecordBatch:
         """The rows that wait, as a batch."""
@@ -83,7 +95,9 @@ def _converter(field: pa.Field) -> Convert:
         (pa.types.is_boolean, _boolean),
         (pa.types.is_integer, _integer),
         (pa.types.is_floating, _float),
+        (lambda one: pa.types.is_timestamp(one) and one.tz is None, _local),
         (pa.types.is_timestamp, _moment),
+        (pa.types.is_binary, _bytes),
         (pa.types.is_date, _date),
         (pa.types.is_time, _time),
     )
@@ -145,6 +159,8 @@ def _document(value: Any) -> str:
         return "{" + ", ".join(f"{_document(str(key))}: {_document(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_document, value)) + "]"
+    if isinstance(value, dt.date | dt.time):
+        value = value.isoformat()
     return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
 
 
@@ -156,20 +172,44 @@ def _uuid(value: Any) -> str:
 
 def _moment(value: Any) -> dt.datetime:
     """A moment in UTC; digits below a microsecond are cut off, one without a zone is taken as UTC."""
+    found = _date_time(value)
+    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
+
+
+def _local(value: Any) -> dt.datetime:
+    """A moment without a zone."""
+    found = _date_time(value)
+    if found.tzinfo is not None:
+        raise ValueError("a date-time with a zone where one without is wanted")
+    return found
+
+
+def _date_time(value: Any) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
     if not isinstance(value, str):
         raise ValueError("no date-time")
-    found = dt.datetime.fromisoformat(_FRACTION.sub(r"\1", value))
-    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
+    return dt.datetime.fromisoformat(_FRACTION.sub(r"\1", value))
 
 
 def _date(value: Any) -> dt.date:
     """A day; taps say it as a date-time at midnight, too."""
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
     if not isinstance(value, str):
         raise ValueError("no date")
     return dt.date.fromisoformat(re.sub(r"[T ]00:00:00(\.0+)?(Z|\+00:00)?$", "", value))
 
 
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("no bytes")
+    return value
+
+
 def _time(value: Any) -> dt.time:
+    if isinstance(value, dt.time):
+        return value
     if not isinstance(value, str):
         raise ValueError("no time")
     return dt.time.fromisoformat(value.removesuffix("Z")).replace(tzinfo=None)
@@ -187,4 +227,4 @@ def _shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value if not isinstance(value, dict | list) else _shown(value)
+    return value if value is None or isinstance(value, str | int | float) else str(value)[:200]
