@@ -1,12 +1,13 @@
 """The rows and columns a read asks for, picked from batches of a store that cannot filter by itself.
 
-A cursor keeps rows at or after the watermark less the lag; rows whose cursor is null are always kept, so that none is
-lost. Keys are matched with a hash join over the key columns alone.
+A cursor keeps rows at or after the watermark less the lag. A value that is null, NaN or infinite has no position: such
+rows are always kept, so that none is lost, and never become the watermark; nor does a time after the run's. Keys are
+matched with a hash join over the key columns alone.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ class Selection:
 
     def __init__(self, request: ReadRequest, schema: pa.Schema) -> None:
         self._left = request.limit
+        self._now = request.now
         self._cursor = request.cursor
         self._columns = list(request.columns or schema.names)
         self._keys = request.keys
@@ -87,15 +89,41 @@ class Selection:
 
     def _after_watermark(self, batch: pa.RecordBatch, column: str) -> pa.RecordBatch:
         values = batch.column(column)
+        placed = _placed(values)
         if self._since is not None:
-            keep = pc.or_kleene(pc.is_null(values), pc.greater_equal(values, self._since))
-            batch = batch.filter(keep)
+            later = pc.fill_null(pc.greater_equal(values, self._since), False)
+            kept = pc.or_(pc.invert(placed), later)
+            batch, placed = batch.filter(kept), placed.filter(kept)
             values = batch.column(column)
-        if len(values) > values.null_count:
-            greatest = pc.max(values)
+        settled = values.filter(placed)
+        if self._now is not None and pa.types.is_timestamp(values.type):
+            settled = settled.filter(pc.less_equal(settled, _moment(self._now, values.type)))
+        if len(settled):
+            greatest = pc.max(settled)
             if self._watermark is None or pc.greater(greatest, self._watermark).as_py():
                 self._watermark = greatest
         return batch
+
+
+def _placed(values: pa.Array) -> pa.Array:
+    """Whether each value has a position: not null, NaN or infinite (of times, the ends of their integers)."""
+    kind = values.type
+    if pa.types.is_floating(kind):
+        return pc.fill_null(pc.is_finite(values), False)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        bits = pa.int32() if kind.bit_width == 32 else pa.int64()
+        last = 2 ** (kind.bit_width - 1) - 1
+        numbers = values.view(bits) if isinstance(values, pa.Array) else values.cast(bits)
+        return pc.fill_null(pc.and_(pc.less(numbers, last), pc.greater(numbers, -last)), False)
+    return pc.is_valid(values)
+
+
+def _moment(now: datetime, kind: pa.DataType) -> pa.Scalar:
+    """The run's time as the cursor's type; a column without a zone is taken as UTC."""
+    moment = now.astimezone(UTC)
+    return pa.scalar(moment if kind.tz else moment.replace(tzinfo=None), pa.timestamp("us", kind.tz)).cast(
+        kind, safe=False
+    )
 
 
 def _matching(keys: pa.Table, schema: pa.Schema) -> pa.Table:

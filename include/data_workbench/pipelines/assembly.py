@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from data_workbench.mapping.targets import LoadContext
 from data_workbench.metastore import states
 from data_workbench.pipelines import records
+from data_workbench.pipelines.folding import fold
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.ledger import FingerprintBook
 from data_workbench.pipelines.reconcile import Reconciler
@@ -67,6 +68,17 @@ class Assembly:
         return Reconciler(
             plan=work.plan,
             inputs=stage.inputs,
+            folded=lambda name, index, target: (
+                (
+                    fold(
+                        target,
+                        stage.inputs(target.input),
+                        self.context(work, name, index),
+                        self.artifacts,
+                        self.settings,
+                    )
+                ).manifest
+            ),
             destination=lambda name: work.stores.destination(work.plan.destinations[name].connection),
             context=lambda name, index: self.context(work, name, index),
             embedder=lambda model: open_embedder(model, self.settings).embed,

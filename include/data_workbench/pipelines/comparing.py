@@ -119,6 +119,7 @@ def compare_target(
         folder,
         settings,
         carry_expected=EXPECTED if is_points else None,
+        repeats=target.write == "append",
         carry_actual=pa.schema([*(ACTUAL if is_points else ()), *(carry or ())]),
     )
     try:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from data_workbench.connectors.base import Progress, Rejection, Writer
 from data_workbench.events import emit
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
-from data_workbench.pipelines.folding import fold
+from data_workbench.metastore.values import rows_of
+from data_workbench.pipelines.folding import Folded, fold, unkeyed_rows
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.records.accounting import RelationshipCounts, WriteCounts
 from data_workbench.records.marks import HELD, OP, UPSERT
@@ -102,10 +103,13 @@ def _load_target(
 ) -> WriteCounts:
     columns = target_columns(target, given.schema.names)
     schema = pa.schema([given.schema.field(column) for column in columns])
-    manifest, collapsed = fold(target, given, context, artifacts, settings)
+    folded = fold(target, given, context, artifacts, settings)
+    manifest = folded.manifest
+    if folded.unkeyed:
+        _reject_unkeyed(name, target, given, ledger)
     adopted = _adopt(destination, target, schema, context, manifest)
     if adopted is not None:
-        return adopted
+        return _with_folded(adopted, folded)
     with destination.open(target, schema, context) as writer:
         done, first = _resume(writer, _noted(destination, ledger, name, index))
         if writer.rejections:  # committed by an attempt that was killed before it could put them aside
@@ -120,9 +124,24 @@ def _load_target(
         counts = _sum(done, writer.finish())
     if isinstance(target, RelationshipTarget):
         counts.relationships = counts.relationships or RelationshipCounts()  # none is a count, too
-    counts.collapsed += collapsed
-    counts.out += collapsed
+    return _with_folded(counts, folded)
+
+
+def _with_folded(counts: WriteCounts, folded: Folded) -> WriteCounts:
+    """The counts of a load and of the rows that were kept from it."""
+    counts.collapsed += folded.collapsed
+    counts.rejected += folded.unkeyed
+    counts.out += folded.collapsed + folded.unkeyed
     return counts
+
+
+def _reject_unkeyed(name: str, target: Target, given: LoadInput, ledger: LoadLedger) -> None:
+    """Put rows with a NULL in the target's key into the quarantine, known by their own key or else as a whole."""
+    reason = f"a key column of {target.name} is NULL ({', '.join(target.key)})"
+    for rows in unkeyed_rows(target, given):
+        known = [column for column in rows.column_names if column in {*target.key, *given.key}]
+        keys = rows_of(rows.select(known) if given.key else rows)
+        ledger.reject(name, target, [Rejection(key, "key", reason) for key in keys], rows)
 
 
 def _noted(destination: Destination, ledger: LoadLedger, name: str, index: int) -> Progress:

@@ -7,6 +7,7 @@ run's rows lie there is decided when the run is staged; their fingerprints go in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +19,25 @@ from data_workbench.records.fingerprints import FINGERPRINT, fingerprint_sql
 from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
+    import duckdb
+
     from data_workbench.artifacts import Manifest
     from data_workbench.pipelines.plan import SourcePlan
     from data_workbench.settings import Settings
 
 SCHEMA = pa.schema([pa.field(FINGERPRINT, pa.string())])
 _SIZE = 16
+_PAGE = 65_536
 
 
 def write_overlap(content: bytes | None, path: Path) -> Path:
     """Fingerprints of rows already seen, as the side input the engine reads."""
     data = content or b""
-    texts = [data[start : start + _SIZE].hex() for start in range(0, len(data), _SIZE)]
-    pq.write_table(pa.table([pa.array(texts, pa.string())], schema=SCHEMA), path)
+    with pq.ParquetWriter(path, SCHEMA) as writer:
+        for page in range(0, len(data), _PAGE * _SIZE):
+            end = min(page + _PAGE * _SIZE, len(data))
+            texts = [data[start : start + _SIZE].hex() for start in range(page, end, _SIZE)]
+            writer.write_table(pa.table([pa.array(texts, pa.string())], schema=SCHEMA))
     return path
 
 
@@ -45,57 +52,73 @@ def collect_overlap(
     """
     if plan.cursor is None:
         return b""
-    fresh = _fingerprints(plan, landed, None if position.get("unsettled") else position, settings)
-    kept = _split(before) if position.get("unsettled") or landed.rows == 0 else set()
-    return b"".join(sorted(fresh | kept))
+    keeps = position.get("unsettled") or landed.rows == 0
+    near = None if position.get("unsettled") else position
+    with _engine(settings) as engine:
+        engine.execute("CREATE TEMP TABLE seen (hash BLOB)")
+        if keeps:
+            engine.register("before", _hashes(before))
+            engine.execute("INSERT INTO seen SELECT hash FROM before")
+            engine.unregister("before")
+        _add_fingerprints(engine, plan, landed, near)
+        content = bytearray()
+        for batch in engine.sql("SELECT DISTINCT hash FROM seen ORDER BY hash").to_arrow_reader(_PAGE):
+            content += b"".join(batch.column(0).to_pylist())
+    return bytes(content)
+
+
+@contextmanager
+def _engine(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that spills: while a transaction stays open at the source, all rows read may come again."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": settings.duckdb_threads,
+        "memory_limit": settings.duckdb_memory,
+        "temp_directory": str(settings.home / "tmp" / "overlap"),
+    }
+    with duckdb.connect(":memory:", config=config) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def _hashes(content: bytes | None) -> pa.Table:
+    """Fingerprints as a column, without a copy."""
+    data = content or b""
+    kind = pa.binary(_SIZE)
+    hashes = pa.Array.from_buffers(kind, len(data) // _SIZE, [None, pa.py_buffer(data)])
+    return pa.table({"hash": hashes})
 
 
 def fresh_keys(plan: SourcePlan, landed: Manifest, seen: bytes | None, settings: Settings) -> Iterator[pa.Table]:
     """Keys of landed rows that were not known from an earlier run, a part at a time."""
-    import duckdb
-
     from data_workbench.transforms.landing import readable_schema
 
-    known = pa.table({FINGERPRINT: pa.array([one.hex() for one in _split(seen)], pa.string())})
     keys = ", ".join(map(quoted, plan.key))
-    with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("known", known)
+    with _engine(settings) as connection:
+        connection.register("known", _hashes(seen))
         for part in range(len(landed.parts)):
             connection.register("part", landed.read_part(part).cast(readable_schema(landed.schema)))
-            is_known = f"{fingerprint_sql(landed.schema)} IN (SELECT {FINGERPRINT} FROM known)"
+            is_known = f"unhex({fingerprint_sql(landed.schema)}) IN (SELECT hash FROM known)"
             fresh = connection.sql(f"SELECT {keys} FROM part WHERE NOT {is_known}").to_arrow_table()
             yield fresh.cast(pa.schema([landed.schema.field(name) for name in plan.key]))
             connection.unregister("part")
 
 
-def _split(content: bytes | None) -> set[bytes]:
-    data = content or b""
-    return {data[start : start + _SIZE] for start in range(0, len(data), _SIZE)}
-
-
-def _fingerprints(
-    plan: SourcePlan, landed: Manifest, position: Mapping[str, Any] | None, settings: Settings
-) -> set[bytes]:
+def _add_fingerprints(
+    engine: duckdb.DuckDBPyConnection, plan: SourcePlan, landed: Manifest, position: Mapping[str, Any] | None
+) -> None:
     """Of all landed columns, as the engine takes them; a detected deletion is no row that can come again."""
-    import duckdb
-
     from data_workbench.transforms.landing import readable_schema
 
     schema, readable = landed.schema, readable_schema(landed.schema)
-    cursor = quoted(str(plan.cursor))
-    found: set[bytes] = set()
-    with duckdb.connect(":memory:", config={"threads": settings.duckdb_threads}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        for part in range(len(landed.parts)):
-            connection.register("part", landed.read_part(part, schema.names).cast(readable))
-            condition, values = _near(cursor, plan, schema, position)
-            if plan.detect:
-                condition = f'({condition}) AND "{DELETED}" IS NOT TRUE'
-            sql = f"SELECT DISTINCT {fingerprint_sql(schema)} FROM part WHERE {condition}"
-            found |= {bytes.fromhex(row[0]) for row in connection.execute(sql, values).fetchall()}
-            connection.unregister("part")
-    return found
+    condition, values = _near(quoted(str(plan.cursor)), plan, schema, position)
+    if plan.detect:
+        condition = f'({condition}) AND "{DELETED}" IS NOT TRUE'
+    for part in range(len(landed.parts)):
+        engine.register("part", landed.read_part(part, schema.names).cast(readable))
+        engine.execute(f"INSERT INTO seen SELECT unhex({fingerprint_sql(schema)}) FROM part WHERE {condition}", values)
+        engine.unregister("part")
 
 
 def _near(
@@ -117,4 +140,7 @@ def _near(
         bound = watermark
     else:
         bound = f"{watermark} - {float(lag)!r}"
-    return f"{cursor} IS NULL OR {cursor} >= {bound}", [position["watermark"]]
+    endless = f" OR isinf({cursor})" if name else ""
+    if pa.types.is_floating(kind):
+        endless = f" OR isinf({cursor}) OR isnan({cursor})"
+    return f"{cursor} IS NULL OR {cursor} >= {bound}{endless}", [position["watermark"]]

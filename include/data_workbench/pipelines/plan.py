@@ -232,6 +232,11 @@ def _plan_source(
     *,
     where_pushed: bool,
 ) -> SourcePlan:
+    if not stream.schema.names:
+        raise SchemaConflict(
+            f"source {name!r}: {source.stream} has no columns",
+            hint="an empty file or a table without columns gives no rows that could be told apart; name columns first",
+        )
     key = tuple(source.key) if source.key else stream.key
     when = source.deletes.when if isinstance(source.deletes, DeletesWhen) else None
     hidden = {*key, *([source.cursor.column] if source.cursor else [])}

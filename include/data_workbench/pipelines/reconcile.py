@@ -27,6 +27,7 @@ from data_workbench.records.accounting import ReconciliationCounts
 from data_workbench.records.marks import OP, UPSERT
 
 if TYPE_CHECKING:
+    from data_workbench.artifacts import Manifest
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.settings import Settings
 
@@ -97,6 +98,7 @@ class Reconciler:
 
     Args:
         inputs: a node's staged rows.
+        folded: of them, the rows that a target takes: one of each key.
         context: who writes, per destination and target.
         embedder: gives a model's embed function.
         refused: keys of a target's rows that its store refused and that wait in the quarantine.
@@ -107,6 +109,7 @@ class Reconciler:
 
     plan: RunPlan
     inputs: Callable[[str], LoadInput]
+    folded: Callable[[str, int, Target], Manifest]
     destination: Callable[[str], Destination]
     context: Callable[[str, int], LoadContext]
     embedder: Callable[[str], EmbedTexts]
@@ -173,13 +176,14 @@ class Reconciler:
     def _compare(self, name: str, index: int, target: Target, *, full: bool, carry: pa.Schema | None = None):  # type: ignore[no-untyped-def]  # a context manager of TargetVerdict
         given = self.inputs(target.input)
         columns = target_columns(target, given.schema.names)
-        listed = [*columns, OP] if OP in given.manifest.schema.names else columns
+        manifest = self.folded(name, index, target)
+        listed = [*columns, OP] if OP in manifest.schema.names else columns
         schema = pa.schema([given.schema.field(column) for column in columns])
         embed = self.embedder(target.embed.model) if isinstance(target, CollectionTarget) and target.embed else None
         return compare_target(
             target,
             schema,
-            lambda: given.manifest.iter_batches(listed),
+            lambda: manifest.iter_batches(listed),
             destination=self.destination(name),
             context=self.context(name, index),
             full=full,
@@ -275,19 +279,21 @@ class Reconciler:
                 target, verdict.schema, self.context(name, index), keys.cast(verdict.comparison.key_schema)
             )
         with destination.open(target, verdict.schema, self.context(name, index)) as writer:
-            for part, rows in enumerate(self._rows(target, None if target.write == "replace" else keys, key)):
+            for part, rows in enumerate(
+                self._rows(name, index, target, None if target.write == "replace" else keys, key)
+            ):
                 writer.write(rows, writer.progress.parts + part)
                 written += rows.num_rows
             writer.finish()
         return written
 
-    def _rows(self, target: Target, keys: pa.Table | None, key: list[str]) -> Iterator[pa.Table]:
+    def _rows(self, name: str, index: int, target: Target, keys: pa.Table | None, key: list[str]) -> Iterator[pa.Table]:
         """Rows of these keys as they should be; all where a replace would take the others away."""
-        given = self.inputs(target.input)
-        columns = target_columns(target, given.schema.names)
-        marked = OP in given.manifest.schema.names
-        for part in range(len(given.manifest.parts)):
-            rows = given.manifest.read_part(part, [*columns, OP] if marked else columns)
+        manifest = self.folded(name, index, target)
+        columns = target_columns(target, self.inputs(target.input).schema.names)
+        marked = OP in manifest.schema.names
+        for part in range(len(manifest.parts)):
+            rows = manifest.read_part(part, [*columns, OP] if marked else columns)
             if marked:
                 rows = rows.filter(pc.equal(rows.column(OP), UPSERT)).select(columns)
             found = rows if keys is None else matching_rows(rows, keys, key, "left semi")

@@ -35,6 +35,7 @@ class Comparison:
         schema: columns compared, keys among them.
         key: columns that identify a row; () compares whole rows as a bag.
         folder: where DuckDB may spill; removed by the caller.
+        repeats: a key may stand there several times, as appended by several runs: one row as expected is enough.
         carry_expected, carry_actual: further columns of a side to keep beside the fingerprint (vectors, hashes).
     """
 
@@ -47,6 +48,7 @@ class Comparison:
         *,
         carry_expected: pa.Schema | None = None,
         carry_actual: pa.Schema | None = None,
+        repeats: bool = False,
     ) -> None:
         import duckdb
 
@@ -54,6 +56,7 @@ class Comparison:
         self.schema = schema
         self.carry = {"expected": carry_expected or pa.schema([]), "actual": carry_actual or pa.schema([])}
         self.key = key
+        self.repeats = repeats
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
             str(folder / "comparison.duckdb"),
             config={
@@ -205,6 +208,13 @@ class Comparison:
         on = " AND ".join(f"e.{quoted(name)} = a.{quoted(name)}" for name in self.key)
         keys = ", ".join(f"coalesce(e.{quoted(name)}, a.{quoted(name)}) AS {quoted(name)}" for name in self.key)
         gone = f"('{TOMBSTONE}', '{RETRACTION}')"
+        listed = ", ".join(map(quoted, self.key))
+        actual, same = "actual", "e._wb_hash = a._wb_hash"
+        if self.repeats:
+            actual = (
+                f"(SELECT {listed}, bool_or(_wb_mark) AS _wb_mark, list(_wb_hash) AS hashes FROM actual GROUP BY ALL)"
+            )
+            same = "list_contains(a.hashes, e._wb_hash)"
         return f"""
             SELECT {keys}, CASE
                 WHEN e._wb_mark = '{HELD}' THEN 'held'
@@ -212,12 +222,12 @@ class Comparison:
                 WHEN e._wb_mark IN {gone} THEN
                     CASE WHEN a._wb_mark IS NULL THEN 'equal' WHEN a._wb_mark THEN 'surplus' ELSE 'foreign' END
                 WHEN a._wb_mark IS NULL THEN 'missing'
-                WHEN e._wb_hash = a._wb_hash THEN 'equal' ELSE 'stale' END AS verdict
+                WHEN {same} THEN 'equal' ELSE 'stale' END AS verdict
             FROM (
                 SELECT * FROM expected
-                QUALIFY row_number() OVER (PARTITION BY {", ".join(quoted(n) for n in self.key)}
+                QUALIFY row_number() OVER (PARTITION BY {listed}
                     ORDER BY CASE _wb_mark WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END) = 1
-            ) e FULL OUTER JOIN actual a ON {on}"""
+            ) e FULL OUTER JOIN {actual} a ON {on}"""
 
     def _join_as_bags(self) -> str:
         """Without a key, rows are equal or not; how many of each kind are too few or too many."""

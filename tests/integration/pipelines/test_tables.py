@@ -261,3 +261,50 @@ def test_a_replayed_record_is_read_afresh(items: Site) -> None:
     assert error is None, document
     assert standing(items)[0][23] == "mended"
     assert [one["state"] for one in items.quarantined("items", None)] == ["replayed"]
+
+
+NO_KEY = """
+version: 1
+pipeline: loose_%(name)s
+sources: {rows: {connection: pg, stream: public.loose}}
+destinations: {out: %(out)s}
+"""
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        "{connection: pg, table: public.loose_copy, key: a, write: merge}",
+        "{connection: graph, nodes: [{label: Loose, key: a}]}",
+        "{connection: vectors, collection: loose, key: a, embed: {text: b, model: hashing-64}}",
+        "{connection: files, file: loose.parquet, key: a, write: merge}",
+        "{connection: files, folder: loose, key: a, write: append}",
+    ],
+    ids=["table", "nodes", "points", "file", "folder"],
+)
+def test_a_source_without_a_key_gives_one_row_of_each_key_and_puts_aside_those_without(site: Site, out: str) -> None:
+    site.sql("CREATE TABLE loose (a int, b text)")
+    site.sql("INSERT INTO loose VALUES (1, 'x'), (1, 'y'), (NULL, 'n'), (2, 'z')")
+    text = NO_KEY % {"name": "rows", "out": out}
+    document = site.run(text)
+    counts = document["destinations"]["out"]
+    assert (counts["out"], counts["inserted"], counts["collapsed"], counts["rejected"]) == (4, 2, 1, 1)
+    [record] = site.quarantined("loose_rows")
+    assert (record["rules"], record["row"]) == (["key"], {"a": None, "b": "n"})
+    if "append" not in out:
+        assert site.reconcile(text)["clean"]
+        assert site.run(text)["destinations"]["out"]["unchanged"] == 2
+
+
+def test_a_key_appended_again_is_no_difference_as_long_as_one_of_its_rows_is_the_one_expected(site: Site) -> None:
+    site.sql("CREATE TABLE loose (a int PRIMARY KEY, b text)")
+    site.sql("INSERT INTO loose VALUES (1, 'x'), (2, 'z')")
+    text = NO_KEY % {"name": "log", "out": "{connection: graph, write: append, nodes: [{label: Log, key: a}]}"}
+    site.run(text)
+    site.sql("UPDATE loose SET b = 'newer' WHERE a = 1")
+    assert site.run(text)["reconciliation"]["clean"]
+    assert sorted(map(tuple, site.cypher("MATCH (n:Log) RETURN n.a, n.b"))) == [
+        (1, "newer"), (1, "x"), (2, "z"), (2, "z")
+    ]  # fmt: skip
+    site.cypher("MATCH (n:Log {a: 2}) SET n.b = 'by hand'")
+    assert site.reconcile(text)["destinations"]["out"]["stale"] == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_workbench.artifacts import Manifest
 from data_workbench.mapping.targets import Endpoint, NodeTarget, RelationshipTarget, TableTarget, Target
-from data_workbench.pipelines.folding import fold, needs_folding
+from data_workbench.pipelines.folding import fold, needs_folding, unkeyed_rows
 from data_workbench.pipelines.load import LoadInput
 from data_workbench.records.marks import HELD, OP, RETRACTION, TOMBSTONE, UPSERT
 
@@ -53,7 +53,7 @@ def test_one_row_per_key_stays_in_order_and_the_rest_is_counted(site: FileSite, 
     site.artifacts.remove("p", site.run_id, "step.rows")
     site.artifacts.remove("p", site.run_id, "load.out.0")
     staged = given_rows(site.artifact("step.rows", table))
-    folded, collapsed = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
+    folded, collapsed, _ = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
     wanted, gone = oracle(rows)
     found = [tuple(row.values()) for batch in folded.iter_batches() for row in batch.to_pylist()]
     assert found == wanted
@@ -63,18 +63,18 @@ def test_one_row_per_key_stays_in_order_and_the_rest_is_counted(site: FileSite, 
 def test_what_was_folded_by_a_killed_attempt_is_used_again(site: FileSite) -> None:
     table = pa.table({"id": [1, 2], 'na"me': ["a", "a"], "value": [1, 2]}, schema=SCHEMA)
     staged = given_rows(site.artifact("step.rows", table))
-    first, collapsed = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
-    again, counted = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
+    first, collapsed, _ = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
+    again, counted, _ = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
     assert again.parts == first.parts
     assert collapsed == counted == 1
-    other, _ = fold(TARGET, staged, site.load_context(1), site.artifacts, site.settings)
+    other, *_ = fold(TARGET, staged, site.load_context(1), site.artifacts, site.settings)
     assert other.name != first.name
 
 
 def test_without_marks_the_last_staged_row_wins_and_only_written_columns_are_kept(site: FileSite) -> None:
     table = pa.table({"id": [1, 2, 3], 'na"me': ["a", "b", "a"], "value": [1, 2, 3]}, schema=SCHEMA)
     node = NodeTarget("rows", "A", ('na"me',), "merge", ("value",))
-    folded, collapsed = fold(
+    folded, collapsed, _ = fold(
         node, given_rows(site.artifact("step.rows", table)), site.load_context(), site.artifacts, site.settings
     )
     assert folded.schema.names == ['na"me', "value"]
@@ -112,4 +112,20 @@ def test_folding_is_left_out_only_where_no_two_rows_can_share_a_key(
     staged = given_rows(manifest, key=key, unique=unique)
     assert needs_folding(target, staged) is wanted
     if not wanted:
-        assert fold(target, staged, site.load_context(), site.artifacts, site.settings) == (manifest, 0)
+        assert fold(target, staged, site.load_context(), site.artifacts, site.settings) == (manifest, 0, 0)
+
+
+def test_rows_without_a_key_are_left_out_and_told(site: FileSite) -> None:
+    rows = pa.table({"id": [1, 2, 3, 4], 'na"me': ["a", None, None, "a"], "value": [1, 2, 3, 4]}, schema=SCHEMA)
+    staged = given_rows(site.artifact("step.rows", rows))
+    folded, collapsed, unkeyed = fold(TARGET, staged, site.load_context(), site.artifacts, site.settings)
+    assert (folded.rows, collapsed, unkeyed) == (1, 1, 2)
+    assert [table.column("id").to_pylist() for table in unkeyed_rows(TARGET, staged)] == [[2, 3]]
+
+
+def test_a_null_beside_the_rows_own_key_is_a_missing_key_too(site: FileSite) -> None:
+    rows = pa.table({"id": [1, 2], 'na"me': ["a", None], "value": [1, 2]}, schema=SCHEMA)
+    staged = given_rows(site.artifact("step.rows", rows))
+    target = TableTarget("rows", "t", ("id", 'na"me'), "merge")
+    folded, collapsed, unkeyed = fold(target, staged, site.load_context(), site.artifacts, site.settings)
+    assert (folded.rows, collapsed, unkeyed) == (1, 0, 1)

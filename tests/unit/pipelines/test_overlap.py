@@ -123,3 +123,21 @@ def test_fingerprints_reach_the_engine_as_a_file(site: FileSite, tmp_path: Path)
 def test_a_source_without_a_cursor_has_no_overlap(site: FileSite) -> None:
     plan = replace(planned(site), cursor=None)
     assert collect(site, plan, ROWS, {"watermark": None}) == b""
+
+
+def test_values_without_a_position_come_again_whatever_the_watermark(site: FileSite) -> None:
+    rows = pa.table({"id": list(range(5)), "at": [1.0, 9.0, float("inf"), float("nan"), float("-inf")]})
+    plan = planned(site, rows, cursor="{column: at}")
+    overlap = collect(site, plan, rows, {"watermark": "9.0"})
+    assert known(site, plan, rows, overlap) == [0]
+
+
+def test_fingerprints_of_earlier_runs_stay_while_a_transaction_is_open(site: FileSite, tmp_path: Path) -> None:
+    count = 2_000
+    rows = pa.table({"id": pa.array(range(count)), "at": pa.array(range(count)), "word": pa.nulls(count, pa.string())})
+    plan = planned(site, rows, cursor="{column: at}")
+    overlap = collect(site, plan, rows, {"watermark": str(count), "unsettled": True})
+    assert len(overlap) == 16 * count
+    more = collect(site, plan, rows.slice(0, 10), {"watermark": str(count), "unsettled": True}, before=overlap)
+    assert more == overlap
+    assert pq.read_metadata(write_overlap(overlap, tmp_path / "overlap.parquet")).num_rows == count

@@ -38,7 +38,7 @@ class JsonLayout:
         declared = {name: field_of(name, kind) for name, kind in self.options.types.items()}
         fields = self._sampled(frozenset(declared))
         fields |= declared
-        self.line_by_line = bool(self.documents) or any(
+        self.line_by_line |= bool(self.documents) or any(
             native_type(item) is not None or not _reads_directly(item.type) for item in declared.values()
         )
         return pa.schema(list(fields.values()))
@@ -49,6 +49,8 @@ class JsonLayout:
         lines = head[: head.rfind(b"\n") + 1] or head if len(head) == self.options.max_row_bytes else head
         if not lines.strip():
             return {}
+        # Arrow gives up the file at half of a surrogate pair; line by line only its line is set aside.
+        self.line_by_line |= b"\\ud" in lines.lower()
         try:
             found = pajson.read_json(pa.BufferReader(lines), pajson.ReadOptions(block_size=max(len(lines) + 1, 4096)))
             return {item.name: pa.field(item.name, _plain(item.type)) for item in found.schema}
@@ -144,12 +146,24 @@ def _objects(
         except (ValueError, RecursionError) as error:
             reason = f"no JSON: {str(error)[:200]}"
         else:
-            if isinstance(value, dict):
+            if not isinstance(value, dict):
+                reason = f"a JSON {type(value).__name__} where an object is wanted"
+            elif b"\\ud" in line.lower() and not _is_text(value):
+                reason = "text with half of a surrogate pair, which is no character"
+            else:
                 yield number, value
                 continue
-            reason = f"a JSON {type(value).__name__} where an object is wanted"
         if rejections is not None:
             rejections.append(Rejection(key={"file": path, "line": number}, rule="json_object", reason=reason))
+
+
+def _is_text(value: Any) -> bool:
+    """Whether all text in a document is Unicode that can be written."""
+    try:
+        _dump(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Digits(float):

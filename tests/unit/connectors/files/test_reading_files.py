@@ -7,7 +7,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -292,3 +292,42 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     with pytest.raises(StreamUnknown) as caught:
         _read(tmp_path, "flight.csv")
     assert "flights.csv" in (caught.value.hint or "")
+
+
+def test_values_without_a_position_come_on_every_read_and_move_no_watermark(tmp_path: Path) -> None:
+    rows = pa.table({"id": list(range(6)), "at": [1.0, 5.0, float("inf"), float("nan"), float("-inf"), None]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    reading = _source(tmp_path).read(ReadRequest("rows.parquet", cursor=CursorRequest("at")))
+    assert sum(batch.num_rows for batch in reading) == 6
+    assert reading.position() == {"watermark": "5"}
+    again = _read(tmp_path, "rows.parquet", cursor=CursorRequest("at", state={"watermark": "5"}))
+    assert again.column("id").to_pylist() == [1, 2, 3, 4, 5]
+
+
+def test_endless_and_future_times_move_no_watermark(tmp_path: Path) -> None:
+    times = [datetime(year, 6, 1, tzinfo=UTC).replace(tzinfo=None) for year in (2025, 2026, 2999)]
+    last = 2**63 - 1
+    at = pa.chunked_array(
+        [pa.array(times, pa.timestamp("us")), pa.array([last, -last], pa.int64()).cast(pa.timestamp("us"))]
+    )
+    pq.write_table(pa.table({"id": list(range(5)), "at": at}), tmp_path / "rows.parquet")
+    request = ReadRequest("rows.parquet", cursor=CursorRequest("at"), now=datetime(2026, 7, 1, tzinfo=UTC))
+    reading = _source(tmp_path).read(request)
+    assert sum(batch.num_rows for batch in reading) == 5
+    position = reading.position()
+    assert position is not None
+    assert position["watermark"].startswith("2026-06-01")
+    again = _read(tmp_path, "rows.parquet", cursor=CursorRequest("at", state=position))
+    assert again.column("id").to_pylist() == [1, 2, 3, 4]
+
+
+def test_half_a_surrogate_pair_is_a_broken_line(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        "rows.jsonl",
+        '{"id": 1, "name": "ok"}\n{"id": 2, "name": "\\ud800"}\n{"id": 3, "name": "\\ud83d\\ude00"}\n',
+    )
+    reading = _source(tmp_path).read(ReadRequest("rows.jsonl"))
+    rows = [row for batch in reading for row in batch.to_pylist()]
+    assert rows == [{"id": 1, "name": "ok"}, {"id": 3, "name": "😀"}]
+    assert "surrogate" in reading.rejections[0].reason
