@@ -20,6 +20,9 @@ from pydantic import SecretStr
 
 from data_workbench.errors import ConnectionUnknown, UsageError
 
+FILE_SCHEMES = ("file", "s3", "gs", "abfs", "sftp")
+"""URLs that are roots of files. One of http may be another server's: a web server's files need a connection."""
+
 Resolver = Callable[[str], "Connection | None"]
 """Gives the connection of an id, or None if it does not know it."""
 
@@ -97,17 +100,17 @@ def _from_uri(connection_id: str, raw: str) -> Connection:
         "bolt": "neo4j",
         "http": "qdrant",
         "https": "qdrant",
-        "file": "workbench_files",
+        **dict.fromkeys(FILE_SCHEMES, "workbench_files"),
     }.get(parts.scheme, parts.scheme)
     extra: dict[str, Any] = dict(parse_qsl(parts.query))
     if "__extra__" in extra:
         extra = json.loads(extra["__extra__"])
     if parts.scheme == "https":
         extra.setdefault("https", True)
-    if parts.scheme == "file":
-        return Connection(id=connection_id, kind=kind, host=raw)
     if parts.scheme in ("sqlite", "duckdb"):  # as everywhere: four slashes are an absolute path, three a relative one
         return Connection(id=connection_id, kind=kind, host=unquote(parts.path[1:]), extra=extra)
+    if parts.scheme in FILE_SCHEMES:
+        return _files(connection_id, raw, extra)
     return Connection(
         id=connection_id,
         kind=kind.replace("-", "_"),
@@ -116,6 +119,22 @@ def _from_uri(connection_id: str, raw: str) -> Connection:
         login=unquote(parts.username) if parts.username else None,
         password=SecretStr(unquote(parts.password)) if parts.password else None,
         database=unquote(parts.path.lstrip("/")) or None,
+        extra=extra,
+    )
+
+
+def _files(connection_id: str, raw: str, extra: dict[str, Any]) -> Connection:
+    """A root of files: the URL itself, but for login and password, which a root does not carry."""
+    if raw.startswith("file:"):
+        return Connection(id=connection_id, kind="workbench_files", host=raw)
+    parts = urlsplit(raw)
+    place = parts.netloc.rpartition("@")[2] if parts.scheme != "abfs" or parts.password else parts.netloc
+    return Connection(
+        id=connection_id,
+        kind="workbench_files",
+        host=f"{parts.scheme}://{place}{parts.path}",
+        login=unquote(parts.username) if parts.username and place != parts.netloc else None,
+        password=SecretStr(unquote(parts.password)) if parts.password else None,
         extra=extra,
     )
 
@@ -146,7 +165,7 @@ def from_url(url: str) -> Connection:
         if has_secret(url):
             host = urlsplit(url).hostname
             raise UsageError(f"a URL with a password stands in a pipeline file ({scheme}://…@{host})", hint=hint)
-        if scheme == "file":
+        if scheme in FILE_SCHEMES:
             return Connection(id=url, kind="workbench_files", host=url)
         if scheme == "reqif":
             return Connection(id=url, kind="workbench_reqif", host=f"file://{url.removeprefix('reqif://')}")

@@ -95,7 +95,7 @@ CONNECTORS: Mapping[str, Connector] = {
         ),
         Connector(
             "workbench_files",
-            "Files (Parquet, CSV, JSONL, Arrow over fsspec)",
+            "Files (Parquet, CSV, JSON, Excel, XML, Avro, Arrow; local, S3, GCS, Azure, SFTP, HTTP)",
             "data_workbench.connectors.files.source:FilesSource",
             "data_workbench.connectors.files.destination:FilesDestination",
             "file",

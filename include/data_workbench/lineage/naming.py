@@ -122,10 +122,10 @@ def _file(connection: Connection, path: str) -> DatasetName:
 
     config = config_of(connection)
     if config.is_local:
-        return DatasetName("file", str(PurePosixPath(config.root) / path))
-    bucket, _, prefix = config.root.partition("/")
-    bucket = bucket.rpartition("@")[2]  # some protocols write a login here
-    return DatasetName(f"{config.protocol}://{bucket}", str(PurePosixPath(prefix) / path))
+        return DatasetName("file", str(PurePosixPath(config.folder) / path))
+    scheme, _, place = config.url.partition("://")
+    bucket, _, prefix = place.partition("/")
+    return DatasetName(f"{scheme}://{bucket}", str(PurePosixPath(prefix) / path))
 
 
 def _api(connection: Connection, stream: str) -> DatasetName:

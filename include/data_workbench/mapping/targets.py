@@ -35,7 +35,7 @@ class FileTarget:
     input: str
     path: str
     is_folder: bool
-    format: Literal["parquet", "csv", "jsonl", "arrow"]
+    format: str
     write: Disposition
     key: tuple[str, ...] = ()
     kind: Literal["file"] = "file"

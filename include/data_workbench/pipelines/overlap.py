@@ -47,10 +47,11 @@ def collect_overlap(
     """Fingerprints of all rows the next read may bring again.
 
     Args:
-        position: what the reading reached; `unsettled` means rows of any cursor value may come again.
+        position: what the reading reached; `unsettled` means rows of any cursor value may come again, `settled` that
+            none does (a file that has not changed is not read again).
         before: the overlap this run began with.
     """
-    if plan.cursor is None:
+    if plan.cursor is None or position.get("settled"):
         return b""
     keeps = position.get("unsettled") or landed.rows == 0
     near = None if position.get("unsettled") else position

@@ -183,7 +183,7 @@ class Destination(Model):
     resource: Resource | None = Field(None, description="RDF: rows to resources of a class in a named graph")
     file: Text | None = Field(None, description="One file to write, below the connection's root")
     folder: Text | None = Field(None, description="Folder to write part files to, below the connection's root")
-    format: Literal["parquet", "csv", "jsonl", "arrow"] | None = Field(
+    format: Literal["parquet", "csv", "jsonl", "json", "arrow", "avro", "excel"] | None = Field(
         None, description="File format; by default the ending tells, a folder is Parquet"
     )
     key: Columns | None = Field(None, description="Columns that identify a row or point; needed by merge")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import cast
 
+from data_workbench.connectors.files.formats.table import WRITTEN, format_of
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping.iri_templates import IriTemplate
 from data_workbench.mapping.targets import (
@@ -21,9 +21,6 @@ from data_workbench.mapping.targets import (
     Target,
 )
 from data_workbench.pipelines.spec import Destination, End, Relationship, Resource
-
-FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow"}
-"""Format by a file's ending."""
 
 KeyOf = Callable[[str], tuple[str, ...]]
 """The key columns of a source or step."""
@@ -56,15 +53,13 @@ def build_targets(destination: Destination, default_input: str, key_of: KeyOf) -
 
 def _file(spec: Destination, given: str) -> FileTarget:
     path = cast(str, spec.file or spec.folder)
-    name = PurePosixPath(path)
-    guessed = FORMATS.get(name.suffix if name.suffix not in (".gz", ".zst") else PurePosixPath(name.stem).suffix)
-    form = spec.format or guessed or ("parquet" if spec.folder else None)
+    form = spec.format or format_of(path) or ("parquet" if spec.folder else None)
     if form is None:
         raise SchemaConflict(
-            f"the format of {path!r} cannot be told from its name", hint="add format: parquet, csv, jsonl or arrow"
+            f"the format of {path!r} cannot be told from its name", hint=f"add format: {', '.join(WRITTEN)}"
         )
     key = tuple(spec.key or ())
-    return FileTarget(given, path, spec.folder is not None, form, spec.write, key)  # type: ignore[arg-type]
+    return FileTarget(given, path, spec.folder is not None, form, spec.write, key)
 
 
 def _resource(spec: Destination, resource: Resource, given: str) -> ResourceTarget:

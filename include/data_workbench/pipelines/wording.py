@@ -63,7 +63,7 @@ def explain(error: ValidationError, root: Node) -> list[Wording]:
         details = typing.cast(dict[str, Any], item)
         path, union = _to_path(details["loc"], root, is_missing=details["type"] == "missing")
         if union is None:
-            singles.append(_word(details, path, root))
+            singles.append(word(details, path, root))
         else:
             unions.setdefault(union, []).append((path, details))
     return singles + [word for union, members in unions.items() for word in _word_union(union, members, root)]
@@ -88,7 +88,7 @@ def _to_path(loc: Iterable[str | int], root: Node, *, is_missing: bool) -> tuple
 
 def _word_union(union: Path, members: list[tuple[Path, dict[str, Any]]], root: Node) -> list[Wording]:
     deeper = [
-        _word(details, path, root)
+        word(details, path, root)
         for path, details in members
         if len(path) > len(union) and details["type"] not in ("missing", "extra_forbidden")
     ]
@@ -97,14 +97,15 @@ def _word_union(union: Path, members: list[tuple[Path, dict[str, Any]]], root: N
     node = root.find(union)
     own = next((details for _, details in members if details["type"] == "value_error"), None)
     if own is not None:
-        return [_word(own, union, root)]
+        return [word(own, union, root)]
     wanted = _CHOICES.get(str(union[-1])) or " or ".join(
         dict.fromkeys(_WANTED.get(details["type"], "another form") for _, details in members)
     )
     return [Wording(union, f"{_named(union)} is {show(node)}; it takes {wanted}")]
 
 
-def _word(details: dict[str, Any], path: Path, root: Node) -> Wording:
+def word(details: dict[str, Any], path: Path, root: Node) -> Wording:
+    """One of pydantic's mistakes in plain words."""
     kind, context = details["type"], details.get("ctx") or {}
     node = root.find(path)
     if kind == "missing":

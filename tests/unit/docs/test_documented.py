@@ -194,7 +194,7 @@ def test_the_keys_of_a_connection_stand_on_its_page_as_the_model_says(kind: str)
 
 
 def test_every_option_of_a_source_is_documented() -> None:
-    from data_workbench.connectors.files.formats import FileOptions
+    from data_workbench.connectors.files.options import FileOptions
     from data_workbench.connectors.qdrant.source import QdrantOptions
 
     assert missing(list(FileOptions.model_fields), page("user-guide/connectors/files.md")) == []

@@ -83,7 +83,7 @@ def test_a_format_is_told_by_the_ending(given: dict[str, Any], form: str, is_fol
 
 def test_a_format_nobody_can_tell_is_asked_for() -> None:
     with pytest.raises(SchemaConflict, match="cannot be told") as caught:
-        build(file="report.xlsx")
+        build(file="report.docx")
     assert "format" in str(caught.value.hint)
 
 

@@ -1,57 +1,37 @@
-"""The folder of a connection: paths that stay inside it, opening, listing, publishing, errors translated once."""
+"""The root of a connection: paths that stay inside it, opening, listing, what a file is like now."""
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
 import posixpath
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from data_workbench.connectors.files.config import FilesConfig, config_of
-from data_workbench.errors import (
-    AccessDenied,
-    ResourceExhausted,
-    StoreUnavailable,
-    StreamUnknown,
-    Unsupported,
-    WorkbenchError,
-)
+from data_workbench.connectors.files.drivers import open_filesystem
+from data_workbench.connectors.files.failures import translated
+from data_workbench.errors import AccessDenied, Unsupported
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
     from data_workbench.settings import Settings
 
+MAGIC = frozenset("*?[")
 
-@contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Turn what the operating system or fsspec raises into our errors."""
-    try:
-        yield
-    except WorkbenchError:
-        raise
-    except FileNotFoundError as error:
-        raise StreamUnknown(f"{what}: no such file", hint="`workbench discover` lists what is there") from error
-    except PermissionError as error:
-        raise AccessDenied(f"{what}: permission denied", hint="check the rights of the file and its folder") from error
-    except ImportError as error:
-        raise Unsupported(
-            f"{what}: its file system needs a package that is not installed ({error.name or error})",
-            hint="install it beside the workbench, e.g. s3fs, gcsfs or adlfs",
-        ) from error
-    except (IsADirectoryError, NotADirectoryError) as error:
-        raise StreamUnknown(
-            f"{what}: {'a folder' if isinstance(error, IsADirectoryError) else 'not a folder'}"
-        ) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceExhausted(
-                f"{what}: no space left on the device", hint="free some disk, then run again"
-            ) from error
-        raise StoreUnavailable(f"{what}: {error.strerror or type(error).__name__}") from error
+
+@dataclass(frozen=True)
+class Facts:
+    """What a store says of a file: bytes, time of the last change, and a tag that changes with the content."""
+
+    size: int | None
+    modified: datetime | None
+    tag: str | None
 
 
 class Root:
@@ -63,12 +43,12 @@ class Root:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.config: FilesConfig = config_of(connection)
-        self._real = os.path.realpath(self.config.root) if self.config.is_local else ""
+        self._real = os.path.realpath(self.config.folder) if self.config.is_local else ""
         if self.config.is_local and settings.file_roots:
             allowed = [os.path.realpath(item) for item in settings.file_roots.split(":") if item]
             if not any(_is_inside(self._real, place) for place in allowed):
                 raise AccessDenied(
-                    f"connection {connection.id!r}: {self.config.root} is outside the folders that may be reached",
+                    f"connection {connection.id!r}: {self.config.folder} is outside the folders that may be reached",
                     hint="add it to WORKBENCH_FILE_ROOTS (colon separated), or use a folder that is listed",
                 )
         self._filesystem: Any = None
@@ -90,30 +70,56 @@ class Root:
     def filesystem(self) -> Any:
         """The fsspec file system, opened at first use."""
         if self._filesystem is None:
-            import fsspec
-
             with translated(self.config.url):
-                self._filesystem = fsspec.filesystem(self.config.protocol, **dict(self.config.storage))
+                self._filesystem = open_filesystem(self.config)
         return self._filesystem
 
     def full(self, path: str) -> str:
         """The file system's own path of a path inside the root.
 
         Raises:
-            AccessDenied: `..`, an absolute path or a link that leads out.
+            AccessDenied: `..`, an absolute path, another store's URL, or a link that leads out.
         """
-        parts = path.replace("\\", "/").split("/") if self.config.is_local else path.split("/")
-        if path.startswith("/") or ".." in parts or "\0" in path or "::" in path:
+        parts = re.split(r"[/\\]", path) if self.config.is_local else path.split("/")
+        if path.startswith("/") or ".." in parts or "\0" in path or "::" in path or "://" in path:
             raise AccessDenied(
                 f"{path!r} leads out of the connection's folder", hint=f"write it relative to {self.config.url}"
             )
-        joined = posixpath.join(self.config.root, posixpath.normpath(path))
-        if self.config.is_local and not _is_inside(os.path.realpath(joined), self._real):
+        inside = posixpath.normpath(path)
+        if self.config.driver.name == "http":
+            # Quoted, so that no percent sign or question mark makes another address of it.
+            return self.config.folder + ("/" + quote(inside, safe="/*") if inside != "." else "/")
+        joined = posixpath.join(self.config.folder, inside) if inside != "." else self.config.folder
+        self._check_link(path, joined)
+        return joined
+
+    def _check_link(self, path: str, joined: str) -> None:
+        if self.config.is_local:
+            is_out = not _is_inside(os.path.realpath(joined), self._real)
+        elif self.config.driver.name == "sftp":
+            self._real = self._real or self._resolved(self.config.folder)
+            is_out = not _is_inside(self._resolved(joined), self._real)
+        else:
+            return
+        if is_out:
             raise AccessDenied(
                 f"{path!r} is a link that leads out of the connection's folder",
                 hint=f"copy the file into {self.config.url}",
             )
-        return joined
+
+    def _resolved(self, full: str) -> str:
+        """A path of an SFTP server with its links followed."""
+        from fsspec.asyn import sync
+
+        system = self.filesystem
+
+        async def ask() -> Any:
+            async with system._pool.get() as channel:
+                return await channel.realpath(full)
+
+        with translated(full):
+            found = sync(system.loop, ask)
+        return found.decode() if isinstance(found, bytes) else str(found)
 
     def local(self, path: str) -> Path | None:
         """The path on this machine, or None for a remote root."""
@@ -125,14 +131,20 @@ class Root:
             return bool(self.filesystem.exists(self.full(path)))
 
     def is_folder(self, path: str) -> bool:
-        """Whether it is a folder (or, in object storage, a prefix)."""
+        """Whether it is a folder (or, in object storage, a prefix; on a web server, a page with links)."""
         with translated(path):
+            if self.config.driver.name == "http" and posixpath.splitext(path)[1]:
+                return False  # a file of pages would be fetched to look for links in it
             return bool(self.filesystem.isdir(self.full(path)))
 
-    def size(self, path: str) -> int:
-        """Bytes of a file."""
+    def facts(self, path: str) -> Facts:
+        """What the store says of a file now.
+
+        Raises:
+            StreamUnknown: it is gone.
+        """
         with translated(path):
-            return int(self.filesystem.size(self.full(path)))
+            return facts_of(self.filesystem.info(self.full(path)))
 
     def open_read(self, path: str) -> IO[bytes]:
         """A binary handle to read."""
@@ -145,117 +157,80 @@ class Root:
         with translated(pattern):
             found = self.filesystem.glob(self.full(pattern), detail=True)
         files = [name for name, facts in found.items() if facts.get("type") == "file"]
-        prefix = self.filesystem._strip_protocol(self.config.root).rstrip("/") + "/"
-        relative = sorted(name.removeprefix(prefix) for name in files)
+        prefix = str(self.filesystem._strip_protocol(self.config.folder)).rstrip("/") + "/"
+        inside = [name.removeprefix(prefix) for name in files if name.startswith(prefix)]
+        relative = sorted(unquote(name) if self.config.driver.name == "http" else name for name in inside)
         visible = [name for name in relative if not any(part.startswith((".", "_")) for part in name.split("/"))]
-        return [name for name in visible if self.full(name)]
+        return [name for name in visible if _is_text(name) and self.full(name)]
 
     def make_parents(self, path: str) -> None:
-        """Create the folders above a path."""
-        with translated(path):
-            self.filesystem.makedirs(posixpath.dirname(self.full(path)), exist_ok=True)
+        """Create the folders above a path. Object stores have none: there nothing is created."""
+        if self.config.driver.publishes == "rename" or self.config.driver.name == "memory":
+            with translated(path):
+                self.filesystem.makedirs(posixpath.dirname(self.full(path)), exist_ok=True)
 
     def remove(self, path: str) -> None:
         """Delete a file if it is there."""
         with translated(path):
-            full = self.full(path)
-            if self.filesystem.exists(full):
-                self.filesystem.rm_file(full)
+            self.remove_full(self.full(path))
 
-    def publication(self, path: str, token: str) -> Publication:
-        """A file that becomes visible at `path` as a whole, or not at all; `token` tells one writer from another."""
-        return Publication(self, path, token)
+    def remove_full(self, full: str) -> None:
+        """Delete a file by the file system's own path, if it is there."""
+        if self.filesystem.exists(full):
+            self.filesystem.rm_file(full)
 
-    def write_text(self, path: str, text: str, token: str) -> None:
-        """Replace a small file as a whole."""
-        publication = self.publication(path, token)
-        try:
-            publication.handle.write(text.encode())
-            publication.seal()
-            publication.publish()
-        finally:
-            publication.discard()
+    def check_writable(self) -> None:
+        """Refuse a root that is read only.
 
-
-class Publication:
-    """Content on its way to a path: write to `handle`, `seal` it, `publish` it; `discard` is safe at any time.
-
-    On this machine: a hidden file beside the path, fsync, rename, fsync of the folder; the hidden name depends on the
-    token alone, so a writer that starts again takes up its own remains. Object stores show an object only when it is
-    complete: there `seal` publishes.
-    """
-
-    def __init__(self, root: Root, path: str, token: str) -> None:
-        self.path = path
-        root.make_parents(path)
-        self._place = root.local(path)
-        self._sealed = False
-        with translated(path):
-            if self._place is None:
-                self.handle: IO[bytes] = root.filesystem.open(root.full(path), "wb")
-            else:
-                self.hidden = self._place.with_name(f".{self._place.name}.{token}.tmp")
-                self.hidden.unlink(missing_ok=True)
-                self.handle = self.hidden.open("wb")
-
-    def adopt(self, staged: Path) -> bool:
-        """Take a finished file instead of content: by link where the file system allows, else by copy.
-
-        Returns False on an object store, which has neither.
+        Raises:
+            Unsupported: it is.
         """
-        if self._place is None:
-            return False
-        self.handle.close()
-        with translated(self.path):
-            self.hidden.unlink()
+        if self.config.driver.publishes is None:
+            raise Unsupported(
+                f"{self.config.url} is read, not written", hint="write to file://, s3://, gs://, abfs:// or sftp://"
+            )
+
+
+def facts_of(info: dict[str, Any]) -> Facts:
+    """The facts among what fsspec's file systems tell, each in its own words."""
+    tag = next((info[name] for name in ("ETag", "etag", "md5Hash", "content_md5") if info.get(name)), None)
+    names = ("LastModified", "last_modified", "mtime", "updated", "Last-Modified", "modified", "created")
+    modified = next((info[name] for name in names if info.get(name)), None)
+    return Facts(info.get("size"), _moment(modified), str(tag).strip('"') if tag else None)
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    if isinstance(value, str):
+        from email.utils import parsedate_to_datetime
+
+        for read in (datetime.fromisoformat, parsedate_to_datetime):
             try:
-                os.link(staged, self.hidden)
-            except OSError:  # another device, or no links here
-                shutil.copyfile(staged, self.hidden)
-            # Staged files are private; what is published follows the umask.
-            self.hidden.chmod(0o666 & ~_umask())
-            self.seal()
-        return True
-
-    def seal(self) -> None:
-        """Finish writing; the content is durable after this."""
-        with translated(self.path):
-            if not self.handle.closed:
-                self.handle.flush()
-                if self._place is not None:
-                    os.fsync(self.handle.fileno())
-                self.handle.close()
-        self._sealed = True
-
-    def publish(self) -> None:
-        """Let it be seen."""
-        if self._place is not None:
-            with translated(self.path):
-                self.hidden.replace(self._place)
-                sync_folder(self._place.parent)
-
-    def discard(self) -> None:
-        """Forget what was not published."""
-        if self._place is not None:
-            self.handle.close()
-            self.hidden.unlink(missing_ok=True)
-        elif not self._sealed and not self.handle.closed:
-            getattr(self.handle, "discard", self.handle.close)()
+                return _moment(read(value))
+            except ValueError:
+                continue
+    return None
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def content_hash(root: Root, path: str) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with root.open_read(path) as handle, translated(path):
+        while block := handle.read(1024**2):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written down: bytes that are no UTF-8 come as lone surrogates."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_inside(path: str, root: str) -> bool:

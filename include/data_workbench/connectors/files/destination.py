@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,9 +23,11 @@ from data_workbench.connectors.base import (
 )
 from data_workbench.connectors.files.client import Root
 from data_workbench.connectors.files.folder import Manifest, current_parts, read_manifest
-from data_workbench.connectors.files.formats import FileOptions
+from data_workbench.connectors.files.formats.table import FORMATS, compression_of
+from data_workbench.connectors.files.options import FileOptions
 from data_workbench.connectors.files.reading import FileReader
 from data_workbench.connectors.files.standing import OLD, Standing
+from data_workbench.connectors.files.streams import Place
 from data_workbench.connectors.files.writing import Current, FreshWriter, MergeWriter, Output, remove_parts
 from data_workbench.connectors.selection import semi_join
 from data_workbench.errors import AccessDenied, Unsupported, WorkbenchError
@@ -140,7 +142,7 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
             for part in parts:
                 output.begin().adopt(Path(part))
             replaced = manifest.parts if manifest is not None and wanted.write == "replace" else []
-            output.publish(Manifest() if replaced else manifest, counts)
+            output.publish(_emptied(manifest) if replaced else manifest, counts)
         finally:
             output.discard()
         remove_parts(self._root, wanted, replaced, context)
@@ -179,7 +181,7 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         found: list[pa.RecordBatch] = []
         schema: pa.Schema | None = None
         for path in self._paths(wanted):
-            reader = FileReader(self._root, path, self._own_options(wanted), self.settings, columns=names)
+            reader = FileReader(self._root, Place(path), self._own_options(wanted), self.settings, columns=names)
             schema = pa.schema([reader.schema.field(name) for name in names])
             wished = values.select(list(columns)).cast(_fields(schema, columns))
             found += [semi_join(batch.select(names), wished) for batch in reader]
@@ -189,7 +191,11 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
 
     def _problem(self, target: FileTarget) -> WorkbenchError | None:
         """Why a load of this target is refused, if it is."""
+        self._root.check_writable()
         self._root.full(target.path)
+        problem = _unwritable(target)
+        if problem is not None:
+            return problem
         if not target.is_folder:
             if target.write == "append":
                 return Unsupported(f"{target.path!r}: append to one file is not possible at once", hint=_APPEND_HINT)
@@ -218,12 +224,19 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
 
     def _own_options(self, target: FileTarget) -> FileOptions:
         return FileOptions(
-            format=target.format, compression="none", delimiter=",", nulls=[""], max_row_bytes=_OWN_ROW_BYTES
+            format=target.format,  # type: ignore[arg-type]  # a target's format is one of the table's
+            compression=_own_compression(target),
+            encoding="utf-8",
+            delimiter=",",
+            nulls=[""],
+            max_row_bytes=_OWN_ROW_BYTES,
+            max_ratio=100_000,
+            max_rejected=0,
         )
 
     def _file_rows(self, path: str, target: FileTarget, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Rows of one file with `schema`; a column the file lacks is null."""
-        for batch in FileReader(self._root, path, self._own_options(target), self.settings, schema=schema):
+        for batch in FileReader(self._root, Place(path), self._own_options(target), self.settings, schema=schema):
             columns = [
                 batch.column(item.name).cast(item.type)
                 if item.name in batch.schema.names
@@ -236,7 +249,7 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         """The schema a merge writes: columns that only older rows have are kept."""
         older: dict[str, pa.Field] = {}
         for path in self._paths(target):
-            reader = FileReader(self._root, path, self._own_options(target), self.settings)
+            reader = FileReader(self._root, Place(path), self._own_options(target), self.settings)
             reader.close()
             older |= {item.name: item for item in reader.schema if item.name not in schema.names}
         return pa.schema([*schema, *older.values()], schema.metadata)
@@ -246,6 +259,28 @@ def _file_target(target: Target) -> FileTarget:
     if not isinstance(target, FileTarget):
         raise Unsupported(f"a files connection takes `file` or `folder`, not a {target.kind}")
     return target
+
+
+def _unwritable(target: FileTarget) -> WorkbenchError | None:
+    """Why the format or the ending is not written, if so."""
+    form, compression = FORMATS[target.format], compression_of(target.path)
+    if not form.is_written:
+        return Unsupported(f"{target.path!r}: {form.title} is read, not written", hint="choose another format")
+    if target.is_folder or compression is None:
+        return None
+    if compression == "zip":
+        return Unsupported(f"{target.path!r}: archives are read, not written", hint="end the name in .gz or .zst")
+    if not form.is_text:
+        return Unsupported(f"{target.path!r}: {form.title} files compress inside", hint="leave the last ending out")
+    return None
+
+
+def _own_compression(target: FileTarget) -> Any:
+    return (None if target.is_folder else compression_of(target.path)) or "none"
+
+
+def _emptied(manifest: Manifest | None) -> Manifest:
+    return Manifest(content=manifest.content if manifest is not None else None)
 
 
 def _fields(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:

@@ -14,7 +14,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.files.formats import ENDINGS
+from data_workbench.connectors.files.failures import translated
+from data_workbench.connectors.files.formats.table import is_known
+from data_workbench.connectors.files.publication import switch
 from data_workbench.errors import StateError
 from data_workbench.records.accounting import WriteCounts
 
@@ -32,6 +34,8 @@ class Manifest:
     parts: list[str] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
+    content: bytes | None = None
+    """The file as it was read; None if there is none yet."""
 
     @property
     def foreign(self) -> list[str]:
@@ -41,7 +45,8 @@ class Manifest:
     def keeping(self, parts: Collection[str]) -> Manifest:
         """Only these parts, with their owners."""
         kept = [part for part in self.parts if part in parts]
-        return Manifest(kept, {part: owner for part, owner in self.owners.items() if part in kept})
+        owners = {part: owner for part, owner in self.owners.items() if part in kept}
+        return Manifest(kept, owners, content=self.content)
 
     def counts_of(self, context: LoadContext) -> WriteCounts | None:
         """The counts of this very load, if it was the last one published."""
@@ -71,11 +76,11 @@ def read_manifest(root: Root, folder: str) -> Manifest | None:
     path = posixpath.join(folder, MANIFEST)
     if not root.exists(path):
         return None
-    with root.open_read(path) as handle:
+    with root.open_read(path) as handle, translated(path):
         raw = handle.read()
     try:
         values = json.loads(raw)
-        return Manifest(list(values["parts"]), dict(values.get("owners", {})), dict(values.get("load", {})))
+        return Manifest(list(values["parts"]), dict(values.get("owners", {})), dict(values.get("load", {})), raw)
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(
             f"{path} is damaged", hint="restore it from a backup, or remove it: all files then count as current"
@@ -83,7 +88,11 @@ def read_manifest(root: Root, folder: str) -> Manifest | None:
 
 
 def write_manifest(root: Root, folder: str, manifest: Manifest, context: LoadContext, counts: WriteCounts) -> None:
-    """Switch to the manifest's parts, noting the load that made them."""
+    """Switch to the manifest's parts, noting the load that made them.
+
+    Raises:
+        StoreBusy: another load has switched since the manifest was read.
+    """
     values = {
         "version": 1,
         "parts": manifest.parts,
@@ -95,7 +104,8 @@ def write_manifest(root: Root, folder: str, manifest: Manifest, context: LoadCon
             "counts": counts.as_dict(),
         },
     }
-    root.write_text(posixpath.join(folder, MANIFEST), json.dumps(values, indent=1), load_id(context))
+    content = json.dumps(values, indent=1).encode()
+    switch(root, posixpath.join(folder, MANIFEST), content, load_id(context), manifest.content)
 
 
 def current_parts(root: Root, folder: str) -> list[str]:
@@ -104,4 +114,4 @@ def current_parts(root: Root, folder: str) -> list[str]:
     if manifest is not None:
         return [posixpath.join(folder, part) for part in manifest.parts]
     found = root.glob(posixpath.join(folder, "*"))
-    return [path for path in found if any(ending in posixpath.basename(path).lower() for ending in ENDINGS)]
+    return [path for path in found if is_known(path)]

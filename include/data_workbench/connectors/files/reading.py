@@ -1,33 +1,26 @@
-"""One way to read any file: opened, decompressed, in batches of one schema."""
+"""One way to read any file: opened, unpacked, decoded, in batches of one schema."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 
 from data_workbench.connectors.base import Rejection
-from data_workbench.connectors.files.csv_reading import CsvBatches, CsvLayout
-from data_workbench.connectors.files.formats import FileOptions, Shape, shape_of
-from data_workbench.connectors.files.json_reading import JsonBatches, JsonLayout
+from data_workbench.connectors.files.encodings import as_utf8
+from data_workbench.connectors.files.failures import translated
+from data_workbench.connectors.files.formats.opening import Batches, Opening, read
+from data_workbench.connectors.files.formats.table import FORMATS, Format, format_of
+from data_workbench.connectors.files.options import FileOptions, compression_for, format_for
+from data_workbench.connectors.files.packing import Archive, expanded, only_member, spooled
 from data_workbench.errors import SchemaConflict, UsageError
 
 if TYPE_CHECKING:
     from data_workbench.connectors.files.client import Root
+    from data_workbench.connectors.files.streams import Place
     from data_workbench.settings import Settings
-
-
-class Batches(Protocol):
-    """What every format gives."""
-
-    schema: pa.Schema
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
 
 class FileReader:
@@ -41,7 +34,7 @@ class FileReader:
     def __init__(
         self,
         root: Root,
-        path: str,
+        place: Place,
         options: FileOptions,
         settings: Settings,
         *,
@@ -49,107 +42,92 @@ class FileReader:
         columns: list[str] | None = None,
         rejections: list[Rejection] | None = None,
     ) -> None:
-        self.path = path
-        self._root, self._settings, self._columns = root, settings, columns
-        self._rejections = rejections if rejections is not None else []
-        self._open = ExitStack()
-        self.estimated_rows: int | None = None
+        self.place = place
+        self._root, self._options = root, options
+        self._stack = ExitStack()
+        self._compression = compression_for(place.path, options)
+        self._member = place.member
         try:
-            self._batches: Batches = self._begin(shape_of(path, options), options, schema)
+            with self._explained():
+                self.format = self._format()
+                self._opening = Opening(
+                    name=place.name,
+                    open=self._open,
+                    options=options,
+                    settings=settings,
+                    stack=self._stack,
+                    local=root.local(place.path) if self._compression is None else None,
+                    part=place.part,
+                    schema=schema,
+                    columns=columns,
+                    rejections=rejections if rejections is not None else [],
+                )
+                self._batches: Batches = read(self.format, self._opening)
         except BaseException:
             self.close()
             raise
         self.schema = self._batches.schema
+        self.estimated_rows = self._opening.estimated_rows
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._batches
-        except pa.ArrowException as error:
-            raise _damaged(self.path, error) from error
+            with self._explained():
+                yield from self._batches
         finally:
             self.close()
 
     def close(self) -> None:
         """Give handles back; safe to call twice."""
-        self._open.close()
+        self._stack.close()
 
-    def _begin(self, shape: Shape, options: FileOptions, schema: pa.Schema | None) -> Batches:
-        if shape.format in ("parquet", "arrow"):
-            if shape.compression:
-                raise UsageError(f"{self.path}: {shape.format} files compress inside", hint="unpack it first")
+    def _format(self) -> Format:
+        if self._compression == "zip":
+            archive = Archive(self.place.path, self._root.open_read(self.place.path))
             try:
-                return self._parquet() if shape.format == "parquet" else self._arrow()
-            except pa.ArrowException as error:
-                raise _damaged(self.path, error) from error
+                self._member = self._member or only_member(archive)
+            finally:
+                archive.close()
+            name = self._options.format or format_of(self._member) or format_of(self.place.path)
+            return FORMATS[name] if name else format_for(self._member, self._options)
+        found = format_for(self.place.path, self._options)
+        if self._compression and not found.is_text:
+            raise UsageError(f"{self.place.name}: {found.title} files compress inside", hint="unpack it first")
+        return found
 
-        def opener() -> IO[bytes] | pa.NativeFile:
-            return self._decompressed(shape.compression)
+    def _open(self) -> IO[bytes]:
+        """The content: unpacked, and text as UTF-8."""
+        name, raw = self.place.name, self._root.open_read(self.place.path)
+        if self._compression == "zip":
+            content: Any = Archive(self.place.path, raw).open(str(self._member), self._options)
+            if not self.format.is_text:
+                return spooled(content)
+        else:
+            content = expanded(name, raw, self._compression, self._options) if self._compression else raw
+        return as_utf8(name, content, self._options.encoding) if self.format.is_text else content
 
-        if shape.format == "csv":
-            layout = CsvLayout(self.path, opener, options, schema)
-            return CsvBatches(layout, self._open.enter_context(opener()), self._rejections)
-        lines = JsonLayout(self.path, opener, options, schema)
-        return JsonBatches(lines, self._open.enter_context(opener()), self._rejections)
-
-    def _source(self, *, mapped: bool = False) -> Any:
-        place = self._root.local(self.path)
-        if place is None or not place.is_file():
-            return self._root.open_read(self.path)
-        return pa.memory_map(str(place)) if mapped and place.stat().st_size else self._root.open_read(self.path)
-
-    def _decompressed(self, compression: str | None) -> IO[bytes] | pa.NativeFile:
-        raw = self._source()
-        if compression is None:
-            handle: IO[bytes] = raw
-            return handle
-        if compression == "zip":
-            return _only_member(self.path, raw)
-        return pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
-
-    def _parquet(self) -> Batches:
-        handle = self._open.enter_context(self._source(mapped=True))
-        file = self._open.enter_context(pq.ParquetFile(handle, pre_buffer=False))
-        metadata = file.metadata
-        self.estimated_rows = metadata.num_rows
-        size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-        rows = max(1, min(self._settings.batch_rows, self._settings.batch_bytes * metadata.num_rows // max(size, 1)))
-        names = file.schema_arrow.names
-        columns = [name for name in names if name in self._columns] if self._columns is not None else None
-        schema = pa.schema([file.schema_arrow.field(name) for name in columns]) if columns else file.schema_arrow
-        return _Lazily(schema, lambda: file.iter_batches(batch_size=rows, columns=columns, use_threads=True))
-
-    def _arrow(self) -> Batches:
-        handle = self._open.enter_context(self._source(mapped=True))
-        is_file = handle.read(6) == b"ARROW1"
-        handle.seek(0)
-        if not is_file:
-            stream = self._open.enter_context(ipc.open_stream(handle))
-            return _Lazily(stream.schema, lambda: iter(stream))
-        file = self._open.enter_context(ipc.open_file(handle))
-        return _Lazily(file.schema, lambda: (file.get_batch(index) for index in range(file.num_record_batches)))
+    def _explained(self) -> Any:
+        return _explained(self.place.name)
 
 
-class _Lazily:
-    def __init__(self, schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]) -> None:
-        self.schema, self._batches = schema, batches
+class _explained:  # noqa: N801  # used as a context manager only
+    """Turns what Arrow and the file system raise into our errors."""
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return self._batches()
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._translated = translated(name)
+
+    def __enter__(self) -> None:
+        self._translated.__enter__()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool | None:
+        # Arrow says damage in an OSError, too, but with no number of the system's.
+        is_arrow_word = type(error) is OSError and error.errno is None
+        if error is not None and (is_arrow_word or isinstance(error, pa.ArrowException)):
+            raise damaged(self._name, error) from error
+        return self._translated.__exit__(kind, error, trace)
 
 
-def _only_member(path: str, raw: IO[bytes]) -> IO[bytes]:
-    try:
-        archive = zipfile.ZipFile(raw)
-        members = [item for item in archive.infolist() if not item.is_dir()]
-        if len(members) != 1:
-            raise UsageError(f"{path} holds {len(members)} files, one is wanted", hint="unpack it, then use a glob")
-        return archive.open(members[0])
-    except zipfile.BadZipFile as error:
-        raise SchemaConflict(f"{path}: not a zip archive", hint="check `compression`") from error
-
-
-def _damaged(path: str, error: pa.ArrowException) -> SchemaConflict:
-    return SchemaConflict(
-        f"{path}: {str(error).splitlines()[0][:300]}",
-        hint="the file is damaged, or of another format than its ending says",
-    )
+def damaged(name: str, error: BaseException) -> SchemaConflict:
+    """A file that does not hold what its format asks for."""
+    said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    return SchemaConflict(f"{name}: {said}", hint="the file is damaged, or of another format than its ending says")

@@ -1,11 +1,9 @@
-"""Files as streams: one file, a glob, or a folder that the workbench wrote."""
+"""Reading files: one, those a pattern names, members of archives, a folder of ours, sheets and lists in files."""
 
 from __future__ import annotations
 
-import fnmatch
-import posixpath
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,28 +13,32 @@ from data_workbench.connectors.base import (
     Health,
     Reading,
     ReadRequest,
-    Rejection,
     Source,
     SourceCapabilities,
     Stream,
     Vital,
 )
-from data_workbench.connectors.files.client import Root
-from data_workbench.connectors.files.folder import current_parts
-from data_workbench.connectors.files.formats import ENDINGS, FileOptions, options_of, shape_of
+from data_workbench.connectors.files.changes import FILE, MODIFIED, Changes
+from data_workbench.connectors.files.client import MAGIC, Root
+from data_workbench.connectors.files.formats.opening import Rejections
+from data_workbench.connectors.files.formats.table import format_of
+from data_workbench.connectors.files.options import FileOptions, options_of
 from data_workbench.connectors.files.reading import FileReader
+from data_workbench.connectors.files.streams import SEPARATOR, Place, listed, places_of
 from data_workbench.connectors.selection import Selection, bounded
-from data_workbench.errors import SchemaConflict, StreamUnknown, WorkbenchError
+from data_workbench.errors import SchemaConflict, StoreBusy, StreamUnknown, WorkbenchError
+from data_workbench.records.names import near_names
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
     from data_workbench.settings import Settings
 
-_MAGIC = frozenset("*?[")
+_ADDED = (pa.field(FILE, pa.string()), pa.field(MODIFIED, pa.timestamp("us", "UTC")))
 
 
 class FilesSource(Source, CanTellVitals):
-    """Reads Parquet, CSV, JSONL and Arrow below the connection's root. A cursor filters what was read."""
+    """Reads the formats of `formats/table.py` below the connection's root. A cursor filters what was read; one on
+    `_file_modified` leaves out files that have not changed."""
 
     capabilities = SourceCapabilities(cursor=True)
 
@@ -45,18 +47,22 @@ class FilesSource(Source, CanTellVitals):
         self._root = Root(connection, settings)
 
     def check(self) -> Health:
+        url = self._root.config.url
         try:
             there = self._root.is_folder("")
+        except StreamUnknown:
+            there = False
         except WorkbenchError as error:
             return Health(ok=False, detail=error.message)
-        url = self._root.config.url
+        if not there and self._root.config.driver.name == "http":
+            return Health(ok=True, detail=f"{url} answers, and lists no files")
         return Health(ok=there, detail=url if there else f"no folder {url}")
 
     def vitals(self) -> list[Vital]:
-        """Room left and rights of a local folder; an object store tells neither."""
+        """Room left and rights of a local folder; a remote store tells neither beforehand."""
         free = self._root.free_bytes
         if free is None:
-            return []
+            return [] if self._root.config.driver.publishes else [Vital("can write", False)]
         least = self.settings.min_free_disk
         trouble = (
             None if free >= least else f"{free / 1e9:.1f} GB left: free some disk (runs stop below {least / 1e9:.1f})"
@@ -64,68 +70,86 @@ class FilesSource(Source, CanTellVitals):
         return [Vital("can write", self._root.is_writable), Vital("room left", float(free), "bytes", trouble)]
 
     def discover(self, pattern: str | None = None) -> list[Stream]:
-        """Every file of a known format, two folders deep at most a thousand; those that cannot be read are left out."""
+        """Every file of a known format and every sheet, three folders deep, at most a thousand; those that cannot be
+        read are left out."""
         streams = []
-        for path in self._listed(pattern or "*"):
-            try:
-                streams.append(self.describe(path))
-            except WorkbenchError:
-                continue  # a damaged file is no reason to hide the others; reading it by name says what is wrong
+        for path in listed(self._root, pattern or "*"):
+            for name in self._parts(path):
+                try:
+                    streams.append(self.describe(name))
+                except WorkbenchError:
+                    continue  # a damaged file is no reason to hide the others; reading it by name says what is wrong
         return streams
 
     def describe(self, stream: str, options: Mapping[str, Any] | None = None) -> Stream:
         chosen = options_of(options)
-        paths = self._paths(stream)
-        reader = FileReader(self._root, paths[0], chosen, self.settings)
-        reader.close()
-        total = reader.estimated_rows
-        for path in paths[1:]:
-            other = FileReader(self._root, path, chosen, self.settings) if total is not None else None
-            if other is not None:
-                other.close()
-                total = None if total is None or other.estimated_rows is None else total + other.estimated_rows
-        return Stream(name=stream, schema=reader.schema, estimated_rows=total, kind="file")
+        places = self._places(stream, chosen)
+        readers = [self._closed(places[0], chosen)]
+        schema, total = _with_file(readers[0].schema, chosen), readers[0].estimated_rows
+        for place in places[1:]:
+            if total is None:
+                break
+            rows = self._closed(place, chosen).estimated_rows
+            total = None if rows is None else total + rows
+        return Stream(name=stream, schema=schema, estimated_rows=total, kind="file")
 
     def read(self, request: ReadRequest) -> Reading:
-        return FilesReading(self._root, self._paths(request.stream), request, self.settings)
+        options = options_of(request.options)
+        return FilesReading(self._root, self._places(request.stream, options), request, options, self.settings)
 
-    def _paths(self, stream: str) -> list[str]:
-        """The files a stream's name stands for.
+    def _places(self, stream: str, options: FileOptions) -> list[Place]:
+        return places_of(self._root, stream, options, owner=self.connection.id)
 
-        Raises:
-            StreamUnknown: none, with near names.
-        """
-        if _MAGIC & set(stream) and not self._root.exists(stream):
-            found = self._root.glob(stream)
-        elif self._root.is_folder(stream):
-            found = current_parts(self._root, stream)
-        else:
-            found = [stream] if self._root.exists(stream) else []
-        if not found:
-            near = get_close_matches(stream, self._listed("*"), n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"look below {self._root.config.url}"
-            raise StreamUnknown(f"no file {stream!r} in connection {self.connection.id!r}", hint=hint)
-        return found
+    def _closed(self, place: Place, options: FileOptions) -> FileReader:
+        reader = FileReader(self._root, place, options, self.settings)
+        reader.close()
+        return reader
 
-    def _listed(self, pattern: str) -> list[str]:
-        found = [path for depth in ("*", "*/*", "*/*/*") for path in self._root.glob(depth)]
-        known = [path for path in found if any(ending in posixpath.basename(path).lower() for ending in ENDINGS)]
-        return [path for path in sorted(known) if fnmatch.fnmatchcase(path, pattern)][:1000]
+    def _parts(self, path: str) -> list[str]:
+        """The path, or its sheets if it has several."""
+        if format_of(path) != "excel":
+            return [path]
+        from contextlib import ExitStack
+
+        from data_workbench.connectors.files.formats.excel import sheets
+        from data_workbench.connectors.files.formats.opening import Opening
+
+        with ExitStack() as stack:
+            opening = Opening(
+                path, lambda: self._root.open_read(path), FileOptions(), self.settings, stack, self._root.local(path)
+            )
+            try:
+                names = sheets(opening)
+            except WorkbenchError:
+                return []
+        return [f"{path}{SEPARATOR}{name}" for name in names] if len(names) > 1 else [path]
 
 
-def shared_schema(root: Root, paths: list[str], options: FileOptions, settings: Settings) -> pa.Schema:
-    """The schema of several files: of Parquet and Arrow all columns of all files, otherwise that of the first.
+def _with_file(schema: pa.Schema, options: FileOptions) -> pa.Schema:
+    if options.changes is None:
+        return schema
+    for item in _ADDED:
+        if item.name in schema.names:
+            raise SchemaConflict(
+                f"the files have a column {item.name!r}, which `changes` adds", hint="leave `changes` out"
+            )
+        schema = schema.append(item)
+    return schema
+
+
+def shared_schema(root: Root, places: list[Place], options: FileOptions, settings: Settings) -> pa.Schema:
+    """The schema of several files: of formats that tell their types all columns of all, otherwise that of the first.
 
     Raises:
         SchemaConflict: a column has types that have no common one.
     """
-    first = FileReader(root, paths[0], options, settings)
+    first = FileReader(root, places[0], options, settings)
     first.close()
-    if shape_of(paths[0], options).format not in ("parquet", "arrow"):
+    if not first.format.is_typed:
         return first.schema
     schemas = [first.schema]
-    for path in paths[1:]:
-        other = FileReader(root, path, options, settings)
+    for place in places[1:]:
+        other = FileReader(root, place, options, settings)
         other.close()
         if not other.schema.equals(schemas[-1]):
             schemas.append(other.schema)
@@ -133,7 +157,7 @@ def shared_schema(root: Root, paths: list[str], options: FileOptions, settings: 
         return pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SchemaConflict(
-            f"{paths[0]} and its neighbours do not fit together: {str(error).splitlines()[0][:200]}",
+            f"{places[0].name} and its neighbours do not fit together: {str(error).splitlines()[0][:200]}",
             hint="read files of different shape as different sources",
         ) from error
 
@@ -142,60 +166,112 @@ class FilesReading(Reading):
     """Files one after the other, all with one schema (see `shared_schema`).
 
     `rejections` grows while iterating: records of a CSV with too many or too few cells, lines of a JSONL that are no
-    object. Their key is {"file", "record"} (the header is record 1; a quoted line break does not count) or
-    {"file", "line"}. They are not among the rows.
+    object, rows of a sheet with an error. Their key is {"file", "record" | "line" | "row"}; the header of a CSV is
+    record 1, and a quoted line break does not count. They are not among the rows.
     """
 
-    def __init__(self, root: Root, paths: list[str], request: ReadRequest, settings: Settings) -> None:
-        self._root, self._paths, self._settings = root, paths, settings
-        self._options: FileOptions = options_of(request.options)
-        self.rejections: list[Rejection] = []
-        self._full = shared_schema(root, paths, self._options, settings)
+    def __init__(
+        self, root: Root, places: list[Place], request: ReadRequest, options: FileOptions, settings: Settings
+    ) -> None:
+        self._root, self._settings, self._options = root, settings, options
+        self._is_pattern = len(places) > 1 or bool(MAGIC & set(request.stream))
+        self.rejections = self._rejected = Rejections(options.max_rejected)
+        self._changes: Changes | None = None
+        self._places, first = places, places[0]
+        cursor = request.cursor
+        self._by_file = cursor is not None and cursor.column == MODIFIED and options.changes is not None
+        if options.changes is not None:
+            state = cursor.state if cursor is not None and self._by_file else None
+            self._changes = Changes(root, options.changes, state, request.now)
+            self._places = self._changes.fresh(places)
+            request = replace(request, cursor=None) if self._by_file else request
+        self._first = first
+        chosen = self._places if first in self._places else [first, *self._places]
+        self._inner = shared_schema(root, chosen, options, settings)
+        self._full = _with_file(self._inner, options)
         self._selection = Selection(request, self._full)
         self.schema = self._selection.schema
         self._reader: FileReader | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for path in self._paths:
-            known = self._full if len(self._paths) > 1 and path != self._paths[0] and self._is_text(path) else None
-            self._reader = FileReader(
-                self._root,
-                path,
-                self._options,
-                self._settings,
-                schema=known,
-                columns=self._selection.read_columns,
-                rejections=self.rejections,
-            )
-            for batch in self._reader:
-                chosen = self._selection.apply(self._fitted(batch, path))
-                yield from bounded(chosen, rows=self._settings.batch_rows, size=self._settings.batch_bytes)
-                if self._selection.exhausted:
-                    self.close()
-                    return
+        for place in self._places:
+            try:
+                yield from self._read(place)
+            except StreamUnknown as error:
+                if not self._is_pattern or self._is_there(place.path):
+                    raise
+                raise StoreBusy(
+                    f"{place.path} vanished while the files were read", hint="it is found, or not, by the next try"
+                ) from error
+            if self._selection.exhausted:
+                self.close()
+                return
 
     def position(self) -> dict[str, Any] | None:
+        if self._by_file and self._changes is not None:
+            return self._changes.position()
         return self._selection.position()
 
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
 
-    def _is_text(self, path: str) -> bool:
-        return any(ending in path.lower() for ending in (".csv", ".tsv", ".txt")) or self._options.format == "csv"
+    def _read(self, place: Place) -> Iterator[pa.RecordBatch]:
+        before = self._root.facts(place.path)
+        names = [name for name in self._selection.read_columns if name in self._inner.names] or self._inner.names[:1]
+        self._reader = FileReader(
+            self._root,
+            place,
+            self._options,
+            self._settings,
+            schema=self._known(place),
+            columns=names,
+            rejections=self._rejected,
+        )
+        for batch in self._reader:
+            chosen = self._selection.apply(self._located(self._fitted(batch, place, names), place))
+            yield from bounded(chosen, rows=self._settings.batch_rows, size=self._settings.batch_bytes)
+            if self._selection.exhausted:
+                return
+        try:
+            after = self._root.facts(place.path)
+        except StreamUnknown:
+            after = before  # read to its end, and gone since
+        if after != before:
+            raise StoreBusy(
+                f"{place.path} changed while it was read", hint="write files aside and rename them when complete"
+            )
+        if self._changes is not None:
+            self._changes.note(place.path)
 
-    def _fitted(self, batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
-        """The batch in the schema of the first file; a column it lacks is null, one it adds is refused."""
-        wanted = [self._full.field(name) for name in self._selection.read_columns]
-        if batch.schema.names == [item.name for item in wanted] and batch.schema.types == [
-            item.type for item in wanted
-        ]:
+    def _known(self, place: Place) -> pa.Schema | None:
+        """Of several CSV files the first tells the types."""
+        is_csv = (self._options.format or format_of(place.member or place.path)) == "csv"
+        return self._inner if is_csv and place != self._first else None
+
+    def _is_there(self, path: str) -> bool:
+        return self._root.exists(path)
+
+    def _located(self, batch: pa.RecordBatch, place: Place) -> pa.RecordBatch:
+        """The batch with the columns that tell its file, as far as they are wanted."""
+        if self._changes is None:
             return batch
-        added = [name for name in batch.schema.names if name not in self._full.names]
+        values = {FILE: place.name, MODIFIED: self._changes.version(place.path).modified}
+        for item in _ADDED:
+            if item.name in self._selection.read_columns:
+                batch = batch.append_column(item, pa.repeat(pa.scalar(values[item.name], item.type), batch.num_rows))
+        return batch
+
+    def _fitted(self, batch: pa.RecordBatch, place: Place, names: list[str]) -> pa.RecordBatch:
+        """The batch in the schema of the first file; a column it lacks is null, one it adds is refused."""
+        wanted = [self._inner.field(name) for name in names]
+        if batch.schema.names == names and batch.schema.types == [item.type for item in wanted]:
+            return batch
+        added = [name for name in batch.schema.names if name not in self._inner.names]
         if added:
             raise SchemaConflict(
-                f"{path} has the column {added[0]!r}, which {self._paths[0]} has not",
-                hint="read files of different shape as different sources",
+                f"{place.name} has the column {added[0]!r}, which {self._first.name} has not",
+                hint=near_names(added[0], self._inner.names) or "read files of different shape as different sources",
             )
         try:
             columns = [
@@ -206,7 +282,7 @@ class FilesReading(Reading):
             ]
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SchemaConflict(
-                f"{path} does not have the types of {self._paths[0]}: {str(error).splitlines()[0][:200]}",
+                f"{place.name} does not have the types of {self._first.name}: {str(error).splitlines()[0][:200]}",
                 hint="fix them with `options: {types: {…}}`",
             ) from error
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(wanted))

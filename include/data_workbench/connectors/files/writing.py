@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from data_workbench.connectors.base import Progress, Writer
-from data_workbench.connectors.files.encoding import open_encoder
+from data_workbench.connectors.files.failures import translated
 from data_workbench.connectors.files.folder import Manifest, load_id, part_name, write_manifest
+from data_workbench.connectors.files.formats.opening import Encoder, open_encoder
+from data_workbench.connectors.files.formats.table import FORMATS, compression_of
+from data_workbench.connectors.files.packing import packed
+from data_workbench.connectors.files.publication import Publication
 from data_workbench.connectors.files.standing import OLD, Standing
 from data_workbench.connectors.operations import split_operations
-from data_workbench.errors import SchemaConflict
+from data_workbench.errors import SchemaConflict, Unsupported
 from data_workbench.events import emit
 from data_workbench.records.accounting import WriteCounts
 
 if TYPE_CHECKING:
-    from data_workbench.connectors.files.client import Publication, Root
+    from data_workbench.connectors.files.client import Root
     from data_workbench.mapping.targets import FileTarget, LoadContext
 
 
@@ -47,13 +51,12 @@ class Output:
     def write(self, tables: Iterator[pa.Table], owner: str | None = None) -> None:
         """Write one file of all tables."""
         publication = self.begin(owner)
-        encoder = open_encoder(self._target.format, publication.handle, self._schema)
+        content = Content(publication, self._target, self._schema)
         try:
             for table in tables:
-                encoder.write(table)
+                content.write(table)
         finally:
-            encoder.close()
-        publication.seal()
+            content.close()
 
     def publish(self, kept: Manifest | None, counts: WriteCounts) -> None:
         """Let everything be seen; in a folder beside the parts that `kept` names."""
@@ -62,7 +65,8 @@ class Output:
                 publication.publish()
             if kept is not None:
                 others = [part for part in kept.parts if part not in self._owners]
-                switched = Manifest([*others, *self._owners], kept.keeping(others).owners | self._owners)
+                owners = kept.keeping(others).owners | self._owners
+                switched = Manifest([*others, *self._owners], owners, content=kept.content)
                 write_manifest(self._root, self._target.path, switched, self._context, counts)
         self._sealed = []
 
@@ -77,11 +81,12 @@ class Output:
         path = self._target.path
         if self._target.is_folder:
             index = len(self._owners)
-            while (name := part_name(self._context, index, self._target.format)) in {*self._taken, *self._owners}:
+            ending = FORMATS[self._target.format].endings[0].lstrip(".")
+            while (name := part_name(self._context, index, ending)) in {*self._taken, *self._owners}:
                 index += 1
             self._owners[name] = owner or self._context.pipeline
             path = posixpath.join(path, name)
-        publication = self._root.publication(path, load_id(self._context))
+        publication = Publication(self._root, path, load_id(self._context))
         self._sealed.append(publication)
         return publication
 
@@ -136,7 +141,7 @@ class FreshWriter(FilesWriter):
         self, root: Root, target: FileTarget, schema: pa.Schema, context: LoadContext, manifest: Manifest | None
     ) -> None:
         super().__init__(root, target, schema, context, manifest)
-        self._rows = _OneFile(self._output.begin(), target.format, schema) if not target.is_folder else None
+        self._rows = Content(self._output.begin(), target, schema) if not target.is_folder else None
 
     def close(self) -> None:
         if self._rows is not None:
@@ -164,28 +169,43 @@ class FreshWriter(FilesWriter):
         if self._manifest is not None and self._target.write == "replace":
             if self._counts.inserted == 0:
                 self._output.write(iter([self._schema.empty_table()]))
-            self._manifest = Manifest()
+            self._manifest = Manifest(content=self._manifest.content)
         self._output.publish(self._manifest, self._counts)
         remove_parts(self._root, self._target, old if self._target.write == "replace" else [], self._context)
         self.progress = Progress(counts=self._counts, finished=True)
         return self._counts
 
 
-class _OneFile:
-    """The one file of a load, open until the last part."""
+class Content:
+    """The rows of one file: encoded, compressed if its name says so, sealed by `close`."""
 
-    def __init__(self, publication: Publication, kind: str, schema: pa.Schema) -> None:
-        self._publication = publication
+    def __init__(self, publication: Publication, target: FileTarget, schema: pa.Schema) -> None:
+        self._publication, self._format = publication, target.format
         self._is_open = True
-        self._encoder = open_encoder(kind, publication.handle, schema)
+        compression = None if target.is_folder else compression_of(target.path)
+        self._packed = packed(target.path, publication.handle, compression) if compression else None
+        self._encoder: Encoder = open_encoder(target.format, self._packed or publication.handle, schema)
 
     def write(self, rows: pa.Table) -> None:
-        self._encoder.write(rows)
+        """Add rows."""
+        with translated(self._publication.path):
+            try:
+                self._encoder.write(rows)
+            except pa.ArrowException as error:
+                raise Unsupported(
+                    f"{self._publication.path}: {FORMATS[self._format].title} cannot hold this: "
+                    f"{(str(error).splitlines() or [''])[0][:200]}",
+                    hint="cast the column in a step, or choose another format",
+                ) from error
 
     def close(self) -> None:
+        """Write what ends the file; safe to call twice."""
         if self._is_open:
             self._is_open = False
-            self._encoder.close()
+            with translated(self._publication.path):
+                self._encoder.close()
+                if self._packed is not None:
+                    self._packed.close()
             self._publication.seal()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from data_workbench.connectors.connections import has_secret
+from data_workbench.connectors.connections import FILE_SCHEMES, has_secret
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.yaml_tree import Path
 
 _ID = re.compile(r"[A-Za-z0-9_.#!()\-]+")
 _SCHEMES = (
-    *("file", "postgresql", "postgres", "bolt", "neo4j", "http", "https"),
+    *(*FILE_SCHEMES, "postgresql", "postgres", "bolt", "neo4j", "http", "https"),
     *("singer", "reqif", "sqlite", "duckdb", "mysql"),
 )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 
+from data_workbench.connectors.files.formats.table import FORMATS, WRITTEN, compression_of, format_of
 from data_workbench.errors import UsageError
 from data_workbench.mapping.iri_templates import IriTemplate
 from data_workbench.mapping.rdf_values import RDF_TYPE
@@ -18,8 +18,6 @@ from data_workbench.records.names import near_names
 
 _GRAPH_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
 _TEMPLATE = "write for example https://example.org/part/{part_number}"
-_ENDINGS = frozenset({".parquet", ".csv", ".jsonl", ".ndjson", ".arrow"})
-_PACKED = frozenset({".gz", ".zst"})
 
 
 def check_destinations(report: Report, flow: Mapping[str, Known], resolved: Resolved) -> None:
@@ -57,15 +55,23 @@ def _check_rows(report: Report, path: Path, item: Destination, node: str | None,
         value = getattr(item, name)
         if value is not None:
             check_path(report, (*path, name), value)
-            if item.format is None and not _has_format(value, is_folder=name == "folder"):
-                hint = "end the name in .parquet, .csv, .jsonl or .arrow, or add format"
-                report.say((*path, name), f"the format of {value!r} cannot be told from its name", hint=hint)
+            _check_file(report, (*path, name), value, item.format, is_folder=name == "folder")
 
 
-def _has_format(value: str, *, is_folder: bool) -> bool:
-    name = PurePosixPath(value)
-    ending = PurePosixPath(name.stem).suffix if name.suffix in _PACKED else name.suffix
-    return is_folder or ending in _ENDINGS
+def _check_file(report: Report, path: Path, value: str, written: str | None, *, is_folder: bool) -> None:
+    """A format that is known, written, and compressed from outside only where it is text."""
+    form = written or format_of(value) or ("parquet" if is_folder else None)
+    if form is None:
+        hint = f"end the name in {', '.join(FORMATS[name].endings[0] for name in WRITTEN)}, or add format"
+        report.say(path, f"the format of {value!r} cannot be told from its name", hint=hint)
+        return
+    compression = None if is_folder else compression_of(value)
+    if form not in WRITTEN:
+        report.say(path, f"{FORMATS[form].title} is read, not written", hint=f"write {', '.join(WRITTEN)}")
+    elif compression == "zip":
+        report.say(path, f"{value!r}: archives are read, not written", hint="end the name in .gz, .zst, .bz2 or .xz")
+    elif compression and not FORMATS[form].is_text:
+        report.say(path, f"{FORMATS[form].title} files compress inside", hint="leave the last ending out")
 
 
 def _check_model(report: Report, path: Path, model: str) -> None:

@@ -9,6 +9,7 @@ from data_workbench.errors import DefinitionError, Finding, UsageError
 from data_workbench.pipelines.checks.columns import check_columns
 from data_workbench.pipelines.checks.contracts import check_contracts
 from data_workbench.pipelines.checks.destinations import check_destinations
+from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
@@ -27,6 +28,7 @@ def lint(definition: Definition) -> list[Finding]:
     check_params(report)
     check_schedules(report)
     flow = check_columns(report, resolved)
+    check_file_sources(report)
     check_contracts(report, flow)
     check_destinations(report, flow, resolved)
     return in_order(report.findings)
