@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 BATCH = 16_384
+_DATABASE = "comparison.duckdb"
 
 
 class Comparison:
@@ -53,12 +54,14 @@ class Comparison:
         import duckdb
 
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in folder.glob(f"{_DATABASE}*"):  # by a process that was killed in the middle, with its log
+            left.unlink()
         self.schema = schema
         self.carry = {"expected": carry_expected or pa.schema([]), "actual": carry_actual or pa.schema([])}
         self.key = key
         self.repeats = repeats
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
-            str(folder / "comparison.duckdb"),
+            str(folder / _DATABASE),
             config={
                 "memory_limit": settings.duckdb_memory,
                 "threads": settings.duckdb_threads,

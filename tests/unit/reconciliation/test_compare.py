@@ -213,3 +213,15 @@ def test_more_rows_than_a_page_are_all_compared(make: Make, monkeypatch: pytest.
         comparison.observe(side([(number, "x", "v", True) for number in range(5, 40)], OWNED))
         assert sum(page.num_rows for page in comparison.keys("missing")) == 10
         assert comparison.counts()["equal"] == 35
+
+
+def test_what_a_killed_comparison_left_in_its_folder_is_not_believed(tmp_path: Path) -> None:
+    rows = pa.record_batch([pa.array([1]), pa.array(["x"]), pa.array(["old"])], schema=SCHEMA)
+    killed = Comparison(SCHEMA, KEY, tmp_path, Settings())
+    killed.expect([rows])
+    killed.connection.close()  # its file stays, as after kill -9
+    assert list(tmp_path.glob("*.duckdb"))
+    with Comparison(SCHEMA, KEY, tmp_path, Settings()) as comparison:
+        comparison.expect([])
+        comparison.observe([])
+        assert comparison.counts() == dict.fromkeys(comparison.counts(), 0)
