@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import Change
 from data_workbench.errors import AccessDenied, ConnectionUnknown, RetriableError, WorkbenchError
+from data_workbench.pipelines.drift import changes_of
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, columns_of, compile_run
@@ -162,9 +163,11 @@ def _drift(plan: RunPlan, baseline: RunPlan | None) -> dict[str, Any] | None:
             continue
         added = [column for column in source.columns if column not in before.columns]
         gone = [column for column in before.columns if column not in source.columns]
-        if added or gone or source.key != before.key:
+        changed = changes_of(before.noted_schema, source.noted_schema, before.columns, source.columns)
+        if changed or source.discard or source.key != before.key:
             key = {"before": list(before.key), "now": list(source.key)} if source.key != before.key else None
-            found[name] = {"added": added, "gone": gone, "key": key}
+            left_out = list(source.discard)
+            found[name] = {"added": added, "gone": gone, "changed": changed, "left_out": left_out, "key": key}
     return found
 
 

@@ -47,7 +47,7 @@ def fits(plan: RunPlan) -> bool:
 
 def _is_taken_as_it_is(source: SourcePlan) -> bool:
     """Whether every row the store gives is a row of the pipeline."""
-    checks = source.tombstone_when or source.detect or source.discard or source.options
+    checks = source.tombstone_when or source.detect or source.discard or source.absent or source.bent or source.options
     return not checks and source.where_pushed and (not source.key or source.key_is_unique)
 
 

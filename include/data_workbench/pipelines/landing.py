@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from data_workbench.connectors.base import CursorRequest, ReadRequest
 from data_workbench.events import emit
+from data_workbench.pipelines.bending import bend
 from data_workbench.pipelines.plan import DELETED, SidePlan, SourcePlan
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def land_source(
         return found
     schema = plan.arrow_schema
     hidden = [column for column in plan.discard if column not in schema.names]
-    columns = tuple(column for column in schema.names if column != DELETED)
+    columns = tuple(column for column in schema.names if column != DELETED and column not in plan.absent)
     cursor = CursorRequest(plan.cursor, lag_of(plan), state) if plan.cursor and keys is None else None
     request = ReadRequest(
         stream=plan.stream,
@@ -82,7 +83,7 @@ def land_source(
         reading = stores.source(plan.connection).read(request)
         try:
             for batch in reading:
-                kept = _discard(batch, plan.discard)
+                kept = _kept_shape(_discard(batch, plan.discard), plan)
                 discarded += batch.num_rows - kept.num_rows
                 writer.write(_shape(kept, schema))
                 emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows)
@@ -145,12 +146,24 @@ def _discard(batch: pa.RecordBatch, columns: tuple[str, ...]) -> pa.RecordBatch:
     return batch
 
 
+def _kept_shape(batch: pa.RecordBatch, plan: SourcePlan) -> pa.RecordBatch:
+    """Changed columns as they were, by the source's schema policy."""
+    if not plan.bent:
+        return batch
+    old = plan.noted_schema
+    fields = [old.field(column) for column in plan.bent]
+    required = [item.name for item in fields if not item.nullable]
+    return bend(batch, fields, drops_rows=plan.schema_policy == "discard_row", required=required)
+
+
 def _shape(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch in exactly the landed schema; a store may answer in another order."""
+    """The batch in exactly the landed schema; a store may answer in another order, or lack an absent column."""
     if batch.schema.equals(schema):
         return batch
     columns = [
-        pa.nulls(batch.num_rows, item.type) if item.name == DELETED else _as(batch.column(item.name), item.type)
+        _as(batch.column(item.name), item.type)
+        if item.name in batch.schema.names
+        else pa.nulls(batch.num_rows, item.type)
         for item in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -29,6 +29,7 @@ from data_workbench.transforms.expressions import check_expression
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
     from data_workbench.pipelines.definition import Definition
+    from data_workbench.pipelines.drift import Shape
     from data_workbench.pipelines.stores import Stores
     from data_workbench.transforms.plan import TransformPlan
 
@@ -72,6 +73,12 @@ class SourcePlan:
     schema_policy: str
     discard: tuple[str, ...] = ()
     """New columns under `discard_row`: read, and a row that uses one is left out."""
+    absent: tuple[str, ...] = ()
+    """Columns the store no longer has, landed as nulls by a policy that keeps the shape."""
+    bent: tuple[str, ...] = ()
+    """Columns that have changed, held to what they were."""
+    required: tuple[str, ...] = ()
+    """Columns the store promised never to be null."""
     options: Mapping[str, Any] = field(default_factory=dict)
     where_retracts: bool = False
     """What stops matching `where` is deleted from merge destinations: changes are read without it, then marked."""
@@ -79,6 +86,12 @@ class SourcePlan:
     @property
     def arrow_schema(self) -> pa.Schema:
         return decode_schema(self.schema)
+
+    @property
+    def noted_schema(self) -> pa.Schema:
+        """What is landed, with the nullability that the store promised."""
+        schema = self.arrow_schema
+        return pa.schema([item.with_nullable(item.name not in self.required) for item in schema])
 
 
 @dataclass(frozen=True)
@@ -194,11 +207,11 @@ def compile_run(definition: Definition, stores: Stores, baseline: RunPlan | None
     for name, source in spec.sources.items():
         stream = stores.describe(source.connection, source.stream, source.connector_options)
         before = baseline.sources.get(name) if baseline else None
-        columns, discard = apply_policy(name, source, stream, before)
+        shape = apply_policy(name, source, stream, before)
         reason = full_reason(spec, resolved, name, source, stream)
         pushed = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
-        plan = _plan_source(spec, name, source, stream, columns, reason, where_pushed=pushed)
-        plans[name] = replace(plan, discard=discard, where_retracts=_where_retracts(spec, resolved, name, plan))
+        plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=pushed)
+        plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
     transform = _compile_transform(spec, resolved, plans, stores)
     node_keys = {node.name: tuple(node.key) for node in transform.nodes}
     destinations = {
@@ -227,7 +240,7 @@ def _plan_source(
     name: str,
     source: Source,
     stream: Stream,
-    columns: tuple[str, ...],
+    shape: Shape,
     reason: str | None,
     *,
     where_pushed: bool,
@@ -237,6 +250,7 @@ def _plan_source(
             f"source {name!r}: {source.stream} has no columns",
             hint="an empty file or a table without columns gives no rows that could be told apart; name columns first",
         )
+    columns = shape.columns
     key = tuple(source.key) if source.key else stream.key
     when = source.deletes.when if isinstance(source.deletes, DeletesWhen) else None
     hidden = {*key, *([source.cursor.column] if source.cursor else [])}
@@ -246,14 +260,14 @@ def _plan_source(
             checked = check_expression(expression, columns=set(stream.schema.names), params=_param_types(spec))
             hidden |= checked.columns
             params |= checked.params
-    unknown = sorted(({*columns} | hidden) - set(stream.schema.names))
+    unknown = sorted(({*columns} - {*shape.absent} | hidden) - set(stream.schema.names))
     if unknown:
         raise SchemaConflict(
             f"source {name!r}: {source.stream} has no column {unknown[0]!r}",
             hint=f"its columns: {', '.join(stream.schema.names[:60])}",
         )
     # Tombstones carry nulls in any column, so what is landed is nullable whatever the store says.
-    landed = [item.with_nullable(True) for item in stream.schema if item.name in hidden or item.name in columns]
+    landed = [item.with_nullable(True) for item in shape.schema if item.name in hidden or item.name in columns]
     detect = source.deletes == "detect"
     if detect and not key:
         raise SchemaConflict(
@@ -279,6 +293,10 @@ def _plan_source(
         tombstone_when=when,
         detect=detect,
         schema_policy=source.schema_policy,
+        discard=shape.discard,
+        absent=shape.absent,
+        bent=shape.bent,
+        required=tuple(item.name for item in shape.schema if not item.nullable),
         options=source.connector_options,
     )
 

@@ -14,9 +14,13 @@ ones lose it and have their Arrow type alone.
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 
 NATIVE = b"wb:type"
+LABELS = b"wb:labels"
+"""The labels of an enumerated type, in their order, as a JSON list."""
 
 
 def with_native(field: pa.Field, native: str | None) -> pa.Field:
@@ -30,6 +34,12 @@ def native_type(field: pa.Field) -> str | None:
     """The store's own type name of a column, if it came unchanged from a store."""
     value = (field.metadata or {}).get(NATIVE)
     return value.decode() if value is not None else None
+
+
+def labels_of(field: pa.Field) -> tuple[str, ...] | None:
+    """The labels a column of an enumerated type may hold; None for any other column."""
+    value = (field.metadata or {}).get(LABELS)
+    return tuple(json.loads(value)) if value is not None else None
 
 
 def keep_native(schema: pa.Schema, origins: dict[str, pa.Field]) -> pa.Schema:

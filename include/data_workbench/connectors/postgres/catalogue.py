@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from data_workbench.connectors.postgres.names import Relation
 from data_workbench.connectors.postgres.redaction import is_redacted
 from data_workbench.connectors.postgres.types import arrow_type, short_name
 from data_workbench.errors import StreamUnknown
-from data_workbench.records.types import with_native
+from data_workbench.records.types import LABELS, with_native
 
 REDACTED = b"wb:redacted"
 COMMENT = b"comment"
@@ -53,7 +54,9 @@ SELECT a.attrelid, a.attname, pg_catalog.format_type(b.type, b.modifier), n.nspn
        a.attnotnull, a.attgenerated::text, a.attidentity::text, a.atthasdef,
        pg_catalog.col_description(a.attrelid, a.attnum), coalesce(l.collisdeterministic, true),
        pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
-       pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(f.proname)
+       pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(f.proname),
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+        FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)
 FROM based b
 JOIN pg_catalog.pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum
 JOIN pg_catalog.pg_type t ON t.oid = b.type
@@ -91,6 +94,8 @@ class Column:
     type_schema: str
     output: str
     """The function that prints a value of the base type, for SQL."""
+    labels: tuple[str, ...] | None = None
+    """Of an enumerated type."""
 
     @property
     def arrow(self) -> pa.DataType:
@@ -101,7 +106,11 @@ class Column:
         metadata = {COMMENT: self.comment.encode()} if self.comment else {}
         if is_redacted(relation.name, self.name):
             metadata[REDACTED] = b"true"
-        return with_native(pa.field(self.name, self.arrow, metadata=metadata or None), self.native)
+        if self.labels is not None:
+            metadata[LABELS] = json.dumps(self.labels).encode()
+        # A redacted column is read as NULL, whatever the table promises.
+        nullable = not self.not_null or REDACTED in metadata
+        return with_native(pa.field(self.name, self.arrow, nullable, metadata=metadata or None), self.native)
 
 
 @dataclass(frozen=True)
@@ -201,7 +210,7 @@ def _table(row: Any, columns: list[Column], unique: list[tuple[bool, tuple[str, 
 
 def _column(row: Any) -> Column:
     _, name, formatted, type_schema, _, not_null, generated, identity, has_default, comment, *more = row
-    deterministic, readable, output = more
+    deterministic, readable, output, labels = more
     return Column(
         name=name,
         native=short_name(formatted) if type_schema == "pg_catalog" else _qualified(formatted, type_schema),
@@ -213,6 +222,7 @@ def _column(row: Any) -> Column:
         is_readable=readable,
         type_schema=type_schema,
         output=output,
+        labels=tuple(labels) if labels is not None else None,
     )
 
 

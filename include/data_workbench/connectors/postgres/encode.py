@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from data_workbench.connectors.postgres import temporal
+from data_workbench.connectors.postgres.nested import is_document, to_json
 from data_workbench.connectors.postgres.types import is_list, is_nested
 
 _SLICE_ROWS = 32_768
@@ -62,10 +63,10 @@ def _printable(values: pa.Array) -> pa.Array:
         return _temporal(values)
     if _is_bytes(kind):
         return _hex(values)
+    if is_document(kind):
+        return to_json(values)
     if is_list(kind):
-        return _json(values) if is_nested(_innermost(kind)) else array_literals(values)
-    if is_nested(kind):
-        return _json(values)
+        return array_literals(values)
     if pa.types.is_float16(kind):
         return values.cast(pa.float32())
     if pa.types.is_null(kind):
@@ -151,22 +152,6 @@ def _quoted(texts: pa.Array) -> pa.Array:
     escaped = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), '"', '\\"')
     quote = pa.scalar('"', pa.large_string())
     return pc.binary_join_element_wise(quote, escaped, quote, pa.scalar("", pa.large_string()))
-
-
-def _innermost(kind: pa.DataType) -> pa.DataType:
-    while is_list(kind):
-        kind = kind.value_type
-    return kind
-
-
-def _json(values: pa.Array) -> pa.Array:
-    import duckdb
-
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("nested", pa.table({"v": values}))
-        query = "SELECT CASE WHEN v IS NULL THEN NULL ELSE to_json(v)::VARCHAR END AS v FROM nested"
-        return _chunk(connection.sql(query).to_arrow_table().column("v"))
 
 
 def rows_with_nul(table: pa.Table) -> pa.Array | None:

@@ -16,6 +16,7 @@ from data_workbench.connectors.postgres.catalogue import Table, find_table
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import BlockDecoder, asked
 from data_workbench.connectors.postgres.names import parse_relation
+from data_workbench.connectors.postgres.nested import from_json, is_document
 from data_workbench.connectors.postgres.ownership import Ownership, among, key_hash
 from data_workbench.connectors.postgres.types import is_list
 from data_workbench.mapping.targets import LoadContext, TableTarget
@@ -112,6 +113,8 @@ def readable_type(kind: pa.DataType) -> pa.DataType:
         return pa.time64("us")
     if pa.types.is_fixed_size_binary(kind) or pa.types.is_large_binary(kind):
         return pa.binary()
+    if is_document(kind):
+        return pa.string()
     if is_list(kind):
         return pa.list_(readable_type(kind.value_type))
     plain = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_binary(kind)
@@ -127,4 +130,6 @@ def _with_owned(batch: pa.RecordBatch, wanted: pa.Schema, known: np.ndarray | No
 
 
 def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    return values if values.type == kind else values.cast(kind, safe=False)
+    if values.type == kind:
+        return values
+    return from_json(values, kind) if is_document(kind) else values.cast(kind, safe=False)

@@ -19,9 +19,9 @@ from data_workbench.mapping.targets import TableTarget
 
 # What a column may become without losing a value.
 _WIDER: Mapping[str, tuple[str, ...]] = {
-    "int2": ("int4", "int8", "numeric", "float8"),
-    "int4": ("int8", "numeric", "float8"),
-    "int8": ("numeric",),
+    "int2": ("int4", "int8", "numeric", "float8", "text"),
+    "int4": ("int8", "numeric", "float8", "text"),
+    "int8": ("numeric", "text"),
     "float4": ("float8",),
     "varchar": ("varchar", "text"),
     "char": ("varchar", "text"),
