@@ -11,7 +11,7 @@ import click
 from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
-from data_workbench.errors import WorkbenchError
+from data_workbench.errors import StreamUnknown, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
@@ -106,11 +106,15 @@ def _milliseconds(seconds: float | None) -> str:
 @command(root)
 @click.argument("connection")
 @click.argument("pattern", required=False)
-def discover(connection: str, pattern: str | None, as_json: bool) -> None:
+@click.option("--history", is_flag=True, help="The schemas that runs have seen of the stream named by PATTERN.")
+def discover(connection: str, pattern: str | None, history: bool, as_json: bool) -> None:
     """Streams a connection can read: tables, labels, collections, files."""
     from data_workbench.connectors.registry import open_source
 
     session = Session()
+    if history:
+        _show_history(session, connection, pattern or "", as_json=as_json)
+        return
     with open_source(session.connections.get(connection), session.settings) as source:
         streams = source.discover(pattern)
     if as_json:
@@ -120,6 +124,22 @@ def discover(connection: str, pattern: str | None, as_json: bool) -> None:
         ("stream", "kind", "columns", "rows (estimate)", "key"),
         [(s.name, s.kind, len(s.schema), s.estimated_rows, ", ".join(s.key)) for s in streams],
     )
+
+
+def _show_history(session: Session, connection: str, stream: str, *, as_json: bool) -> None:
+    from data_workbench.metastore import stream_schemas
+
+    versions = stream_schemas.history(session.metastore, connection, stream)
+    if not versions:
+        raise StreamUnknown(
+            f"no run has seen a schema of {stream!r} over {connection!r} yet",
+            hint="name one stream as a pipeline does: workbench discover CONNECTION STREAM --history",
+        )
+    if as_json:
+        say_json({"connection": connection, "stream": stream, "versions": [vars(one) for one in versions]})
+        return
+    told = [(v.version, f"{v.seen:%Y-%m-%d %H:%M:%S}", len(v.columns), "; ".join(v.changes)) for v in versions]
+    say_table(("version", "first seen", "columns", "changes"), told)
 
 
 def _plain(stream: Stream) -> dict[str, Any]:

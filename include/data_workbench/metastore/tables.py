@@ -239,3 +239,15 @@ checks = Table(
     Index("checks_by_dataset", "dataset", "name", "checked"),
     Index("checks_by_run", "run_id"),
 )
+
+stream_schemas = Table(
+    "stream_schemas",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("seen", _WHEN, nullable=False),
+    Column("schema", Text, nullable=False),
+    Column("columns", _JSON, nullable=False),
+    Column("changes", _JSON, nullable=False),
+)

@@ -35,6 +35,7 @@ from data_workbench.pipelines.params import read_params, to_json
 from data_workbench.pipelines.plan import RunPlan, compile_run
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import run_document
+from data_workbench.pipelines.schema_history import keep_schemas
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.work import Work, open_work
@@ -167,7 +168,10 @@ class Runner:
                 states.reset(self.metastore, run.pipeline)
                 deferred.clear(self.metastore, run.pipeline)
             with Stores(self.connections, self.settings) as stores:
-                plan = compile_run(definition, stores, last_plan(self.metastore, run.pipeline))
+                try:
+                    plan = compile_run(definition, stores, last_plan(self.metastore, run.pipeline))
+                finally:
+                    keep_schemas(self.metastore, stores.described)
             begins = {name: self._begins_at(plan, name, run, options) for name in plan.sources}
             runs.save_plan(self.metastore, run.run_id, {"plan": plan.to_json(), "begins": begins})
         except WorkbenchError as error:

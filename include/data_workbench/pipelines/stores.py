@@ -22,6 +22,8 @@ class Stores:
         self.settings = settings
         self._sources: dict[str, Source] = {}
         self._destinations: dict[str, Destination] = {}
+        self.described: dict[tuple[str, str], Stream] = {}
+        """Every stream that was described, by connection and name."""
 
     def connection(self, connection_id: str) -> Connection:
         """The resolved connection. Raises ConnectionUnknown."""
@@ -42,7 +44,9 @@ class Stores:
 
     def describe(self, connection_id: str, stream: str, options: Mapping[str, Any] | None = None) -> Stream:
         """One stream of a store."""
-        return self.source(connection_id).describe(stream, options)
+        found = self.source(connection_id).describe(stream, options)
+        self.described[connection_id, stream] = found
+        return found
 
     def close(self) -> None:
         """Give all connections back."""

@@ -202,6 +202,19 @@ def assert_matches(pattern: str, text: str) -> None:
     assert re.search(pattern, text), text
 
 
+def test_a_change_is_kept_as_a_version_even_when_it_is_refused(site: Site) -> None:
+    for statement in BEGIN.split(";"):
+        if statement.strip():
+            site.sql(statement)
+    text = PIPELINE % "freeze"
+    site.run(text, reset_state=True)
+    site.sql("ALTER TABLE drift ALTER n TYPE bigint")
+    assert attempt(site, text)[1] is not None
+    code, document, _ = site.command("discover", "pg", "public.drift", "--history")
+    assert code == 0
+    assert document["versions"][0]["changes"] == ["n was int4, is int8"]
+
+
 @pytest.mark.parametrize("policy", ["discard_row", "discard_value"])
 @pytest.mark.parametrize("change", ["ALTER TABLE drift RENAME id TO number", "ALTER TABLE drift ALTER id TYPE text"])
 def test_the_old_shape_cannot_be_kept_without_its_key(site: Site, policy: str, change: str) -> None:

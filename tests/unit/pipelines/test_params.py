@@ -21,7 +21,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "number": st.floats(allow_nan=False),
     "boolean": st.booleans(),
     "date": st.dates(),
-    "timestamp": st.datetimes(timezones=st.timezones() | st.just(UTC)),
+    "timestamp": st.datetimes(timezones=st.timezones() | st.just(UTC), allow_imaginary=False),
     "uuid": st.uuids(),
 }
 
