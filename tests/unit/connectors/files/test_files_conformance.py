@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -142,8 +144,10 @@ class LooselyTypedSource(FileSourceConformance):
     def rows(self) -> pa.Table:
         return without_carriage_returns(make_rows(range(1, 21)))
 
-    def test_all_rows_are_read_with_equal_values(self, source: Source, stream: str, rows: pa.Table) -> None:
-        super().test_all_rows_are_read_with_equal_values(source, stream, rows.select(list(self.columns)))
+    def test_all_rows_are_read_with_equal_values(
+        self, source: Source, stream: str, options: Mapping[str, Any], rows: pa.Table
+    ) -> None:
+        super().test_all_rows_are_read_with_equal_values(source, stream, options, rows.select(list(self.columns)))
 
 
 class TestJsonSource(LooselyTypedSource):

@@ -83,7 +83,7 @@ def test_a_secret_is_in_a_private_file_and_nowhere_else(
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", "postgres://u:other-secret@h/d")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     look = tmp_path / "look.jsonl"
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="data_workbench"):
         read(source(look=str(look)), "parts")
     for line in look.read_text().splitlines():
         seen = json.loads(line)
