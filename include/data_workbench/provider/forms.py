@@ -11,7 +11,14 @@ from typing import Any
 from data_workbench.connectors.registry import CONNECTORS, spec_of
 from data_workbench.connectors.spec import Key, keys_of
 
-_HOOKS = {"duckdb": "DuckdbHook", "mysql": "MysqlHook"}
+_HOOKS = {
+    "duckdb": "DuckdbHook",
+    "mysql": "MysqlHook",
+    "workbench_rdf": "RdfHook",
+    "workbench_singer": "SingerHook",
+    "workbench_reqif": "ReqifHook",
+    "workbench_dlt": "DltHook",
+}
 _OWNERS = {"mysql": "apache-airflow-providers-mysql"}
 """Whose type it is where that distribution is installed: a second registration would be ignored in silence."""
 

@@ -138,6 +138,42 @@ class MysqlHook(StoreHook):
     hook_name = "MySQL (workbench)"
 
 
+class RdfHook(StoreHook):
+    """An RDF store over SPARQL, such as Fuseki."""
+
+    conn_name_attr = "rdf_conn_id"
+    default_conn_name = "rdf_default"
+    conn_type = "workbench_rdf"
+    hook_name = "RDF store (workbench)"
+
+
+class SingerHook(StoreHook):
+    """Singer: a tap, or files of its messages."""
+
+    conn_name_attr = "singer_conn_id"
+    default_conn_name = "singer_default"
+    conn_type = "workbench_singer"
+    hook_name = "Singer (workbench)"
+
+
+class ReqifHook(StoreHook):
+    """Requirements exchanged as ReqIF files."""
+
+    conn_name_attr = "reqif_conn_id"
+    default_conn_name = "reqif_default"
+    conn_type = "workbench_reqif"
+    hook_name = "ReqIF (workbench)"
+
+
+class DltHook(StoreHook):
+    """A dlt source; needs the optional package `dlt`."""
+
+    conn_name_attr = "dlt_conn_id"
+    default_conn_name = "dlt_default"
+    conn_type = "workbench_dlt"
+    hook_name = "dlt source (workbench)"
+
+
 class FilesHook(_Opening, BaseHook):
     """A folder or bucket over fsspec: `host` is the root as URL, options of its file system are extras."""
 

@@ -18,14 +18,17 @@ def test_airflow_knows_the_connection_type_and_its_form(tmp_path: Path) -> None:
         "form = found.field_behaviours['workbench_files']\n"
         "api = [name for name in found.connection_form_widgets if 'workbench_rest' in name or 'graphql' in name]\n"
         "widgets = [name for name in found.connection_form_widgets if 'workbench_files' in name]\n"
-        "print('@@' + json.dumps([hook.hook_name, form, api, widgets, 'odras-data-workbench' in found.providers,"
+        "from data_workbench.connectors.registry import CONNECTORS\n"
+        "ours = {kind: found.hooks[kind].hook_name for kind in CONNECTORS}\n"
+        "print('@@' + json.dumps([ours, hook.hook_name, form, api, widgets, 'odras-data-workbench' in found.providers,"
         " found.hooks['postgres'].package_name]))\n"
     )
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    name, form, api, widgets, known, postgres = json.loads(done.stdout.rpartition("@@")[2])
+    ours, name, form, api, widgets, known, postgres = json.loads(done.stdout.rpartition("@@")[2])
     assert known
+    assert all(ours.values())
     assert name == "Files (workbench)"
     assert form["relabeling"]["host"] == "Root"
     assert {"extra__workbench_rest__token_url", "extra__workbench_graphql__introspection"} <= set(api)
