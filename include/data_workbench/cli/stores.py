@@ -81,9 +81,10 @@ def _keep(session: Session, found: list[Examination]) -> None:
     from data_workbench.provider.alerting import route_names, routes
 
     try:
-        for one in found:
-            watch(session.metastore, one, routes=route_names(session.settings))
-        deliver(session.metastore, routes(session.settings, session.connections, None))
+        with session.metastore as metastore:
+            for one in found:
+                watch(metastore, one, routes=route_names(session.settings))
+            deliver(metastore, routes(session.settings, session.connections, None))
     except WorkbenchError as error:
         click.echo(f"not kept: {error.message}", err=True)
 
@@ -129,7 +130,8 @@ def discover(connection: str, pattern: str | None, history: bool, as_json: bool)
 def _show_history(session: Session, connection: str, stream: str, *, as_json: bool) -> None:
     from data_workbench.metastore import stream_schemas
 
-    versions = stream_schemas.history(session.metastore, connection, stream)
+    with session.metastore as metastore:
+        versions = stream_schemas.history(metastore, connection, stream)
     if not versions:
         raise StreamUnknown(
             f"no run has seen a schema of {stream!r} over {connection!r} yet",

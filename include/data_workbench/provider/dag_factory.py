@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 PIPELINE, RECONCILE = "pipeline__", "reconcile__"
+_NO_CRON = ("@continuous", "@once")
 _LONGEST_RUN = timedelta(hours=12)
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -191,7 +192,13 @@ def _schedule(spec: Any) -> Any:
     if isinstance(spec, DatasetSchedule):
         names = [spec.dataset] if isinstance(spec.dataset, str) else spec.dataset
         return [asset_of(name) for name in names]
-    return spec if isinstance(spec, str) else None
+    if not isinstance(spec, str) or spec in _NO_CRON:
+        return spec if isinstance(spec, str) else None
+    from airflow.sdk import CronTriggerTimetable
+
+    # Left to itself, Airflow runs a DAG the moment it is unpaused if its time has just passed: such a run would come
+    # between an operator who unpauses it and the run he then asks for.
+    return CronTriggerTimetable(spec, timezone="UTC", run_immediately=timedelta(0))
 
 
 def _tags(first: Tag, more: Iterable[str]) -> list[str]:

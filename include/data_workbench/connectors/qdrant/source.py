@@ -146,7 +146,7 @@ def check(store: Qdrant) -> Health:
     except WorkbenchError as error:
         return Health(ok=False, detail=error.message)
     plain = ", API key over plain HTTP" if store.config.api_key and store.config.address.startswith("http://") else ""
-    return Health(ok=True, detail=f"{store.config.address}{plain}", version=version)
+    return Health(ok=True, detail=f"Qdrant {version} over REST at {store.config.address}{plain}", version=version)
 
 
 class QdrantReading(Reading):
