@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -98,6 +99,8 @@ class Shell:
             text=True,
             env=dict(self.variables),
             cwd=self.folder,
+            # A test run in the background of a shell ignores Ctrl-C, and what it starts would, too.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         deadline = time.monotonic() + 90
         while not when():
@@ -105,7 +108,7 @@ class Shell:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         return Answer(process.returncode, out, err)
 
 

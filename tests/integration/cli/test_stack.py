@@ -19,6 +19,7 @@ def of(stack: Stack) -> dict[str, str]:
         "WORKBENCH_HOME": str(settings.home),
         "WORKBENCH_CACHE": settings.cache,
         "WORKBENCH_PORT_BASE": str(settings.port_base),
+        "WORKBENCH_SLOW_CONNECTION_SECONDS": "600",
     }
 
 
