@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data_workbench.connectors.base import (
     Health,
@@ -30,9 +30,10 @@ from data_workbench.connectors.base import (
 from data_workbench.connectors.column_types import field_of
 from data_workbench.connectors.dlt.config import DltConfig
 from data_workbench.connectors.dlt.extraction import Extraction, dump_state, load_state
+from data_workbench.connectors.options import read_options
 from data_workbench.connectors.record_batches import RecordBatches
 from data_workbench.connectors.selection import Selection, bounded
-from data_workbench.errors import SchemaConflict, StreamUnknown, UsageError, WorkbenchError
+from data_workbench.errors import SchemaConflict, StreamUnknown, WorkbenchError
 from data_workbench.records.definitions import Model
 from data_workbench.records.types import with_native
 
@@ -71,13 +72,7 @@ def options_of(values: Mapping[str, Any] | None) -> DltOptions:
     Raises:
         UsageError: an unknown option or a value of the wrong type, each named.
     """
-    try:
-        return DltOptions(**dict(values or {}))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(
-            f"options of a dlt source: {said}", hint=f"known options: {', '.join(DltOptions.model_fields)}"
-        ) from None
+    return read_options(DltOptions, values, where="options of a dlt source")
 
 
 class DltSource(Source):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data_workbench.connectors.files.formats.table import FORMATS, Format, compression_of, format_of
+from data_workbench.connectors.options import read_options
 from data_workbench.errors import UsageError
 from data_workbench.records.definitions import Model
 
@@ -62,13 +63,7 @@ def options_of(values: Mapping[str, Any] | None) -> FileOptions:
     Raises:
         UsageError: an unknown option or a value of the wrong type, each named.
     """
-    try:
-        return FileOptions(**dict(values or {}))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(
-            f"options of a file source: {said}", hint=f"known options: {', '.join(FileOptions.model_fields)}"
-        ) from None
+    return read_options(FileOptions, values, where="options of a file source")
 
 
 def format_for(path: str, options: FileOptions) -> Format:

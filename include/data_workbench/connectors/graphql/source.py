@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, SourceCapabilities, Stream
 from data_workbench.connectors.graphql.client import Graphql
 from data_workbench.connectors.graphql.config import GraphqlConfig
@@ -22,6 +20,7 @@ from data_workbench.connectors.http.client import Api
 from data_workbench.connectors.http.columns import Layout
 from data_workbench.connectors.http.cursors import start_of
 from data_workbench.connectors.http.reading import ApiReading, layout_from, sampled
+from data_workbench.connectors.options import read_options
 from data_workbench.errors import Unsupported, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -121,12 +120,7 @@ def options_of(values: Mapping[str, Any] | None) -> GraphqlOptions:
         raise UsageError(
             f"a GraphQL source has no options {', '.join(map(repr, given))}", hint="write them below `graphql`"
         )
-    try:
-        options = GraphqlOptions.model_validate(inner)
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        hint = f"known keys: {', '.join(GraphqlOptions.model_fields)}"
-        raise UsageError(f"graphql: {said}", hint=hint) from None
+    options = read_options(GraphqlOptions, inner, where="graphql", named="keys")
     for mistake in mistakes(options):
         raise UsageError(f"graphql: query: {mistake.message} (line {mistake.line})", hint=mistake.hint)
     return options

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data_workbench.connectors.base import (
     CanTellVitals,
@@ -26,12 +26,13 @@ from data_workbench.connectors.base import (
     Vital,
 )
 from data_workbench.connectors.column_types import field_of
+from data_workbench.connectors.options import read_options
 from data_workbench.connectors.qdrant import vitals
 from data_workbench.connectors.qdrant.client import PAGE, Qdrant, Record
 from data_workbench.connectors.qdrant.collections import Shape, names, shape_of
 from data_workbench.connectors.qdrant.payload_columns import column_of, payload_fields, vector_column
 from data_workbench.connectors.selection import Selection, bounded
-from data_workbench.errors import SchemaConflict, StreamUnknown, UsageError, WorkbenchError
+from data_workbench.errors import SchemaConflict, StreamUnknown, WorkbenchError
 from data_workbench.mapping.point_ids import PointId
 from data_workbench.records import marks
 from data_workbench.records.definitions import Model
@@ -244,8 +245,4 @@ def _free(name: str, otherwise: str, taken: Mapping[str, Any]) -> str:
 
 
 def _options(values: Mapping[str, Any] | None) -> QdrantOptions:
-    try:
-        return QdrantOptions(**dict(values or {}))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(f"options of a Qdrant source: {said}", hint="known options: types, sample") from None
+    return read_options(QdrantOptions, values, where="options of a Qdrant source")

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from data_workbench.connectors.options import read_options
 from data_workbench.connectors.rdf.queries import bound_query
 from data_workbench.errors import StreamUnknown, UsageError
 from data_workbench.mapping.iri_templates import is_iri
@@ -57,13 +58,7 @@ def options_of(values: Mapping[str, Any] | None) -> RdfOptions:
     Raises:
         UsageError: an unknown option or a value of the wrong type, each named.
     """
-    try:
-        return RdfOptions(**dict(values or {}))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(
-            f"options of an RDF source: {said}", hint=f"known options: {', '.join(RdfOptions.model_fields)}"
-        ) from None
+    return read_options(RdfOptions, values, where="options of an RDF source")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,9 @@ class ResourceWriter(Writer):
         self.progress.finished = True
         return self.progress.counts
 
+    @abstractmethod
     def _write(self, asked: Operations) -> WriteCounts:
-        raise NotImplementedError
+        """Write one part's upserts, tombstones and retractions."""
 
     def _chunks(self, rows: pa.Table, counts: WriteCounts) -> Iterator[dict[str, tuple[Values, list[str]]]]:
         """Values and triples by subject; what makes none is rejected and counted."""

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data_workbench.connectors.base import (
     Health,
@@ -24,12 +24,13 @@ from data_workbench.connectors.base import (
     SourceCapabilities,
     Stream,
 )
+from data_workbench.connectors.options import read_options
 from data_workbench.connectors.reqif.config import ReqifConfig
 from data_workbench.connectors.reqif.definitions import Definitions, attribute_columns, read_definitions
 from data_workbench.connectors.reqif.elements import COMMON, ENDS, HIERARCHY, Row, hierarchy_of, rows_of
 from data_workbench.connectors.reqif.places import Document, Place
 from data_workbench.connectors.selection import Selection, bounded
-from data_workbench.errors import StreamUnknown, UsageError, WorkbenchError
+from data_workbench.errors import StreamUnknown, WorkbenchError
 from data_workbench.records.definitions import Model
 
 if TYPE_CHECKING:
@@ -55,13 +56,7 @@ def options_of(values: Mapping[str, Any] | None) -> ReqifOptions:
     Raises:
         UsageError: an unknown option or a value of the wrong type, each named.
     """
-    try:
-        return ReqifOptions(**dict(values or {}))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(
-            f"options of a ReqIF source: {said}", hint=f"known options: {', '.join(ReqifOptions.model_fields)}"
-        ) from None
+    return read_options(ReqifOptions, values, where="options of a ReqIF source")
 
 
 class ReqifSource(Source):

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-
 from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, SourceCapabilities, Stream
 from data_workbench.connectors.http.checking import check
 from data_workbench.connectors.http.client import Api, Request
 from data_workbench.connectors.http.columns import Layout
 from data_workbench.connectors.http.cursors import start_of
 from data_workbench.connectors.http.reading import ApiReading, layout_from, sampled
+from data_workbench.connectors.options import read_options
 from data_workbench.connectors.rest.config import RestConfig
 from data_workbench.connectors.rest.options import RestOptions, placeholders
 from data_workbench.connectors.rest.resources import Resources
@@ -97,11 +96,7 @@ def options_of(values: Mapping[str, Any] | None, stream: str) -> RestOptions:
     inner = given.pop("rest", {})
     if given:
         raise UsageError(f"a REST source has no options {', '.join(map(repr, given))}", hint="write them below `rest`")
-    try:
-        options = RestOptions.model_validate(inner)
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(f"rest: {said}", hint=f"known keys: {', '.join(RestOptions.model_fields)}") from None
+    options = read_options(RestOptions, inner, where="rest", named="keys")
     if unbound := options.unbound(stream):
         raise UsageError(
             f"{stream!r}: nothing gives {unbound[0]!r} a value",

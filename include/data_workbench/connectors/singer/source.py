@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data_workbench.connectors.base import (
     Health,
@@ -22,6 +22,7 @@ from data_workbench.connectors.base import (
     Stream,
 )
 from data_workbench.connectors.column_types import field_of
+from data_workbench.connectors.options import read_options
 from data_workbench.connectors.record_batches import RecordBatches
 from data_workbench.connectors.selection import Selection, bounded
 from data_workbench.connectors.singer.catalog import entries, key_of, rows_of, selecting
@@ -30,7 +31,7 @@ from data_workbench.connectors.singer.messages import Message, Rubbish, parse, s
 from data_workbench.connectors.singer.places import Place
 from data_workbench.connectors.singer.schemas import StreamSchema, stream_schema
 from data_workbench.connectors.singer.tap import Tap
-from data_workbench.errors import FatalError, StreamUnknown, UsageError, WorkbenchError
+from data_workbench.errors import FatalError, StreamUnknown, WorkbenchError
 from data_workbench.records.definitions import Model
 
 if TYPE_CHECKING:
@@ -56,13 +57,7 @@ def options_of(values: Mapping[str, Any] | None) -> SingerOptions:
     Raises:
         UsageError: an unknown option or a value of the wrong type, each named.
     """
-    try:
-        return SingerOptions(**dict(values or {}))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UsageError(
-            f"options of a Singer source: {said}", hint=f"known options: {', '.join(SingerOptions.model_fields)}"
-        ) from None
+    return read_options(SingerOptions, values, where="options of a Singer source")
 
 
 @dataclass
