@@ -260,12 +260,7 @@ def _plan_source(
             checked = check_expression(expression, columns=set(stream.schema.names), params=_param_types(spec))
             hidden |= checked.columns
             params |= checked.params
-    unknown = sorted(({*columns} - {*shape.absent} | hidden) - set(stream.schema.names))
-    if unknown:
-        raise SchemaConflict(
-            f"source {name!r}: {source.stream} has no column {unknown[0]!r}",
-            hint=f"its columns: {', '.join(stream.schema.names[:60])}",
-        )
+    _require_columns(name, source, stream, {*columns} - {*shape.absent} | hidden)
     # Tombstones carry nulls in any column, so what is landed is nullable whatever the store says.
     landed = [item.with_nullable(True) for item in shape.schema if item.name in hidden or item.name in columns]
     detect = source.deletes == "detect"
@@ -299,6 +294,16 @@ def _plan_source(
         required=tuple(item.name for item in shape.schema if not item.nullable),
         options=source.connector_options,
     )
+
+
+def _require_columns(name: str, source: Source, stream: Stream, needed: set[str]) -> None:
+    """Refuse a stream without a column that is asked for."""
+    unknown = sorted(needed - set(stream.schema.names))
+    if unknown:
+        raise SchemaConflict(
+            f"source {name!r}: {source.stream} has no column {unknown[0]!r}",
+            hint=f"its columns: {', '.join(stream.schema.names[:60])}",
+        )
 
 
 def _where_retracts(spec: Pipeline, resolved: Resolved, name: str, plan: SourcePlan) -> bool:
