@@ -15,6 +15,7 @@ SIZE ?= 1
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Bytecode is compiled once, here: where PYTHONDONTWRITEBYTECODE is set, every start would compile all it imports.
 setup: $(STAMP) ## The environment in .venv, from requirements.txt
 $(STAMP): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON_FOUND) -m venv $(VENV)
@@ -22,7 +23,8 @@ $(STAMP): requirements.txt pyproject.toml
 	  || { echo "Python 3.11 or 3.12 is needed, $(VENV) has $$($(BIN)/python -V); remove $(VENV), set PYTHON=…" >&2; exit 1; }
 	@$(BIN)/python -m uv --version 2>/dev/null | grep -q ' $(UV_VERSION)' \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
+	@$(BIN)/python -m compileall -q include
 	@touch $@
 
 demo: setup ## Start everything, seed ODRAS, run the shipped pipelines through Airflow, show what came out
