@@ -53,15 +53,16 @@ def peak_memory() -> int:
 
 def main(path: str) -> None:
     """Run one pipeline as `workbench run` does."""
+    from data_workbench.records.arrow import prepare_process
+
+    prepare_process()
     from data_workbench import settings as settings_module
     from data_workbench.connectors.connections import Connections, from_environment
     from data_workbench.connectors.metastore import open_metastore
     from data_workbench.events import subscribed
     from data_workbench.pipelines.checks import load_checked
     from data_workbench.pipelines.run import Runner
-    from data_workbench.records.arrow import keep_pandas_out
 
-    keep_pandas_out()
     settings = settings_module.load()
     connections = Connections(from_environment)
     moments = Moments()

@@ -16,14 +16,14 @@ import traceback
 from pathlib import Path
 
 import data_workbench
-from data_workbench.records.arrow import keep_pandas_out, without_pandas
+from data_workbench.records.arrow import prepare_process, without_pandas
 
 _ROOMS = ("artifacts", "connectors", "lineage", "mapping", "metastore", "pipelines", "reconciliation", "transforms")
 
 
 def warm_up() -> None:
     """Import what a run imports. No connection and no thread may be begun here: a fork would share or lose it."""
-    keep_pandas_out()
+    prepare_process()
     with without_pandas():
         for name in ("duckdb", "neo4j", "pyarrow.csv", "pyarrow.parquet", "qdrant_client", "sqlglot"):
             importlib.import_module(name)

@@ -44,10 +44,11 @@ def find_definition(session: Session, name: str) -> Path:
 
 def load(session: Session, name: str) -> Definition:
     """A definition without mistakes. Raises DefinitionError with all of them."""
-    from data_workbench.pipelines.checks import load_checked
-    from data_workbench.records.arrow import keep_pandas_out
+    from data_workbench.records.arrow import prepare_process
 
-    keep_pandas_out()
+    prepare_process()
+    from data_workbench.pipelines.checks import load_checked
+
     return load_checked(find_definition(session, name), settings=session.settings)
 
 
@@ -64,10 +65,11 @@ def runner(session: Session) -> Iterator[Runner]:
 @click.argument("paths", nargs=-1, required=True)
 def lint(paths: tuple[str, ...], as_json: bool) -> None:
     """Check pipeline files or folders; needs no server, connection or data file."""
-    from data_workbench.pipelines.checks import lint_paths
-    from data_workbench.records.arrow import keep_pandas_out
+    from data_workbench.records.arrow import prepare_process
 
-    keep_pandas_out()
+    prepare_process()
+    from data_workbench.pipelines.checks import lint_paths
+
     session = Session()
     found = [find_definition(session, path) if not Path(path).exists() else Path(path) for path in paths]
     findings, definitions = lint_paths(found, settings=session.settings)

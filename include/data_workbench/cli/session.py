@@ -25,10 +25,11 @@ class Session:
     @cached_property
     def connections(self) -> Connections:
         """The environment first, then this folder's local stack, if there is one."""
-        from data_workbench.connectors.connections import Connections, from_environment
-        from data_workbench.records.arrow import keep_pandas_out
+        from data_workbench.records.arrow import prepare_process
 
-        keep_pandas_out()  # whoever asks for a store will meet Arrow
+        prepare_process()  # whoever asks for a store will meet Arrow
+        from data_workbench.connectors.connections import Connections, from_environment
+
         return Connections(
             from_environment, self._from_local_stack, complete=self.project.complete if self.project else None
         )

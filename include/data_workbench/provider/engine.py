@@ -36,10 +36,11 @@ def open_metastore() -> Iterator[Metastore]:
 @contextmanager
 def open_runner() -> Iterator[Runner]:
     """A runner over the connections Airflow knows."""
-    from data_workbench.pipelines.run import Runner
-    from data_workbench.records.arrow import keep_pandas_out
+    from data_workbench.records.arrow import prepare_process
 
-    keep_pandas_out()
+    prepare_process()
+    from data_workbench.pipelines.run import Runner
+
     with open_metastore() as metastore:
         yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from data_workbench.reconciliation.documents import as_comparable, comparable, conform
-from data_workbench.records.fingerprints import fingerprint_sql
+from data_workbench.records.fingerprints import fingerprint_number_sql
 from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
 from data_workbench.records.names import quoted
 
@@ -246,7 +246,7 @@ class Comparison:
 
 
 def _fingerprint(schema: pa.Schema) -> str:
-    return fingerprint_sql(comparable(schema))
+    return fingerprint_number_sql(comparable(schema))
 
 
 def merged(batches: Iterable[pa.RecordBatch], size: int = BATCH) -> Iterator[pa.Table]:

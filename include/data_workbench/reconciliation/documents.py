@@ -6,8 +6,10 @@ Stores write a JSON document in their own way (`jsonb` sorts keys and drops spac
 from __future__ import annotations
 
 import json
-from decimal import Decimal, localcontext
+from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from data_workbench.records.types import native_type
@@ -63,31 +65,46 @@ def canonical(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return _ENCODE(_DECODE(text))
+        return _written(_value(text))
     except (ValueError, RecursionError):
         return text
 
 
-def _integer(text: str) -> dict[str, str]:
-    """As `_number`, without a Decimal: most numbers are whole."""
-    digits = text.lstrip("-")
-    kept = digits.rstrip("0")
-    if not kept or len(digits) > 1000:
-        return _number(text)
-    mantissa = f"{kept[0]}.{kept[1:]}" if len(kept) > 1 else kept
-    return {"\x00number": f"{text[: len(text) - len(digits)]}{mantissa}e+{len(digits) - 1}"}
+def _value(text: str) -> Any:
+    """The document's value; msgspec refuses what the json module takes (lone surrogates, very long numbers)."""
+    try:
+        return _DECODE(text)
+    except (ValueError, RecursionError):
+        return _DECODE_ANY(text)
 
 
-def _number(text: str) -> dict[str, str]:
-    """A number as its value: 1, 1.0 and 1e0 are one."""
+def _written(value: Any) -> str:
+    try:
+        return _ENCODE(value).decode()
+    except (ValueError, RecursionError):
+        return _ENCODE_ANY(value)
+
+
+def _number(text: str) -> int | dict[str, str]:
+    """A number as its value: 1, 1.0 and 1e0 are one. A float would call 1.00000000000000001 and 1 equal."""
     with localcontext() as context:
-        context.prec = max(len(text), 28)
+        context.prec, context.Emax, context.Emin = max(len(text), 28), MAX_EMAX, MIN_EMIN
         value = Decimal(text).normalize()
-    plain = format(value, "e") if value else "0"
-    return {"\x00number": plain}
+    if not value:
+        return 0
+    _, digits, exponent = value.as_tuple()
+    if isinstance(exponent, int) and exponent >= 0 and len(digits) + exponent <= _LONGEST:
+        return int(value)
+    return {"\x00number": format(value, "e")}
 
 
-# Numbers keep all their digits: a float would call 1.00000000000000001 and 1 equal. Made once: making a decoder and an
-# encoder for each document takes as long as using them.
-_DECODE = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=str).decode
-_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+def _integer(text: str) -> int | dict[str, str]:
+    return int(text) if len(text.lstrip("-")) <= _LONGEST else _number(text)
+
+
+_LONGEST = 4300
+"""Digits of an integer that Python reads; msgspec leaves longer ones to `_integer`."""
+_DECODE = msgspec.json.Decoder(float_hook=_number).decode
+_ENCODE = msgspec.json.Encoder(order="sorted").encode
+_DECODE_ANY = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=str).decode
+_ENCODE_ANY = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

@@ -26,10 +26,20 @@ def fingerprint_sql(columns: pa.Schema, prefix: str = "") -> str:
         columns: names and Arrow types as DuckDB is given them.
         prefix: alias of the relation, if needed.
     """
+    return f"md5({_hashed(columns, prefix)})"
+
+
+def fingerprint_number_sql(columns: pa.Schema) -> str:
+    """The same fingerprint as a number of 128 bits: half the memory where it is only compared."""
+    return f"md5_number({_hashed(columns)})"
+
+
+def _hashed(columns: pa.Schema, prefix: str = "") -> str:
+    """The text that is hashed."""
     dot = f"{prefix}." if prefix else ""
     parts = [_encode(f"{dot}{quoted(item.name)}", item.type, 0) for item in columns]
     # Not a chain of ||: the parser counts each as a level, and takes a thousand.
-    return f"md5(concat({', '.join(parts)}))" if parts else "md5('')"
+    return f"concat({', '.join(parts)})" if parts else "''"
 
 
 def _encode(value: str, kind: pa.DataType, depth: int) -> str:

@@ -64,6 +64,14 @@ def test_different_documents_stay_different(one: Any, other: Any) -> None:
         ('{"a": 1, "a": 2}', '{"a": 2}', True),
         ("NaN", "Infinity", False),
         ('"\\u00e9"', '"é"', True),
+        ("1" + "0" * 4299, "1e4299", True),
+        ("1" + "0" * 4300, "1e4300", True),
+        ("-1" + "0" * 6000, "-10e5999", True),
+        ("1e999999999", "10e999999998", True),
+        ("1e999999999", "1e999999998", False),
+        ('{"a": "\\ud800", "b": 1}', '{"b": 1.0, "a": "\\uD800"}', True),
+        ('"\\ud800"', '"\\ud801"', False),
+        ('["\\ud800", 1.5]', '["\\ud800", 15e-1]', True),
     ],
 )
 def test_values_and_not_texts_are_compared(one: str, other: str, same: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import psycopg
@@ -26,7 +27,7 @@ from data_workbench.connectors.postgres.catalogue import find_table
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.deletion import delete_owned
 from data_workbench.connectors.postgres.fused import fuse
-from data_workbench.connectors.postgres.names import LONGEST, parse_relation
+from data_workbench.connectors.postgres.names import LONGEST, Relation, parse_relation
 from data_workbench.connectors.postgres.ownership import Ownership
 from data_workbench.connectors.postgres.tables import carry_out, plan_table
 from data_workbench.connectors.postgres.writer import WRITERS, TableWriter
@@ -54,6 +55,7 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
     def __init__(self, connection: Connection, settings: Settings) -> None:
         super().__init__(connection, settings)
         self.config = PostgresConfig.of(connection)
+        self._ownerships: dict[tuple[Any, ...], Ownership] = {}
 
     def check(self) -> Health:
         return client.check(self.config)
@@ -88,7 +90,14 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
     ) -> Iterator[pa.RecordBatch]:
         table_target = table_of(target)
         with client.translating(self.config.address), self.connect() as connection:
-            yield from read_back.rows(connection, table_target, schema, context, keys, self.settings)
+            yield from read_back.rows(
+                connection, table_target, schema, keys, self.settings, partial(self._ownership, table_target, context)
+            )
+
+    def _ownership(self, target: TableTarget, context: LoadContext, relation: Relation) -> Ownership:
+        """Kept while the destination is: a comparison reads back page by page, and each asks what is owned."""
+        one = Ownership(context.pipeline, context.destination, relation, target.key)
+        return self._ownerships.setdefault((one.pipeline, one.destination, relation.sql, one.key), one)
 
     def takes_stream(self, target: Target) -> bool:
         table_target = table_of(target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import psycopg
@@ -15,11 +15,11 @@ from data_workbench.connectors.postgres import keys as by_key
 from data_workbench.connectors.postgres.catalogue import Table, find_table
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import BlockDecoder, asked
-from data_workbench.connectors.postgres.names import parse_relation
+from data_workbench.connectors.postgres.names import Relation, parse_relation
 from data_workbench.connectors.postgres.nested import from_json, is_document
 from data_workbench.connectors.postgres.ownership import Ownership, among, key_hash
 from data_workbench.connectors.postgres.types import is_list
-from data_workbench.mapping.targets import LoadContext, TableTarget
+from data_workbench.mapping.targets import TableTarget
 from data_workbench.records import marks
 from data_workbench.settings import Settings
 
@@ -28,16 +28,16 @@ def rows(
     connection: psycopg.Connection,
     target: TableTarget,
     schema: pa.Schema,
-    context: LoadContext,
     keys: pa.Table | None,
     settings: Settings,
+    ownership_of: Callable[[Relation], Ownership],
 ) -> Iterator[pa.RecordBatch]:
     """Rows with the schema's columns and OWNED, from one snapshot."""
     table = find_table(connection, parse_relation(target.table))
     if table is None:
         return
     wanted = pa.schema([item for item in schema if table.column(item.name) is not None])
-    ownership = Ownership(context.pipeline, context.destination, table.relation, target.key)
+    ownership = ownership_of(table.relation)
     extra = key_hash(target.key) if target.key else "NULL::int8"
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     # Asked before the first row: while COPY runs, the connection takes no other query.

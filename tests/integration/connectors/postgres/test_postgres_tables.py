@@ -9,9 +9,11 @@ import pytest
 
 from conformance.destination import context
 from data_workbench.connectors.base import ReadRequest
+from data_workbench.connectors.postgres.destination import PostgresDestination
 from data_workbench.errors import AccessDenied, SchemaConflict, StreamUnknown, Unsupported
 from data_workbench.mapping.targets import TableTarget
 from data_workbench.records import marks
+from data_workbench.settings import Settings
 
 
 def target(table: str = "there", key: tuple[str, ...] = ("id",), write: str = "merge") -> TableTarget:
@@ -228,3 +230,23 @@ def test_unique_values_of_other_keys_are_found(destination, execute) -> None:
     load(destination, target(), pa.table({"id": [1, 2], "code": ["a", "b"]}))
     found = destination.find_unique(target(), ("code",), pa.table({"code": ["b", "z"]}))
     assert found.to_pylist() == [{"id": 2, "code": "b"}]
+
+
+def test_a_destination_that_read_back_before_learns_what_others_wrote_and_folded(destination, connection, execute):
+    """A comparison reads back page by page with one destination; what is owned is kept between the pages."""
+
+    def mine() -> list[int]:
+        batches = destination.read_back(target(), pa.schema([("id", pa.int64())]), context(), None)
+        return sorted(row["id"] for batch in batches for row in batch.to_pylist() if row[marks.OWNED])
+
+    load(destination, target(), pa.table({"id": [1, 2]}))
+    assert mine() == [1, 2]
+    with PostgresDestination(connection, Settings()) as other:
+        load(other, target(), pa.table({"id": [3]}), "run-2")
+    assert mine() == [1, 2, 3]
+    owner = "pipeline = %s AND destination = %s"
+    execute(f"DELETE FROM _workbench.owned_keys WHERE {owner}", context().pipeline, context().destination)
+    assert mine() == []
+    with PostgresDestination(connection, Settings()) as other:
+        load(other, target(), pa.table({"id": [2]}), "run-3")
+    assert mine() == [2]
