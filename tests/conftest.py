@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
     from data_workbench.servers import Stack
+    from local_mariadb import Mariadb
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -85,6 +86,22 @@ def fuseki(servers: Stack) -> str:
     """The address of the stack's Fuseki, which only tests that ask for it start."""
     servers.up(["fuseki"])
     return f"http://127.0.0.1:{servers.settings.port('fuseki')}/odras"
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    """A MariaDB of the session's own, started by the first test that asks for it."""
+    from local_mariadb import NoServer, running
+
+    cache = Path(os.environ.get("WORKBENCH_CACHE") or REPOSITORY / ".workbench" / "cache").absolute()
+    home = Path(tempfile.mkdtemp(prefix="workbench-mariadb-"))
+    try:
+        with running(home, cache) as server:
+            yield server
+    except NoServer as reason:
+        pytest.skip(f"no MySQL-speaking server: {reason}")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @dataclass(frozen=True)

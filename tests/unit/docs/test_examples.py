@@ -48,6 +48,13 @@ def test_no_fixture_for_the_documents_is_unused() -> None:
     assert kept - used == set()
 
 
+def test_every_example_of_a_connector_is_run_by_a_test() -> None:
+    folder = REPOSITORY / "tests" / "integration" / "pipelines"
+    runs = "".join(path.read_text(encoding="utf-8") for path in folder.glob("test_*.py"))
+    kept = {path.name for path in (REPOSITORY / FROM[0]).glob("docs_*.yaml")}
+    assert {name for name in kept if f'"{name}"' not in runs} == set()
+
+
 def connections() -> list[Connection]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
     found = dict(re.findall(r"^export (AIRFLOW_CONN_\w+)='(\{.*\})'$", text, re.MULTILINE))

@@ -73,7 +73,8 @@ class Neo4jReading(Reading):
 
     def _queries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """One query, or one per block of keys."""
-        answer = ", ".join(self._expression(item) for item in self._fields)
+        # Each by a name of its own: two expressions may be the same text, as the keys of ends without a constraint are.
+        answer = ", ".join(f"{self._expression(item)} AS c{place}" for place, item in enumerate(self._fields))
         where, parameters = self._bound()
         if self._keys is None:
             filters = f" WHERE {' AND '.join(where)}" if where else ""

@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS _workbench.owned_keys (
 ALTER TABLE _workbench.owned_keys ALTER COLUMN hashes SET STORAGE EXTERNAL;
 CREATE INDEX IF NOT EXISTS owned_keys_by_table ON _workbench.owned_keys (pipeline, destination, table_name, id);
 """
-# Any number: two loads that start at once must not create the schema twice.
+# Any number: two loads that start at once must not create a schema twice.
 _LOCK = 7_201_843_551
 
 
@@ -55,6 +55,13 @@ def exists(connection: psycopg.Connection) -> bool:
     """Whether the schema is there."""
     row = connection.execute("SELECT pg_catalog.to_regclass('_workbench.owned_keys') IS NOT NULL").fetchone()
     return bool(row and row[0])
+
+
+def one_at_a_time(connection: psycopg.Connection) -> None:
+    """Until the transaction ends no other load creates a schema: IF NOT EXISTS does not see one under way."""
+    connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_LOCK,))
+    # Waiting for an advisory lock does not tell the session of schemas made meanwhile; locking a table does.
+    connection.execute("SELECT FROM pg_catalog.pg_namespace LIMIT 0")
 
 
 def ensure(connection: psycopg.Connection, address: str) -> None:
@@ -67,7 +74,7 @@ def ensure(connection: psycopg.Connection, address: str) -> None:
         return
     try:
         with connection.transaction():
-            connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_LOCK,))
+            one_at_a_time(connection)
             connection.execute(_CREATE)
     except psycopg.errors.InsufficientPrivilege as error:
         role, database = connection.info.user, connection.info.dbname

@@ -227,6 +227,7 @@ def carry_out(connection: psycopg.Connection, plan: TablePlan, pipeline: str) ->
         raise SchemaConflict(f"{refusal.object}: {refusal.detail}", hint="`workbench plan` shows all of it")
     if plan.statements:
         with connection.transaction():
+            checkpoints.one_at_a_time(connection)
             for statement in plan.statements:
                 connection.execute(statement.encode())
             connection.execute(

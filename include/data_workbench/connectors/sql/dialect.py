@@ -256,9 +256,13 @@ class Dialect(ABC):
         """An identifier."""
         return quoted(name)
 
+    def placed(self, schema: str) -> str:
+        """A schema for SQL."""
+        return self.quote(schema)
+
     def qualified(self, schema: str, name: str) -> str:
         """A table for SQL."""
-        return f"{self.quote(schema)}.{self.quote(name)}"
+        return f"{self.placed(schema)}.{self.quote(name)}"
 
     def listing(self, columns: Sequence[str], alias: str = "") -> str:
         """Quoted columns with commas."""

@@ -147,6 +147,7 @@ class DuckdbDialect(Dialect):
 
     def __init__(self, config: DuckdbConfig) -> None:
         self.config = config
+        self._catalog: str | None = None
 
     def connect(self, *, writes: bool) -> Session:
         import duckdb
@@ -163,6 +164,7 @@ class DuckdbDialect(Dialect):
                     raise
                 connection = self._opened(duckdb, False)
             connection.execute("SET TimeZone = 'UTC'")
+            self._catalog = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         except duckdb.Error as error:
             raise self.translated(error) from error
         return DuckdbSession(self, connection)
@@ -175,6 +177,10 @@ class DuckdbDialect(Dialect):
             "threads": self.config.threads,
         }
         return duckdb.connect(self.config.path, read_only=read_only, config=options)
+
+    def placed(self, schema: str) -> str:
+        # The database is named after its file. Where a schema has that name, too, `schema.table` is ambiguous.
+        return f"{self.quote(self._catalog)}.{self.quote(schema)}" if self._catalog else self.quote(schema)
 
     def exists(self) -> bool:
         return Path(self.config.path).exists()

@@ -76,7 +76,7 @@ def _create(session: Session, target: TableTarget, schema: pa.Schema, plan: Tabl
     if key:
         made.append(f"PRIMARY KEY ({dialect.listing(key)})")
     if place != dialect.schema and dialect.makes_schemas:
-        plan.statements.append(f"CREATE SCHEMA IF NOT EXISTS {dialect.quote(place)}")
+        plan.statements.append(f"CREATE SCHEMA IF NOT EXISTS {dialect.placed(place)}")
     plan.statements.append(f"CREATE TABLE {dialect.qualified(place, name)} ({', '.join(made)})")
     plan.changes.append(Change("create", target.table, f"{len(schema)} columns"))
 

@@ -196,3 +196,13 @@ def test_find_unique_sees_other_keys_with_the_same_value(graph_destination: Neo4
     load(NODES, rows(("a", None, 1), ("b", None, 2)), "n")
     found = graph_destination.find_unique(NODES, ("n",), pa.table({"n": pa.array([2, 3], pa.int64())}))
     assert found.to_pylist() == [{"id": "b", "n": 2}]
+
+
+def test_ends_without_a_constraint_have_no_keys_and_are_read_all_the_same(
+    neo4j: Driver, graph_source: Neo4jSource
+) -> None:
+    with neo4j.session() as session:
+        session.run("CREATE (:A {id: 1})-[:TO {weight: 2}]->(:B {id: 3})").consume()
+    columns = ("_start_key", "_end_key", "_start_labels", "weight")
+    [batch] = list(graph_source.read(ReadRequest("[:TO]", columns=columns)))
+    assert batch.to_pylist() == [{"_start_key": None, "_end_key": None, "_start_labels": ["A"], "weight": 2}]

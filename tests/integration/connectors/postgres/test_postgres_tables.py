@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -100,6 +102,22 @@ def test_our_own_table_grows(destination, execute) -> None:
     assert execute("SELECT count(*), max(id) FROM there") == [(2, 2**40)]
     with pytest.raises(SchemaConflict, match=r"there\.select"):
         load(destination, target(), pa.table({"id": [1], "select": pa.array([b"x"], pa.binary())}), "run-3")
+
+
+def test_two_loads_that_need_the_same_new_schema_at_once_both_get_it(connection, execute) -> None:
+    rows = pa.table({"id": [1, 2]})
+
+    def create(place: str, begin: threading.Barrier) -> int:
+        with PostgresDestination(connection, Settings()) as one:
+            begin.wait(30)
+            return load(one, target(place), rows)[0].inserted
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(5):
+            begin = threading.Barrier(4)
+            places = [f"made_{number}.t{table}" for table in range(4)]
+            assert list(pool.map(create, places, [begin] * 4)) == [2] * 4
+            execute(f"DROP SCHEMA made_{number}, _workbench CASCADE")
 
 
 def test_a_long_name_is_refused(destination) -> None:

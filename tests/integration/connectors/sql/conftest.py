@@ -1,34 +1,15 @@
-"""A MariaDB server for this folder's tests, and a database of its own for each test."""
+"""A MariaDB database of its own for each test."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from data_workbench.connectors.connections import Connection
-from local_mariadb import Mariadb, NoServer, running
-
-REPOSITORY = Path(__file__).resolve().parents[4]
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[Mariadb]:
-    cache = Path(os.environ.get("WORKBENCH_CACHE") or REPOSITORY / ".workbench" / "cache").absolute()
-    home = Path(tempfile.mkdtemp(prefix="workbench-mariadb-"))
-    try:
-        with running(home, cache) as server:
-            yield server
-    except NoServer as reason:
-        pytest.skip(f"no MySQL-speaking server: {reason}")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+from local_mariadb import Mariadb
 
 
 @pytest.fixture

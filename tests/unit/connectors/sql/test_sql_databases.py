@@ -11,6 +11,8 @@ import pyarrow as pa
 import pytest
 
 from conformance.databases import MERGE, DatabaseBehaviour
+from conformance.destination import context
+from conformance.rows import marked
 from data_workbench.connectors.base import CursorRequest, ReadRequest
 from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.registry import open_destination, open_source
@@ -206,6 +208,19 @@ def test_duckdb_streams_of_every_schema_and_strange_types_as_text(duck: Connecti
     assert (row["i"], row["b"], row["s"], row["tags"]) == ("1 month", "101", {"a": 1, "b": ["x"]}, ["q"])
     keys = pa.table({"id": ["6d3d0b4e-0c5e-4f0e-9f3e-0c5e4f0e9f3e"]})
     assert len(read(duck, ReadRequest("odd.schema.things", columns=("m",), keys=keys))[0]) == 1
+
+
+def test_a_duckdb_schema_may_have_the_name_of_the_file(tmp_path: Path) -> None:
+    lab, rows = opened("duckdb", tmp_path / "lab.duckdb"), pa.table({"id": [1, 2]})
+    target = TableTarget("rows", "lab.readings", ("id",), "merge")
+    for run in ("run-1", "run-2"):
+        with open_destination(lab, Settings()) as destination:
+            with destination.open(target, rows.schema, context(run)) as writer:
+                writer.write(marked(rows), 0)
+                counts = writer.finish()
+            counts.check("rows")
+    assert counts.unchanged == 2
+    assert read(lab, ReadRequest("lab.readings"))[0] == [{"id": 1}, {"id": 2}]
 
 
 def test_duckdb_filters_by_the_pipelines_own_expression(duck: Connection) -> None:
