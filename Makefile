@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+# Servers are shared by a session, so only tests without any run in several processes. An idle one takes over tests from
+# the end of another's queue: neighbours, who share fixtures, stay together for as long as that costs no time.
+SIDE_BY_SIDE := -n auto --dist worksteal
 SIZE ?= 1
 
 .DEFAULT_GOAL := help
@@ -58,11 +61,12 @@ schema: setup ## Write the published schema and the tables of keys from the mode
 
 test: lint types test-unit test-integration test-kill test-end-to-end ## Everything CI runs
 
-test-unit: setup ## No server, under a minute
-	$(PYTEST) tests/unit -m "not integration"
+test-unit: setup ## No server, side by side on all cores, under a minute on two
+	$(PYTEST) tests/unit -m "not slow" $(SIDE_BY_SIDE)
 
-test-integration: setup ## On real local servers, started on free ports
-	$(PYTEST) tests/integration -m "not end_to_end"
+test-integration: setup ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
+	$(PYTEST) tests/unit -m slow $(SIDE_BY_SIDE)
+	$(PYTEST) tests/integration
 
 test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
 	$(PYTEST) tests/end_to_end

@@ -286,6 +286,7 @@ def test_content_is_equal_whatever_the_order_and_the_parts(store: ArtifactStore)
     assert content_checksum(write(store, [rows(0, 249)], "fewer")) != content_checksum(forward)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.text(max_size=3)), max_size=8), st.randoms())
 def test_content_checksum_tells_bags_of_rows_apart(items: list[tuple[int, str | None]], random: object) -> None:

@@ -136,6 +136,7 @@ def test_ctrl_c_says_how_to_go_on(workbench: Workbench, monkeypatch: pytest.Monk
     assert as_json.error["kind"] == "Interrupted"
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_defect(workbench: Workbench, tmp_path: Path) -> None:
     workbench("--help")
     reading, writing = os.pipe()

@@ -13,6 +13,8 @@ import pytest
 from data_workbench.cli.scaffold import make_connector
 from data_workbench.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".workbench", "__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
 

@@ -88,6 +88,7 @@ def test_every_connector_tells_its_keys_and_what_it_can_do(kind: str) -> None:
     assert able.source or able.destination
 
 
+@pytest.mark.slow
 def test_a_spec_imports_no_driver() -> None:
     code = (
         "import sys; from data_workbench.connectors.registry import CONNECTORS, spec_of; "

@@ -158,6 +158,7 @@ for _ in range(50):
 """
 
 
+@pytest.mark.slow
 def test_processes_append_whole_lines_side_by_side(tmp_path: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", APPEND_MANY, str(tmp_path)]) for _ in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0]

@@ -27,6 +27,7 @@ def written() -> list[Table]:
     return _all_rows()
 
 
+@pytest.mark.slow
 def test_two_seedings_with_one_seed_make_the_same_rows(written: list[Table]) -> None:
     assert written == _all_rows()
 
@@ -37,6 +38,7 @@ def test_another_seed_gives_other_identifiers_and_the_same_number_of_requirement
     assert not {item.requirement_id for item in ours} & {item.requirement_id for item in theirs}
 
 
+@pytest.mark.slow
 def test_every_row_fits_its_columns_and_no_identifier_is_used_twice_in_a_table(written: list[Table]) -> None:
     keys: Counter[tuple[str, object]] = Counter()
     for table, columns, content in written:
@@ -74,6 +76,7 @@ def test_a_parent_project_never_lies_deeper_than_its_child() -> None:
     assert all(level[project.parent] < project.level for project in PROJECTS if project.parent)
 
 
+@pytest.mark.slow
 def test_the_log_has_exactly_the_events_asked_for_and_the_known_noise() -> None:
     log = list(events(Recipe()))
     assert len(log) == 20_000
@@ -83,6 +86,7 @@ def test_the_log_has_exactly_the_events_asked_for_and_the_known_noise() -> None:
     assert all(BEGIN <= row[-1] <= BEGIN + PERIOD for row in log if isinstance(row[-1], datetime))
 
 
+@pytest.mark.slow
 def test_no_time_lies_in_the_future(written: list[Table]) -> None:
     now = datetime.now(UTC)
     for table, _, content in written:

@@ -159,6 +159,7 @@ def warm() -> None:
     lint(load_definition(EXAMPLE.parents[1] / "good_pipelines" / "contract_kinds.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("warm")
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mutations())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.unit.provider.conftest import REPOSITORY, Parsed
 
 from data_workbench.provider.tags import Tag
+
+pytestmark = pytest.mark.slow
 
 HEAVY = {
     "duckdb",

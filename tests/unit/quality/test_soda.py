@@ -196,10 +196,12 @@ def run_beside_a_poisoned_file(body: str, folder: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_poisoned_env_file_is_not_read_and_no_telemetry_is_installed(tmp_path: Path) -> None:
     assert run_beside_a_poisoned_file(GUARDED, tmp_path) == "[] False True"
 
 
+@pytest.mark.slow
 def test_soda_alone_would_read_it(tmp_path: Path) -> None:
     # If this fails, Soda has mended its ways, and the guard above proves nothing any more.
     assert run_beside_a_poisoned_file(BARE, tmp_path).startswith("['AIRFLOW_CONN_ODRAS_POSTGRES', ")

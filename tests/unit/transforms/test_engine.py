@@ -52,6 +52,7 @@ def test_params_have_their_declared_type(engine: duckdb.DuckDBPyConnection) -> N
     assert found == [("it's", "TIMESTAMP WITH TIME ZONE")]
 
 
+@pytest.mark.slow
 def test_work_larger_than_memory_spills_to_the_work_folder(bench: Bench) -> None:
     rows = 200_000
     table = pa.table({"id": range(rows), "text": [f"{i:08d}" * 40 for i in range(rows)]})

@@ -145,6 +145,7 @@ def _without_zeros(counts: dict[str, int]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(rows=ROWS, chain=chains(), parts=st.integers(1, 3), all_needed=st.booleans())
 def test_random_pipelines_balance_and_agree_with_plain_python(

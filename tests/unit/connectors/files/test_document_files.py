@@ -153,6 +153,7 @@ def test_xml_of_another_encoding_is_read_when_it_is_named(tmp_path: Path) -> Non
     assert _read(tmp_path, "a.xml", {"encoding": "latin-1"}).to_pylist() == [{"n": "é"}]
 
 
+@pytest.mark.slow
 def test_the_catalogue_of_weaknesses_is_read_from_its_xml() -> None:
     from importlib.util import find_spec
 

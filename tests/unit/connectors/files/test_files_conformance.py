@@ -20,6 +20,8 @@ from data_workbench.connectors.files.source import FilesSource
 from data_workbench.mapping.targets import FileTarget, Target
 from data_workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 class FolderConformance(DestinationConformance):
     kind = "parquet"

@@ -91,6 +91,7 @@ def _tables(draw: Any, kind: str) -> pa.Table:
     return pa.table(arrays, schema=pa.schema(fields))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITTEN)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

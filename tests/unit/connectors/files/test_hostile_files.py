@@ -35,6 +35,8 @@ from data_workbench.errors import (
 from data_workbench.mapping.targets import FileTarget, LoadContext
 from data_workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def _source(folder: Path) -> FilesSource:
     return FilesSource(from_url(f"file://{folder}"), Settings())

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -73,10 +73,12 @@ def test_only_whole_values_are_references() -> None:
     assert bound("$y", {}) is ABSENT
 
 
+@settings(max_examples=30)
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda one: st.lists(one) | st.dictionaries(st.text(), one),
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=3), one, max_size=3),
+        max_leaves=6,
     )
 )
 def test_a_bound_value_is_never_looked_into_again(value: Any) -> None:

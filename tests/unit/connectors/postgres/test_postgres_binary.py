@@ -107,6 +107,7 @@ def _tables(draw: st.DrawFn) -> tuple[list[str], list[tuple[Any, ...]]]:
     return natives, draw(st.lists(values, min_size=1, max_size=30))
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None, max_examples=150)
 @given(_tables(), st.integers(1, 30))
 def test_rows_of_any_types_come_out_as_they_went_in(table: tuple[list[str], list[tuple[Any, ...]]], cut: int) -> None:

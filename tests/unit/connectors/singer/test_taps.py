@@ -108,6 +108,7 @@ def test_no_secret_in_the_error_of_a_tap_that_dies(tmp_path: Path, monkeypatch: 
 # -------------------------------------------------------------------------------------------------- trouble
 
 
+@pytest.mark.slow
 def test_a_tap_that_hangs_is_ended_with_what_it_started() -> None:
     connection = tap_connection(mode="hang")
     connection.extra["timeout"] = 3  # type: ignore[index]  # a plain dictionary in these tests

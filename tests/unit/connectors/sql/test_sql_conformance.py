@@ -18,6 +18,8 @@ from data_workbench.connectors.registry import open_destination, open_source
 from data_workbench.mapping.targets import TableTarget
 from data_workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 class DatabaseFile:
     kind: str

@@ -20,6 +20,8 @@ from data_workbench.errors import AccessDenied, StoreBusy, StoreUnavailable, Uns
 from data_workbench.mapping.targets import TableTarget
 from data_workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 class TestSqlite(DatabaseBehaviour):
     @pytest.fixture

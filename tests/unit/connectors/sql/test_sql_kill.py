@@ -17,6 +17,8 @@ from data_workbench.connectors.registry import open_destination, open_source
 from data_workbench.mapping.targets import Disposition, TableTarget
 from data_workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 PARTS = [marked(make_rows(range(first, first + 10)).drop_columns(["tags"])) for first in (1, 11, 21)]
 
 
