@@ -57,6 +57,22 @@ destinations:
     key: name
     embed: {text: name, model: hashing-384}
 """
+ARRIVING = """\
+version: 1
+pipeline: arriving
+description: Whatever lies in the inbox, as soon as it does.
+owner: tests
+schedule: {file: "inbox/*.csv", every: 2s}
+sources:
+  moons:
+    connection: workbench_files
+    stream: inbox/*.csv
+    key: [name]
+    cursor: {column: _file_modified}
+    options: {delimiter: ",", changes: auto}
+destinations:
+  table: {connection: odras_postgres, table: public.moons, key: name, write: merge}
+"""
 ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
 
 
@@ -116,6 +132,7 @@ def _dag_folder(repository: Path) -> Path:
     (repository / "plugins").symlink_to(REPOSITORY / "plugins")
     (pipelines / "planets.yaml").write_text(PLANETS)
     (pipelines / "planet_points.yaml").write_text(POINTS)
+    (pipelines / "arriving.yaml").write_text(ARRIVING)
     (pipelines / "broken.yaml").write_text(
         PLANETS.replace("filter:", "fliter:").replace("pipeline: planets", "pipeline: broken")
     )

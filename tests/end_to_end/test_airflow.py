@@ -176,6 +176,43 @@ def test_a_run_whose_store_is_away_waits_for_it_and_goes_on(airflow: Running) ->
         assert connection.execute(told).fetchall() == [("connection.broken",), ("connection.recovered",)]
 
 
+def test_files_that_arrive_run_the_pipeline_once_for_each_batch(airflow: Running) -> None:
+    import psycopg
+
+    client, dag_id = airflow.client, "pipeline__arriving"
+    inbox = airflow.stack.settings.home / "files" / "inbox"
+    inbox.mkdir()
+    (inbox / "early.csv").write_text("name,planet\nMoon,Earth\n")
+    (inbox / "also.csv").write_text("name,planet\nPhobos,Mars\n")
+    client.wait_for_dag(dag_id)
+    client.unpause(dag_id)
+    first = _ended_runs(airflow, dag_id, 1)
+    (inbox / "late.csv").write_text("name,planet\nDeimos,Mars\n")
+    second = _ended_runs(airflow, dag_id, 2)
+    assert second[0] == first[0]
+    read = [client.xcom(dag_id, run_id, "reconcile")["sources"]["moons"]["read"] for run_id in second]
+    assert read == [2, 1]
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "odras")) as connection:
+        moons = connection.execute("SELECT name FROM moons ORDER BY name").fetchall()
+    assert moons == [("Deimos",), ("Moon",), ("Phobos",)]
+
+
+def _ended_runs(airflow: Running, dag_id: str, wanted: int) -> list[str]:
+    """Ids of the runs Airflow made by itself, oldest first, once there are so many and all have ended well."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        answer = airflow.client._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"order_by": "run_after"})
+        assert answer is not None
+        runs = [(one["dag_run_id"], one["state"], one["run_type"]) for one in answer["dag_runs"]]
+        assert len(runs) <= wanted, runs
+        assert not [one for one in runs if one[1] == "failed"], runs
+        if len(runs) == wanted and all(state == "success" for _, state, _ in runs):
+            assert {kind for _, _, kind in runs} == {"asset_triggered"}
+            return [run_id for run_id, _, _ in runs]
+        time.sleep(1)
+    raise AssertionError(f"{dag_id}: {wanted} runs were expected, there are {runs}")
+
+
 def _wait_for_state(airflow: Running, dag_id: str, run_id: str, task_id: str, wanted: str) -> None:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:

@@ -6,6 +6,7 @@ keys are refused. Whether names fit together (steps, columns, labels) is checked
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -17,6 +18,7 @@ from data_workbench.records.definitions import (
     MOST_COLUMNS,
     ColumnName,
     Columns,
+    Duration,
     Expression,
     GraphName,
     Lag,
@@ -271,13 +273,23 @@ class DatasetSchedule(Model):
 
 
 class FileSchedule(Model):
-    """Run when a file arrives."""
+    """Run when a file is new or has changed."""
 
-    file: Text = Field(description="Path or pattern to wait for")
+    file: Text = Field(description="Path or pattern to watch, below the connection's root")
+    connection: Text | None = Field(
+        None, description="Connection of the files; that of the source that reads them if left out"
+    )
+    every: Duration = Field(timedelta(seconds=30), description="How often to look: 1s to 1d")
+
+    @model_validator(mode="after")
+    def _not_too_often(self) -> FileSchedule:
+        if not timedelta(seconds=1) <= self.every <= timedelta(days=1):
+            raise Mistake("every is between 1s and 1d", at="every", hint="30s is usual; leave it out for that")
+        return self
 
 
 class TopicSchedule(Model):
-    """Run when a message arrives on a topic."""
+    """Run when a message arrives on a topic: kept for streams; lint refuses it until a broker's client is there."""
 
     topic: Text = Field(description="Topic to listen to")
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from data_workbench.pipelines.arrivals import watched_connection
+
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-    from data_workbench.pipelines.spec import Destination
+    from data_workbench.pipelines.spec import Destination, Pipeline
 
 
 def dataset_names(destination: Destination) -> list[str]:
@@ -30,6 +32,25 @@ def dataset_names(destination: Destination) -> list[str]:
             labels = [node.label for node in destination.nodes]
             written = [*labels, *(f"[:{relationship.type}]" for relationship in destination.relationships)]
     return [f"{destination.connection}:{name}" for name in dict.fromkeys(written)]
+
+
+def arrivals_of(spec: Pipeline) -> Asset:
+    """The asset that a pipeline's file schedule waits for, with what watches the files; it belongs to this pipeline."""
+    from airflow.sdk import Asset, AssetWatcher
+
+    from data_workbench.pipelines.spec import FileSchedule
+    from data_workbench.provider.triggers import FileArrivalTrigger
+
+    schedule = spec.schedule
+    assert isinstance(schedule, FileSchedule)
+    trigger = FileArrivalTrigger(
+        pipeline=spec.pipeline,
+        connection_id=watched_connection(spec),
+        pattern=schedule.file,
+        every=schedule.every.total_seconds(),
+    )
+    watcher = AssetWatcher(name=f"files_of_{spec.pipeline}", trigger=trigger)
+    return Asset(name=f"arrivals:{spec.pipeline}", uri=f"workbench://arrivals/{spec.pipeline}", watchers=[watcher])
 
 
 def asset_of(name: str) -> Asset:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench import settings as settings_module
 from data_workbench.errors import DefinitionError, Finding, WorkbenchError
+from data_workbench.pipelines.arrivals import unmet_schedule
 from data_workbench.pipelines.definition import Definition, load_definition
-from data_workbench.pipelines.spec import DatasetSchedule
-from data_workbench.provider.assets import asset_of, dataset_names
+from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule
+from data_workbench.provider.assets import arrivals_of, asset_of, dataset_names
 from data_workbench.provider.documents import broken_doc, pipeline_doc, reconcile_doc
 from data_workbench.provider.params import reconcile_params, run_params
 from data_workbench.provider.retries import RETRIES
@@ -28,10 +29,10 @@ from data_workbench.provider.tags import Tag
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.settings import Settings
 
 PIPELINE, RECONCILE = "pipeline__", "reconcile__"
-_NO_CRON = ("@continuous", "@once")
 _LONGEST_RUN = timedelta(hours=12)
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -91,6 +92,9 @@ def _built(definition: Definition, file: Path) -> list[DAG]:
         if text is not None and needed:
             message = f"a schedule cannot give param {needed[0]!r}, which is required and has no default"
             raise DefinitionError([definition.finding(key, message, hint="give it a default, or schedule: null")])
+    unmet = unmet_schedule(definition)
+    if unmet is not None:
+        raise DefinitionError([unmet])
     return [
         _or_finding(_pipeline_dag, definition, file, ("schedule",)),
         *([_or_finding(_reconcile_dag, definition, file, ("reconcile", "full"))] if spec.reconcile.full else []),
@@ -120,7 +124,7 @@ def _pipeline_dag(definition: Definition, file: Path) -> DAG:
     which = {"pipeline": spec.pipeline, "definition": str(file)}
     with DAG(
         f"{PIPELINE}{spec.pipeline}",
-        schedule=_schedule(spec.schedule),
+        schedule=_schedule(spec),
         description=_first_sentence(spec.description),
         doc_md=pipeline_doc(definition, file=file.name),
         params=run_params(spec),
@@ -187,18 +191,20 @@ def _common(owner: str | None) -> dict[str, Any]:
     }
 
 
-def _schedule(spec: Any) -> Any:
-    """Airflow's schedule; files and topics are waited for by what comes with streaming."""
-    if isinstance(spec, DatasetSchedule):
-        names = [spec.dataset] if isinstance(spec.dataset, str) else spec.dataset
-        return [asset_of(name) for name in names]
-    if not isinstance(spec, str) or spec in _NO_CRON:
-        return spec if isinstance(spec, str) else None
+def _schedule(spec: Pipeline) -> Any:
+    """Airflow's schedule."""
+    match spec.schedule:
+        case DatasetSchedule(dataset=names):
+            return [asset_of(name) for name in ([names] if isinstance(names, str) else names)]
+        case FileSchedule():
+            return [arrivals_of(spec)]
+        case None | "@continuous" | "@once":
+            return spec.schedule
     from airflow.sdk import CronTriggerTimetable
 
     # Left to itself, Airflow runs a DAG the moment it is unpaused if its time has just passed: such a run would come
     # between an operator who unpauses it and the run he then asks for.
-    return CronTriggerTimetable(spec, timezone="UTC", run_immediately=timedelta(0))
+    return CronTriggerTimetable(str(spec.schedule), timezone="UTC", run_immediately=timedelta(0))
 
 
 def _tags(first: Tag, more: Iterable[str]) -> list[str]:

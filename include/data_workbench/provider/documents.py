@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from data_workbench.pipelines.arrivals import watched_connection
 from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule, TopicSchedule
 from data_workbench.provider.assets import dataset_names
 
@@ -78,10 +79,11 @@ def schedule_words(spec: Pipeline) -> str:
             return f"`{text}`" + ("" if text.startswith("@") else " (UTC)")
         case DatasetSchedule(dataset=names):
             return "after an update of " + " and ".join(f"`{name}`" for name in _listed(names))
-        case FileSchedule(file=pattern):
-            return f"only when asked for: waiting for a file (`{pattern}`) is not part of this version"
+        case FileSchedule(file=pattern, every=every):
+            seconds = every.total_seconds()
+            return f"when files `{pattern}` of `{watched_connection(spec)}` are new or changed (every {seconds:g} s)"
         case TopicSchedule(topic=topic):
-            return f"only when asked for: waiting for messages (`{topic}`) is not part of this version"
+            return f"never: nothing listens to topic `{topic}`"
 
 
 def _listed(names: str | list[str]) -> list[str]:

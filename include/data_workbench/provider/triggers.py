@@ -1,18 +1,28 @@
-"""What the triggerer runs while tasks wait."""
+"""What the triggerer runs: waiting for stores while tasks are deferred, watching for files."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+
+from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from data_workbench.connectors.connections import Connection
+    from data_workbench.connectors.connections import Connection, Connections
+    from data_workbench.connectors.files.arrivals import Arrivals
+
+log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
+_HANDED_OVER = 5.0
+"""Seconds after which an event is in Airflow's database: the triggerer hands events over about once a second."""
+_MOST_NAMED = 100
+_STATE = "files"
 
 
 class StoresBackTrigger(BaseTrigger):
@@ -44,6 +54,78 @@ class StoresBackTrigger(BaseTrigger):
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
+class FileArrivalTrigger(BaseEventTrigger):
+    """Fires when files that match a pattern are new or have changed, once for all that one look finds.
+
+    What was told is kept with the asset, in Airflow's own store, so a triggerer that starts again goes on where the
+    last one ended; it is kept after the event is, so one that is killed in between tells the files again rather than
+    never. An unreachable store is logged and looked at again: a watcher that fails is not started again by Airflow.
+
+    Args:
+        pipeline: whose schedule this is; two pipelines never share a trigger, and so never each other's state.
+        connection_id: an id, or a URL of files.
+        pattern: as in `schedule: {file: …}`.
+        every: seconds between looks.
+    """
+
+    def __init__(self, *, pipeline: str, connection_id: str, pattern: str, every: float) -> None:
+        super().__init__()
+        self.pipeline, self.connection_id, self.pattern, self.every = pipeline, connection_id, pattern, every
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """As Airflow keeps it."""
+        names = ("pipeline", "connection_id", "pattern", "every")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look, tell, wait, for ever."""
+        from data_workbench.connectors.files.arrivals import Arrivals
+
+        assert self.asset_state_store is not None, "Airflow gives a watcher the store of its asset"
+        kept: Any = await self.asset_state_store.aget(_STATE)
+        arrivals, trouble = Arrivals(self.pattern, kept), ""
+        while True:
+            found, trouble = await self._look(arrivals, trouble)
+            if found:
+                log.info("pipeline %s: %s files arrived: %s", self.pipeline, len(found), ", ".join(found[:10]))
+                payload = {"connection": self.connection_id, "files": found[:_MOST_NAMED], "count": len(found)}
+                yield TriggerEvent(payload)
+                await asyncio.sleep(min(_HANDED_OVER, self.every))
+            position: Any = arrivals.position()
+            if position is not None and position != kept:
+                await self.asset_state_store.aset(_STATE, position)
+                kept = position
+            await asyncio.sleep(self.every)
+
+    async def _look(self, arrivals: Arrivals, trouble: str) -> tuple[list[str], str]:
+        """What has arrived, and what is wrong, told once for as long as it stays the same."""
+        try:
+            found = {} if "://" in self.connection_id else {self.connection_id: await _find(self.connection_id)}
+            return await asyncio.to_thread(_arrived, arrivals, self.connection_id, found), ""
+        except WorkbenchError as error:
+            said = f"{error.message}; {error.hint}" if error.hint else error.message
+        except Exception as error:  # a watcher that ends is never started again: whatever it was, look again
+            said = f"{type(error).__name__}: {error}"
+        if said != trouble:
+            log.warning("pipeline %s cannot look for %s: %s", self.pipeline, self.pattern, said)
+        return [], said
+
+
+def _arrived(arrivals: Arrivals, connection_id: str, found: dict[str, Connection | None]) -> list[str]:
+    from data_workbench import settings as settings_module
+
+    return arrivals.look(_connections(found).get(connection_id), settings_module.load())
+
+
+def _connections(found: dict[str, Connection | None]) -> Connections:
+    """What was found, with the project file's defaults."""
+    from data_workbench import settings as settings_module
+    from data_workbench.connectors.connections import Connections
+    from data_workbench.pipelines.project import load_project
+
+    return Connections(found.get, complete=load_project(settings_module.load()).complete)
+
+
 def _metastore_id() -> str:
     from data_workbench import settings as settings_module
 
@@ -70,13 +152,12 @@ async def _find(connection_id: str) -> Connection | None:
 def _broken(connection_ids: list[str], found: dict[str, Connection | None]) -> dict[str, str]:
     """Those still away; a metastore that is away, too, leaves the question open."""
     from data_workbench import settings as settings_module
-    from data_workbench.connectors.connections import Connections
     from data_workbench.connectors.metastore import open_metastore
     from data_workbench.errors import RetriableError
     from data_workbench.provider.watching import broken_ones
 
     settings = settings_module.load()
-    connections = Connections(found.get)
+    connections = _connections(found)
     try:
         with open_metastore(connections.get(settings.metastore)) as metastore:
             return broken_ones(connection_ids, find=connections.get, metastore=metastore, settings=settings)

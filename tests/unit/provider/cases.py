@@ -24,7 +24,11 @@ CASES = {
     "needs_param.yaml": _pipeline("needs_param", 'schedule: "@daily"\nparams: {who: {required: true}}'),
     "twice.yaml": _pipeline("sound"),
     "waits.yaml": _pipeline("waits", "schedule: {dataset: ['odras_postgres:public.flights', handmade]}"),
-    "waits_for_file.yaml": _pipeline("waits_for_file", "schedule: {file: 'in/*.csv'}"),
+    "waits_for_file.yaml": _pipeline(
+        "waits_for_file", "schedule: {file: 'in/*.csv', connection: workbench_files, every: 10s}"
+    ),
+    "whose_files.yaml": _pipeline("whose_files", "schedule: {file: 'in/*.csv'}"),
+    "waits_for_topic.yaml": _pipeline("waits_for_topic", "schedule: {topic: orders}"),
     "always.yaml": _pipeline("always", 'schedule: "@continuous"'),
     "asks.yaml": _pipeline(
         "asks",

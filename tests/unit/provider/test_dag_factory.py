@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.provider.conftest import Parsed
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_sound_file_is_a_dag_with_its_owner_tags_and_words(parsed: Parsed) -> None:
@@ -24,6 +28,8 @@ def test_a_sound_file_is_a_dag_with_its_owner_tags_and_words(parsed: Parsed) -> 
         ("bad_full", "3:19", "every day"),
         ("needs_param", "3:11", "'who'"),
         ("twice", "2:11", "'sound'"),
+        ("whose_files", "3:18", "connection: ID"),
+        ("waits_for_topic", "3:19", "message broker"),
     ],
 )
 def test_a_broken_file_is_a_dag_that_names_the_place(parsed: Parsed, stem: str, place: str, said: str) -> None:
@@ -42,10 +48,27 @@ def test_datasets_are_waited_for_as_assets(parsed: Parsed) -> None:
     assert parsed.cases["pipeline__always"]["schedule"] == "@continuous"
 
 
-def test_a_file_schedule_runs_only_when_asked_and_says_so(parsed: Parsed) -> None:
+def test_a_file_schedule_is_an_asset_that_the_triggerer_watches(parsed: Parsed) -> None:
     dag = parsed.cases["pipeline__waits_for_file"]
-    assert dag["schedule"] == "None"
+    assert "arrivals:waits_for_file" in dag["schedule"]
     assert "in/*.csv" in dag["doc"]
+    (watcher,) = _watchers(dag["serialised"])
+    assert watcher["trigger"]["classpath"] == "data_workbench.provider.triggers.FileArrivalTrigger"
+    assert watcher["trigger"]["kwargs"] == {
+        "pipeline": "waits_for_file",
+        "connection_id": "workbench_files",
+        "pattern": "in/*.csv",
+        "every": 10.0,
+    }
+
+
+def _watchers(value: Any) -> list[dict[str, Any]]:
+    """Every watcher anywhere in a serialised DAG."""
+    if isinstance(value, list):
+        return [one for item in value for one in _watchers(item)]
+    if not isinstance(value, dict):
+        return []
+    return [*value.get("watchers", []), *(one for item in value.values() for one in _watchers(item))]
 
 
 def test_params_become_a_form(parsed: Parsed) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from data_workbench.errors import UsageError
+from data_workbench.pipelines.arrivals import unmet_schedule
+from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.spec import Param
+from data_workbench.pipelines.spec import FileSchedule, Param
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
@@ -18,6 +20,13 @@ def check_schedules(report: Report) -> None:
     spec = report.definition.spec
     if isinstance(spec.schedule, str):
         _check_cron(report, ("schedule",), spec.schedule, presets=_PRESETS)
+    elif isinstance(spec.schedule, FileSchedule):
+        check_path(report, ("schedule", "file"), spec.schedule.file)
+        if spec.schedule.connection is not None:
+            check_connection(report, ("schedule", "connection"), spec.schedule.connection)
+    unmet = unmet_schedule(report.definition)
+    if unmet is not None:
+        report.findings.append(unmet)
     if spec.reconcile.full is not None:
         _check_cron(report, ("reconcile", "full"), spec.reconcile.full, presets=_PRESETS[2:])
 

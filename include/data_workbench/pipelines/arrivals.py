@@ -1,0 +1,54 @@
+"""What a pipeline waits for beside the clock: whose files, and what nothing here can wait for.
+
+`lint` and the DAG loader ask alike; the loader may import nothing slow, so this stands apart from the checks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from data_workbench.pipelines.spec import FileSchedule, Pipeline, TopicSchedule
+from data_workbench.records.definitions import Mistake
+
+if TYPE_CHECKING:
+    from data_workbench.errors import Finding
+    from data_workbench.pipelines.definition import Definition
+
+
+def unmet_schedule(definition: Definition) -> Finding | None:
+    """Why a schedule by files or messages would never run the pipeline; None if it will, or is of another kind."""
+    spec = definition.spec
+    try:
+        if isinstance(spec.schedule, FileSchedule):
+            watched_connection(spec)
+        elif isinstance(spec.schedule, TopicSchedule):
+            topic = spec.schedule.topic
+            raise Mistake(
+                f"nothing listens to topic {topic!r}: this version has no client of a message broker",
+                at="topic",
+                hint="let what reads the topic write files, and wait for them: schedule: {file: …}",
+            )
+    except Mistake as mistake:
+        return definition.finding(("schedule", str(mistake.at)), mistake.message, hint=mistake.hint)
+    return None
+
+
+def watched_connection(spec: Pipeline) -> str:
+    """The connection whose files a file schedule watches: named, or that of the sources that read the same stream.
+
+    Raises:
+        Mistake: sources of several connections read it, or none.
+    """
+    schedule = spec.schedule
+    assert isinstance(schedule, FileSchedule)
+    if schedule.connection is not None:
+        return schedule.connection
+    # The stream of a member of an archive begins with its file: drops/*.zip!orders.csv
+    found = {source.connection for source in spec.sources.values() if source.stream.partition("!")[0] == schedule.file}
+    if len(found) != 1:
+        raise Mistake(
+            f"{schedule.file!r} is not the stream of one source, so whose files to watch is not clear",
+            at="file",
+            hint="name their connection: {file: …, connection: ID}",
+        )
+    return found.pop()
