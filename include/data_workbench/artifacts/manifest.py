@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
 FORMAT = 1
+_BLOCK = 4 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class Manifest:
         """The artifact's absolute folder or URL: what XCom carries."""
         return self.place.address(self.folder)
 
-    def paths(self) -> list[str]:
-        """Absolute paths (or URLs) of the part files, for programs that read Parquet themselves."""
-        return [f"{self.address}/{part.file}" for part in self.parts]
+    def local_paths(self) -> list[Path] | None:
+        """The part files, for programs that read Parquet themselves; None where they are not on this machine."""
+        paths = [self.place.local(f"{self.folder}/{part.file}") for part in self.parts]
+        return [path for path in paths if path is not None] if None not in paths else None
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -134,6 +137,26 @@ class Manifest:
         self._verified.clear()
         for part in self.parts:
             self._bytes_of(part)
+
+    def copy_part(self, part: Part, folder: Path) -> Path:
+        """Copy one part into a folder of this machine, a block of memory at a time.
+
+        Raises:
+            StateError: the file is missing or damaged; what was copied is not left there.
+        """
+        target = folder / f"{self.name}-{part.file}"
+        size = crc32 = 0
+        try:
+            with self.place.open(f"{self.folder}/{part.file}") as stream, target.open("wb") as copy:
+                while block := stream.read(_BLOCK):
+                    size, crc32 = size + len(block), zlib.crc32(block, crc32)
+                    copy.write(block)
+        except FileNotFoundError as error:
+            raise self._damaged(part, "is gone") from error
+        if (size, crc32) != (part.bytes, part.crc32):
+            target.unlink()
+            raise self._damaged(part, "does not hold the bytes that were written")
+        return target
 
     def _bytes_of(self, part: Part) -> pa.Buffer:
         path = f"{self.folder}/{part.file}"

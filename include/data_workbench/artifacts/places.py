@@ -6,18 +6,23 @@ folders have mode 0700 and files 0600, whatever the umask (an object store has i
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+_FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
 
 class Place(ABC):
@@ -45,6 +50,14 @@ class Place(ABC):
     @abstractmethod
     def map(self, path: str) -> pa.Buffer:
         """A large file. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def local(self, path: str) -> Path | None:
+        """The file's path on this machine; None where it has none and must be copied to be read by others."""
+
+    @abstractmethod
+    def open(self, path: str) -> IO[bytes]:
+        """A large file, to read from its beginning to its end. Raises FileNotFoundError."""
 
     @abstractmethod
     def size(self, path: str) -> int | None:
@@ -110,6 +123,12 @@ class LocalPlace(Place):
         with pa.memory_map(str(target), "rb") as stream:
             return stream.read_buffer()
 
+    def local(self, path: str) -> Path | None:
+        return self._root / path
+
+    def open(self, path: str) -> IO[bytes]:
+        return (self._root / path).open("rb")
+
     def size(self, path: str) -> int | None:
         try:
             return (self._root / path).stat().st_size
@@ -153,7 +172,10 @@ class LocalPlace(Place):
 
 
 class RemotePlace(Place):
-    """An object store, or whatever fsspec has a driver for."""
+    """An object store, or whatever fsspec has a driver for; keys come from where its driver looks for them.
+
+    What the driver raises is raised as StoreUnavailable, AccessDenied and their like.
+    """
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -171,42 +193,60 @@ class RemotePlace(Place):
     def create(self, path: str) -> IO[bytes]:
         if self.size(path) is not None:
             raise StateError(f"{self.address(path)} is there already", hint="let the other process finish")
-        self._files.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
-        return cast("IO[bytes]", self._files.open(self._at(path), "wb"))
+        with self._asking(path):
+            self._make_parent(path)
+            return cast("IO[bytes]", _Upload(self._files.open(self._at(path), "wb"), self.address(path)))
 
     def publish(self, path: str, content: bytes) -> None:
         # One PUT: an object store shows an object as a whole or not at all.
-        self._files.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
-        self._files.pipe_file(self._at(path), content)
+        with self._asking(path):
+            self._make_parent(path)
+            self._files.pipe_file(self._at(path), content)
 
     def read(self, path: str) -> bytes | None:
-        try:
-            return cast("bytes", self._files.cat_file(self._at(path)))
-        except FileNotFoundError:
-            return None
+        with self._asking(path):
+            try:
+                return cast("bytes", self._files.cat_file(self._at(path)))
+            except FileNotFoundError:
+                return None
 
     def map(self, path: str) -> pa.Buffer:
-        return pa.py_buffer(self._files.cat_file(self._at(path)))
+        content = self.read(path)
+        if content is None:
+            raise FileNotFoundError(self.address(path))
+        return pa.py_buffer(content)
+
+    def local(self, path: str) -> Path | None:  # noqa: ARG002  # no file here has one
+        return None
+
+    def open(self, path: str) -> IO[bytes]:
+        if self.size(path) is None:
+            raise FileNotFoundError(self.address(path))
+        with self._asking(path):
+            return cast("IO[bytes]", self._files.open(self._at(path), "rb", cache_type="readahead"))
 
     def size(self, path: str) -> int | None:
-        self._files.invalidate_cache()
-        try:
-            return int(self._files.info(self._at(path))["size"])
-        except FileNotFoundError:
-            return None
+        with self._asking(path):
+            self._files.invalidate_cache()
+            try:
+                return int(self._files.info(self._at(path))["size"])
+            except FileNotFoundError:
+                return None
 
     def folders(self, path: str) -> list[str]:
-        self._files.invalidate_cache()
-        try:
-            found: list[dict[str, Any]] = self._files.ls(self._at(path), detail=True)
-        except FileNotFoundError:
-            return []
+        with self._asking(path):
+            self._files.invalidate_cache()
+            try:
+                found: list[dict[str, Any]] = self._files.ls(self._at(path), detail=True)
+            except FileNotFoundError:
+                return []
         return sorted(one["name"].rstrip("/").rpartition("/")[2] for one in found if one["type"] == "directory")
 
     def remove(self, path: str) -> None:
-        self._files.invalidate_cache()
-        if self._files.exists(self._at(path)):
-            self._files.rm(self._at(path), recursive=True)
+        with self._asking(path):
+            self._files.invalidate_cache()
+            if self._files.exists(self._at(path)):
+                self._files.rm(self._at(path), recursive=True)
 
     def free(self) -> int | None:
         return None
@@ -218,6 +258,34 @@ class RemotePlace(Place):
 
     def _at(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
+
+    def _make_parent(self, path: str) -> None:
+        # An object store has no folders, and s3fs would make the bucket of a mistyped name.
+        if self.root.partition("://")[0] not in _FLAT:
+            self._files.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
+
+    def _asking(self, path: str) -> AbstractContextManager[None]:
+        return translated(f"the artifact store's {self.address(path)}")
+
+
+class _Upload(io.RawIOBase):
+    """Writes to an object; what its driver raises on the way, or at the end, is translated."""
+
+    def __init__(self, stream: IO[bytes], address: str) -> None:
+        self._stream, self._address = stream, address
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        with translated(self._address):
+            return self._stream.write(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            with translated(self._address):
+                self._stream.close()
+        super().close()
 
 
 def place_of(url: str) -> Place:

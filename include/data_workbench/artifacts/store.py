@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -85,6 +87,31 @@ class ArtifactStore:
     def remove(self, pipeline: str, run_id: str, name: str) -> None:
         """Remove one artifact, finished or not: a group made together is made again together."""
         self.place.remove(_folder(pipeline, run_id, name))
+
+    def local_files(self, manifest: Manifest, folder: Path) -> list[Path]:
+        """An artifact's parts as verified files of this machine: themselves, or copies in a folder if they are remote.
+
+        Raises:
+            StateError: a part is gone or damaged.
+            ResourceExhausted: with the next copy, less than `settings.min_free_disk` would stay free beside it.
+        """
+        found = manifest.local_paths()
+        if found is not None:
+            manifest.verify()
+            return found
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        copies = []
+        for part in manifest.parts:
+            free = shutil.disk_usage(folder).free
+            if free - part.bytes < self._settings.min_free_disk:
+                raise ResourceExhausted(
+                    f"{folder} has {_mib(free)} MiB free, too few for a copy of {manifest.address}/{part.file} "
+                    f"({_mib(part.bytes)} MiB) beside the {_mib(self._settings.min_free_disk)} MiB that stay free",
+                    hint="free space, set WORKBENCH_HOME to a larger disk, or lower WORKBENCH_MIN_FREE_DISK",
+                    run_id=manifest.run_id,
+                )
+            copies.append(manifest.copy_part(part, folder))
+        return copies
 
     def check_room(self) -> None:
         """Refuse to go on when the disk is nearly full.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
@@ -192,7 +191,8 @@ def _adopt(
 
     if not isinstance(destination, CanAdoptParts) or not manifest.schema.equals(schema):
         return None
-    return destination.adopt(target, schema, context, [Path(path) for path in manifest.paths()])
+    parts = manifest.local_paths()
+    return None if parts is None else destination.adopt(target, schema, context, parts)
 
 
 def _settle_deferred(

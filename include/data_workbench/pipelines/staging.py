@@ -147,12 +147,16 @@ class Stage:
         needed = [node for node in self.plan.transform.nodes if node.is_needed and not node.passthrough]
         with ExitStack() as stack:
             scratch = stack.enter_context(_scratch(self.work_folder / "transform"))
+            landed_here = scratch / "landed"
             made = {node.name: self._begin(f"step.{node.name}", _output_schema(node), stack) for node in needed}
             rejected = self._begin(QUARANTINE, quarantine_schema(), stack)
             report = execute(
                 self.plan.transform,
-                inputs={name: _paths(manifest) for name, manifest in landed.items()},
-                side_inputs={**{name: _paths(one) for name, one in sides.items()}, **self._overlaps(scratch)},
+                inputs={name: self.artifacts.local_files(one, landed_here) for name, one in landed.items()},
+                side_inputs={
+                    **{name: self.artifacts.local_files(one, landed_here) for name, one in sides.items()},
+                    **self._overlaps(scratch),
+                },
                 params=self.context.params,
                 now=self.context.now,
                 settings=self.settings,
@@ -255,11 +259,6 @@ def _report(report: ExecutionReport) -> dict[str, Any]:
 
 def _output_schema(node: NodePlan) -> pa.Schema:
     return node.columns.append(pa.field(OP, pa.string())) if node.marks else node.columns
-
-
-def _paths(manifest: Manifest) -> list[Path]:
-    manifest.verify()
-    return [Path(path) for path in manifest.paths()]
 
 
 def _rejected(row: Mapping[str, Any]) -> quarantine.Rejected:

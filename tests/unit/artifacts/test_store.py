@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,12 +80,12 @@ def test_what_was_written_is_read_back_equal_with_its_native_types(store: Artifa
     assert written.read_part(2, ["text", "id"]).schema.names == ["text", "id"]
     assert written.dataset().count_rows() == 260
     assert written.rows == 260
-    assert written.bytes == sum(Path(path).stat().st_size for path in written.paths())
+    assert written.bytes == sum(path.stat().st_size for path in written.local_paths() or ())
 
 
 def test_an_artifact_without_rows_has_a_schema_and_no_parts(store: ArtifactStore) -> None:
     empty = write(store, [])
-    assert empty.paths() == []
+    assert empty.local_paths() == []
     assert empty.rows == 0
     assert empty.reader().read_all().schema == SCHEMA
     assert empty.dataset().count_rows() == 0
@@ -140,6 +141,11 @@ def test_files_are_for_their_owner_only_whatever_the_umask(store: ArtifactStore)
     assert Path(manifest.address).is_dir()
 
 
+def _first(manifest: Manifest) -> Path:
+    """The first part's file."""
+    return (manifest.local_paths() or [])[0]
+
+
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 1
@@ -153,7 +159,7 @@ def cut_short(path: Path) -> None:
 @pytest.mark.parametrize("damage", [flip_a_byte, cut_short, Path.unlink])
 def test_a_damaged_part_is_noticed_before_it_is_decoded(store: ArtifactStore, damage: Callable[[Path], None]) -> None:
     manifest = write(store, [rows(0, 50)])
-    damage(Path(manifest.paths()[0]))
+    damage(_first(manifest))
     with pytest.raises(StateError, match=r"part-00000\.parquet"):
         manifest.read_part(0)
     with pytest.raises(StateError, match=r"part-00000\.parquet"):
@@ -164,7 +170,7 @@ def test_a_damaged_part_is_noticed_before_it_is_decoded(store: ArtifactStore, da
 
 def test_find_notices_a_part_that_is_gone_or_shorter(store: ArtifactStore) -> None:
     manifest = write(store, [rows(0, 50)])
-    cut_short(Path(manifest.paths()[0]))
+    cut_short(_first(manifest))
     with pytest.raises(StateError, match="bytes, not"):
         store.find("requirements", RUN, "clean")
 
@@ -276,6 +282,50 @@ def test_an_object_store_holds_artifacts_as_a_folder_does(tmp_path: Path) -> Non
 def test_an_unknown_scheme_says_which_setting_to_change() -> None:
     with pytest.raises(UsageError, match="nowhere://"):
         place_of("nowhere://bucket")
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> ArtifactStore:
+    """A store whose files are on no disk of this machine."""
+    return ArtifactStore(settings_in(tmp_path, artifacts=f"memory://artifacts-{tmp_path.name}"))
+
+
+def test_parts_of_a_remote_store_are_copied_to_be_read_by_others(remote: ArtifactStore, tmp_path: Path) -> None:
+    manifest = write(remote, [rows(0, 250)])
+    assert manifest.local_paths() is None
+    copies = remote.local_files(manifest, tmp_path / "here")
+    assert [copy.parent for copy in copies] == [tmp_path / "here"] * 3
+    assert [pq.ParquetFile(copy).metadata.num_rows for copy in copies] == [part.rows for part in manifest.parts]
+    assert [copy.stat().st_size for copy in copies] == [part.bytes for part in manifest.parts]
+
+
+def test_parts_of_a_local_store_are_not_copied(store: ArtifactStore, tmp_path: Path) -> None:
+    manifest = write(store, [rows(0, 250)])
+    assert store.local_files(manifest, tmp_path / "here") == manifest.local_paths()
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_copy_that_is_not_what_was_written_is_refused_and_not_left(remote: ArtifactStore, tmp_path: Path) -> None:
+    manifest = write(remote, [rows(0, 50)])
+    place, path = remote.place, f"{manifest.folder}/part-00000.parquet"
+    content = bytearray(place.read(path) or b"")
+    content[40] ^= 1
+    place.publish(path, bytes(content))
+    with pytest.raises(StateError, match=r"part-00000\.parquet does not hold the bytes that were written"):
+        remote.local_files(manifest, tmp_path / "here")
+    assert list((tmp_path / "here").iterdir()) == []
+    place.remove(manifest.folder)
+    with pytest.raises(StateError, match=r"part-00000\.parquet is gone"):
+        remote.local_files(manifest, tmp_path / "here")
+
+
+def test_copies_leave_room_on_the_disk(remote: ArtifactStore, tmp_path: Path) -> None:
+    manifest = write(remote, [rows(0, 50)])
+    full = ArtifactStore(settings_in(tmp_path, min_free_disk=2**60), place=remote.place)
+    with pytest.raises(ResourceExhausted, match="stay free") as caught:
+        full.local_files(manifest, tmp_path / "here")
+    assert "WORKBENCH_HOME" in str(caught.value.hint)
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_content_is_equal_whatever_the_order_and_the_parts(store: ArtifactStore) -> None:
