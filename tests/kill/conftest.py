@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.kill import others
 
 from data_workbench.metastore import Metastore
 
@@ -88,6 +89,8 @@ class Arena:
     folder: Path
     variables: dict[str, str]
     nursery: Nursery
+    at: dict[str, Any] = field(default_factory=dict)
+    """Further stores, by name: what looks into each."""
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run SQL."""
@@ -193,3 +196,22 @@ def arena(
         yield Arena(postgres.dsn, neo4j, client, files, tmp_path, variables, nursery)
     finally:
         client.close()
+
+
+@pytest.fixture
+def need(arena: Arena, request: pytest.FixtureRequest) -> Iterator[Callable[[str | None], None]]:
+    """Add a store to the arena."""
+    with ExitStack() as opened:
+
+        def add(name: str | None) -> None:
+            if name == "mysql":
+                store: Any = others.mysql(arena, request.getfixturevalue("mariadb"))
+            elif name == "rdf":
+                store = others.rdf(arena, request.getfixturevalue("fuseki"))
+            elif name == "lake":
+                store = others.lake(arena)
+            else:
+                return
+            arena.at[name] = opened.enter_context(store)
+
+        yield add

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tests.kill.others import read_back
 
 if TYPE_CHECKING:
     from tests.kill.conftest import Arena
@@ -62,6 +64,7 @@ class Shape:
 
     Args:
         sharpest: the point that every run of the suite meets; a storm meets all.
+        needs: another store, which is started for it.
     """
 
     pipeline: str
@@ -69,6 +72,7 @@ class Shape:
     points: tuple[Point, ...] = MANY_COMMITS
     sharpest: Point = ("load.after_commit", 2)
     expected: tuple[Row, ...] = tuple(KEPT)
+    needs: Literal["mysql", "rdf", "lake"] | None = None
 
     def is_right(self, found: list[Row]) -> bool:
         """Nothing lost, nothing doubled."""
@@ -109,6 +113,33 @@ def _in_files(arena: Arena) -> list[Any]:
         return sorted(connection.execute(f"SELECT id, name, other FROM {reader}").fetchall())
 
 
+def _in_mysql(arena: Arena) -> list[Any]:
+    return sorted(arena.at["mysql"]("SELECT id, name, other FROM rows_copy"))
+
+
+def _in_resources(arena: Arena) -> list[Any]:
+    [counted] = arena.at["rdf"](f"SELECT (COUNT(*) AS ?n) {{ GRAPH <{_IRI}s> {{ ?s ?p ?o }} }}")
+    assert int(counted["n"]) == 4 * len(KEPT), "a class and three properties each"
+    found = arena.at["rdf"](
+        f"SELECT ?id ?name ?other {{ GRAPH <{_IRI}s> {{ ?s <{_IRI}/id> ?id ; <{_IRI}/name> ?name ;"
+        f" <{_IRI}/other> ?other }} }}"
+    )
+    return sorted((int(one["id"]), one["name"], int(one["other"])) for one in found)
+
+
+def _by_reading(connection: str, stream: str) -> Callable[[Arena], list[Any]]:
+    """Read back by the connector; beside what stands there, nothing may be left."""
+
+    def contents(arena: Arena) -> list[Any]:
+        names = arena.at["lake"]() if connection == "lake" else [path.name for path in arena.files.rglob("*")]
+        assert not [name for name in names if ".part" in name or "uploading" in name], names
+        rows = read_back(arena, connection, stream)
+        return sorted((int(one["id"]), one["name"], int(one["other"])) for one in rows)
+
+    return contents
+
+
+_IRI = "https://example.org/row"
 _TABLE = "  out: {connection: pg, table: public.rows_copy, "
 _GRAPH = """  out:
     connection: graph
@@ -155,4 +186,48 @@ SHAPES: Final = {
         ONE_COMMIT,
         ("load.after_commit", 1),
     ),
+    **{
+        f"mysql {write}": Shape(
+            STAGED + f"  out: {{connection: shop, table: rows_copy, key: id, write: {write}}}",
+            _in_mysql,
+            ONE_COMMIT if write == "replace" else MANY_COMMITS,
+            ("load.after_commit", 1 if write == "replace" else 2),
+            needs="mysql",
+        )
+        for write in ("append", "merge", "replace")
+    },
+    **{
+        f"resources {write}": Shape(
+            STAGED
+            + f"""  out:
+    connection: rdf
+    write: {write}
+    resource:
+      graph: {_IRI}s
+      subject: "{_IRI}/{{id}}"
+      class: {_IRI}
+      properties: {{id: {_IRI}/id, name: {_IRI}/name, other: {_IRI}/other}}""",
+            _in_resources,
+            sharpest=("load.before_commit", 5 if write == "replace" else 2),
+            needs="rdf",
+        )
+        for write in ("merge", "replace")
+    },
+    **{
+        f"{place} {name}": Shape(
+            STAGED + f"  out: {{connection: {place}, key: id, {words}}}",
+            _by_reading(place, stream),
+            (*ONE_COMMIT, ("load.written", 2)),
+            sharpest,
+            needs="lake" if place == "lake" else None,
+        )
+        for place in ("files", "lake")
+        for name, stream, words, sharpest in (
+            ("csv", "out.csv.gz", "file: out.csv.gz, write: merge", ("load.before_commit", 1)),
+            ("jsonl", "out.jsonl", "file: out.jsonl, write: replace", ("load.written", 2)),
+            ("parquet", "out", "folder: out, format: parquet, write: append", ("load.before_commit", 1)),
+            ("excel", "out.xlsx", "file: out.xlsx, write: replace", ("load.after_commit", 1)),
+            ("avro", "out", "folder: out, format: avro, write: merge", ("load.after_commit", 1)),
+        )
+    },
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from tests.kill.shapes import MANY_COMMITS, SHAPES, SIZE, STREAM_POINTS
 if TYPE_CHECKING:
     from tests.kill.conftest import Arena
 
+Need = Callable[[str | None], None]
 ROUNDS = int(os.environ.get("WORKBENCH_KILL_ROUNDS", "3"))
 IS_STORM = ROUNDS > 3
 TAKES: dict[str, float] = {}
@@ -40,9 +42,12 @@ def named_points() -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize(("name", "point", "occurrence"), sorted(named_points()))
-def test_killed_at_a_named_point_ends_as_an_unbroken_run(arena: Arena, name: str, point: str, occurrence: int) -> None:
+def test_killed_at_a_named_point_ends_as_an_unbroken_run(
+    arena: Arena, need: Need, name: str, point: str, occurrence: int
+) -> None:
     fill(arena)
     shape = SHAPES[name]
+    need(shape.needs)
     survived = arena.run(shape.pipeline, point=point, occurrence=occurrence)
     assert survived is None, "it should have been killed"
     told = arena.finish(shape.pipeline)
@@ -58,10 +63,11 @@ def test_killed_at_a_named_point_ends_as_an_unbroken_run(arena: Arena, name: str
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("name", AT_RANDOM)
-def test_killed_at_random_ends_as_an_unbroken_run(arena: Arena, name: str, number: int) -> None:
+def test_killed_at_random_ends_as_an_unbroken_run(arena: Arena, need: Need, name: str, number: int) -> None:
     """Killed once to three times anywhere, the restarts included, then finished."""
     fill(arena)
     shape, chance = SHAPES[name], random.Random(f"{name} {number}")
+    need(shape.needs)
     for _ in range(chance.randint(1, 3)):
         arena.kill_after(shape.pipeline, chance.uniform(0, TAKES.get(name, 1.5)))
         if arena.is_published():

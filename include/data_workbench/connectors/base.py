@@ -98,8 +98,6 @@ class DestinationCapabilities:
     transactional: bool = False
     """Batch and checkpoint are committed together, so an append is never doubled by a restart."""
     deletes: bool = False
-    resumes: bool = True
-    """What a killed load wrote stands; False: a load is seen as a whole and begins again at its first part."""
     longest_name: int | None = None
 
 
@@ -270,6 +268,8 @@ class Writer(ABC):
     Emits events `load.before_commit` and `load.after_commit` with destination, target and part around each commit.
     """
 
+    resumes: ClassVar[bool] = True
+    """What a killed load wrote stands; False: a load is seen as a whole and begins again at its first part."""
     progress: Progress
     rejections: list[Rejection]
 

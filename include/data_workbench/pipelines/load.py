@@ -110,7 +110,7 @@ def _load_target(
     if adopted is not None:
         return _with_folded(adopted, folded)
     with destination.open(target, schema, context) as writer:
-        done, first = _resume(writer, _noted(destination, ledger, name, index))
+        done, first = _resume(writer, _noted(destination, writer, ledger, name, index))
         if writer.rejections:  # committed by an attempt that was killed before it could put them aside
             ledger.reject(name, target, writer.rejections, schema.empty_table())
         for part in range(first, len(manifest.parts)):
@@ -143,10 +143,10 @@ def _reject_unkeyed(name: str, target: Target, given: LoadInput, ledger: LoadLed
         ledger.reject(name, target, [Rejection(key, "key", reason) for key in keys], rows)
 
 
-def _noted(destination: Destination, ledger: LoadLedger, name: str, index: int) -> Progress:
-    """What we noted outside: nothing worth where a store keeps its own position, or rolls a whole load back."""
-    own = destination.capabilities
-    return ledger.progress(name, index) if own.resumes and not own.transactional else Progress()
+def _noted(destination: Destination, writer: Writer, ledger: LoadLedger, name: str, index: int) -> Progress:
+    """What we noted outside: nothing worth where a store keeps its own position, or a load is seen as a whole."""
+    is_worth = writer.resumes and not destination.capabilities.transactional
+    return ledger.progress(name, index) if is_worth else Progress()
 
 
 def _resume(writer: Writer, noted: Progress) -> tuple[WriteCounts, int]:

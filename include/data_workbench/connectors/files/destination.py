@@ -57,7 +57,6 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         targets=frozenset({"file"}),
         replace="manifest",
         deletes=True,
-        resumes=False,
     )
 
     def __init__(self, connection: Connection, settings: Settings) -> None:

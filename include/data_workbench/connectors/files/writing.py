@@ -106,6 +106,8 @@ class FilesWriter(Writer):
         manifest: of a folder as it stands; None for a file.
     """
 
+    resumes = False
+
     def __init__(
         self, root: Root, target: FileTarget, schema: pa.Schema, context: LoadContext, manifest: Manifest | None
     ) -> None:

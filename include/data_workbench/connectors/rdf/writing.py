@@ -119,7 +119,12 @@ class MergeWriter(ResourceWriter):
 
 
 class ReplaceWriter(ResourceWriter):
-    """Replace of the graph: everything is written to a graph aside, and one request puts it in place."""
+    """Replace of the graph: everything is written to a graph aside, and one request puts it in place.
+
+    A load that is interrupted begins again with an empty graph aside, so at its first part.
+    """
+
+    resumes = False
 
     def __init__(self, store: Sparql, resources: Resources, context: LoadContext) -> None:
         super().__init__(store, resources, context)

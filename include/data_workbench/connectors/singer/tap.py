@@ -6,6 +6,7 @@ ours. What it prints to stderr goes to our log with the values of its configurat
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 _MOST_CATALOG = 64 * 1024**2
 _LONGEST_LOG_LINE = 2000
 _GRACE = 5.0
+_FOLDER, _LOCK = "workbench-tap-", "in-use"
 
 
 class Tap:
@@ -49,7 +52,9 @@ class Tap:
         self._secrets = config.secrets()
         self._last: deque[str] = deque(maxlen=10)
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="workbench-tap-"))  # mode 0700
+        _remove_left_behind()
+        self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))  # mode 0700
+        self._lock: int | None = _hold(self._folder)
 
     def start(self, *arguments: str, **files: Mapping[str, Any]) -> Self:
         """Begin to run.
@@ -134,6 +139,9 @@ class Tap:
                 if stream is not None:
                     stream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -171,8 +179,13 @@ class Tap:
         return f"; it said: {' | '.join(self._last)}" if self._last else ""
 
     def _log(self, stream: IO[bytes]) -> None:
-        while raw := stream.readline(_LONGEST_LOG_LINE):
-            line = self._masked(raw.decode(errors="replace").rstrip())
+        longest = max((len(secret.encode()) for secret in self._secrets), default=0)
+        while raw := stream.readline(_LONGEST_LOG_LINE + longest):
+            line, is_whole = raw.decode(errors="replace"), raw.endswith(b"\n")
+            # What is cut off may begin with the first half of a secret, which no mask would find.
+            line = self._masked(line).rstrip() if is_whole else self._masked(line)[: -longest or None]
+            while not is_whole and (rest := stream.readline(_LONGEST_LOG_LINE)):
+                is_whole = rest.endswith(b"\n")
             if line:
                 self._last.append(line[:300])
                 log.info("%s: %s", self._what, line)
@@ -207,6 +220,26 @@ def resolve_program(name: str, program: str, settings: Settings) -> str:
             hint="add it to WORKBENCH_PROGRAMS (colon separated)",
         )
     return found
+
+
+def _hold(folder: Path) -> int:
+    """A handle whose lock says that the folder is in use; the system frees it however this process ends."""
+    handle = os.open(folder / f"{_LOCK}.new", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # locked before others find it
+    return handle
+
+
+def _remove_left_behind() -> None:
+    """Remove the folders of processes that were killed: a tap's configuration may hold a secret."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with suppress(OSError):  # another user's, one that is being made, or in use
+            handle = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import os
+import subprocess
 import sys
 import tempfile
 from decimal import Decimal
@@ -16,7 +18,9 @@ import pytest
 
 from data_workbench.connectors.base import CursorRequest, ReadRequest
 from data_workbench.connectors.connections import Connection
+from data_workbench.connectors.singer.config import SingerConfig
 from data_workbench.connectors.singer.source import SingerSource
+from data_workbench.connectors.singer.tap import Tap
 from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, StreamUnknown, UsageError
 from data_workbench.settings import Settings
 
@@ -94,6 +98,41 @@ def test_a_secret_is_in_a_private_file_and_nowhere_else(
     assert "using the key ***" in caplog.text
     assert CANARY not in caplog.text
     assert [one.name for one in tmp_path.iterdir()] == ["look.jsonl"], "its files are removed"
+
+
+def test_no_half_of_a_secret_is_left_where_a_long_line_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="data_workbench"):
+        read(source(mode="long_line"), "parts")
+    assert "xxx" in caplog.text
+    assert CANARY[:8] not in caplog.text
+    assert "using the key ***" in caplog.text, "the next line is heard"
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}]
+from unit.connectors.singer.conftest import tap_connection
+from data_workbench.connectors.singer.config import SingerConfig
+from data_workbench.connectors.singer.tap import Tap
+from data_workbench.settings import Settings
+Tap("it", SingerConfig.of(tap_connection()), Settings()).start("--discover")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_tap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = KILLED.format(tests=str(Path(__file__).resolve().parents[3]))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -9, done.stderr
+    [left] = tmp_path.iterdir()
+    assert CANARY in (left / "config.json").read_text()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    config = SingerConfig.of(tap_connection())
+    with Tap("it", config, Settings()), Tap("other", config, Settings()):
+        assert not left.exists()
+        assert len(list(tmp_path.iterdir())) == 2, "those in use are left alone"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_secret_in_the_error_of_a_tap_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
