@@ -275,7 +275,9 @@ def expire(store: Metastore, moment: datetime) -> int:
         return connection.execute(statement, {"moment": moment}).rowcount
 
 
-def _end(connection: Connection, run_id: str, **values: Any) -> Run:
+def _end(connection: Connection, run_id: str, *, state: str, result: Mapping[str, Any] | None, error: Any) -> Run:
+    told = {**result, "state": state} if result else None  # it was made while the run was still running
+    values = {"state": state, "result": told, "error": error}
     changed = update(runs).where(runs.c.run_id == run_id).values(ended=func.clock_timestamp(), **values)
     connection.execute(changed)
     return _get(connection, run_id)

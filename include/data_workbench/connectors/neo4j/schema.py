@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_workbench.connectors.base import Change
 from data_workbench.connectors.neo4j.names import KEY, quoted
-from data_workbench.errors import SchemaConflict
+from data_workbench.errors import FatalError, SchemaConflict, StoreBusy
 
 if TYPE_CHECKING:
     from data_workbench.connectors.neo4j.client import Client
+
+_LONGEST_WAIT = 600
+"""Seconds for an index to be filled."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,10 @@ def ensure(client: Client, wanted: list[Constraint]) -> None:
     Raises:
         SchemaConflict: nodes already there break the uniqueness, or an index of somebody stands in the way.
     """
-    present = existing(client)
-    missing = [one for one in wanted if not is_served(one, present)]
+    missing = _unserved(client, wanted)
     for one in missing:
         try:
-            client.run(one.statement())
+            client.write(lambda tx, statement=one.statement(): tx.run(statement).consume())  # type: ignore[misc]
         except SchemaConflict as error:
             raise SchemaConflict(
                 f"{_named(one)} is not unique: {error.message}",
@@ -103,8 +106,46 @@ def ensure(client: Client, wanted: list[Constraint]) -> None:
                 f"an index without uniqueness on {_named(one)} stands in the way of the constraint a merge needs",
                 hint="drop that index (SHOW INDEXES has its name): the constraint brings its own",
             ) from error
-    if missing:
-        client.run("CALL db.awaitIndexes(600)")
+    _wait(client, missing)
+
+
+def _wait(client: Client, wanted: list[Constraint]) -> None:
+    """Until these are online, asking anew each time.
+
+    `db.awaitIndexes` waits for the indexes of others, too, and its transaction keeps them from being committed: two
+    loads that begin together would wait for each other until its time is over.
+    """
+    deadline, pause = time.monotonic() + _LONGEST_WAIT, 0.05
+    while missing := _unserved(client, wanted):
+        states = client.run(
+            "SHOW INDEXES YIELD type, state, labelsOrTypes, properties, failureMessage "
+            "WHERE type = 'RANGE' AND state <> 'ONLINE' AND size(labelsOrTypes) = 1 "
+            "RETURN labelsOrTypes[0] AS owner, properties, state, failureMessage AS reason"
+        )
+        for one in missing:
+            found = [row for row in states if (row["owner"], sorted(row["properties"])) == _identity(one)]
+            if any(row["state"] == "FAILED" for row in found):
+                reason = found[0]["reason"].strip().split("\n")[0][:300]
+                raise FatalError(
+                    f"the index on {_named(one)} failed: {reason}",
+                    hint="drop it, then load again: SHOW INDEXES has its name",
+                )
+        if time.monotonic() > deadline:
+            raise StoreBusy(
+                f"the index on {_named(missing[0])} is not online after {_LONGEST_WAIT} s",
+                hint="see its populationPercent in SHOW INDEXES; load again when it is online",
+            )
+        time.sleep(pause)
+        pause = min(1.0, pause * 2)
+
+
+def _unserved(client: Client, wanted: list[Constraint]) -> list[Constraint]:
+    present = existing(client) if wanted else []
+    return [one for one in wanted if not is_served(one, present)]
+
+
+def _identity(one: Constraint) -> tuple[str, list[str]]:
+    return one.owner, sorted(one.properties)
 
 
 def _named(one: Constraint) -> str:
