@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data_workbench.connectors.base import Change
@@ -11,6 +12,8 @@ from data_workbench.connectors.neo4j.names import KEY, quoted
 from data_workbench.errors import FatalError, SchemaConflict, StoreBusy
 
 if TYPE_CHECKING:
+    from neo4j import ManagedTransaction
+
     from data_workbench.connectors.neo4j.client import Client
 
 _LONGEST_WAIT = 600
@@ -93,7 +96,7 @@ def ensure(client: Client, wanted: list[Constraint]) -> None:
     missing = _unserved(client, wanted)
     for one in missing:
         try:
-            client.write(lambda tx, statement=one.statement(): tx.run(statement).consume())  # type: ignore[misc]
+            client.write(partial(_do, one.statement()))
         except SchemaConflict as error:
             raise SchemaConflict(
                 f"{_named(one)} is not unique: {error.message}",
@@ -107,6 +110,10 @@ def ensure(client: Client, wanted: list[Constraint]) -> None:
                 hint="drop that index (SHOW INDEXES has its name): the constraint brings its own",
             ) from error
     _wait(client, missing)
+
+
+def _do(statement: str, tx: ManagedTransaction) -> None:
+    tx.run(statement).consume()
 
 
 def _wait(client: Client, wanted: list[Constraint]) -> None:
