@@ -163,3 +163,42 @@ def test_the_example_of_the_language_runs_twice_on_a_seeded_odras(site: Site, mo
     for counts in second["destinations"].values():
         assert counts["inserted"] == counts["updated"] == counts["deleted"] == 0
     assert site.reconcile(text)["clean"]
+
+
+def test_types_of_a_sites_own_travel_streamed_and_staged(site: Site) -> None:
+    site.sql(
+        "CREATE TYPE own_mood AS ENUM ('so, so', '😀'); CREATE DOMAIN own_good AS own_mood CHECK (VALUE <> 'so, so');"
+        'CREATE TYPE own_pair AS (a int, "B b" text); CREATE DOMAIN own_checked AS own_pair;'
+        "CREATE TYPE own_range AS RANGE (subtype = text); CREATE DOMAIN own_span AS int4range;"
+        "CREATE TABLE own (id int PRIMARY KEY, m own_mood, ms own_mood[], g own_good, gs own_good[], p own_pair,"
+        " ps own_pair[], c own_checked, r own_range, s own_span, b box[])"
+    )
+    site.sql(
+        "INSERT INTO own VALUES (1, 'so, so', '{\"so, so\",NULL}', '😀', '{😀}', ROW(1, 'x \"y\", z'),"
+        " ARRAY[ROW(1, NULL)::own_pair, NULL], ROW(NULL, '')::own_pair, '[a,b)', '[1,5)', '{(3,4),(1,2);NULL}'),"
+        " (2, NULL, '{}', NULL, NULL, NULL, '{}', NULL, 'empty', NULL, NULL)"
+    )
+    streamed = """
+    version: 1
+    pipeline: own_streamed
+    sources: {rows: {connection: pg, stream: public.own, key: id}}
+    destinations: {out: {connection: pg, table: public.own_streamed, key: id}}
+    """
+    staged = """
+    version: 1
+    pipeline: own_staged
+    sources: {rows: {connection: pg, stream: public.own, key: id}}
+    steps: [{name: more, derive: {label: "'row ' || CAST(id AS text)"}}]
+    destinations:
+      out: {connection: pg, table: public.own_staged, key: id}
+      graph: {connection: graph, nodes: [{label: Own, key: id}]}
+      points: {connection: vectors, collection: own, key: id, embed: {text: label, model: hashing-64}}
+      lines: {connection: files, file: own.jsonl, write: replace}
+    """
+    columns = "id, m::text, ms::text, g::text, gs::text, p::text, ps::text, c::text, r::text, s::text, b::text"
+    for text, table in ((streamed, "own_streamed"), (staged, "own_staged")):
+        assert site.run(text)["reconciliation"]["clean"] is True
+        assert site.reconcile(text)["clean"] is True
+        assert site.sql(f"SELECT {columns} FROM own EXCEPT SELECT {columns} FROM {table}") == []
+        again = site.run(text)
+        assert again["destinations"]["out"]["inserted"] + again["destinations"]["out"]["updated"] == 0

@@ -25,6 +25,9 @@ from data_workbench.connectors.postgres.types import is_list
 from data_workbench.connectors.postgres.wire import Values, fields, rows_of
 from data_workbench.errors import SchemaConflict
 
+_OF_FAMILIES = frozenset({"enum_out", "range_out", "multirange_out", "record_out"})
+"""What prints the values of any enum, range, multirange or row."""
+
 
 class Asked(NamedTuple):
     """How a column is asked for in SQL, and how the answer is read."""
@@ -44,7 +47,9 @@ def asked(column: Column, kind: pa.DataType) -> Asked:
     if kind == pa.string() and column.arrow != kind:
         return Asked(f"{name}::text", Reader(binary_types.texts))
     # Not a cast: that of char(n) loses its padding, that of inet shows the mask of a single address.
-    return Asked(f"pg_catalog.textin({column.output}({name}))", by_text(kind))
+    # A domain is no enum, range or row to the functions that print those: it is made what it rests on first.
+    resting = f"{name}::{column.native}" if column.output.rpartition(".")[2] in _OF_FAMILIES else name
+    return Asked(f"pg_catalog.textin({column.output}({resting}))", by_text(kind))
 
 
 def nothing(kind: pa.DataType) -> Asked:

@@ -18,6 +18,7 @@ import pyarrow.csv
 from data_workbench.connectors.postgres import temporal
 from data_workbench.connectors.postgres.nested import is_document, to_json
 from data_workbench.connectors.postgres.types import is_list, is_nested
+from data_workbench.records.types import native_type
 
 _SLICE_ROWS = 32_768
 _SLICE_BYTES = 16 * 1024**2
@@ -44,7 +45,12 @@ def slices(table: pa.Table) -> Iterator[pa.Table]:
 
 def printable(table: pa.Table) -> pa.Table:
     """The rows with every column in a type whose CSV PostgreSQL reads."""
-    columns = [_printable(_chunk(column)) for column in table.columns]
+    columns = [
+        array_literals(_chunk(column), separator=";")
+        if native_type(item) == "box[]"  # the only type whose elements a comma does not separate
+        else _printable(_chunk(column))
+        for item, column in zip(table.schema, table.columns, strict=True)
+    ]
     # Positions, not names: two columns may differ only by what CSV does not care about.
     return pa.table(columns, names=[str(index) for index in range(len(columns))])
 
@@ -113,12 +119,12 @@ def _hex(values: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(pa.scalar("\\x", pa.large_string()), texts, pa.scalar("", pa.large_string()))
 
 
-def array_literals(values: pa.Array) -> pa.Array:
+def array_literals(values: pa.Array, *, separator: str = ",") -> pa.Array:
     """Lists as PostgreSQL's array literals: `{1,NULL,"a \\"b\\""}`."""
     values = _plain_list(values)
     inner = values.flatten()
     if is_list(inner.type):
-        texts = array_literals(inner)
+        texts = array_literals(inner, separator=separator)
     else:
         texts = _printable(inner)
         is_text = pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)
@@ -128,7 +134,7 @@ def array_literals(values: pa.Array) -> pa.Array:
         texts = _quoted(texts) if is_text else texts
     texts = pc.fill_null(texts.cast(pa.large_string()), "NULL")
     lists = pa.LargeListArray.from_arrays(_offsets(values), texts)
-    joined = pc.binary_join(lists, pa.scalar(",", pa.large_string()))
+    joined = pc.binary_join(lists, pa.scalar(separator, pa.large_string()))
     literals = pc.binary_join_element_wise(
         pa.scalar("{", pa.large_string()), joined, pa.scalar("}", pa.large_string()), pa.scalar("", pa.large_string())
     )
