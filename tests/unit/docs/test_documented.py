@@ -289,3 +289,10 @@ def test_every_optional_power_stands_in_the_walk_to_a_new_connector() -> None:
 
     powers = [name for name in vars(base) if name.startswith("Can")]
     assert missing(powers, page("developer/how-to/add-a-connector.md")) == []
+
+
+def test_the_table_of_hostile_values_is_the_one_that_tests_move() -> None:
+    from tests.fixtures.hostile_values import documented
+
+    lines = page("user-guide/hostile-values.md").splitlines()
+    assert [line for line in lines if line.startswith("|")] == documented()

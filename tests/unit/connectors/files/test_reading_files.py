@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from data_workbench.connectors.base import CursorRequest, ReadRequest
 from data_workbench.connectors.connections import from_url
 from data_workbench.connectors.files.source import FilesReading, FilesSource
 from data_workbench.errors import AccessDenied, SchemaConflict, StreamUnknown, UsageError
+from data_workbench.mapping.text_values import to_text
 from data_workbench.settings import Settings
 
 
@@ -123,6 +125,44 @@ def test_a_value_that_does_not_fit_is_named_with_its_place(tmp_path: Path) -> No
     assert "types: {b: text}" in (caught.value.hint or "")
     table = _read(tmp_path, "a.csv", {"max_row_bytes": 4096, "types": {"b": "text"}})
     assert table.num_rows == 3001
+
+
+def test_declared_days_and_moments_lie_in_any_year_or_have_no_end(tmp_path: Path) -> None:
+    days = ["-0043-03-15", "2026-01-02", "+12024-12-31", "infinity", "-infinity", ""]
+    moments = ["-0043-03-15T12:00:00.5", " 2026-01-02 03:04:05", "+12024-12-31 23:59:59", "infinity", "-infinity", ""]
+    zoned = [f"{one}Z" if one and "infinity" not in one else one for one in moments]
+    lines = "\n".join(map(",".join, zip("123456", days, moments, zoned, strict=True)))
+    _write(tmp_path, "a.csv", f"n,d,t,z\n{lines}\n")
+    table = _read(tmp_path, "a.csv", {"types": {"d": "date", "t": "timestamp", "z": "timestamptz"}})
+    assert to_text(table.column("d")).to_pylist() == [*days[:5], None]
+    seen = [one.strip().replace("T", " ") for one in moments[:5]]
+    assert [str(one).replace(".000000", "") for one in to_text(table.column("t"))] == [*seen, "None"]
+    assert table.column("z").cast(pa.timestamp("us")).equals(table.column("t"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("timestamp", "2026-01-02 03:04:05+01:00"),
+        ("timestamp", "2026-01-02T03:04:05Z"),
+        ("timestamptz", "2026-01-02 03:04:05"),
+        ("timestamptz", "2026-01-02"),
+        ("date", "01/02/2026"),
+        ("date", "2026-02-30"),
+    ],
+)
+def test_a_zone_is_not_guessed_and_a_wrong_day_is_named(tmp_path: Path, kind: str, text: str) -> None:
+    _write(tmp_path, "a.csv", f"n,v\n1,{text}\n")
+    with pytest.raises(SchemaConflict, match=re.escape(text)) as caught:
+        _read(tmp_path, "a.csv", {"types": {"v": kind}})
+    assert "types: {v: text}" in (caught.value.hint or "")
+
+
+def test_a_first_line_beyond_the_limit_is_named_with_what_raises_it(tmp_path: Path) -> None:
+    _write(tmp_path, "a.jsonl", json.dumps({"id": 1, "s": "x" * 5000}))
+    with pytest.raises(SchemaConflict, match="larger than 4096 bytes") as caught:
+        _read(tmp_path, "a.jsonl", {"max_row_bytes": 4096})
+    assert "max_row_bytes" in (caught.value.hint or "")
 
 
 def test_declared_types_win(tmp_path: Path) -> None:

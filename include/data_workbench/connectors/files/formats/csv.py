@@ -23,6 +23,8 @@ from data_workbench.connectors.files.formats.opening import Batches, Encoder, Op
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping.text_values import from_text, to_text
 
+_ZONE = r":\d\d(\.\d+)?\s*([Zz]|[+-]\d\d(:?\d\d)*)$"
+
 
 def read(opening: Opening) -> Batches:
     """Names and types from a bounded sample, then all records."""
@@ -49,8 +51,9 @@ class CsvBatches:
         self._converted = {
             name
             for name, item in layout.fields.items()
-            # Arrow reads years of four digits only; what we wrote may have others.
-            if not _reads_directly(item.type) or (layout.is_own and pa.types.is_temporal(item.type))
+            # Arrow reads years of four digits only; what we wrote, or what is said to be a time, may have others.
+            if not _reads_directly(item.type)
+            or (pa.types.is_temporal(item.type) and (layout.is_own or name in layout.options.types))
         }
         self._types = {
             name: pa.string() if name in self._converted or name in layout.dropped else layout.fields[name].type
@@ -136,6 +139,8 @@ class CsvBatches:
 
     def _convert(self, values: pa.Array, item: pa.Field) -> pa.Array:
         try:
+            if pa.types.is_temporal(item.type) and not self.layout.is_own:
+                values = _with_its_zone(pc.utf8_trim_whitespace(values), item.type)
             return from_text(values, item.type)
         except SchemaConflict as error:
             raise SchemaConflict(
@@ -145,6 +150,23 @@ class CsvBatches:
 
     def _reject(self, record: int, reason: str) -> None:
         self._opening.reject({"record": record}, "csv_cells", reason)
+
+
+def _with_its_zone(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The texts, if each has a zone where the type has one, and none where it has none: neither is guessed.
+
+    Raises:
+        SchemaConflict: one has not.
+    """
+    if not pa.types.is_timestamp(kind):
+        return texts
+    zoned = pc.match_substring_regex(texts, _ZONE)
+    wrong = pc.and_(pc.invert(pc.match_substring(texts, "infinity")), pc.invert(zoned) if kind.tz else zoned)
+    first = pc.index(wrong, True).as_py()
+    if first >= 0:
+        what = "has no zone" if kind.tz else "has a zone"
+        raise SchemaConflict(f"{texts[first].as_py()[:80]!r} {what}, and {kind} has {'one' if kind.tz else 'none'}")
+    return texts
 
 
 def _ragged(row: pacsv.InvalidRow) -> str:

@@ -56,10 +56,7 @@ class JsonLines:
         handle = self._opening.handle()
         for block in cut(handle, quote=None, delimiter=",", most=self._options.max_row_bytes):
             if not block.is_whole:
-                raise SchemaConflict(
-                    f"{self._opening.name}: a line is larger than {self._options.max_row_bytes} bytes",
-                    hint="raise `options: {max_row_bytes: …}`",
-                )
+                raise self._oversized()
             yield from self._fast(block.data) or self._slow(block.data, before)
             before += block.data.count(b"\n")
 
@@ -76,7 +73,11 @@ class JsonLines:
     def _sampled(self, declared: frozenset[str]) -> dict[str, pa.Field]:
         with self._opening.open() as handle:
             head = handle.read(self._options.max_row_bytes)
-        lines = head[: head.rfind(b"\n") + 1] or head if len(head) == self._options.max_row_bytes else head
+        lines = head
+        if len(head) == self._options.max_row_bytes:
+            lines = head[: head.rfind(b"\n") + 1]
+            if not lines:
+                raise self._oversized()
         if not lines.strip():
             return {}
         # Arrow gives up the file at half of a surrogate pair; line by line only its line is set aside.
@@ -89,6 +90,12 @@ class JsonLines:
                 pass  # told apart line by line
         self._line_by_line = True
         return sampled([row for _, row in self._objects(lines.split(b"\n"), 0, None)], declared, self._documents)
+
+    def _oversized(self) -> SchemaConflict:
+        return SchemaConflict(
+            f"{self._opening.name}: a line is larger than {self._options.max_row_bytes} bytes",
+            hint="raise `options: {max_row_bytes: …}`",
+        )
 
     # ---------------------------------------------------------------------------------------------------- batches
 
