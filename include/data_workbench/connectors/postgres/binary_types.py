@@ -29,11 +29,11 @@ class Reader(NamedTuple):
     width: int | None = None
 
 
-_EPOCH_DAYS = 10_957
-_EPOCH_MICROS = _EPOCH_DAYS * 86_400_000_000
+EPOCH_DAYS = 10_957
+EPOCH_MICROS = EPOCH_DAYS * 86_400_000_000
 _HEX = np.frombuffer("".join(f"{number:02x}" for number in range(256)).encode(), np.uint16)
 # Where the digits of a UUID stand in its text, and where they come from.
-_GROUPS = ((0, 8, 0), (9, 13, 8), (14, 18, 12), (19, 23, 16), (24, 36, 20))
+UUID_GROUPS = ((0, 8, 0), (9, 13, 8), (14, 18, 12), (19, 23, 16), (24, 36, 20))
 # numeric: sign of NaN and ±infinity; four decimal digits in each of its digits, of which 18 decimal ones fill seven.
 _SPECIAL = 0xC000
 _WIDEST = 18
@@ -81,7 +81,7 @@ def _dates(values: Values) -> pa.Array:
     days = values.numbers(">i4").astype(np.int32)
     ends = np.iinfo(np.int32)
     is_endless = (days == ends.max) | (days == ends.min)
-    shifted = np.where(is_endless, np.where(days > 0, ends.max, -ends.max), days + np.int32(_EPOCH_DAYS))
+    shifted = np.where(is_endless, np.where(days > 0, ends.max, -ends.max), days + np.int32(EPOCH_DAYS))
     return _array(shifted.astype(np.int32), values, pa.date32())
 
 
@@ -92,8 +92,8 @@ def _timestamps(kind: pa.DataType) -> Reader:
         if nulls is not None:
             micros[nulls] = 0
         ends = np.iinfo(np.int64)
-        shifted = micros + _EPOCH_MICROS
-        if len(micros) and not (ends.min < micros.min() and micros.max() <= ends.max - _EPOCH_MICROS):
+        shifted = micros + EPOCH_MICROS
+        if len(micros) and not (ends.min < micros.min() and micros.max() <= ends.max - EPOCH_MICROS):
             is_endless = (micros == ends.max) | (micros == ends.min)
             shifted[is_endless] = np.where(micros[is_endless] > 0, ends.max, -ends.max)
             if (~is_endless & (micros > 0) & (shifted < 0)).any():
@@ -107,7 +107,7 @@ def _uuids(values: Values) -> pa.Array:
     raw = np.ascontiguousarray(values.numbers("V16")).view(np.uint8).reshape(-1, 16)
     digits = _HEX[raw].view(np.uint8).reshape(-1, 32)
     shown = np.full((len(values), 36), ord("-"), np.uint8)
-    for start, end, place in _GROUPS:
+    for start, end, place in UUID_GROUPS:
         shown[:, start:end] = digits[:, place : place + end - start]
     ends = np.arange(0, 36 * len(values) + 1, 36, dtype=np.int32)
     plain = pa.Array.from_buffers(pa.string(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(shown)])

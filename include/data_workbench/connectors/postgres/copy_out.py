@@ -11,7 +11,7 @@ import select
 import threading
 from array import array
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import pq
@@ -87,14 +87,17 @@ def _drain(pg: pq.abc.PGconn) -> None:
         pass
 
 
-class ReadAhead:
+Item = TypeVar("Item")
+
+
+class ReadAhead(Generic[Item]):
     """Runs an iterator in a thread, a few items ahead."""
 
-    def __init__(self, items: Iterator[Block], stop: threading.Event) -> None:
+    def __init__(self, items: Iterator[Item], stop: threading.Event, *, name: str = "copy-out") -> None:
         self._items = items
         self._stop = stop
-        self._queue: queue.Queue[Block | BaseException | None] = queue.Queue(_READ_AHEAD)
-        self._thread = threading.Thread(target=self._run, name="copy-out", daemon=True)
+        self._queue: queue.Queue[Item | BaseException | None] = queue.Queue(_READ_AHEAD)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -107,7 +110,7 @@ class ReadAhead:
             last = error
         self._put(last)
 
-    def _put(self, item: Block | BaseException | None) -> bool:
+    def _put(self, item: Item | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.2)
@@ -116,7 +119,7 @@ class ReadAhead:
             return True
         return False
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Item]:
         while True:
             item = self._queue.get()
             if item is None:

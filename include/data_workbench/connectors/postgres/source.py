@@ -30,7 +30,7 @@ from data_workbench.connectors.postgres import client, keys, late_commits, parti
 from data_workbench.connectors.postgres.binary_types import Reader
 from data_workbench.connectors.postgres.catalogue import Column, Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
+from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
@@ -175,7 +175,7 @@ class PostgresReading(Reading):
         self._source = source
         self._request = request
         self._stop = threading.Event()
-        self._ahead: ReadAhead | None = None
+        self._ahead: ReadAhead[Block] | None = None
         self._connection: psycopg.Connection | None = None
         self._position: dict[str, Any] | None = None
         described = source.describe(request.stream, request.options)

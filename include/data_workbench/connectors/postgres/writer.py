@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from data_workbench.connectors.base import Progress, Rejection, Writer
 from data_workbench.connectors.postgres import merge, refusals
-from data_workbench.connectors.postgres.catalogue import Table
+from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.checkpoints import Checkpoint
 from data_workbench.connectors.postgres.client import translated
 from data_workbench.connectors.postgres.copy_in import copy_rows
@@ -144,10 +144,15 @@ class TableWriter(Writer):
         """COPY into the table. The new rows' keys are found again by page, then by transaction."""
         name = self.table.relation.sql
         first = self.pages() if self.target.key else 0
-        taken = copy_rows(self.connection, name, self.columns, rows)
+        taken = copy_rows(self.connection, name, self._written(), rows)
         if self.target.key:
             self.own_new(first, taken)
         return WriteCounts(inserted=taken, out=taken)
+
+    def _written(self) -> list[Column]:
+        """The table's columns that are written, in the order of the input's."""
+        by_name = {column.name: column for column in self.table.columns}
+        return [by_name[name] for name in self.columns]
 
     def own_new(self, first: int, expected: int) -> None:
         """Own the rows this transaction added, most likely from page `first` on."""
@@ -166,7 +171,7 @@ class TableWriter(Writer):
 
     def _copy_staged(self, rows: pa.Table) -> WriteCounts:
         self.connection.execute(f"TRUNCATE {merge.STAGING}")
-        staged = copy_rows(self.connection, merge.STAGING, self.columns, rows)
+        staged = copy_rows(self.connection, merge.STAGING, self._written(), rows)
         counts = self._apply_staged(staged)
         self.ownership.add(self.connection, merge.STAGING)
         return counts
@@ -250,7 +255,7 @@ class ReplaceWriter(TableWriter):
             self._begun = True
 
     def _copy_direct(self, rows: pa.Table) -> WriteCounts:
-        taken = copy_rows(self.connection, self.table.relation.sql, self.columns, rows)
+        taken = copy_rows(self.connection, self.table.relation.sql, self._written(), rows)
         return WriteCounts(inserted=taken, out=taken)
 
     def finish(self) -> WriteCounts:

@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_workbench.connectors.postgres import binary_types, wire
+from data_workbench.connectors.postgres.catalogue import Column
+from data_workbench.connectors.postgres.copy_form import blocks_of
 from data_workbench.connectors.postgres.copy_out import Block
 from data_workbench.connectors.postgres.decode import BlockDecoder
 from data_workbench.connectors.postgres.types import arrow_type
@@ -163,3 +165,100 @@ def test_the_longest_arrays_are_finished_one_by_one() -> None:
 def test_what_is_no_copy_is_refused() -> None:
     with pytest.raises(SchemaConflict, match="does not begin"):
         wire.rows_of(_block(b"1\t2\n"), is_first=True)
+
+
+# ----------------------------------------------------------------------------------------------------------- written
+
+
+def _column(name: str, native: str, type_schema: str = "pg_catalog") -> Column:
+    return Column(
+        name,
+        native,
+        not_null=False,
+        generated=False,
+        has_default=False,
+        comment=None,
+        is_deterministic=True,
+        is_readable=True,
+        type_schema=type_schema,
+        output="",
+    )
+
+
+def _messages(sent: bytes, columns: int) -> list[bytes]:
+    """What was written, cut into rows as the server would send them."""
+    messages, place = [], len(_HEADER)
+    while sent[place : place + 2] != _TRAILER:
+        start = place
+        assert struct.unpack_from(">h", sent, place) == (columns,)
+        place += 2
+        for _ in range(columns):
+            (size,) = struct.unpack_from(">i", sent, place)
+            place += 4 + max(size, 0)
+        messages.append(sent[start:place])
+    assert place + 2 == len(sent)
+    return [_HEADER + messages[0], *messages[1:], _TRAILER] if messages else [_HEADER, _TRAILER]
+
+
+def _written(natives: Sequence[str], table: pa.Table) -> tuple[str, bytes]:
+    columns = [_column(name, native) for name, native in zip(table.column_names, natives, strict=True)]
+    form, blocks = blocks_of(table, columns)
+    return form, b"".join(block.to_pybytes() for block in blocks)
+
+
+@settings(deadline=None, database=None, max_examples=150)
+@given(_tables(), st.integers(0, 5))
+def test_rows_of_any_types_are_written_as_they_are_read(
+    given_table: tuple[list[str], list[tuple[Any, ...]]], skipped: int
+) -> None:
+    natives, rows = given_table
+    natives = ["int8" if native == "oid" else native for native in natives]  # Arrow has no such type
+    schema = pa.schema([(f"c{place}", arrow_type(native)) for place, native in enumerate(natives)])
+    columns = [pa.array(values, item.type) for values, item in zip(zip(*rows, strict=True), schema, strict=True)]
+    table = pa.table(columns, schema=schema).slice(skipped)
+    form, sent = _written(natives, table)
+    assert form == "FORMAT binary"
+    found = _decoder(natives).decode(_block(*_messages(sent, len(natives))))
+    found.validate(full=True)
+    assert [tuple(row.values()) for row in found.to_pylist()] == rows[skipped:]
+
+
+def test_moments_without_end_are_written_as_such() -> None:
+    ends = [2**31 - 1, -(2**31) + 1], [2**63 - 1, -(2**63) + 1]
+    days, micros = pa.array(ends[0], pa.int32()).view(pa.date32()), pa.array(ends[1]).view(pa.timestamp("us", "UTC"))
+    _, sent = _written(["date", "timestamptz"], pa.table({"a": days, "b": micros}))
+    assert sent[len(_HEADER) :].hex() == (
+        "0002000000047fffffff000000087fffffffffffffff00020000000480000000000000088000000000000000ffff"
+    )
+
+
+@pytest.mark.parametrize(
+    ("native", "values"),
+    [
+        ("uuid", pa.array(["{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"])),
+        ("uuid", pa.array(["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"])),
+        ("int4", pa.array([1], pa.int64())),
+        ("float8", pa.array([0.1], pa.float32())),
+        ("numeric", pa.array([1], pa.int64())),
+        ("numeric(30,2)", pa.array([Decimal("1.00")], pa.decimal128(30, 2))),
+        ("timestamptz", pa.array([0], pa.timestamp("us"))),
+        ("jsonb", pa.array([{"a": 1}])),
+        ("inet", pa.array(["127.0.0.1"])),
+        ("int4[]", pa.array([[[1]]])),
+    ],
+)
+def test_what_the_server_must_convert_goes_as_text(native: str, values: pa.Array) -> None:
+    form, _ = _written([native], pa.table({"a": values}))
+    assert form.startswith("FORMAT csv")
+
+
+def test_types_of_other_schemas_go_as_text() -> None:
+    form, _ = blocks_of(pa.table({"a": ["x"]}), [_column("a", "text", type_schema="public")])
+    assert form.startswith("FORMAT csv")
+
+
+def test_a_wider_integer_and_a_dictionary_are_written_in_binary() -> None:
+    table = pa.table({"a": pa.array([7], pa.int16()), "b": pa.array(["x"]).dictionary_encode()})
+    form, sent = _written(["int8", "text"], table)
+    assert form == "FORMAT binary"
+    assert sent == _HEADER + struct.pack(">hiqi", 2, 8, 7, 1) + b"x" + _TRAILER
