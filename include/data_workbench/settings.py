@@ -41,6 +41,9 @@ class Settings:
     """Connection id of the metastore's PostgreSQL database."""
     artifacts: str = ""
     """Where staged files go: a folder or an fsspec URL; empty means `<home>/artifacts`."""
+    artifact_compression: str = "lz4"
+    """Of staged Parquet files, which a local folder of Parquet takes over as they are: `lz4` is quicker to write,
+    `zstd` a third smaller."""
     artifact_retention_days: float = 7.0
     """Staged files of finished runs are removed after this long."""
     min_free_disk: int = 2 * 1024**3
@@ -142,6 +145,8 @@ def _check(settings: Settings) -> None:
         raise _refused("port_base", settings.port_base, f"give at most {highest}: the stack's ports follow it")
     if not _SIZE.fullmatch(settings.duckdb_memory):
         raise _refused("duckdb_memory", settings.duckdb_memory, "give a size such as 256MB or 1.5GB")
+    if settings.artifact_compression not in ("lz4", "zstd"):
+        raise _refused("artifact_compression", settings.artifact_compression, "give lz4 or zstd")
 
 
 def _refused(name: str, value: object, hint: str) -> UsageError:

@@ -24,7 +24,8 @@ from data_workbench.errors import ResourceExhausted, StateError, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMPRESSION: Final = "lz4"
+# By name the level; None where there is but one. Higher ones are slower than the servers that are read.
+_LEVELS: Final = {"lz4": None, "zstd": 1}
 # A part is read back as one table: wide rows cut it before part_rows does.
 _PART_BYTES_PER_BATCH_BYTES: Final = 4
 _SAMPLE: Final = 2048
@@ -37,6 +38,7 @@ class Limits:
     part_rows: int
     group_rows: int
     group_bytes: int
+    compression: str = "lz4"
 
     @property
     def part_bytes(self) -> int:
@@ -116,7 +118,8 @@ class Encoder:
         self._guard()
         if self._dictionary is None:
             self._dictionary = _worth_a_dictionary(group)
-        self._open = _PartFile(self._manifest, f"part-{len(self._parts):05d}.parquet", self._dictionary)
+        name = f"part-{len(self._parts):05d}.parquet"
+        self._open = _PartFile(self._manifest, name, self._dictionary, self._limits.compression)
         return self._open
 
     def _close_part(self) -> None:
@@ -130,7 +133,7 @@ class Encoder:
 class _PartFile:
     """One Parquet file being written."""
 
-    def __init__(self, manifest: Manifest, file: str, dictionary: list[str]) -> None:
+    def __init__(self, manifest: Manifest, file: str, dictionary: list[str], compression: str) -> None:
         import pyarrow.parquet as pq
 
         self._file = file
@@ -140,7 +143,8 @@ class _PartFile:
         self._writer = pq.ParquetWriter(
             self._sink,
             manifest.schema,
-            compression=COMPRESSION,
+            compression=compression,
+            compression_level=_LEVELS[compression],
             use_dictionary=dictionary,
             write_statistics=False,  # minima and maxima cost 14 % of the encoding and nobody here asks for them
         )

@@ -58,7 +58,12 @@ class ArtifactStore:
             stream.write(token.encode())
         draft = Manifest(pipeline, run_id, name, (), schema, self.place)
         settings = self._settings
-        limits = Limits(settings.part_rows, min(settings.batch_rows, settings.part_rows), settings.batch_bytes)
+        limits = Limits(
+            settings.part_rows,
+            min(settings.batch_rows, settings.part_rows),
+            settings.batch_bytes,
+            settings.artifact_compression,
+        )
         return ArtifactWriter(draft, token, limits, self.check_room)
 
     def find(self, pipeline: str, run_id: str, name: str) -> Manifest | None:
