@@ -26,6 +26,8 @@ from data_workbench.settings import load
 
 TRANSACTION_ROWS = 150
 """Of a graph load: several transactions in a part, so that one dies inside."""
+RANGE_PAGES = 2
+"""Of a range: a few pages of rows are read in several."""
 
 
 class Death:
@@ -47,6 +49,7 @@ def main(job: dict[str, Any]) -> None:
     settings, connections = load(), Connections(from_environment)
     with ExitStack() as stack:
         stack.enter_context(patch("data_workbench.connectors.neo4j.chunks.TRANSACTION_ROWS", TRANSACTION_ROWS))
+        stack.enter_context(patch("data_workbench.connectors.postgres.partitions.LEAST_PAGES", RANGE_PAGES))
         metastore = stack.enter_context(open_metastore(connections.get(settings.metastore)))
         runner = Runner(settings=settings, connections=connections, metastore=metastore)
         definition = load_definition(job["pipeline"], settings=settings)

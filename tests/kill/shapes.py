@@ -150,6 +150,12 @@ _POINTS = "  out: {connection: vectors, collection: killed, key: id, embed: {tex
 
 SHAPES: Final = {
     "append": Shape(STAGED + _TABLE + "write: append}", _in_table),
+    "append in ranges": Shape(
+        STAGED.replace("{column: seen}", "{column: seen}, parallel: 3") + _TABLE + "write: append}",
+        _in_table,
+        (("stage.read", 2), *MANY_COMMITS),
+        ("stage.read", 2),
+    ),
     "merge": Shape(STAGED + _TABLE + "key: id}", _in_table),
     "replace": Shape(STAGED + _TABLE + "write: replace}", _in_table, ONE_COMMIT, ("load.after_commit", 1)),
     "streamed append": Shape(

@@ -49,7 +49,8 @@ class Limits:
 class Encoder:
     """The thread that turns row groups into part files; at most one group waits while one is encoded."""
 
-    def __init__(self, manifest: Manifest, limits: Limits, guard: Callable[[], None]) -> None:
+    def __init__(self, manifest: Manifest, limits: Limits, guard: Callable[[], None], prefix: str = "") -> None:
+        self._prefix = prefix
         self._manifest = manifest
         self._limits = limits
         self._guard = guard
@@ -118,7 +119,7 @@ class Encoder:
         self._guard()
         if self._dictionary is None:
             self._dictionary = _worth_a_dictionary(group)
-        name = f"part-{len(self._parts):05d}.parquet"
+        name = f"{self._prefix}part-{len(self._parts):05d}.parquet"
         self._open = _PartFile(self._manifest, name, self._dictionary, self._limits.compression)
         return self._open
 

@@ -8,32 +8,23 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from data_workbench.artifacts.encoder import Encoder, Limits
-from data_workbench.artifacts.manifest import Manifest
+from data_workbench.artifacts.manifest import Manifest, Part
 from data_workbench.errors import SchemaConflict, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class ArtifactWriter:
-    """Takes batches of one schema and leaves a finished artifact behind, or nothing.
+class Lane:
+    """One order of rows within an artifact, encoded by a thread of its own."""
 
-        with store.begin(pipeline, run_id, name, schema) as writer:
-            for batch in batches:
-                writer.write(batch)
-            manifest = writer.finish()
-
-    Leaving the block without `finish` abandons it: the files stay unfinished, the next `begin` removes them.
-    """
-
-    def __init__(self, manifest: Manifest, token: str, limits: Limits, guard: Callable[[], None]) -> None:
+    def __init__(self, manifest: Manifest, limits: Limits, guard: Callable[[], None], prefix: str = "") -> None:
         self._draft = manifest
-        self._token = token
         self._limits = limits
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._pending_bytes = 0
-        self._encoder = Encoder(manifest, limits, guard)
+        self._encoder = Encoder(manifest, limits, guard, prefix)
 
     def write(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Add rows.
@@ -52,6 +43,69 @@ class ArtifactWriter:
         for piece in batch.to_batches() if isinstance(batch, pa.Table) else [batch]:
             self._add(piece)
 
+    def finish(self) -> list[Part]:
+        """Write what is left; the parts, in order."""
+        self._flush()
+        return self._encoder.finish()
+
+    def abandon(self) -> None:
+        """Stop encoding; safe to call twice and after `finish`."""
+        self._encoder.abandon()
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        start = 0
+        while start < batch.num_rows:
+            piece = batch.slice(start, self._limits.group_rows - self._pending_rows)
+            start += piece.num_rows
+            self._pending.append(piece)
+            self._pending_rows += piece.num_rows
+            self._pending_bytes += piece.nbytes
+            if self._pending_rows >= self._limits.group_rows or self._pending_bytes >= self._limits.group_bytes:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._encoder.put(pa.Table.from_batches(self._pending, schema=self._draft.schema), self._pending_bytes)
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+
+class ArtifactWriter:
+    """Takes batches of one schema and leaves a finished artifact behind, or nothing.
+
+        with store.begin(pipeline, run_id, name, schema) as writer:
+            for batch in batches:
+                writer.write(batch)
+            manifest = writer.finish()
+
+    Leaving the block without `finish` abandons it: the files stay unfinished, the next `begin` removes them.
+    """
+
+    def __init__(self, manifest: Manifest, token: str, limits: Limits, guard: Callable[[], None]) -> None:
+        self._draft = manifest
+        self._token = token
+        self._limits = limits
+        self._guard = guard
+        self._lanes: list[Lane] = []
+        self._last = Lane(manifest, limits, guard)
+
+    def lane(self) -> Lane:
+        """Another lane, whose rows stand after those of the lanes before it and before what `write` takes.
+
+        Lanes are written by a thread each, at the same time.
+        """
+        lane = Lane(self._draft, self._limits, self._guard, f"lane-{len(self._lanes):03d}-")
+        self._lanes.append(lane)
+        return lane
+
+    def write(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Add rows.
+
+        Raises:
+            SchemaConflict: the batch has another schema.
+            ResourceExhausted: the disk is nearly full.
+        """
+        self._last.write(batch)
+
     def finish(self, extra: Mapping[str, Any] | None = None) -> Manifest:
         """Write what is left, then the manifest: from then on the artifact exists.
 
@@ -61,8 +115,7 @@ class ArtifactWriter:
         Raises:
             StateError: another process has begun the same artifact in the meantime.
         """
-        self._flush()
-        parts = self._encoder.finish()
+        parts = [part for lane in (*self._lanes, self._last) for part in lane.finish()]
         manifest = Manifest(
             pipeline=self._draft.pipeline,
             run_id=self._draft.run_id,
@@ -84,7 +137,8 @@ class ArtifactWriter:
 
     def abandon(self) -> None:
         """Stop encoding; safe to call twice and after `finish`."""
-        self._encoder.abandon()
+        for lane in (*self._lanes, self._last):
+            lane.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -93,22 +147,6 @@ class ArtifactWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abandon()
-
-    def _add(self, batch: pa.RecordBatch) -> None:
-        start = 0
-        while start < batch.num_rows:
-            piece = batch.slice(start, self._limits.group_rows - self._pending_rows)
-            start += piece.num_rows
-            self._pending.append(piece)
-            self._pending_rows += piece.num_rows
-            self._pending_bytes += piece.nbytes
-            if self._pending_rows >= self._limits.group_rows or self._pending_bytes >= self._limits.group_bytes:
-                self._flush()
-
-    def _flush(self) -> None:
-        if self._pending:
-            self._encoder.put(pa.Table.from_batches(self._pending, schema=self._draft.schema), self._pending_bytes)
-        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
 
 def _told(schema: pa.Schema) -> str:

@@ -343,9 +343,14 @@ class CanPartition(ABC):
     def partitions(self, request: ReadRequest, count: int) -> list[Partition]:
         """At most `count` shares of about equal size; one where the stream cannot be split or is small.
 
-        Where the source declares `snapshot`, all shares see one moment of the store; it is held until the source is
-        closed.
+        Where the source declares `snapshot`, all shares see one moment of the store; it is held until it is released or
+        the source is closed. A request with a cursor is split where nothing was read before; each share then has the
+        position of the whole.
         """
+
+    @abstractmethod
+    def release_partitions(self) -> None:
+        """Let go of what shares need to be read; safe to call twice."""
 
 
 class CanReadBack(ABC):

@@ -92,6 +92,7 @@ def _source(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
         "where_retracts": source.where_retracts,
         "deletes": "detect" if source.detect else source.tombstone_when,
         "schema_policy": source.schema_policy,
+        "parallel": source.parallel,
         "estimated_rows": stream.estimated_rows,
     }
 

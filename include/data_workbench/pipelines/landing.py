@@ -8,7 +8,8 @@ have confirmed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,12 @@ from data_workbench.connectors.base import CursorRequest, ReadRequest
 from data_workbench.events import emit
 from data_workbench.pipelines.bending import bend
 from data_workbench.pipelines.plan import DELETED, SidePlan, SourcePlan
+from data_workbench.pipelines.ranges import read_side_by_side, split
 
 if TYPE_CHECKING:
-    from data_workbench.artifacts import ArtifactStore, Manifest
+    from data_workbench.artifacts import ArtifactStore, ArtifactWriter, Manifest
+    from data_workbench.artifacts.writer import Lane
+    from data_workbench.connectors.base import Rejection, Source
     from data_workbench.pipelines.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -76,28 +80,44 @@ def land_source(
         now=context.now,
         options=plan.options,
     )
-    discarded = 0
-    writer = artifacts.begin(context.pipeline, context.run_id, artifact, schema)
-    with writer:
+    discarded, counting = 0, threading.Lock()
+
+    def take(batch: pa.RecordBatch, lane: Lane | ArtifactWriter) -> None:
+        nonlocal discarded
+        kept = _kept_shape(_discard(batch, plan.discard), plan)
+        lane.write(_shape(kept, schema))
+        with counting:  # listeners are not asked to bear two threads
+            discarded += batch.num_rows - kept.num_rows
+            emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows)
+
+    with artifacts.begin(context.pipeline, context.run_id, artifact, schema) as writer:
         emit("stage.reading", pipeline=context.pipeline, source=name)
-        reading = stores.source(plan.connection).read(request)
-        try:
-            for batch in reading:
-                kept = _kept_shape(_discard(batch, plan.discard), plan)
-                discarded += batch.num_rows - kept.num_rows
-                writer.write(_shape(kept, schema))
-                emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows)
-            position = reading.position()
-            rejections = [
-                {"key": dict(item.key), "rule": item.rule, "reason": item.reason}
-                for item in getattr(reading, "rejections", [])
-            ]
-        finally:
-            reading.close()
+        position, rejected = _read(stores.source(plan.connection), request, plan.parallel, writer, take)
+        rejections = [{"key": dict(item.key), "rule": item.rule, "reason": item.reason} for item in rejected]
         for keys in gone or ():
             for batch in _tombstones(keys, schema).to_batches():
                 writer.write(batch)
         return writer.finish(extra={"position": position, "discarded": discarded, "rejections": rejections})
+
+
+def _read(
+    source: Source,
+    request: ReadRequest,
+    parallel: int,
+    writer: ArtifactWriter,
+    take: Callable[[pa.RecordBatch, Lane | ArtifactWriter], None],
+) -> tuple[dict[str, Any] | None, Sequence[Rejection]]:
+    """Read to the end; the position after it, and what was rejected."""
+    with split(source, request, parallel) as requests:
+        if len(requests) > 1:
+            return read_side_by_side(source, requests, writer, take)
+        reading = source.read(requests[0])
+        try:
+            for batch in reading:
+                take(batch, writer)
+            return reading.position(), reading.rejections
+        finally:
+            reading.close()
 
 
 def land_side(

@@ -20,6 +20,7 @@ from data_workbench.connectors.http.bindings import references
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping import targets as target_shapes
 from data_workbench.mapping.targets import Target
+from data_workbench.pipelines.ranges import require_ranges
 from data_workbench.pipelines.resolve import Resolved, resolve
 from data_workbench.pipelines.spec import DeletesWhen, Pipeline, Source
 from data_workbench.pipelines.targets import build_targets
@@ -80,6 +81,8 @@ class SourcePlan:
     required: tuple[str, ...] = ()
     """Columns the store promised never to be null."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    parallel: int = 1
+    """At most so many ranges are read at the same time."""
     where_retracts: bool = False
     """What stops matching `where` is deleted from merge destinations: changes are read without it, then marked."""
 
@@ -180,9 +183,11 @@ def decode_schema(text: str) -> pa.Schema:
 
 
 def content_hash(spec: Pipeline) -> str:
-    """Of what decides which rows stand where; schedule, owner and words left out."""
+    """Of what decides which rows stand where; schedule, owner, words and how rows are fetched left out."""
     parts = spec.model_dump(
-        mode="json", include={"version", "pipeline", "params", "sources", "steps", "contract", "destinations"}
+        mode="json",
+        include={"version", "pipeline", "params", "sources", "steps", "contract", "destinations"},
+        exclude={"sources": {"__all__": {"parallel"}}},
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -210,6 +215,7 @@ def compile_run(definition: Definition, stores: Stores, baseline: RunPlan | None
         shape = apply_policy(name, source, stream, before)
         reason = full_reason(spec, resolved, name, source, stream)
         pushed = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
+        require_ranges(name, source, stores)
         plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=pushed)
         plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
     transform = _compile_transform(spec, resolved, plans, stores)
@@ -293,6 +299,7 @@ def _plan_source(
         bent=shape.bent,
         required=tuple(item.name for item in shape.schema if not item.nullable),
         options=source.connector_options,
+        parallel=source.parallel,
     )
 
 

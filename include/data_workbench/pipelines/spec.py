@@ -74,6 +74,9 @@ class Source(Model):
     )
     where: Expression | None = Field(None, description="SQL condition on rows to read; never hides a deletion")
     schema_policy: SchemaPolicy = Field("evolve", description="What happens when the source's columns change")
+    parallel: int = Field(
+        1, ge=1, le=16, description="Read in so many ranges at the same time, in one snapshot: tables of PostgreSQL"
+    )
     options: dict[str, str | int | float | bool | list[str] | dict[str, str] | None] = Field(
         default_factory=dict, description="What only this connector knows, e.g. delimiter, nulls, types for CSV"
     )

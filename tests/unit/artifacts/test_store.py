@@ -348,3 +348,23 @@ def test_content_checksum_tells_bags_of_rows_apart(items: list[tuple[int, str | 
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' Random
     assert content_checksum(table(items)) == content_checksum(table(shuffled))
     assert content_checksum(table(items)) != content_checksum(table([*items, (0, None)]))
+
+
+def test_lanes_stand_in_their_order_whichever_was_quicker(store: ArtifactStore) -> None:
+    with store.begin("requirements", RUN, "lanes", SCHEMA) as writer:
+        first, second = writer.lane(), writer.lane()
+        writer.write(rows(900, 10))
+        second.write(rows(200, 150))
+        first.write(rows(0, 120))
+        manifest = writer.finish()
+    wanted = pa.Table.from_batches([rows(0, 120), rows(200, 150), rows(900, 10)])
+    assert pa.Table.from_batches(list(manifest.iter_batches()), schema=SCHEMA).equals(wanted)
+    assert [part.rows for part in manifest.parts] == [100, 20, 100, 50, 10]
+    assert store.find("requirements", RUN, "lanes") == manifest
+
+
+def test_the_compression_is_a_setting(tmp_path: Path) -> None:
+    for name in ("lz4", "zstd"):
+        store = ArtifactStore(settings_in(tmp_path / name, artifact_compression=name))
+        (path,) = write(store, [rows(0, 10)]).paths()
+        assert pq.read_metadata(path).row_group(0).column(0).compression.lower() == name

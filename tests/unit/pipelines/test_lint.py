@@ -97,3 +97,21 @@ def test_thousands_of_wrong_columns_are_told_in_time() -> None:
     began = time.process_time()
     assert len(messages(text)) == 1900
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("{connection: 'file:///data', stream: rows, parallel: 2}", "files are read in one range"),
+        ("{connection: files, stream: rows.parquet, parallel: 2}", "files are read in one range"),
+        ("{connection: 'sqlite:///a.db', stream: t, parallel: 2}", "sqlite is read in one range"),
+        ("{connection: api, stream: /rows, rest: {}, parallel: 2}", "an API is read in one range"),
+    ],
+)
+def test_ranges_are_refused_where_the_file_tells_that_there_are_none(source: str, word: str) -> None:
+    assert messages(HEAD + f"sources: {{rows: {source}}}\n" + TABLE) == [word]
+
+
+@pytest.mark.parametrize("source", ["{connection: pg, stream: t, parallel: 4}", "{connection: f, stream: a.csv}"])
+def test_ranges_of_a_store_that_only_its_connection_tells_are_left_to_the_plan(source: str) -> None:
+    assert messages(HEAD + f"sources: {{rows: {source}}}\n" + TABLE) == []

@@ -12,13 +12,14 @@ from data_workbench.connectors.postgres.catalogue import Table
 from data_workbench.connectors.postgres.ownership import pages_of
 from data_workbench.errors import StateError
 
-_LEAST_PAGES = 64
+LEAST_PAGES = 64
 """A share smaller than half a megabyte is not worth a connection."""
 
 
 def is_split(table: Table, request: ReadRequest) -> bool:
-    """Whether a read can be split: pages are a table's alone, and a cursor's position is that of one read."""
-    whole = request.cursor is None and request.keys is None and request.limit is None
+    """Whether a read can be split: only a table has pages, and changes are found by an index, not page by page."""
+    is_first = request.cursor is None or (request.cursor.state or {}).get("watermark") is None
+    whole = is_first and request.keys is None and request.limit is None
     return whole and table.kind in ("table", "partitioned_table")
 
 
@@ -30,14 +31,21 @@ def export_snapshot(holder: psycopg.Connection) -> str:
     return str(row[0])
 
 
-def shares(holder: psycopg.Connection, table: Table, count: int, snapshot: str) -> list[Partition]:
-    """At most `count` ranges of about equal size; the last has no end, whatever was added meanwhile."""
+def shares(
+    holder: psycopg.Connection, table: Table, count: int, snapshot: str, position: dict[str, Any] | None = None
+) -> list[Partition]:
+    """At most `count` ranges of about equal size; the last has no end, whatever was added meanwhile.
+
+    Args:
+        position: of the cursor after all of them.
+    """
     pages = pages_of(holder, table.relation)
-    number = max(1, min(count, pages // _LEAST_PAGES))
+    number = max(1, min(count, pages // LEAST_PAGES))
     bounds = [pages * share // number for share in range(number)]
     ends: list[int | None] = [*bounds[1:], None]
+    common = {"snapshot": snapshot, "position": position}
     return [
-        Partition(f"pages {first}-{'' if end is None else end - 1}", {"snapshot": snapshot, "first": first, "end": end})
+        Partition(f"pages {first}-{'' if end is None else end - 1}", {**common, "first": first, "end": end})
         for first, end in zip(bounds, ends, strict=True)
     ]
 

@@ -95,14 +95,27 @@ class PostgresSource(Source, CanPartition, CanTellVitals):
         with client.translating(self.config.address):
             holder = client.connect(self.config)
             self._holders.append(holder)
-            return partitions.shares(holder, table, count, partitions.export_snapshot(holder))
+            snapshot = partitions.export_snapshot(holder)
+            return partitions.shares(holder, table, count, snapshot, self._position(holder, table, request))
+
+    def _position(self, holder: psycopg.Connection, table: Table, request: ReadRequest) -> dict[str, Any] | None:
+        """Of the cursor, in the moment that all shares see."""
+        if request.cursor is None:
+            return None
+        cursor = late_commits.cursor_column(table, request.cursor.column)
+        moment = late_commits.take_moment(holder, self.beside)
+        row = holder.execute(late_commits.watermark_query(table, cursor, moment)).fetchone()
+        return late_commits.new_position(cursor, moment, row[0] if row else None, request.cursor)
+
+    def release_partitions(self) -> None:
+        for holder in self._holders:
+            holder.close()
+        self._holders.clear()
 
     def close(self) -> None:
         for reading in list(self._readings):
             reading.close()
-        for holder in self._holders:
-            holder.close()
-        self._holders.clear()
+        self.release_partitions()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -211,6 +224,7 @@ class PostgresReading(Reading):
 
     def _share(self, connection: psycopg.Connection, partition: Partition) -> Selection:
         partitions.join_snapshot(connection, partition)
+        self._position = partition.bounds["position"]
         conditions = (*self._selection.conditions, partitions.condition(dict(partition.bounds)))
         return Selection(self.table, self.schema, conditions, self._request.limit)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from data_workbench.pipelines.checks.apis import check_api
 from data_workbench.pipelines.checks.connections import check_connection, check_path
+from data_workbench.pipelines.checks.ranges import check_ranges
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.resolve import Resolved
 from data_workbench.pipelines.spec import DeletesWhen, Source
@@ -45,6 +46,7 @@ def _check_source(report: Report, name: str, source: Source) -> Known:
     if source.key is not None:
         report.columns((*path, "key"), source.key, None, owner=name)
     check_api(report, path, source)
+    check_ranges(report, path, source)
     # Key, cursor, deletes and where may use columns of the store that are not read on.
     if source.where is not None:
         report.expression((*path, "where"), source.where, None, what="where")

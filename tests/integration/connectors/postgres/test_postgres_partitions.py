@@ -86,10 +86,37 @@ def test_a_partitioned_table_is_split_as_well(source: PostgresSource, database: 
 
 def test_what_cannot_be_split_is_one_share(source: PostgresSource, database: psycopg.Connection) -> None:
     database.execute("CREATE VIEW few AS SELECT id FROM big WHERE id < 4")
-    for request in (ReadRequest("few"), ReadRequest("big", cursor=CursorRequest("id")), ReadRequest("big", limit=3)):
+    later = CursorRequest("id", state={"watermark": "7"})
+    for request in (ReadRequest("few"), ReadRequest("big", cursor=later), ReadRequest("big", limit=3)):
         shares = source.partitions(request, 4)
         assert [dict(share.bounds) for share in shares] == [{}]
     assert ids(source, ReadRequest("few"), source.partitions(ReadRequest("few"), 4)[0]) == [1, 2, 3]
+
+
+def test_shares_have_the_position_of_the_moment_they_see(source: PostgresSource, database: psycopg.Connection) -> None:
+    request = ReadRequest("big", columns=("id",), cursor=CursorRequest("id"))
+    shares = source.partitions(request, 3)
+    database.execute("INSERT INTO big VALUES (100001, 'late')")
+    positions = []
+    for share in shares:
+        reading = source.read(replace(request, partition=share))
+        assert max(value for batch in reading for value in batch.column("id").to_pylist()) <= ROWS
+        positions.append(reading.position())
+        reading.close()
+    assert len(shares) == 3
+    assert positions[0] is not None
+    assert positions[0]["watermark"] == str(ROWS)
+    assert positions == positions[:1] * 3
+
+
+def test_a_moment_is_let_go_of(source: PostgresSource, database: psycopg.Connection) -> None:
+    held = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+              AND state = 'idle in transaction' AND query LIKE '%pg_partition_tree%'"""
+    source.partitions(ReadRequest("big"), 2)
+    assert database.execute(held).fetchone() == (1,)
+    source.release_partitions()
+    source.release_partitions()
+    assert database.execute(held).fetchone() == (0,)
 
 
 def test_a_share_whose_moment_is_gone_is_refused(source: PostgresSource, database: psycopg.Connection) -> None:
