@@ -13,7 +13,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-kill kill-storm bench docs lock clean
+        test-kill kill-storm bench bench-peers bench-page docs lock clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,15 +77,24 @@ test-kill: setup ## kill -9 a load at each named point once, and a few times at 
 kill-storm: setup ## kill -9 a load 20 times at named and random points (slow)
 	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill
 
-bench: setup ## Measure against peers within one run; writes docs/bench/results.json and a table
-	$(BIN)/python -m tests.bench
+bench: setup ## Measure against peers within one run; writes docs/bench/results.json and docs/performance.md
+	$(BIN)/python -m tests.bench --keep
+
+bench-peers: setup ## The peers of the bench, in an environment of their own
+	@test -x .venv-bench/bin/python || $(BIN)/python -m venv .venv-bench
+	$(BIN)/python -m uv pip install --quiet --python .venv-bench/bin/python -r requirements-bench.txt
+
+bench-page: setup ## Write the tables of docs/performance.md from docs/bench/results.json
+	$(BIN)/python -m tests.bench.performance
 
 docs: setup ## Hold the documents to the real commands, settings, errors and links
 	$(PYTEST) tests/unit/docs
 
-lock: setup ## Compile requirements.in into requirements.txt
+lock: setup ## Compile requirements.in into requirements.txt, and those of the bench's peers
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt
 	echo "-e ." >> requirements.txt
+	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 \
+	  requirements-bench.in -o requirements-bench.txt
 
 clean: down ## Stop everything and remove the local data
 	rm -rf .workbench

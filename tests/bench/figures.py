@@ -12,6 +12,7 @@ class Figure:
     """One number with its goal.
 
     Args:
+        measured: None where a peer is not available; `details` says why.
         goal: None for what is only told.
         better: whether more or less is wanted.
         details: medians and samples behind the number, and what was left out of it.
@@ -19,7 +20,7 @@ class Figure:
 
     name: str
     what: str
-    measured: float
+    measured: float | None
     goal: float | None = None
     better: Literal["more", "less"] = "more"
     unit: str = ""
@@ -27,8 +28,8 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the goal is reached; None without one."""
-        if self.goal is None:
+        """Whether the goal is reached; None without one, or without a figure."""
+        if self.goal is None or self.measured is None:
             return None
         return self.measured >= self.goal if self.better == "more" else self.measured <= self.goal
 

@@ -60,9 +60,9 @@ def measure(ground: Ground) -> list[Figure]:
         )
         figures.append(_written("neo4j_plain", "  the same without a timestamp", None, rows, *plain))
         _run(ground, driver)
-        in_turns(1, lambda: _read(ground), lambda: _walk(ground, driver))
+        in_turns(1, lambda: run_read(ground), lambda: _walk(ground, driver))
         figures.append(
-            _read_figure(rows, *in_turns(ground.rounds, lambda: _read(ground), lambda: _walk(ground, driver)))
+            _read_figure(rows, *in_turns(ground.rounds, lambda: run_read(ground), lambda: _walk(ground, driver)))
         )
         _empty(driver, "Thing", "BareThing")
     return figures
@@ -114,6 +114,13 @@ def _driver(ground: Ground) -> Any:
     return GraphDatabase.driver(f"bolt://{found['host']}:{found['port']}", auth=(found["login"], found["password"]))
 
 
+def run_nodes(ground: Ground, rows: int) -> Ran:
+    """So many nodes into an empty graph."""
+    ground.sql(TABLE.format(rows=rows))
+    with _driver(ground) as driver:
+        return _run(ground, driver)
+
+
 def _run(ground: Ground, driver: Any, columns: tuple[str, ...] = ALL) -> Ran:
     ground.say("bench_nodes")
     _empty(driver, "Thing")
@@ -137,7 +144,8 @@ def _loop(ground: Ground, driver: Any, columns: tuple[str, ...] = ALL) -> tuple[
     return read - began, time.monotonic() - read
 
 
-def _read(ground: Ground) -> Ran:
+def run_read(ground: Ground) -> Ran:
+    """The nodes that stand there into a folder."""
     ground.say("bench_graph_read")
     return ground.run("bench_graph_read", READ)
 

@@ -32,6 +32,9 @@ class Ran:
 
     moments: dict[str, float]
     memory: int
+    """The most the process ever held, the comparison included."""
+    memory_moved: int
+    """The most it held until the last commit."""
     document: dict[str, Any]
 
     @property
@@ -47,6 +50,8 @@ class Ground:
     stack: Stack
     rows: int
     rounds: int
+    csv_megabytes: int = 1
+    """Size of the CSV file that becomes Parquet."""
     say: Callable[[str], None] = field(default=lambda text: print(f"  {text}", file=sys.stderr, flush=True))
 
     @property
@@ -75,12 +80,16 @@ class Ground:
         """A psql command line for one statement, from the same binaries as the server."""
         return [PostgresService(self.settings).program("psql"), "-qAtX", "-d", self.dsn, "-c", statement]
 
-    def run(self, name: str, text: str) -> Ran:
-        """Run a pipeline in a process of its own; staged files are removed afterwards."""
+    def run(self, name: str, text: str, **settings: object) -> Ran:
+        """Run a pipeline in a process of its own; staged files are removed afterwards.
+
+        Args:
+            settings: of the engine, by name, for this run alone.
+        """
         path = self.write(name, text)
         done = subprocess.run(
             [sys.executable, "-m", "tests.bench.worker", str(path)],
-            env=self.environment(),
+            env=self.environment() | {f"WORKBENCH_{key.upper()}": str(value) for key, value in settings.items()},
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
@@ -90,7 +99,8 @@ class Ground:
         if done.returncode != 0:
             raise RuntimeError(f"the run of {name} failed:\n{done.stderr[-3000:]}")
         told = json.loads(done.stdout)
-        return Ran({key: round(value, 3) for key, value in told["moments"].items()}, told["memory"], told["document"])
+        moments = {key: round(value, 3) for key, value in told["moments"].items()}
+        return Ran(moments, told["memory"], told["memory_moved"], told["document"])
 
     def write(self, name: str, text: str) -> Path:
         """A pipeline as a file."""
@@ -122,7 +132,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 @contextmanager
-def open_ground(*, rows: int, rounds: int, services: Sequence[str], home: Path | None = None) -> Iterator[Ground]:
+def open_ground(
+    *, rows: int, rounds: int, services: Sequence[str], csv_megabytes: int = 1, home: Path | None = None
+) -> Iterator[Ground]:
     """Servers on free ports in a temporary folder; stopped and removed afterwards, unless the folder is given."""
     from data_workbench.connectors.connections import Connections, from_environment
     from data_workbench.connectors.metastore import open_metastore
@@ -138,7 +150,7 @@ def open_ground(*, rows: int, rounds: int, services: Sequence[str], home: Path |
         connections = Connections(lambda name: from_environment(name, stack.environment()))
         with open_metastore(connections.get(settings.metastore)) as metastore:
             metastore.upgrade()
-        yield Ground(stack, rows, rounds)
+        yield Ground(stack, rows, rounds, csv_megabytes)
     finally:
         stack.down()
         if home is None:

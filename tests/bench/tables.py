@@ -1,4 +1,7 @@
-"""PostgreSQL to PostgreSQL against a plain `psql COPY | psql COPY` pipe: staged with a contract, and streamed."""
+"""PostgreSQL to PostgreSQL against a plain `psql COPY | psql COPY` pipe, and against what else moves tables.
+
+Staged with a contract, streamed in one transaction, and appended with a checkpoint every 100,000 rows.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import subprocess
 from tests.bench.figures import Figure, middle
 from tests.bench.files import beside
 from tests.bench.ground import Ground, Ran, in_turns, seconds
+from tests.bench.peers import Told, peer_file, take_own_turn, take_turn
 from tests.bench.rows import COLUMNS, mixed
 
 STAGED = """
@@ -34,26 +38,76 @@ sources:
 destinations:
   copy: {connection: odras_postgres, table: public.mixed_streamed, key: id, write: merge}
 """
+APPENDED = """
+version: 1
+pipeline: bench_append
+sources:
+  rows: {connection: odras_postgres, stream: public.mixed}
+destinations:
+  copy: {connection: odras_postgres, table: public.mixed_appended, key: id, write: append}
+reconcile: {after_load: full}
+"""
+"""A full comparison keeps it from being streamed in one transaction: it is staged, and committed part by part."""
+CHECKPOINT_ROWS = 100_000
+PEERS = {"dlt_postgres": "dlt, sql_database with pyarrow", "generic_transfer": "Airflow's GenericTransfer"}
+"""Many times slower: a tenth of the rows, compared by rows a second."""
 
 
 def measure(ground: Ground) -> list[Figure]:
-    """Both ways beside the same pipe."""
+    """All three ways beside the same pipe; then the peers."""
     ground.sql(mixed("mixed", ground.rows))
-    staged, streamed, piped = in_turns(
+    ground.sql(mixed("mixed_few", max(1000, ground.rows // 10)))
+    told = {name: Told(what, max(1000, ground.rows // 10)) for name, what in PEERS.items()}
+    staged, streamed, appended, piped, *_ = in_turns(
         ground.rounds,
-        lambda: _run(ground, "bench_merge", STAGED, "mixed_merged"),
-        lambda: _run(ground, "bench_fused", STREAMED, "mixed_streamed"),
+        lambda: run_merge(ground),
+        lambda: run_streamed(ground),
+        lambda: run_append(ground),
         lambda: _pipe(ground),
+        *(lambda name=name: _peer(ground, told[name], name) for name in told),  # type: ignore[misc]  # bound at once
     )
-    ground.sql("DROP TABLE mixed_merged, mixed_streamed, mixed_piped")
-    merged = _figure("merge", "PostgreSQL → PostgreSQL merge, staged, contract: speed of a pipe", staged, piped, 0.18)
+    ground.sql("DROP TABLE mixed_merged, mixed_streamed, mixed_appended, mixed_piped, mixed_few")
+    merged = _figure("merge", "PostgreSQL → PostgreSQL merge, staged, contract: speed of a pipe", staged, piped, 0.24)
     fused = _figure("fused", "PostgreSQL → PostgreSQL without steps: speed of a pipe", streamed, piped, 0.55)
+    what = f"PostgreSQL → PostgreSQL append, checkpoint every {CHECKPOINT_ROWS:,} rows: speed of a pipe"
+    append = _figure("append", what, appended, piped, 0.72)
     return [
         merged,
         _memory("merge_memory", "  memory, staged", staged),
         fused,
         _memory("fused_memory", "  memory, streamed", streamed),
+        append,
+        *(_against(one, told[name], float(append.details["rows_per_second"])) for one, name in _NAMES.items()),
     ]
+
+
+_NAMES = {"append_dlt": "dlt_postgres", "append_generic_transfer": "generic_transfer"}
+
+
+def _against(name: str, told: Told, rate: float) -> Figure:
+    """How many times as many rows a second as the peer."""
+    measured = None if told.missing is not None else rate / told.rate
+    return Figure(name, f"  beside {told.name}", measured, details=told.as_dict())
+
+
+def _peer(ground: Ground, told: Told, name: str) -> None:
+    ground.say(name)
+    if name == "dlt_postgres":
+        ground.sql("DROP SCHEMA IF EXISTS bench_dlt CASCADE")
+        peer_file(ground, "dlt")
+        take_turn(ground, told, name, {"table": "mixed_few", "into": "bench_dlt"})
+        ground.sql("DROP SCHEMA IF EXISTS bench_dlt CASCADE")
+        return
+    # The hook inserts documents as nothing and lists as JSON: the table is one that takes what it sends.
+    columns_of_text = COLUMNS.replace("document jsonb", "document text").replace("tags text[]", "tags json")
+    ground.sql(
+        f"DROP TABLE IF EXISTS mixed_transferred; CREATE TABLE mixed_transferred ({columns_of_text}); CHECKPOINT"
+    )
+    names = [column.split()[0] for column in COLUMNS.split(", ")]
+    columns = ", ".join("document::text" if one == "document" else one for one in names)
+    question = {"table": "mixed_few", "into": "mixed_transferred", "columns": columns}
+    take_own_turn(ground, told, "tests.bench.generic_transfer", question)
+    ground.sql("DROP TABLE mixed_transferred")
 
 
 def _figure(name: str, what: str, runs: list[Ran], piped: list[float], goal: float) -> Figure:
@@ -65,6 +119,7 @@ def _figure(name: str, what: str, runs: list[Ran], piped: list[float], goal: flo
         "rows_per_second": round(inserted / moved),
         "peer": "psql COPY … (FORMAT binary) | psql COPY … (FORMAT binary), primary key in place",
         "peer_seconds": pipe,
+        "memory_mb": max(one.memory_moved for one in runs) // 2**20,
         "with_everything_beside": round(pipe / middle([one.moments["whole"] for one in runs]), 3),
         "beside": beside(runs),
         "samples": [one.moved for one in runs],
@@ -78,13 +133,28 @@ def _memory(name: str, what: str, runs: list[Ran]) -> Figure:
     return Figure(name, what, max(one.memory for one in runs) / 2**20, 400, "less", "MB")
 
 
-def _run(ground: Ground, name: str, text: str, table: str) -> Ran:
+def run_merge(ground: Ground) -> Ran:
+    """Staged, with a contract."""
+    return _run(ground, "bench_merge", STAGED, "mixed_merged")
+
+
+def run_streamed(ground: Ground) -> Ran:
+    """COPY into COPY, one transaction."""
+    return _run(ground, "bench_fused", STREAMED, "mixed_streamed")
+
+
+def run_append(ground: Ground) -> Ran:
+    """Staged, a checkpoint with every part."""
+    return _run(ground, "bench_append", APPENDED, "mixed_appended", part_rows=CHECKPOINT_ROWS)
+
+
+def _run(ground: Ground, name: str, text: str, table: str, **settings: object) -> Ran:
     ground.say(name)
     ground.sql(f"DROP TABLE IF EXISTS {table}; DROP SCHEMA IF EXISTS _workbench CASCADE; CHECKPOINT")
-    ran = ground.run(name, text)
-    [(rows,)] = ground.sql(f"SELECT count(*) FROM {table}")
-    if rows != ground.rows:
-        raise RuntimeError(f"{name}: {rows} rows arrived of {ground.rows}")
+    ran = ground.run(name, text, **settings)
+    [(rows, wanted)] = ground.sql(f"SELECT (SELECT count(*) FROM {table}), (SELECT count(*) FROM mixed)")
+    if rows != wanted:
+        raise RuntimeError(f"{name}: {rows} rows arrived of {wanted}")
     return ran
 
 

@@ -79,6 +79,13 @@ def _client(ground: Ground) -> Any:
     )
 
 
+def run_points(ground: Ground, rows: int) -> Ran:
+    """So many points into a new collection."""
+    ground.sql(TABLE.format(rows=rows, size=SIZE))
+    with _client(ground) as client:
+        return _run(ground, client)
+
+
 def _run(ground: Ground, client: Any) -> Ran:
     ground.say("bench_points")
     client.delete_collection("bench_points")

@@ -20,6 +20,7 @@ class Moments:
     def __init__(self) -> None:
         self.reading: float | None = None
         self.committed = 0.0
+        self.memory = 0
         self.beside = {"stage.checked": 0.0, "load.compared": 0.0}
 
     def listen(self, event: Any) -> None:
@@ -27,7 +28,7 @@ class Moments:
         if event.name in ("stage.reading", "load.reading"):
             self.reading = now if self.reading is None else self.reading
         elif event.name == "load.after_commit":
-            self.committed = now
+            self.committed, self.memory = now, peak_memory()
         elif event.name in self.beside:
             self.beside[event.name] += event.facts["seconds"]
 
@@ -71,7 +72,7 @@ def main(path: str) -> None:
         document, error = runner.run(load_checked(Path(path), settings=settings), params={})
     if error is not None:
         raise error
-    told = {"moments": moments.as_dict(), "memory": peak_memory(), "document": document}
+    told = {"moments": moments.as_dict(), "memory": peak_memory(), "memory_moved": moments.memory, "document": document}
     print(json.dumps(told, default=str))
 
 

@@ -366,5 +366,5 @@ def test_lanes_stand_in_their_order_whichever_was_quicker(store: ArtifactStore) 
 def test_the_compression_is_a_setting(tmp_path: Path) -> None:
     for name in ("lz4", "zstd"):
         store = ArtifactStore(settings_in(tmp_path / name, artifact_compression=name))
-        (path,) = write(store, [rows(0, 10)]).paths()
+        (path,) = write(store, [rows(0, 10)]).local_paths() or ()
         assert pq.read_metadata(path).row_group(0).column(0).compression.lower() == name
