@@ -223,7 +223,8 @@ SHAPES: Final = {
         f"{place} {name}": Shape(
             STAGED + f"  out: {{connection: {place}, key: id, {words}}}",
             _by_reading(place, stream),
-            (*ONE_COMMIT, ("load.written", 2)),
+            # A folder of Parquet takes the staged file itself, in one piece.
+            ONE_COMMIT if name == "parquet" else (*ONE_COMMIT, ("load.written", 2)),
             sharpest,
             needs="lake" if place == "lake" else None,
         )
