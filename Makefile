@@ -74,8 +74,8 @@ test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of
 test-kill: setup ## kill -9 a load at each named point once, and a few times at random
 	$(PYTEST) tests/kill
 
-kill-storm: setup ## kill -9 a load 20 times at named and random points (slow)
-	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill
+kill-storm: setup ## kill -9 a load 20 times at named and random points, and every network fault (slow)
+	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py
 
 bench: setup ## Measure against peers within one run; writes docs/bench/results.json and docs/performance.md
 	$(BIN)/python -m tests.bench --keep

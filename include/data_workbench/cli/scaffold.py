@@ -63,6 +63,7 @@ def make_connector(name: str, top: Path) -> tuple[list[Path], list[Path]]:
     _check(name, top)
     made = {Path(f"include/data_workbench/connectors/{name}/{file}"): f"{file}.tmpl" for file in _CODE}
     made[Path(f"tests/unit/connectors/{name}/test_{name}_conformance.py")] = "test_conformance.py.tmpl"
+    made[Path(f"tests/integration/pipelines/test_{name}.py")] = "test_example.py.tmpl"
     made[Path(f"docs/user-guide/connectors/{name}.md")] = "page.md.tmpl"
     made[Path(f"tests/fixtures/pipelines/docs_{name}.yaml")] = "pipeline.yaml.tmpl"
     lines = {one: _named(text, name) for one, text in (("registry", _ENTRY), ("nav", _NAV), ("link", _LINK))}

@@ -52,7 +52,17 @@ class Connection:
         """Host, port and database for messages; no login, no password."""
         port = f":{self.port}" if self.port else ""
         tail = f"/{self.database}" if self.database else ""
-        return f"{self.host or 'localhost'}{port}{tail}"
+        return f"{_shown(self.host or 'localhost')}{port}{tail}"
+
+
+def _shown(host: str) -> str:
+    """A host for messages: of a URL neither who asks nor a query, even where they have no business to be."""
+    scheme, mark, rest = host.partition("://")
+    if not mark:
+        return host
+    rest = rest.partition("?")[0]
+    before, _, after = rest.rpartition("@")  # a password may hold any mark, so the last @ counts
+    return f"{scheme}://{after if ':' in before else rest}"
 
 
 def from_environment(connection_id: str, environ: Mapping[str, str] | None = None) -> Connection | None:

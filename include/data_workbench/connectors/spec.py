@@ -17,11 +17,13 @@ A field that `columns` does not name is an extra of the same name. Secrets are t
 
 from __future__ import annotations
 
+import base64
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Union, get_args, get_origin
+from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
@@ -70,12 +72,29 @@ class StoreConfig(BaseModel):
             found = cls.model_validate(values)
         except ValidationError as error:
             problems += [cls._wrong(one) for one in error.errors(include_url=False)]
+        # An address is shown in messages and lists: what is secret in it would be, too.
+        problems = problems or [
+            f"{cls.place_of(field)} is a URL with a password: put that into login and password"
+            for field, value in values.items()
+            if isinstance(value, str) and _has_password(value)
+        ]
         if problems:
             raise UsageError(
                 f"connection {connection.id!r} ({connection.kind}): {'; '.join(problems)}",
                 hint=f"`workbench connections types {connection.kind}` tells every key it takes",
             ) from None
         return found
+
+    def without_secrets(self, text: str) -> str:
+        """A server's own words, should it repeat what it was sent: each secret masked, however it is spelled."""
+        values = [getattr(self, name) for name, item in type(self).model_fields.items() if is_secret(item)]
+        secrets = {value.get_secret_value() for value in values if isinstance(value, SecretStr)} - {""}
+        login = getattr(self, "login", None) or getattr(self, "user", None) or ""
+        basic = {base64.b64encode(f"{login}:{secret}".encode()).decode() for secret in secrets}
+        spellings = secrets | basic | {form(secret) for secret in secrets for form in (quote, quote_plus)}
+        for one in sorted(spellings, key=len, reverse=True):
+            text = text.replace(one, "***")
+        return text
 
     @classmethod
     def _extras(cls) -> dict[str, str]:
@@ -100,6 +119,13 @@ class StoreConfig(BaseModel):
         """Where a field stands in an Airflow connection: `schema`, `extra.timeout`."""
         column = cls.columns.get(field)
         return _AIRFLOW[column] if column is not None else f"extra.{field}"
+
+
+def _has_password(text: str) -> bool:
+    try:
+        return "://" in text and urlsplit(text).password is not None
+    except ValueError:
+        return True  # no URL after all; what it is, is not looked into
 
 
 def _short(value: object) -> str:

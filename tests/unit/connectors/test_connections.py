@@ -133,3 +133,16 @@ def test_a_url_without_a_secret_is_a_connection() -> None:
     assert from_url("file:///a/b").host == "file:///a/b"
     found = from_url("http://localhost:6333?timeout=3")
     assert (found.kind, found.port, found.extra) == ("qdrant", 6333, {"timeout": "3"})
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("https://ada:canary@api.example/v1", "https://api.example/v1"),
+        ("https://ada:can/ary@api.example/v1?key=canary", "https://api.example/v1"),
+        ("abfs://container@account.example/folder", "abfs://container@account.example/folder"),
+        ("db.example", "db.example"),
+    ],
+)
+def test_an_address_for_messages_holds_no_secret(host: str, shown: str) -> None:
+    assert Connection(id="it", kind="x", host=host).address == shown

@@ -185,6 +185,42 @@ def test_a_connector_has_a_page_that_tells_what_it_can_do(kind: str) -> None:
         assert section(text, heading) or f"\n## {heading}\n" in text, heading
 
 
+BESIDE = {"rest": ("http",), "graphql": ("http",)}
+"""Rooms that connectors share."""
+DIALECTS = {"sqlite": "sqlite.py", "duckdb": "duck.py", "mysql": "mysql.py"}
+PASSED_ON = {"rest", "graphql", "singer", "reqif"}
+"""Connectors whose errors also come from a room that stands on a page of its own, or from a server's answers."""
+
+
+def raised(kind: str) -> set[str]:
+    """The errors that a connector's code makes: called, or kept in a table of what a driver's mean."""
+    room = str(CONNECTORS[kind].source).split(".")[2]
+    known = {one.__name__ for one in kinds(errors.WorkbenchError)}
+    found = {"UsageError"}  # by the config model of every connector
+    for name in (room, *BESIDE.get(room, ())):
+        for path in (PRODUCT / "connectors" / name).rglob("*.py"):
+            if path.name in set(DIALECTS.values()) - {DIALECTS.get(kind)}:
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                calls = [node.func] if isinstance(node, ast.Call) else []
+                parts = [*calls, *(node.elts if isinstance(node, ast.Tuple) else [])]
+                is_caught = isinstance(node, ast.ExceptHandler) and node.type
+                if not is_caught:
+                    found |= {part.id for part in parts if isinstance(part, ast.Name)} & known
+    return found - {"WorkbenchError", "RetriableError", "SkippableError"}
+
+
+@pytest.mark.parametrize("kind", sorted(CONNECTORS))
+def test_the_errors_of_a_connector_stand_on_its_page_and_no_others(kind: str) -> None:
+    table = section(page(f"user-guide/connectors/{CONNECTORS[kind].page}.md"), "Errors")
+    told = set(re.findall(r"`([A-Z]\w+)`", table)) & {one.__name__ for one in kinds(errors.WorkbenchError)}
+    room = str(CONNECTORS[kind].source).split(".")[2]
+    of_others = raised("workbench_rest") if room == "graphql" else set()
+    assert raised(kind) - told - of_others == set(), "made by the code, and not on the page"
+    if room not in PASSED_ON:
+        assert told - raised(kind) == set(), "on the page, and made nowhere"
+
+
 @pytest.mark.parametrize("kind", sorted(CONNECTORS))
 def test_the_keys_of_a_connection_stand_on_its_page_as_the_model_says(kind: str) -> None:
     from data_workbench.connectors.pages import with_key_table

@@ -114,7 +114,8 @@ class Extraction:
 
     def _first_line(self, error: BaseException) -> str:
         lines = str(error).strip().splitlines()
-        return self._config.masked(f"{type(error).__name__}: {lines[0][:300] if lines else ''}")
+        said = self._config.masked(f"{type(error).__name__}: {lines[0] if lines else ''}")
+        return said[:300]  # not before: half of a secret would not be found
 
 
 def _cause(error: BaseException) -> BaseException:

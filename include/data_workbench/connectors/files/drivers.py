@@ -48,7 +48,7 @@ def _s3(config: FilesConfig) -> dict[str, Any]:
         "token": _clear(config.session_token),
         "anon": config.anonymous,
         "client_kwargs": {name: value for name, value in client.items() if value is not None},
-        "config_kwargs": {**waits, "retries": {"max_attempts": 3, "mode": "standard"}},
+        "config_kwargs": {**waits, "retries": {"total_max_attempts": 2, "mode": "standard"}},
         **_NO_OLD_LISTINGS,
     }
 
@@ -183,4 +183,9 @@ def open_filesystem(config: FilesConfig) -> Any:
     options = {**driver.options(config), **config.storage_options}
     if driver.name in ("file", "memory"):
         return kind(**options)
-    return kind(**options, skip_instance_cache=True)  # none is shared between connections
+    found = kind(**options, skip_instance_cache=True)  # none is shared between connections
+    if driver.name == "s3":
+        # Tries of s3fs, which repeat an answer that breaks off, around those of botocore, which repeat a request: their
+        # defaults multiply, and a server that is silent is given up after 25 time-outs.
+        found.retries = 2
+    return found

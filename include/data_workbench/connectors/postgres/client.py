@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -70,6 +71,26 @@ def translated(error: psycopg.Error, where: str) -> WorkbenchError:
     return kind(f"PostgreSQL {where}: {message}{detail}", hint=hint)
 
 
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that gives a silent server up: keep-alives do not, as long as something between answers them."""
+
+    patience = 3600.0
+    """Seconds that one answer may keep waiting."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if timeout is None and type(error).__name__ == "_WaitTimeout":
+                raise self.silent() from error
+            raise
+
+    def silent(self) -> psycopg.OperationalError:
+        """The error of a server that says nothing. The connection is closed: what it would answer now is unknown."""
+        self.pgconn.finish()
+        return psycopg.OperationalError(f"the server did not answer for {self.patience:g} s (extra.timeout)")
+
+
 @contextmanager
 def translating(where: str) -> Iterator[None]:
     """Within, the driver's errors leave as ours."""
@@ -79,7 +100,7 @@ def translating(where: str) -> Iterator[None]:
         raise translated(error, where) from error
 
 
-def connect(config: PostgresConfig, *, search_path: str = "pg_catalog") -> psycopg.Connection:
+def connect(config: PostgresConfig, *, search_path: str = "pg_catalog") -> PatientConnection:
     """An autocommit connection with the session's settings.
 
     Args:
@@ -90,7 +111,10 @@ def connect(config: PostgresConfig, *, search_path: str = "pg_catalog") -> psyco
         Unsupported: the server is older than 14.
     """
     with translating(config.address):
-        connection = psycopg.connect(**config.arguments(), autocommit=True, cursor_factory=psycopg.ClientCursor)
+        connection = PatientConnection.connect(
+            **config.arguments(), autocommit=True, cursor_factory=psycopg.ClientCursor
+        )
+        connection.patience = config.timeout
         try:
             if connection.info.server_version < OLDEST:
                 raise Unsupported(

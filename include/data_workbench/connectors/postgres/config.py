@@ -22,7 +22,7 @@ _SESSION = {
     "client_min_messages": "warning",
     "idle_in_transaction_session_timeout": "0",
 }
-_OURS = frozenset({"host", "port", "user", "password", "database", "statement_timeout", "lock_timeout"})
+_OURS = frozenset({"host", "port", "user", "password", "database", "statement_timeout", "lock_timeout", "timeout"})
 
 
 class PostgresConfig(StoreConfig):
@@ -61,6 +61,9 @@ class PostgresConfig(StoreConfig):
     password: SecretStr | None = Field(None, description="its password; what libpq finds by itself without it")
     statement_timeout: str = Field("0", coerce_numbers_to_str=True, description="of the session; 0 is none")
     lock_timeout: str = Field("60s", coerce_numbers_to_str=True, description="of the session")
+    timeout: float = Field(
+        3600.0, gt=0, description="seconds that one answer may keep waiting; then the server is away"
+    )
     connect_timeout: int = Field(10, ge=0, description="seconds")
     sslmode: str | None = Field(None, description="`disable` … `verify-full`")
     sslcert: str | None = Field(None, description="file of the client's certificate")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import queue
 import select
 import threading
+import time
 from array import array
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import pq
+
+from data_workbench.connectors.postgres.client import PatientConnection
 
 _READ_AHEAD = 2
 # Places in a block are 32 bits wide where it is decoded; one row can be 1 GB.
@@ -29,28 +32,51 @@ class Block(NamedTuple):
 
 
 def copy_blocks(
-    connection: psycopg.Connection, statement: str, stop: threading.Event, *, rows: int, size: int
+    connection: PatientConnection, statement: str, stop: threading.Event, *, rows: int, size: int
 ) -> Iterator[Block]:
     """The data of one COPY in blocks of at most `rows` messages (a row each), cut after `size` bytes."""
     pg = connection.pgconn
     pg.send_query(statement.encode())
+    answers = _Answers(connection)
     while pg.is_busy() and not stop.is_set():
-        _wait(pg)
+        answers.wait()
     result = pg.get_result()
     if result is None or stop.is_set():
         return
     if result.status != pq.ExecStatus.COPY_OUT:
         _drain(pg)
         raise psycopg.errors.error_from_result(result, encoding="utf-8")
-    yield from _blocks(pg, stop, rows, min(size, _LARGEST))
+    yield from _blocks(answers, stop, rows, min(size, _LARGEST))
+    while pg.is_busy() and not stop.is_set():
+        answers.wait()
     if not stop.is_set():
         _raise_if_failed(pg)
 
 
-def _blocks(pg: pq.abc.PGconn, stop: threading.Event, rows: int, size: int) -> Iterator[Block]:
+class _Answers:
+    """Waits for bytes of a server, and gives up one that sends none for too long."""
+
+    def __init__(self, connection: PatientConnection) -> None:
+        self._connection, self.pg = connection, connection.pgconn
+        self._last = time.monotonic()
+
+    def wait(self) -> None:
+        # The time-out lets a reader that was given up notice.
+        if select.select([self.pg.socket], [], [], 0.2)[0]:
+            self.pg.consume_input()
+            self._last = time.monotonic()
+        elif time.monotonic() - self._last > self._connection.patience:
+            raise self._connection.silent()
+
+    def begin(self) -> None:
+        """What was taken by the reader of the rows is not the server's time."""
+        self._last = time.monotonic()
+
+
+def _blocks(answers: _Answers, stop: threading.Event, rows: int, size: int) -> Iterator[Block]:
     # The hot loop: one call into libpq per row. A growing bytearray takes libpq's buffers without an object per row,
     # which halves the time of the loop against joining copies.
-    take, data, sizes = pg.get_copy_data, bytearray(), array("q")
+    take, data, sizes = answers.pg.get_copy_data, bytearray(), array("q")
     while True:
         length, message = take(1)
         if length > 0:
@@ -59,20 +85,15 @@ def _blocks(pg: pq.abc.PGconn, stop: threading.Event, rows: int, size: int) -> I
             if len(data) >= size or len(sizes) >= rows:
                 yield Block(data, sizes)
                 data, sizes = bytearray(), array("q")
+                answers.begin()
         elif length < 0:
             break
         elif stop.is_set():
             return
         else:
-            _wait(pg)
+            answers.wait()
     if sizes:
         yield Block(data, sizes)
-
-
-def _wait(pg: pq.abc.PGconn) -> None:
-    # The time-out lets a reader that was given up notice.
-    if select.select([pg.socket], [], [], 0.2)[0]:
-        pg.consume_input()
 
 
 def _raise_if_failed(pg: pq.abc.PGconn) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
-import psycopg
 import pyarrow as pa
 
 from data_workbench.connectors.base import (
@@ -60,7 +59,7 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
     def check(self) -> Health:
         return client.check(self.config)
 
-    def connect(self) -> psycopg.Connection:
+    def connect(self) -> client.PatientConnection:
         """A connection for writing."""
         return client.connect(self.config, search_path=SEARCH_PATH)
 

@@ -13,6 +13,7 @@ from psycopg import sql
 from data_workbench.connectors.postgres import binary_types
 from data_workbench.connectors.postgres import keys as by_key
 from data_workbench.connectors.postgres.catalogue import Table, find_table
+from data_workbench.connectors.postgres.client import PatientConnection
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import BlockDecoder, asked
 from data_workbench.connectors.postgres.names import Relation, parse_relation
@@ -25,7 +26,7 @@ from data_workbench.settings import Settings
 
 
 def rows(
-    connection: psycopg.Connection,
+    connection: PatientConnection,
     target: TableTarget,
     schema: pa.Schema,
     keys: pa.Table | None,
@@ -47,7 +48,7 @@ def rows(
 
 
 def find_unique(
-    connection: psycopg.Connection, target: TableTarget, columns: tuple[str, ...], values: pa.Table, settings: Settings
+    connection: PatientConnection, target: TableTarget, columns: tuple[str, ...], values: pa.Table, settings: Settings
 ) -> pa.Table:
     """Rows whose `columns` equal a row of `values`."""
     table = find_table(connection, parse_relation(target.table))
@@ -61,7 +62,7 @@ def find_unique(
 
 
 def _batches(
-    connection: psycopg.Connection,
+    connection: PatientConnection,
     table: Table,
     wanted: pa.Schema,
     extra: str,
@@ -84,7 +85,7 @@ def _batches(
 
 
 def _copied(
-    connection: psycopg.Connection, query: str, decoder: BlockDecoder, settings: Settings
+    connection: PatientConnection, query: str, decoder: BlockDecoder, settings: Settings
 ) -> Iterator[pa.RecordBatch]:
     stop = threading.Event()
     statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"

@@ -46,12 +46,12 @@ class PostgresSource(Source, CanPartition, CanTellVitals):
     def __init__(self, connection: Connection, settings: Settings) -> None:
         super().__init__(connection, settings)
         self.config = PostgresConfig.of(connection)
-        self._connection: psycopg.Connection | None = None
+        self._connection: client.PatientConnection | None = None
         self._readings: weakref.WeakSet[PostgresReading] = weakref.WeakSet()
-        self._holders: list[psycopg.Connection] = []
+        self._holders: list[client.PatientConnection] = []
 
     @property
-    def beside(self) -> psycopg.Connection:
+    def beside(self) -> client.PatientConnection:
         """The autocommit connection that outlives reads."""
         if self._connection is None or self._connection.closed:
             self._connection = client.connect(self.config)
@@ -189,7 +189,7 @@ class PostgresReading(Reading):
         self._request = request
         self._stop = threading.Event()
         self._ahead: ReadAhead[Block] | None = None
-        self._connection: psycopg.Connection | None = None
+        self._connection: client.PatientConnection | None = None
         self._position: dict[str, Any] | None = None
         described = source.describe(request.stream, request.options)
         self.table = source.table(request.stream)
@@ -238,7 +238,7 @@ class PostgresReading(Reading):
         return late_commits.new_position(self._cursor, moment, row[0] if row else None, request)
 
     @property
-    def connection(self) -> psycopg.Connection:
+    def connection(self) -> client.PatientConnection:
         """The connection with the snapshot, after `begin`."""
         assert self._connection is not None
         return self._connection

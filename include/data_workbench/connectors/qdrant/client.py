@@ -166,7 +166,8 @@ class Qdrant:
         except (HTTPError, OSError) as error:
             raise self._away(error) from error
         if answer.status >= 300:
-            raise self._refused(answer.status, _said(answer.status, answer.data))
+            text = self.config.without_secrets(answer.data.decode(errors="replace"))
+            raise self._refused(answer.status, _said(answer.status, text))
         try:
             told = from_json(answer.data)
         except ValueError:
@@ -233,9 +234,9 @@ def _reason(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _said(status: int, content: bytes) -> str:
+def _said(status: int, content: str) -> str:
     """What the server's answer says, without what surrounds it."""
     try:
         return str(json.loads(content)["status"]["error"])[:500]
     except (ValueError, KeyError, TypeError):
-        return f"HTTP {status} {content.decode(errors='replace')[:200]}"
+        return f"HTTP {status} {content[:200]}"

@@ -199,7 +199,8 @@ class Sparql:
         status = answer.status_code
         if status < 300:
             return
-        said = " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())[:300] or answer.reason_phrase
+        text = self.config.without_secrets(answer.text)
+        said = " ".join(re.sub(r"<[^>]*>", " ", text).split())[:300] or answer.reason_phrase
         raise self._answered(status, f"{self.where}: HTTP {status} {said}")
 
     def _answered(self, status: int, text: str) -> WorkbenchError:

@@ -128,7 +128,7 @@ class Sftp:
 
 
 @contextlib.contextmanager
-def sftp(folder: Path) -> Iterator[Sftp]:
+def sftp(folder: Path, password: str = PASSWORD) -> Iterator[Sftp]:
     import asyncssh
 
     key = asyncssh.generate_private_key("ssh-ed25519")
@@ -142,8 +142,8 @@ def sftp(folder: Path) -> Iterator[Sftp]:
         def password_auth_supported(self) -> bool:
             return True
 
-        def validate_password(self, username: str, password: str) -> bool:
-            return username == "tester" and password == PASSWORD
+        def validate_password(self, username: str, given: str) -> bool:
+            return username == "tester" and given == password
 
     def files(channel: Any) -> Any:
         return asyncssh.SFTPServer(channel, chroot=str(folder))
