@@ -86,6 +86,7 @@ def _safe(array: pa.Array) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(columns())
 def test_every_type_reads_back_equal_from_json(array: pa.Array) -> None:
@@ -93,6 +94,7 @@ def test_every_type_reads_back_equal_from_json(array: pa.Array) -> None:
     assert _same(from_payload(payload, array.type), array)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(columns())
 def test_every_type_reads_back_equal_from_text(array: pa.Array) -> None:

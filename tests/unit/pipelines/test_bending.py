@@ -51,6 +51,7 @@ def test_a_new_nested_field_is_left_out_or_takes_its_row_along() -> None:
     assert left == [0, 2]
 
 
+@pytest.mark.slow
 @given(some.lists(some.one_of(some.none(), some.integers(-(2**63), 2**63 - 1), some.text(max_size=5)), max_size=60))
 def test_each_text_that_is_a_number_of_the_type_is_kept_and_no_other(values: list[object]) -> None:
     texts = [None if one is None else str(one) for one in values]

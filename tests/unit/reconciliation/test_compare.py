@@ -85,6 +85,7 @@ EXPECTED = st.lists(st.tuples(KEYS, st.sampled_from([UPSERT, UPSERT, TOMBSTONE, 
 ACTUAL = st.dictionaries(KEYS, st.tuples(WORDS, st.booleans()), max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(EXPECTED, st.dictionaries(KEYS, WORDS), ACTUAL)
 def test_every_key_gets_the_verdict_that_plain_python_gives(

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_converting_lists_imports_no_pandas_and_a_later_import_works() -> None:
     code = (
         "import sys\n"
@@ -21,6 +24,7 @@ def test_converting_lists_imports_no_pandas_and_a_later_import_works() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_memory_that_is_freed_goes_back_to_the_system() -> None:
     code = (
         "from data_workbench.records.arrow import prepare_process\n"

@@ -185,6 +185,7 @@ def test_an_aggregate_written_again_means_the_same(sql: str) -> None:
     assert not checked.bare_columns
 
 
+@pytest.mark.slow
 def test_examples_of_duckdb_itself_keep_their_meaning() -> None:
     connection = duckdb.connect()
     listed = connection.execute(

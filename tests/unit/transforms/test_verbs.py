@@ -301,6 +301,7 @@ PLAIN = "v e i k k0 v0 a0 hit place loser taken seen f l r s o status select ord
 NASTY = [*PLAIN.split(" "), 'qu"ote', "it's", "with space", "émoji😀"]
 
 
+@pytest.mark.slow
 def test_columns_may_have_any_name(bench: Bench) -> None:
     table = pa.table({**{name: [1, 1, 2] for name in NASTY}, "xs": [["a"], ["b"], ["c"]], "id": [1, 2, 3]})
     side = pa.table({"id": [1, 2, 3], "place": ["x", "y", "z"]})

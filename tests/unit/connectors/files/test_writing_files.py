@@ -244,6 +244,7 @@ def test_the_manifest_tells_which_load_made_the_folder(tmp_path: Path) -> None:
     assert manifest["load"]["counts"]["inserted"] == 1
 
 
+@pytest.mark.slow
 def test_a_large_cell_survives(tmp_path: Path) -> None:
     table = pa.table({"k": [1], "v": ["y" * 10_000_000]})
     for kind in FORMATS:

@@ -177,6 +177,7 @@ def test_too_many_names_are_refused() -> None:
         layout_of([{f"c{one}": 1 for one in range(2001)}], {}, {})
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.one_of(

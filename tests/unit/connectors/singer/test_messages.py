@@ -129,6 +129,7 @@ def test_a_value_of_another_type_sets_its_record_aside(messages: Messages, told:
     assert rejection.reason.startswith("it: ")
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b"]), st.floats(allow_nan=False) | st.none()), max_size=20))
 def test_doubles_come_as_they_were_sent(rows: list[dict[str, float | None]]) -> None:
     from data_workbench.connectors.record_batches import RecordBatches

@@ -120,6 +120,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed_by_the_next_tap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = KILLED.format(tests=str(Path(__file__).resolve().parents[3]))
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
