@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from data_workbench.settings import PORT_OFFSETS, Settings, load
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from local_mariadb import Mariadb
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A busy machine is no defect: no example has a time limit, and none is given up because drawing it was slow.
+hypothesis.settings.register_profile("steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

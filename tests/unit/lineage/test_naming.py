@@ -26,7 +26,7 @@ def connection(kind: str, **values: Any) -> Connection:
 
 POSTGRES = connection("postgres", host="db", port=5433, database="odras")
 GRAPH = connection("neo4j", host="graph")
-VECTORS = connection("qdrant", host="unused", extra={"url": "https://ada:geheim@vectors:6333/path"})
+VECTORS = connection("qdrant", host="unused", extra={"url": "https://vectors:6333/path"})
 FILES = connection("workbench_files", host="file:///data/in")
 API = connection("workbench_rest", host="https://api.example.org:8443/v1/")
 ENDPOINT = connection("workbench_graphql", host="api.example.org/graphql")
