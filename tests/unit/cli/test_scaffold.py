@@ -26,7 +26,7 @@ def copy(tmp_path: Path) -> Path:
 
 def called(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A Python that sees the copy's package, not this one's."""
-    environment = {**os.environ, "PYTHONPATH": str(copy / "include"), "RUFF_NO_CACHE": "true"}
+    environment = {**os.environ, "PYTHONPATH": str(copy / "include"), "RUFF_NO_CACHE": "true", "PYTEST_ADDOPTS": ""}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=copy,

@@ -132,6 +132,7 @@ def test_values_without_a_position_come_again_whatever_the_watermark(site: FileS
     assert known(site, plan, rows, overlap) == [0]
 
 
+@pytest.mark.slow
 def test_fingerprints_of_earlier_runs_stay_while_a_transaction_is_open(site: FileSite, tmp_path: Path) -> None:
     count = 2_000
     rows = pa.table({"id": pa.array(range(count)), "at": pa.array(range(count)), "word": pa.nulls(count, pa.string())})

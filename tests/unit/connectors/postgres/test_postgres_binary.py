@@ -206,6 +206,7 @@ def _written(natives: Sequence[str], table: pa.Table) -> tuple[str, bytes]:
     return form, b"".join(block.to_pybytes() for block in blocks)
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None, max_examples=150)
 @given(_tables(), st.integers(0, 5))
 def test_rows_of_any_types_are_written_as_they_are_read(
