@@ -173,6 +173,9 @@ class Qdrant:
         except ValueError:
             told = None
         if not isinstance(told, dict):
+            if not answer.data or not answer.headers.keys() & {"content-length", "transfer-encoding"}:
+                # Cut off within its headers, an answer looks like a whole one without a body.
+                raise self._away(ConnectionError("the connection was closed in the middle of an answer"))
             raise FatalError(
                 f"{self._where} answered something that is not Qdrant's JSON",
                 hint="does the connection's URL lead to Qdrant's REST port, 6333 by default?",

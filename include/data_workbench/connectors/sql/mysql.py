@@ -60,7 +60,11 @@ class MysqlSession(DriverSession):
         return self.connection.cursor(pymysql.cursors.SSCursor if streaming else None)
 
     def close(self) -> None:
-        # Not the cursor: that would read the rest of a half-read answer first.
+        # Not the cursor: that would read the rest of a half-read answer first. Nor shall the driver, when the cursor is
+        # collected: from a connection that is gone it raises wherever the collector happens to run.
+        answer = self.connection._result
+        if answer is not None:
+            answer.unbuffered_active = False
         if self.connection.open:
             self.connection.close()
 
