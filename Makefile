@@ -61,7 +61,7 @@ schema: setup ## Write the published schema and the tables of keys from the mode
 
 test: lint types test-unit test-integration test-kill test-end-to-end ## Everything CI runs
 
-test-unit: setup ## No server, side by side on all cores, under a minute on two
+test-unit: setup ## No server, side by side on all cores
 	$(PYTEST) tests/unit -m "not slow" $(SIDE_BY_SIDE)
 
 test-integration: setup ## The slow tests of tests/unit side by side, then all on real local servers, on free ports

@@ -186,6 +186,6 @@ def open_filesystem(config: FilesConfig) -> Any:
     found = kind(**options, skip_instance_cache=True)  # none is shared between connections
     if driver.name == "s3":
         # Tries of s3fs, which repeat an answer that breaks off, around those of botocore, which repeat a request: their
-        # defaults multiply, and a server that is silent is given up after 25 time-outs.
+        # defaults multiply, so that a silent server is given up only after many time-outs.
         found.retries = 2
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -124,17 +125,18 @@ def _wait(client: Client, wanted: list[Constraint]) -> None:
     """
     deadline, pause = time.monotonic() + _LONGEST_WAIT, 0.05
     while missing := _unserved(client, wanted):
-        states = client.run(
-            "SHOW INDEXES YIELD type, state, labelsOrTypes, properties, failureMessage "
-            "WHERE type = 'RANGE' AND state <> 'ONLINE' AND size(labelsOrTypes) = 1 "
-            "RETURN labelsOrTypes[0] AS owner, properties, state, failureMessage AS reason"
+        failed = client.run(
+            "SHOW INDEXES YIELD type, state, entityType, labelsOrTypes, properties, failureMessage "
+            "WHERE type = 'RANGE' AND state = 'FAILED' AND size(labelsOrTypes) = 1 "
+            "RETURN labelsOrTypes[0] AS owner, properties, entityType, failureMessage AS reason"
         )
-        for one in missing:
-            found = [row for row in states if (row["owner"], sorted(row["properties"])) == _identity(one)]
-            if any(row["state"] == "FAILED" for row in found):
-                reason = found[0]["reason"].strip().split("\n")[0][:300]
+        for one, row in itertools.product(missing, failed):
+            there = Constraint(
+                row["owner"], tuple(row["properties"]), one.is_unique, row["entityType"] == "RELATIONSHIP"
+            )
+            if is_served(one, [there]):
                 raise FatalError(
-                    f"the index on {_named(one)} failed: {reason}",
+                    f"the index on {_named(one)} failed: {row['reason'].strip().splitlines()[0][:300]}",
                     hint="drop it, then load again: SHOW INDEXES has its name",
                 )
         if time.monotonic() > deadline:
@@ -149,10 +151,6 @@ def _wait(client: Client, wanted: list[Constraint]) -> None:
 def _unserved(client: Client, wanted: list[Constraint]) -> list[Constraint]:
     present = existing(client) if wanted else []
     return [one for one in wanted if not is_served(one, present)]
-
-
-def _identity(one: Constraint) -> tuple[str, list[str]]:
-    return one.owner, sorted(one.properties)
 
 
 def _named(one: Constraint) -> str:

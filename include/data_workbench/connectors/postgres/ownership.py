@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.postgres import checkpoints
 from data_workbench.connectors.postgres.names import Relation, quoted
+from data_workbench.records.key_sets import Hashes, contains, united, without
 
 _CHUNKS_KEPT = 64
 _PAGES_AT_ONCE = 16_384
@@ -106,12 +107,12 @@ class Ownership:
                 self._read_to = number
                 chunk = np.frombuffer(hashes, ">i8").astype(np.int64)
                 if gone:
-                    self._known = np.setdiff1d(_distinct(self._known, *added), chunk)
+                    self._known = without(united(self._known, *added), chunk)
                     added = []
                 else:
                     added.append(chunk)
         if added:
-            self._known = _distinct(self._known, *added)
+            self._known = united(self._known, *added)
         return self._known
 
     def _start_again_if_rewritten(self, connection: psycopg.Connection) -> None:
@@ -143,20 +144,9 @@ class Ownership:
         self.add_hashes(connection, known)
 
 
-def _distinct(*chunks: np.ndarray) -> np.ndarray:
-    """Sorted, each once. numpy's own `unique` hashes first, which takes ten times as long as sorting numbers."""
-    found = np.sort(np.concatenate(chunks))
-    return found[np.concatenate([[True], found[1:] != found[:-1]])] if len(found) else found
-
-
-def among(known: np.ndarray, hashes: pa.Array) -> pa.Array:
+def among(known: Hashes, hashes: pa.Array) -> pa.Array:
     """Which of the hashes are in a sorted list."""
-    asked = hashes.to_numpy(zero_copy_only=False)
-    if not len(known):
-        return pa.array(np.zeros(len(asked), bool))
-    places = np.searchsorted(known, asked)
-    places[places == len(known)] = 0
-    return pa.array(known[places] == asked)
+    return pa.array(contains(known, hashes.to_numpy(zero_copy_only=False)))
 
 
 def page_ranges(connection: psycopg.Connection, relation: Relation) -> list[tuple[int, int]]:

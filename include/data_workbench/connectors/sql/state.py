@@ -22,6 +22,7 @@ from data_workbench.errors import StreamUnknown
 from data_workbench.mapping.targets import LoadContext, TableTarget
 from data_workbench.records.accounting import WriteCounts
 from data_workbench.records.fingerprints import fingerprint_sql
+from data_workbench.records.key_sets import contains, united, without
 
 _KEPT = timedelta(days=90)
 _CHUNKS_KEPT = 64
@@ -144,7 +145,7 @@ class Ownership:
         """Which of these rows are owned, as last learnt; every row of a target without a key."""
         if not self.key:
             return pa.array(np.ones(rows.num_rows, bool))
-        return pa.array(np.isin(hashes_of(rows, self.key), self._known))
+        return pa.array(contains(self._known, hashes_of(rows, self.key)))
 
     def learn(self, session: Session) -> np.ndarray:
         """Read what was written since it was last learnt; nothing where no load has been."""
@@ -154,7 +155,7 @@ class Ownership:
                    WHERE pipeline = ? AND destination = ? AND table_name = ? AND chunk > ? ORDER BY chunk"""
         for chunk, gone, hashes in session.ask(query, *self._owner, self._read_to):
             some = np.frombuffer(hashes, ">u8").astype(np.uint64)
-            combine = np.setdiff1d if int(gone) else np.union1d
+            combine = without if int(gone) else united
             self._known, self._read_to = combine(self._known, some), int(chunk)
         return self._known
 
