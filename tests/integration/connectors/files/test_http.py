@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +52,8 @@ def test_patterns_find_what_a_page_lists_and_strange_names_are_quoted(http_serve
 
 
 def test_parquet_is_read_by_ranges(http_server: Http) -> None:
-    table = pa.table({"id": range(400_000), "noise": [os.urandom(20).hex() for _ in range(400_000)]})
+    noise = random.Random(0)
+    table = pa.table({"id": range(400_000), "noise": [noise.randbytes(20).hex() for _ in range(400_000)]})
     pq.write_table(table, http_server.folder / "large.parquet", row_group_size=100_000)
     source = FilesSource(http_server.connection(), Settings())
     assert read_all(source, ReadRequest("large.parquet", columns=("id",))).num_rows == 400_000

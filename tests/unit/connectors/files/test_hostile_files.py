@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import random
 import struct
 import threading
 import zipfile
@@ -36,6 +37,8 @@ from data_workbench.mapping.targets import FileTarget, LoadContext
 from data_workbench.settings import Settings
 
 pytestmark = pytest.mark.slow
+
+NOISE = random.Random(0)
 
 
 def _source(folder: Path) -> FilesSource:
@@ -247,11 +250,13 @@ def test_damaged_parquet_is_named(tmp_path: Path, broken: str) -> None:
         case "magic":
             content[-4:] = b"XXXX"
         case "page":
-            content[1000:60_000] = os.urandom(59_000)
+            content[1000:60_000] = NOISE.randbytes(59_000)
         case "cut":
             content = content[: len(content) // 2]
         case "footer":
-            content[-40:-8] = os.urandom(32)
+            # The schema stands first in the footer; its last bytes are the writer's name, where noise harms nothing.
+            start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+            content[start : start + 64] = NOISE.randbytes(64)
         case "empty":
             content = bytearray()
     (tmp_path / "a.parquet").write_bytes(bytes(content))
@@ -272,7 +277,7 @@ def test_damaged_avro_and_arrow_are_named(tmp_path: Path) -> None:
         middle = len(content) // 2
         for name, damaged in (
             ("cut", content[:middle]),
-            ("noise", content[:middle] + os.urandom(2000) + content[middle + 2000 :]),
+            ("noise", content[:middle] + NOISE.randbytes(2000) + content[middle + 2000 :]),
             ("magic", b"XXXX" + content[4:]),
             ("none", b""),
         ):
@@ -357,7 +362,7 @@ def test_a_file_that_grows_while_it_is_read_is_tried_again(tmp_path: Path) -> No
 
 def test_a_file_that_is_cut_while_it_is_read_does_not_kill_the_process(tmp_path: Path) -> None:
     place = tmp_path / "a.parquet"
-    table = pa.table({"a": range(500_000), "b": [os.urandom(8).hex() for _ in range(500_000)]})
+    table = pa.table({"a": range(500_000), "b": [NOISE.randbytes(8).hex() for _ in range(500_000)]})
     pq.write_table(table, place, row_group_size=50_000)
     reading = _source(tmp_path).read(ReadRequest("a.parquet"))
     batches = iter(reading)
