@@ -21,7 +21,7 @@ from data_workbench.settings import Settings
 from data_workbench.transforms import verbs
 from data_workbench.transforms.checks import apply_rules
 from data_workbench.transforms.drafts import Compilation, Draft, Shape
-from data_workbench.transforms.engine import bindings, open_engine
+from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import land
 from data_workbench.transforms.plan import Action, NodePlan, TransformPlan
 from data_workbench.transforms.reshaping import aggregate_rows, join_rows, unnest_rows
@@ -49,6 +49,7 @@ def compile_plan(
     retract: Set[str] = frozenset(),
     needed: Set[str] = frozenset(),
     side_schemas: Mapping[str, pa.Schema] | None = None,
+    opener: Opener = open_engine,
 ) -> TransformPlan:
     """Compile.
 
@@ -60,13 +61,14 @@ def compile_plan(
         retract: nodes that feed `merge` destinations: what a filter takes away before them goes on as a retraction.
         needed: nodes that destinations read.
         side_schemas: of `lookup:<step>` and `reference:<node>:<column>`; `overlap:<source>` is always FINGERPRINT.
+        opener: opens the engine in which everything is tried.
 
     Raises:
         SchemaConflict: a column is not there, or two cannot stand together.
         TransformError: an expression does not fit its input.
     """
     sides = {**(side_schemas or {}), **_overlaps(sources)}
-    with _empty_engine(sources, sides, params or {}) as build:
+    with _empty_engine(sources, sides, params or {}, opener) as build:
         rules = _Rules(contracts or {}, compile_contract)
         work = _Compiler(build, step_inputs, rules, needed, _retracting(step_inputs, retract))
         for name, source in sources.items():
@@ -106,15 +108,13 @@ class _Rules:
 
 @contextmanager
 def _empty_engine(
-    sources: Mapping[str, SourceInput], sides: Mapping[str, pa.Schema], params: Mapping[str, str]
+    sources: Mapping[str, SourceInput], sides: Mapping[str, pa.Schema], params: Mapping[str, str], opener: Opener
 ) -> Iterator[Compilation]:
     """An engine whose inputs are there but empty."""
     with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
         work = Path(folder)
         settings = replace(Settings(), duckdb_threads=1, duckdb_memory="256MB")
-        with open_engine(
-            settings=settings, work_folder=work, folders=[work], params=bindings(params, {}, None)
-        ) as engine:
+        with opener(settings=settings, work_folder=work, folders=[work], params=bindings(params, {}, None)) as engine:
             for name, source in sources.items():
                 land(engine, landed_name(name), source.schema, [], work_folder=work)
             for name, schema in sides.items():

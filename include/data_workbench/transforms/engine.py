@@ -13,10 +13,10 @@ Settings that matter are fixed before the configuration is locked:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from data_workbench.records.uuids import UUID5_MACROS
 from data_workbench.transforms.expressions import NOW_PARAM
@@ -48,6 +48,21 @@ _FIXED = (
 )
 
 
+class Opener(Protocol):
+    """Whatever opens an engine as `open_engine` does; many small plans can share one database this way."""
+
+    def __call__(
+        self,
+        *,
+        settings: Settings,
+        work_folder: Path,
+        params: Mapping[str, tuple[str, Any]],
+        folders: Iterable[Path] = (),
+        in_order: bool = True,
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection for one plan, closed at its end."""
+
+
 @contextmanager
 def open_engine(
     *,
@@ -76,10 +91,7 @@ def open_engine(
         connection.execute(f"SET temp_directory = {literal(str(spill))}")
         for statement in _FIXED:
             connection.execute(statement)
-        for name, (kind, value) in params.items():
-            connection.execute(f"SET VARIABLE {variable(name)} = CAST(? AS {kind})", [value])
-        for statement in UUID5_MACROS:
-            connection.execute(statement)
+        equip(connection, params)
         allowed = ", ".join(literal(str(folder)) for folder in sorted({str(one.resolve()) for one in folders}))
         connection.execute(f"SET allowed_directories = [{allowed}]")
         connection.execute("SET enable_external_access = false")
@@ -87,6 +99,14 @@ def open_engine(
         yield connection
     finally:
         connection.close()
+
+
+def equip(connection: duckdb.DuckDBPyConnection, params: Mapping[str, tuple[str, Any]]) -> None:
+    """Give a connection the params of a plan and the workbench's own functions."""
+    for name, (kind, value) in params.items():
+        connection.execute(f"SET VARIABLE {variable(name)} = CAST(? AS {kind})", [value])
+    for statement in UUID5_MACROS:
+        connection.execute(statement)
 
 
 def bindings(

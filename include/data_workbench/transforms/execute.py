@@ -13,7 +13,7 @@ from data_workbench.errors import BalanceError, ContractViolated
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
-from data_workbench.transforms.engine import bindings, open_engine
+from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import bytes_per_row, land, rows_in
 from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, STATUS, TOMBSTONE_ROW, Action, NodePlan, TransformPlan
 from data_workbench.transforms.sources import landed_name
@@ -57,6 +57,7 @@ def execute(
     params: Mapping[str, Any] | None = None,
     now: datetime | None = None,
     find_unique: FindUnique | None = None,
+    opener: Opener = open_engine,
 ) -> ExecutionReport:
     """Run the plan.
 
@@ -68,6 +69,7 @@ def execute(
         side_inputs: Parquet files of `lookup:…`, `reference:…`, `overlap:…`.
         now: the run's time.
         find_unique: asks the destination for rows of other keys that hold unique values.
+        opener: opens the engine.
 
     Raises:
         ContractViolated: rows break a contract with `on_invalid: fail`.
@@ -79,9 +81,7 @@ def execute(
     folders = {work_folder, *(file.parent for file in files)}
     bound = bindings(plan.params, params or {}, now)
     in_order = any(node.prepare for node in plan.nodes)  # without that there are no joins and no sums
-    with open_engine(
-        settings=settings, work_folder=work_folder, folders=folders, params=bound, in_order=in_order
-    ) as engine:
+    with opener(settings=settings, work_folder=work_folder, folders=folders, params=bound, in_order=in_order) as engine:
         for name, schema in plan.landed.items():
             land(engine, landed_name(name), schema, inputs.get(name, ()), work_folder=work_folder)
         for name, schema in plan.sides.items():

@@ -15,7 +15,7 @@ from data_workbench.records.names import quoted
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, failure, passed, verdict
 from data_workbench.transforms.plan import ALIVE, GONE, REJECTED, RETRACTED_ROW, STATUS, TOMBSTONE_ROW, Action, Origin
 from data_workbench.transforms.text import REJECTED_TYPE, listing, literal, side_name
-from data_workbench.transforms.verbs import distinct_names, known
+from data_workbench.transforms.verbs import cannot_be, distinct_names, known
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +122,7 @@ def _wanted(build: Compilation, name: str, source: SourceInput, everything: Shap
     if not source.where:
         return f"SELECT {columns}, {status} AS {STATUS}, {empty} FROM {landed}"
     where = sql_of(source.where, "where")
-    failed = f"CASE WHEN _wb_v0 IS NULL THEN TRY(({where}) IS NULL) IS NULL ELSE FALSE END"
+    failed = cannot_be("_wb_v0", where)
     code = build.drop(name, "quarantined", "where")
     reason = failure("where", literal(f"{source.where} cannot be computed"))
     inner = (

@@ -99,8 +99,16 @@ def _value(index: int) -> str:
 
 
 def has_failed(index: int, sql: str) -> str:
-    """Whether computing helper column `index` failed for a row: it is NULL and even `IS NULL` cannot be said."""
-    return f"CASE WHEN {_value(index)} IS NULL THEN TRY(({sql}) IS NULL) IS NULL ELSE FALSE END"
+    """Whether computing helper column `index` failed for a row."""
+    return cannot_be(_value(index), sql)
+
+
+def cannot_be(value: str, sql: str) -> str:
+    """Whether `value`, which is `TRY(sql)`, is NULL because computing it failed: not even a list of it can be made.
+
+    `(x + 1) IS NULL` would not do: where x has no NULLs, DuckDB says FALSE without computing it.
+    """
+    return f"CASE WHEN {value} IS NULL THEN TRY([{sql}]) IS NULL ELSE FALSE END"
 
 
 def derive_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:

@@ -18,6 +18,7 @@ from data_workbench.quality.predicates import compile_contract
 from data_workbench.records.marks import OP
 from data_workbench.settings import Settings
 from data_workbench.transforms.compile import compile_plan
+from data_workbench.transforms.engine import Opener, open_engine
 from data_workbench.transforms.execute import ExecutionReport, execute
 from data_workbench.transforms.plan import TransformPlan
 from data_workbench.transforms.sources import SourceInput
@@ -57,6 +58,7 @@ class Bench:
     folder: Path
     now: datetime = NOW
     settings: Settings = field(default_factory=lambda: replace(Settings(), duckdb_threads=2))
+    opener: Opener = open_engine
 
     def land(self, name: str, table: pa.Table, parts: int = 1) -> list[Path]:
         """Write a table as landed files."""
@@ -99,6 +101,7 @@ class Bench:
             params={name: kind for name, (kind, _) in (params or {}).items()},
             needed=needed if needed is not None else {before},
             retract=retract or set(),
+            opener=self.opener,
         )
         plan = TransformPlan.from_json(json.loads(json.dumps(plan.to_json())))
         return self.execute(plan, sources, sides or {}, params or {}, parts, find_unique)
@@ -125,6 +128,7 @@ class Bench:
             outputs={name: found.append for name, found in batches.items()},
             quarantine=lambda batch: rejected.extend(batch.to_pylist()),
             find_unique=find_unique,
+            opener=self.opener,
         )
         tables = {}
         for node in plan.nodes:
