@@ -63,6 +63,8 @@ class Settings:
     """Colon-separated folders that `file:` connections may reach; empty means any (outside Airflow)."""
     programs: str = ""
     """Colon-separated taps that may be run and dlt sources that may be imported; empty means any."""
+    pseudonym_secret: str = field(default="", repr=False)
+    """The secret of `pseudonymise` steps that name no connection; at least 16 characters."""
     slow_connection_seconds: float = 2.0
     """A connection whose check takes longer than this, at the median of its probes, is degraded."""
     store_wait_hours: float = 6.0

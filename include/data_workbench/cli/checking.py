@@ -62,6 +62,8 @@ def _chosen(session: Session, subject: str | None) -> tuple[list[Definition], Ca
 
 
 def _all(session: Session) -> list[Definition]:
-    files: list[Path] = sorted(session.settings.pipelines.glob("*.y*ml"))
+    from data_workbench.pipelines.rule_files import is_pipeline_file
+
+    files: list[Path] = sorted(filter(is_pipeline_file, session.settings.pipelines.glob("*")))
     found = [load(session, str(file)) for file in files]
     return [one for one in found if one.spec.contract]

@@ -37,7 +37,9 @@ def find_definition(session: Session, name: str) -> Path:
         found = session.settings.pipelines / f"{name}{suffix}"
         if "/" not in name and found.is_file():
             return found
-    known = sorted(file.stem for file in session.settings.pipelines.glob("*.y*ml"))
+    from data_workbench.pipelines.rule_files import is_pipeline_file
+
+    known = sorted(file.stem for file in session.settings.pipelines.glob("*") if is_pipeline_file(file))
     hint = f"pipelines in {session.settings.pipelines}: {', '.join(known)}" if known else "give the path of a YAML file"
     raise UsageError(f"no pipeline file {name!r}", hint=hint)
 

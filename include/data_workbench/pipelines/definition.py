@@ -17,6 +17,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.pipelines.rule_files import ENDING as RULES_ENDING
+from data_workbench.pipelines.rule_files import find_rule_file, load_rule_set
 from data_workbench.pipelines.spec import Pipeline
 from data_workbench.pipelines.wording import explain
 from data_workbench.pipelines.yaml_quick import read_quickly
@@ -92,7 +94,41 @@ def load_definition(path: str | Path, *, settings: Settings | None = None) -> De
             f"cannot read pipeline file {str(path)!r}: {error.strerror or type(error).__name__}",
             hint="give the path of a .yaml file that exists and may be read",
         ) from None
-    return parse_definition(_decode(data, str(path)), path=str(path), settings=settings)
+    found = parse_definition(_decode(data, str(path)), path=str(path), settings=settings)
+    return _with_rules(found, file.parent, settings)
+
+
+def _with_rules(found: Definition, folder: Path, settings: Settings) -> Definition:
+    """The definition with the rules of the files it names in their places."""
+    steps = list(found.spec.steps)
+    findings: list[Finding] = []
+    for position, step in enumerate(steps):
+        if step.rules is None or step.rules.file is None:
+            continue
+        place = ("steps", position, "rules")
+        try:
+            rules = load_rule_set(find_rule_file(folder, step.rules.file), settings.max_definition_bytes)
+        except ValueError as error:
+            findings.append(
+                found.finding(
+                    (*place, "file"), str(error), hint=f"name a file *{RULES_ENDING} beside or below the pipeline's"
+                )
+            )
+            continue
+        except DefinitionError as error:
+            findings.extend(error.findings)
+            continue
+        wanted = step.rules.version
+        if wanted is not None and wanted != rules.version:
+            message = f"{step.rules.file} has version {rules.version}, not {wanted}"
+            findings.append(found.finding((*place, "version"), message, hint="see what has changed in it"))
+            continue
+        steps[position] = step.model_copy(update={"rules": step.rules.model_copy(update={"set_": rules})})
+    if findings:
+        raise DefinitionError(in_order(findings))
+    if steps == found.spec.steps:
+        return found
+    return Definition(found.spec.model_copy(update={"steps": steps}), found.path, found.text)
 
 
 def parse_definition(text: str, *, path: str = "<text>", settings: Settings | None = None) -> Definition:

@@ -164,12 +164,17 @@ class Stage:
                 outputs={name: writer.write for name, writer in made.items()},
                 quarantine=rejected.write,
                 find_unique=self._find_unique(),
+                secrets={name: self._secret(name) for name in self.plan.transform.secrets},
             )
             for writer in made.values():
                 writer.finish()
             document = _report(report)
             rejected.finish(extra={"report": document})
         return document
+
+    def _secret(self, name: str) -> str:
+        """A connection's password, or the setting's secret; empty if there is none."""
+        return (self.stores.connection(name).secret if name else self.settings.pseudonym_secret) or ""
 
     def _begin(self, name: str, schema: pa.Schema, stack: ExitStack) -> ArtifactWriter:
         """Start an artifact; one that a killed attempt finished is made again with its siblings."""

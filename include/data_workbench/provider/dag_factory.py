@@ -19,6 +19,7 @@ from data_workbench import settings as settings_module
 from data_workbench.errors import DefinitionError, Finding, WorkbenchError
 from data_workbench.pipelines.arrivals import unmet_schedule
 from data_workbench.pipelines.definition import Definition, load_definition
+from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule
 from data_workbench.provider.assets import arrivals_of, asset_of, dataset_names
 from data_workbench.provider.documents import broken_doc, pipeline_doc, reconcile_doc
@@ -52,7 +53,7 @@ def pipeline_dags(folder: Path | str, *, settings: Settings | None = None) -> di
 
 def _files(folder: Path, wanted: str | None) -> list[Path]:
     """The pipeline files in a fixed order; those named like their pipeline first, as they have the better claim."""
-    files = sorted(path for path in folder.glob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+    files = sorted(path for path in folder.glob("*") if is_pipeline_file(path) and path.is_file())
     if wanted is not None:
         name = wanted.removeprefix(PIPELINE).removeprefix(RECONCILE)
         files = [path for path in files if _may_define(path, name)] or files

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-_NAMESPACES = {
+NAMESPACES: Final = {
     "dns": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
     "url": "6ba7b811-9dad-11d1-80b4-00c04fd430c8",
     "oid": "6ba7b812-9dad-11d1-80b4-00c04fd430c8",
     "x500": "6ba7b814-9dad-11d1-80b4-00c04fd430c8",
 }
-_CHOICES = " ".join(f"WHEN '{name}' THEN '{value}'" for name, value in _NAMESPACES.items())
+_CHOICES = " ".join(f"WHEN '{name}' THEN '{value}'" for name, value in NAMESPACES.items())
 _VARIANT = "substr('89ab', (instr('0123456789abcdef', substr(h, 17, 1)) - 1) % 4 + 1, 1)"
 _SHAPE = (
     f"substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-5' || substr(h, 14, 3) || '-' || {_VARIANT} "

@@ -25,6 +25,7 @@ from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import land
 from data_workbench.transforms.plan import Action, NodePlan, TransformPlan
 from data_workbench.transforms.reshaping import aggregate_rows, join_rows, unnest_rows
+from data_workbench.transforms.rowwise import ROWWISE
 from data_workbench.transforms.sources import SourceInput, compile_source, landed_name
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import frame_name, listing, next_segment, side_name
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 CompileContract = Callable[[str, Any, "pa.Schema"], NodeRules]
 """Node, contract and the node's columns to rules. Contracts are quality's; this room only hands them on."""
-
-_ROWWISE = ("select", "rename", "derive", "filter", "cast", "lookup", "deduplicate")
 
 
 def compile_plan(
@@ -82,6 +81,7 @@ def compile_plan(
             params=dict(params or {}),
             landed={name: source.schema for name, source in sources.items()},
             sides=sides,
+            secrets=tuple(build.secrets),
         )
 
 
@@ -186,7 +186,7 @@ class _Compiler:
     def add_step(self, step: Step) -> None:
         given = self.inputs[step.name]
         shape = self.shapes[given]
-        is_fused = step.verb in _ROWWISE and self.consumers[given] == 1 and given not in self.needed
+        is_fused = step.verb in ROWWISE and self.consumers[given] == 1 and given not in self.needed
         verbs.distinct_names(step.name, shape.columns)
         source = frame_name(given) if is_fused else next_segment(given, list(shape.columns))
         draft = self._draft(step, shape, source)
@@ -195,21 +195,9 @@ class _Compiler:
     def _draft(self, step: Step, shape: Shape, source: str) -> Draft:
         build, retract = self.build, step.name in self.retracting
         build.holds = retract
+        if step.verb in ROWWISE:
+            return ROWWISE[step.verb](build, step, shape, source)
         match step.verb:
-            case "select":
-                return verbs.select_columns(build, step, shape, source)
-            case "rename":
-                return verbs.rename_columns(build, step, shape, source)
-            case "derive":
-                return verbs.derive_columns(build, step, shape, source)
-            case "filter":
-                return verbs.filter_rows(build, step, shape, source, retract=retract)
-            case "cast":
-                return verbs.cast_columns(build, step, shape, source)
-            case "deduplicate":
-                return verbs.deduplicate_rows(build, step, shape, source)
-            case "lookup":
-                return verbs.lookup_values(build, step, shape, source)
             case "aggregate":
                 return aggregate_rows(build, step, shape, source)
             case "unnest":

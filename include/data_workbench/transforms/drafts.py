@@ -69,6 +69,8 @@ class Compilation:
         self.params = params
         self.sides = sides
         self.drops: list[Drop] = []
+        self.secrets: dict[str, None] = {}
+        """Names of the secrets that expressions use, in order."""
         self.holds = False
         """Whether rows of the node being compiled reach a merge destination, so that quarantined keys go on as held."""
 

@@ -9,16 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.errors import BalanceError, ContractViolated
+from data_workbench.errors import BalanceError, ContractViolated, TransformError
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
 from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import bytes_per_row, land, rows_in
 from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, STATUS, TOMBSTONE_ROW, Action, NodePlan, TransformPlan
+from data_workbench.transforms.secrets import secret_bindings
 from data_workbench.transforms.sources import landed_name
 from data_workbench.transforms.taken import FindUnique, mark_taken
 from data_workbench.transforms.text import frame_name, side_name
+from data_workbench.transforms.units import fill_units
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,6 +59,7 @@ def execute(
     params: Mapping[str, Any] | None = None,
     now: datetime | None = None,
     find_unique: FindUnique | None = None,
+    secrets: Mapping[str, str] | None = None,
     opener: Opener = open_engine,
 ) -> ExecutionReport:
     """Run the plan.
@@ -69,17 +72,18 @@ def execute(
         side_inputs: Parquet files of `lookup:…`, `reference:…`, `overlap:…`.
         now: the run's time.
         find_unique: asks the destination for rows of other keys that hold unique values.
+        secrets: values of the plan's secrets, by name.
         opener: opens the engine.
 
     Raises:
         ContractViolated: rows break a contract with `on_invalid: fail`.
-        TransformError: an aggregate cannot be computed, or memory and disk do not suffice.
+        TransformError: an aggregate cannot be computed, or a value under `on_failure: fail`; memory or disk do not do.
         BalanceError: rows were lost or invented, which is a defect.
     """
     sides = side_inputs or {}
     files = [file for group in [*inputs.values(), *sides.values()] for file in group]
     folders = {work_folder, *(file.parent for file in files)}
-    bound = bindings(plan.params, params or {}, now)
+    bound = {**bindings(plan.params, params or {}, now), **secret_bindings(plan.secrets, secrets or {})}
     in_order = any(node.prepare for node in plan.nodes)  # without that there are no joins and no sums
     with opener(settings=settings, work_folder=work_folder, folders=folders, params=bound, in_order=in_order) as engine:
         for name, schema in plan.landed.items():
@@ -139,6 +143,8 @@ class _Execution:
                     self.folded_away[node.name] = int(self._row(action.sql)[1])
                 case "count_rules":
                     self._count_rules(action)
+                case "units":
+                    fill_units(self.engine, action, node.name)
                 case "find_unique" if self.find_unique is not None:
                     mark_taken(self.engine, action, self.find_unique)
 
@@ -156,6 +162,11 @@ class _Execution:
         ]
         if found and action.arguments["on_invalid"] == "fail":
             told = "; ".join(f"{one.rule}: {one.count} rows, for example {one.example}" for one in found)
+            if action.arguments.get("is_step"):
+                raise TransformError(
+                    f"step {node!r}: values cannot be made: {told}",
+                    hint="correct them at the source, or write on_failure: quarantine",
+                )
             raise ContractViolated(
                 f"rows of {node!r} break the contract: {told}",
                 hint="correct them at the source, or write on_invalid: quarantine",

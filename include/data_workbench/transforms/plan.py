@@ -66,9 +66,9 @@ class Drop:
 
 @dataclass(frozen=True)
 class Action:
-    """Something done before a node's frame can be read: a statement, or a question to the destination."""
+    """Something done before a node's frame can be read: a statement, or what more than a statement is needed for."""
 
-    kind: Literal["sql", "count", "find_unique", "count_rules"]
+    kind: Literal["sql", "count", "find_unique", "count_rules", "units"]
     sql: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -127,6 +127,8 @@ class TransformPlan:
     params: Mapping[str, str]
     landed: Mapping[str, pa.Schema]
     sides: Mapping[str, pa.Schema]
+    secrets: tuple[str, ...] = ()
+    """Connections whose passwords the steps use ("" is the setting); who runs the plan gives their values."""
 
     def node(self, name: str) -> NodePlan:
         """A node by name."""
@@ -140,6 +142,7 @@ class TransformPlan:
             "params": dict(self.params),
             "landed": {name: schema_to_text(schema) for name, schema in self.landed.items()},
             "sides": {name: schema_to_text(schema) for name, schema in self.sides.items()},
+            "secrets": list(self.secrets),
         }
 
     @classmethod
@@ -151,6 +154,7 @@ class TransformPlan:
             params=values["params"],
             landed={name: schema_from_text(text) for name, text in values["landed"].items()},
             sides={name: schema_from_text(text) for name, text in values["sides"].items()},
+            secrets=tuple(values.get("secrets", ())),
         )
 
 

@@ -7,6 +7,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from data_workbench.records.definitions import ColumnName, Columns, Expression, Mistake, Model, Name, Text
+from data_workbench.transforms.spec_values import (
+    Cast,
+    Hash,
+    Mask,
+    Normalise,
+    Parse,
+    Pseudonymise,
+    Rules,
+    SurrogateKey,
+)
 
 
 class Deduplicate(Model):
@@ -55,7 +65,10 @@ class Unnest(Model):
     into: Columns = Field(description="The new column, or for structs the fields to make columns of")
 
 
-VERBS = ("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest")
+VERBS = (
+    *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
+    *("parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
+)
 
 
 class Step(Model):
@@ -67,12 +80,24 @@ class Step(Model):
     rename: dict[ColumnName, ColumnName] | None = Field(None, min_length=1, description="old: new")
     derive: dict[ColumnName, Expression] | None = Field(None, min_length=1, description="new: SQL")
     filter: Expression | None = Field(None, description="Keep rows for which this SQL condition holds")
-    cast: dict[ColumnName, Text] | None = Field(None, min_length=1, description="column: type")
+    cast: dict[ColumnName, Text | Cast] | None = Field(None, min_length=1, description="column: type, or more about it")
     deduplicate: Deduplicate | None = Field(None, description="Keep one of several equal rows")
     lookup: Lookup | None = Field(None, description="Add columns from another stream")
     join: Join | None = Field(None, description="Join with another source or step")
     aggregate: Aggregate | None = Field(None, description="Group rows and fold them")
     unnest: Unnest | None = Field(None, description="One row per element of a list column")
+    parse: Parse | None = Field(None, description="Take a text apart")
+    normalise: Normalise | None = Field(None, description="Bring texts to one form")
+    hash: Hash | None = Field(None, description="One digest of several columns")
+    mask: Mask | None = Field(None, description="Hide characters of texts")
+    pseudonymise: Pseudonymise | None = Field(None, description="Put keyed pseudonyms in the place of values")
+    surrogate_key: SurrogateKey | None = Field(None, description="A UUIDv5 of other columns")
+    rules: Rules | None = Field(None, description="Decide columns by rules")
+
+    @property
+    def casts(self) -> dict[str, Cast]:
+        """What `cast` says, each type with its policy."""
+        return {name: Cast(to=one) if isinstance(one, str) else one for name, one in (self.cast or {}).items()}
 
     @property
     def verb(self) -> str:

@@ -8,13 +8,15 @@ fails for a row does not stop the run: the row is quarantined. Tombstones go thr
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 
 from data_workbench.errors import SchemaConflict, TransformError
 from data_workbench.records.marks import ORDINAL, PREFIX
 from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import with_native
+from data_workbench.transforms.computing import Made, cannot_be, computed, helper, make_columns, with_values
 from data_workbench.transforms.drafts import (
     Case,
     Column,
@@ -22,13 +24,13 @@ from data_workbench.transforms.drafts import (
     Draft,
     Shape,
     failure,
-    passed,
     shown,
     verdict,
 )
 from data_workbench.transforms.expressions import ExpressionError, check_order
-from data_workbench.transforms.plan import ALIVE, RETRACTS, STATUS, Action
+from data_workbench.transforms.plan import ALIVE, STATUS, Action
 from data_workbench.transforms.spec import Deduplicate, Lookup, Step
+from data_workbench.transforms.spec_values import Cast, policy
 from data_workbench.transforms.text import HIDDEN, listing, literal, select, side_name, with_variables
 
 
@@ -85,75 +87,36 @@ def rename_columns(_: Compilation, step: Step, shape: Shape, source: str) -> Dra
     return Draft(step.name, out, select(columns, source))
 
 
-def computed(shape: Shape, values: Mapping[str, str], source: str) -> str:
-    """A frame with helper columns `_wb_v0`, … computed for rows that go on, if only as a retraction."""
-    extra = [
-        f"CASE WHEN {STATUS} <= {ALIVE} OR {STATUS} >= {RETRACTS} THEN TRY({sql}) END AS {_value(index)}"
-        for index, sql in enumerate(values.values())
-    ]
-    return f"(SELECT {listing(shape.columns)}, {', '.join([*HIDDEN, *extra])} FROM {source})"
-
-
-def _value(index: int) -> str:
-    return f"_wb_v{index}"
-
-
-def has_failed(index: int, sql: str) -> str:
-    """Whether computing helper column `index` failed for a row."""
-    return cannot_be(_value(index), sql)
-
-
-def cannot_be(value: str, sql: str) -> str:
-    """Whether `value`, which is `TRY(sql)`, is NULL because computing it failed: not even a list of it can be made.
-
-    `(x + 1) IS NULL` would not do: where x has no NULLs, DuckDB says FALSE without computing it.
-    """
-    return f"CASE WHEN {value} IS NULL THEN TRY([{sql}]) IS NULL ELSE FALSE END"
-
-
 def derive_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
-    found = {
-        name: build.expression(sql, shape=shape, source=source, step=step.name, what=f"derive {name}")
-        for name, sql in (step.derive or {}).items()
-    }
-    values = {name: text for name, (_, text, _) in found.items()}
-    distinct_names(step.name, dict.fromkeys([*shape.columns, *values]))
-    cases: list[Case] = []
-    for index, (name, (checked, sql, _)) in enumerate(found.items()):
-        rule = f"derive {name}"
-        reason = literal(f"{(step.derive or {})[name]} cannot be computed") + _with_values(sorted(checked.columns))
-        cases.append((has_failed(index, sql), build.drop(step.name, "quarantined", rule), f"[{failure(rule, reason)}]"))
-    columns = dict(shape.columns)
-    for name, (checked, _, kind) in found.items():
-        origins = shape.origins_of(sorted(checked.columns), "TRANSFORMATION", (step.derive or {})[name])
-        columns[name] = Column(kind, None, origins)
-    checked_frame = _verdict_with(shape, values, computed(shape, values, source), cases, hold=build.holds)
-    index_of = {name: _value(index) for index, name in enumerate(values)}
-    out_columns = [f"{index_of[name]} AS {quoted(name)}" if name in values else quoted(name) for name in columns]
-    out = Shape(
-        columns=columns,
-        key=shape.key if not set(shape.key) & set(values) else (),
-        key_is_unique=shape.key_is_unique and not set(shape.key) & set(values),
-        conditions=shape.conditions,
-        marks=shape.marks or build.holds,
+    distinct_names(step.name, dict.fromkeys([*shape.columns, *(step.derive or {})]))
+    made = [
+        expression_column(build, step.name, shape, source, name=name, text=text, what=f"derive {name}")
+        for name, text in (step.derive or {}).items()
+    ]
+    draft = make_columns(build, step.name, shape, source, made)
+    if set(shape.key) & set(step.derive or {}):
+        draft.shape = replace(draft.shape, key=(), key_is_unique=False)
+    return draft
+
+
+def expression_column(
+    build: Compilation, step: str, shape: Shape, source: str, *, name: str, text: str, what: str
+) -> Made:
+    """A column computed by an expression of the file."""
+    checked, sql, kind = build.expression(text, shape=shape, source=source, step=step, what=what)
+    used = sorted(checked.columns)
+    return Made(
+        name=name,
+        sql=sql,
+        column=Column(kind, None, shape.origins_of(used, "TRANSFORMATION", text)),
+        rule=what,
+        failed=lambda value: cannot_be(value, sql),
+        reason=literal(f"{text} cannot be computed") + with_values(used),
     )
-    return Draft(step.name, out, select(out_columns, f"({checked_frame})"))
 
 
-def _with_values(columns: Iterable[str]) -> str:
-    """SQL that adds the values a failed expression looked at to the reason."""
-    named = [f"{literal(f' {name} = ')} || {shown(quoted(name))}" for name in list(columns)[:5]]
-    return f" || ' for' || {' || '.join(named)}" if named else ""
-
-
-def _verdict_with(shape: Shape, values: Mapping[str, str], source: str, cases: list[Case], *, hold: bool) -> str:
-    """`verdict`, keeping the helper columns."""
-    sql = verdict(shape, source, cases, hold=hold)
-    helpers = ", ".join(_value(index) for index in range(len(values)))
-    return sql.replace("SELECT ", f"SELECT {helpers}, ", 1) if values else sql
-
-
-def filter_rows(build: Compilation, step: Step, shape: Shape, source: str, *, retract: bool) -> Draft:
+def filter_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    retract = build.holds
     text = step.filter or ""
     checked, sql, kind = build.expression(text, shape=shape, source=source, step=step.name, what="filter")
     if kind != "BOOLEAN":
@@ -162,9 +125,9 @@ def filter_rows(build: Compilation, step: Step, shape: Shape, source: str, *, re
         )
     failed = build.drop(step.name, "quarantined", "filter")
     gone = build.drop(step.name, "filtered", "filter")
-    reason = literal(f"{text} cannot be computed") + _with_values(sorted(checked.columns))
+    reason = literal(f"{text} cannot be computed") + with_values(sorted(checked.columns))
     cases: list[Case] = [
-        ("NOT coalesce(_wb_v0, FALSE) AND " + has_failed(0, sql), failed, f"[{failure('filter', reason)}]"),
+        ("NOT coalesce(_wb_v0, FALSE) AND " + cannot_be(helper(0), sql), failed, f"[{failure('filter', reason)}]"),
         ("NOT coalesce(_wb_v0, FALSE)", gone, None),
     ]
     values = {"filter": sql}
@@ -180,34 +143,32 @@ def filter_rows(build: Compilation, step: Step, shape: Shape, source: str, *, re
 
 
 def cast_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    wanted = step.casts
+    known(step.name, wanted, shape, "cast")
+    made = [_cast(build, step.name, shape, source, name, rule) for name, rule in wanted.items()]
+    return make_columns(build, step.name, shape, source, made)
+
+
+def _cast(build: Compilation, step: str, shape: Shape, source: str, name: str, rule: Cast) -> Made:
     import pyarrow as pa
 
-    wanted = step.cast or {}
-    known(step.name, wanted, shape, "cast")
-    columns, kinds = dict(shape.columns), {}
-    for name, text in wanted.items():
-        try:
-            kinds[name] = canonical_type(text)
-        except ValueError as error:
-            raise TransformError(f"{step.name}: cast {name}: {error}") from error
-        build.types_of(
-            f"SELECT CAST({quoted(name)} AS {kinds[name]}) AS v FROM {source}", step=step.name, what=f"cast {name}"
-        )
-        native = {"UUID": "uuid", "JSON": "json"}.get(kinds[name])
-        landed = with_native(pa.field(name, pa.string()), native) if native else None
-        columns[name] = Column(kinds[name], landed, shape.origins_of([name], "TRANSFORMATION", f"cast to {text}"))
-    values = {name: f"TRY_CAST({quoted(name)} AS {kind})" for name, kind in kinds.items()}
-    cases: list[Case] = []
-    for index, (name, text) in enumerate(wanted.items()):
-        reason = f"{literal(f'{name}: ')} || {shown(quoted(name))} || {literal(f' is no {text}')}"
-        condition = f"{_value(index)} IS NULL AND {quoted(name)} IS NOT NULL"
-        code = build.drop(step.name, "quarantined", f"cast {name}")
-        cases.append((condition, code, f"[{failure(f'cast {name}', reason)}]"))
-    frame = _verdict_with(shape, values, computed(shape, values, source), cases, hold=build.holds)
-    given = {name: _value(index) for index, name in enumerate(values)}
-    is_unique = shape.key_is_unique and not set(shape.key) & set(wanted)
-    out = Shape(columns, shape.key, is_unique, shape.conditions, shape.marks or build.holds)
-    return Draft(step.name, out, select(passed(shape, but=given), f"({frame})"))
+    try:
+        kind = canonical_type(rule.to)
+    except ValueError as error:
+        raise TransformError(f"{step}: cast {name}: {error}") from error
+    column = quoted(name)
+    build.types_of(f"SELECT CAST({column} AS {kind}) AS v FROM {source}", step=step, what=f"cast {name}")
+    native = {"UUID": "uuid", "JSON": "json"}.get(kind)
+    landed = with_native(pa.field(name, pa.string()), native) if native else None
+    return Made(
+        name=name,
+        sql=f"TRY_CAST({column} AS {kind})",
+        column=Column(kind, landed, shape.origins_of([name], "TRANSFORMATION", f"cast to {rule.to}")),
+        rule=f"cast {name}",
+        failed=lambda value: f"{value} IS NULL AND {column} IS NOT NULL",
+        reason=f"{literal(f'{name}: ')} || {shown(column)} || {literal(f' is no {rule.to}')}",
+        on_failure=policy(rule.on_failure),
+    )
 
 
 def deduplicate_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:

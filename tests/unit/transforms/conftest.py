@@ -83,6 +83,7 @@ class Bench:
         retract: set[str] | None = None,
         parts: int = 1,
         find_unique: Callable[..., pa.Table] | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> Outcome:
         models = [Step.model_validate(step) for step in steps]
         inputs, before = {}, next(iter(sources))
@@ -104,7 +105,7 @@ class Bench:
             opener=self.opener,
         )
         plan = TransformPlan.from_json(json.loads(json.dumps(plan.to_json())))
-        return self.execute(plan, sources, sides or {}, params or {}, parts, find_unique)
+        return self.execute(plan, sources, sides or {}, params or {}, parts, find_unique, secrets)
 
     def execute(
         self,
@@ -114,6 +115,7 @@ class Bench:
         params: Mapping[str, tuple[str, Any]],
         parts: int,
         find_unique: Callable[..., pa.Table] | None,
+        secrets: Mapping[str, str] | None = None,
     ) -> Outcome:
         batches: dict[str, list[pa.RecordBatch]] = {node.name: [] for node in plan.nodes}
         rejected: list[dict[str, Any]] = []
@@ -128,6 +130,7 @@ class Bench:
             outputs={name: found.append for name, found in batches.items()},
             quarantine=lambda batch: rejected.extend(batch.to_pylist()),
             find_unique=find_unique,
+            secrets=secrets,
             opener=self.opener,
         )
         tables = {}

@@ -114,6 +114,7 @@ def run(case: Case, bench: Bench, engine: SharedEngine) -> Outcome:
         },
         sides={name: engine.table(given) for name, given in case.beside.items()},
         params=dict(case.params),
+        secrets=case.secrets,
         needed={last},
         retract={last} if case.merge else None,
     )

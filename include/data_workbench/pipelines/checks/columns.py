@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from data_workbench.pipelines.checks import values
 from data_workbench.pipelines.checks.apis import check_api
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.ranges import check_ranges
 from data_workbench.pipelines.checks.report import Known, Report
+from data_workbench.pipelines.checks.values import input_of
 from data_workbench.pipelines.resolve import Resolved
 from data_workbench.pipelines.spec import DeletesWhen, Source
 from data_workbench.pipelines.yaml_tree import Path
@@ -62,7 +64,7 @@ _Check = Callable[[Report, Path, Step, Known, Mapping[str, Known]], Known]
 
 def _select(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
     names = step.select or []
-    report.columns(path, names, known, owner=_input(step))
+    report.columns(path, names, known, owner=input_of(step))
     return frozenset(names)
 
 
@@ -70,7 +72,7 @@ def _rename(report: Report, path: Path, step: Step, known: Known, _: Mapping[str
     renamed = step.rename or {}
     staying = set(known or ()) - set(renamed)
     for old, new in renamed.items():
-        report.column((*path, old), old, known, owner=_input(step), key=True)
+        report.column((*path, old), old, known, owner=input_of(step), key=True)
         report.created((*path, old), new)
         report.clash((*path, old), new, staying, owner=f"step {step.name!r}")
         staying.add(new)
@@ -82,7 +84,7 @@ def _derive(report: Report, path: Path, step: Step, known: Known, _: Mapping[str
     for name, sql in derived.items():
         report.expression((*path, name), sql, known, what=f"derive {name}")
         report.created((*path, name), name, key=True)
-        report.clash((*path, name), name, set(known or ()) - {name}, owner=_input(step), key=True)
+        report.clash((*path, name), name, set(known or ()) - {name}, owner=input_of(step), key=True)
     return known | frozenset(derived) if known is not None else None
 
 
@@ -93,15 +95,16 @@ def _filter(report: Report, path: Path, step: Step, known: Known, _: Mapping[str
 
 def _cast(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
     for name, wanted in (step.cast or {}).items():
-        report.column((*path, name), name, known, owner=_input(step), key=True)
-        report.type_name((*path, name), wanted)
+        report.column((*path, name), name, known, owner=input_of(step), key=True)
+        place = (*path, name) if isinstance(wanted, str) else (*path, name, "to")
+        report.type_name(place, step.casts[name].to)
     return known
 
 
 def _deduplicate(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
     rule = step.deduplicate
     assert rule is not None
-    report.columns((*path, "by"), rule.by, known, owner=_input(step))
+    report.columns((*path, "by"), rule.by, known, owner=input_of(step))
     for position, item in enumerate(rule.order):
         report.order((*path, "order", position), item, known)
     return known
@@ -113,10 +116,10 @@ def _lookup(report: Report, path: Path, step: Step, known: Known, _: Mapping[str
     check_connection(report, (*path, "connection"), rule.connection)
     check_path(report, (*path, "stream"), rule.stream)
     for here in rule.on:
-        report.column((*path, "on", here), here, known, owner=_input(step), key=True)
+        report.column((*path, "on", here), here, known, owner=input_of(step), key=True)
     for new in rule.take:
         report.created((*path, "take", new), new, key=True)
-        report.clash((*path, "take", new), new, set(known or ()) - {new}, owner=_input(step), key=True)
+        report.clash((*path, "take", new), new, set(known or ()) - {new}, owner=input_of(step), key=True)
     if rule.where is not None:
         report.expression((*path, "where"), rule.where, None, what="where")
     return known | frozenset(rule.take) if known is not None else None
@@ -127,7 +130,7 @@ def _join(report: Report, path: Path, step: Step, known: Known, flow: Mapping[st
     assert rule is not None
     right = flow.get(rule.with_)
     for here, there in rule.on.items():
-        report.column((*path, "on", here), here, known, owner=_input(step), key=True)
+        report.column((*path, "on", here), here, known, owner=input_of(step), key=True)
         report.column((*path, "on", here), there, right, owner=repr(rule.with_))
     if rule.how == "anti":
         return known
@@ -144,7 +147,7 @@ def _join(report: Report, path: Path, step: Step, known: Known, flow: Mapping[st
 def _aggregate(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
     rule = step.aggregate
     assert rule is not None
-    report.columns((*path, "by"), rule.by, known, owner=_input(step))
+    report.columns((*path, "by"), rule.by, known, owner=input_of(step))
     for name, sql in rule.take.items():
         place = (*path, "take", name)
         report.created(place, name, key=True)
@@ -164,17 +167,13 @@ def _aggregate(report: Report, path: Path, step: Step, known: Known, _: Mapping[
 def _unnest(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
     rule = step.unnest
     assert rule is not None
-    report.column((*path, "column"), rule.column, known, owner=_input(step))
-    report.columns((*path, "into"), rule.into, None, owner=_input(step))
+    report.column((*path, "column"), rule.column, known, owner=input_of(step))
+    report.columns((*path, "into"), rule.into, None, owner=input_of(step))
     for position, name in enumerate(rule.into):
         place = report.item((*path, "into"), position)
         report.created(place, name)
-        report.clash(place, name, set(known or ()) - {rule.column}, owner=_input(step))
+        report.clash(place, name, set(known or ()) - {rule.column}, owner=input_of(step))
     return (known - {rule.column}) | frozenset(rule.into) if known is not None else None
-
-
-def _input(step: Step) -> str:
-    return repr(step.input) if step.input else f"the input of {step.name!r}"
 
 
 _CHECKS: Mapping[str, _Check] = {
@@ -188,4 +187,11 @@ _CHECKS: Mapping[str, _Check] = {
     "join": _join,
     "aggregate": _aggregate,
     "unnest": _unnest,
+    "parse": values.check_parse,
+    "normalise": values.check_normalise,
+    "hash": values.check_hash,
+    "mask": values.check_mask,
+    "pseudonymise": values.check_pseudonymise,
+    "surrogate_key": values.check_surrogate_key,
+    "rules": values.check_rules,
 }

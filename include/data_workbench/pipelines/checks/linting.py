@@ -14,7 +14,8 @@ from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
 from data_workbench.pipelines.resolve import resolve
-from data_workbench.settings import Settings
+from data_workbench.pipelines.rule_files import ENDING, load_rule_set
+from data_workbench.settings import Settings, load
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -53,6 +54,8 @@ def lint_paths(
 ) -> tuple[list[Finding], list[Definition]]:
     """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
 
+    Files `*.rules.yaml` are checked as sets of rules.
+
     Raises:
         UsageError: a path does not exist, or cannot be read.
     """
@@ -62,6 +65,9 @@ def lint_paths(
     files = {file.resolve(): file for path in paths for file in _files(Path(path))}
     for file in files.values():
         try:
+            if file.name.endswith(ENDING):
+                load_rule_set(file, (settings or load()).max_definition_bytes)
+                continue
             definition = load_definition(file, settings=settings)
         except DefinitionError as error:
             findings.extend(error.findings)

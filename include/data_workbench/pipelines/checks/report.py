@@ -106,6 +106,25 @@ class Report:
         except ValueError as error:
             self.say(path, str(error))
 
+    def pattern(self, path: Path, pattern: str) -> bool:
+        """A regular expression, compiled by RE2 itself, through Arrow: what it accepts is what DuckDB will use."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        try:
+            pc.match_substring_regex(pa.array([""]), pattern=pattern)
+        except pa.ArrowInvalid as error:
+            reason = str(error).partition(": ")[2] or "not a regular expression"
+            hint = "patterns are RE2: no lookahead, lookbehind or back references; in double quotes \\ is written \\\\"
+            self.say(path, f"pattern {pattern[:60]!r} is no regular expression: {reason[:80]}", hint=hint)
+            return False
+        return True
+
+    def made(self, path: Path, name: str, known: Known, *, owner: str, key: bool = False) -> None:
+        """A column that a step makes, or puts in the place of the one with just this name."""
+        self.created(path, name, key=key)
+        self.clash(path, name, set(known or ()) - {name}, owner=owner, key=key)
+
     def item(self, path: Path, position: int) -> Path:
         """The path of an item, or of the one value that stands for a list of one."""
         node = self.definition.tree.find(path)

@@ -27,10 +27,11 @@ class ListConnectionsOperator(BaseOperator):
         from data_workbench import settings as settings_module
         from data_workbench.errors import WorkbenchError
         from data_workbench.pipelines.definition import load_definition
+        from data_workbench.pipelines.rule_files import is_pipeline_file
 
         settings = settings_module.load()
         found = {settings.metastore}
-        for path in sorted(Path(self.folder).glob("*.y*ml")):
+        for path in sorted(filter(is_pipeline_file, Path(self.folder).glob("*"))):
             try:
                 spec = load_definition(path, settings=settings).spec
             except WorkbenchError as error:

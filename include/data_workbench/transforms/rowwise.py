@@ -1,0 +1,28 @@
+"""Which function compiles which of the verbs that look at one row at a time: they share a segment with their input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from data_workbench.transforms import values, verbs
+from data_workbench.transforms.drafts import Compilation, Draft, Shape
+from data_workbench.transforms.parsing import parse_column
+from data_workbench.transforms.rulesets import apply_rule_set
+from data_workbench.transforms.spec import Step
+
+ROWWISE: Mapping[str, Callable[[Compilation, Step, Shape, str], Draft]] = {
+    "select": verbs.select_columns,
+    "rename": verbs.rename_columns,
+    "derive": verbs.derive_columns,
+    "filter": verbs.filter_rows,
+    "cast": verbs.cast_columns,
+    "deduplicate": verbs.deduplicate_rows,
+    "lookup": verbs.lookup_values,
+    "parse": parse_column,
+    "normalise": values.normalise_texts,
+    "hash": values.hash_columns,
+    "mask": values.mask_texts,
+    "pseudonymise": values.pseudonymise,
+    "surrogate_key": values.surrogate_key,
+    "rules": apply_rule_set,
+}
