@@ -346,7 +346,7 @@ def full_reason(spec: Pipeline, resolved: Resolved, name: str, source: Source, s
     for step in spec.steps:
         if step.name not in fed:
             continue
-        if step.verb in ("aggregate", "join"):
+        if step.sees_all:
             return f"it feeds the {step.verb} {step.name!r}"
         if step.deduplicate and not (key and key <= set(step.deduplicate.by)):
             return f"it feeds the deduplicate {step.name!r}, which is not by its key"
@@ -360,7 +360,7 @@ def _reachable(spec: Pipeline, resolved: Resolved, name: str) -> set[str]:
     """The source and every step its rows reach."""
     fed = {name}
     for step in spec.steps:
-        inputs = {resolved.step_inputs[step.name]} | ({step.join.with_} if step.join else set())
+        inputs = {resolved.step_inputs[step.name], *(other for _, other in step.others)}
         if inputs & fed:
             fed.add(step.name)
     return fed

@@ -72,8 +72,9 @@ def _resolve_steps(spec: Pipeline, problems: list[Ambiguity]) -> dict[str, str]:
             inputs[step.name] = node
         else:
             problems.append(_absent(path, node, position, spec, known))
-        if step.join is not None and step.join.with_ not in known:
-            problems.append(_absent(("steps", position, "join", "with"), step.join.with_, position, spec, known))
+        for place, other in step.others:
+            if other not in known:
+                problems.append(_absent(("steps", position, *place), other, position, spec, known))
         known.append(step.name)
         before = step.name
     return inputs
@@ -125,7 +126,7 @@ def _ancestors(spec: Pipeline, name: str) -> set[str]:
     while waiting:
         number, step = steps[waiting.pop()]
         inputs = {step.input or (spec.steps[number - 1].name if number else "")}
-        inputs |= {step.join.with_} if step.join else set()
+        inputs |= {other for _, other in step.others}
         fresh = (inputs & set(steps)) - found
         found |= fresh
         waiting.extend(fresh)

@@ -19,16 +19,19 @@ from data_workbench.records.rules import NodeRules
 from data_workbench.records.types import keep_native, with_native
 from data_workbench.settings import Settings
 from data_workbench.transforms import verbs
+from data_workbench.transforms.arranging import sort_rows, union_rows, unpivot_rows
 from data_workbench.transforms.checks import apply_rules
 from data_workbench.transforms.drafts import Compilation, Draft, Shape
 from data_workbench.transforms.engine import Opener, bindings, open_engine
+from data_workbench.transforms.grouping import aggregate_rows, nest_rows, pivot_rows
 from data_workbench.transforms.landing import land
 from data_workbench.transforms.plan import Action, NodePlan, TransformPlan
-from data_workbench.transforms.reshaping import aggregate_rows, join_rows, unnest_rows
+from data_workbench.transforms.reshaping import join_rows, unnest_rows
 from data_workbench.transforms.rowwise import ROWWISE
 from data_workbench.transforms.sources import SourceInput, compile_source, landed_name
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import frame_name, listing, next_segment, side_name
+from data_workbench.transforms.windows import window_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +72,7 @@ def compile_plan(
     sides = {**(side_schemas or {}), **_overlaps(sources)}
     with _empty_engine(sources, sides, params or {}, opener) as build:
         rules = _Rules(contracts or {}, compile_contract)
-        work = _Compiler(build, step_inputs, rules, needed, _retracting(step_inputs, retract))
+        work = _Compiler(build, step_inputs, rules, needed, _retracting(steps, step_inputs, retract))
         for name, source in sources.items():
             work.add_source(name, source)
         work.count_consumers(steps)
@@ -122,14 +125,16 @@ def _empty_engine(
             yield Compilation(engine, params, sides)
 
 
-def _retracting(inputs: Mapping[str, str], wanted: Set[str]) -> set[str]:
+def _retracting(steps: Sequence[Step], inputs: Mapping[str, str], wanted: Set[str]) -> set[str]:
     """Nodes from which rows reach a `merge` destination, so that what they take away has to be told."""
-    found = set()
-    for name in wanted:
-        current: str | None = name
-        while current is not None and current not in found:
-            found.add(current)
-            current = inputs.get(current)
+    united = {step.name: step.union.with_ for step in steps if step.union}
+    found: set[str] = set()
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [*([inputs[name]] if name in inputs else []), *united.get(name, ())]
     return found
 
 
@@ -149,7 +154,7 @@ def _in_order(sources: Mapping[str, SourceInput], steps: Sequence[Step], inputs:
 
 
 def _reads(step: Step, inputs: Mapping[str, str]) -> list[str]:
-    return [inputs[step.name], *([step.join.with_] if step.join else [])]
+    return [inputs[step.name], *(other for _, other in step.others)]
 
 
 class _Compiler:
@@ -200,6 +205,19 @@ class _Compiler:
         match step.verb:
             case "aggregate":
                 return aggregate_rows(build, step, shape, source)
+            case "pivot":
+                return pivot_rows(build, step, shape, source)
+            case "nest":
+                return nest_rows(build, step, shape, source)
+            case "window":
+                return window_columns(build, step, shape, source)
+            case "sort":
+                return sort_rows(build, step, shape, source)
+            case "unpivot":
+                return unpivot_rows(build, step, shape, source)
+            case "union":
+                others = {name: self.shapes[name] for _, name in step.others}
+                return union_rows(build, step, shape, source, others)
             case "unnest":
                 return unnest_rows(build, step, shape, source, retract=retract)
         assert step.join is not None

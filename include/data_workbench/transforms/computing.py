@@ -72,9 +72,11 @@ def with_values(columns: Iterable[str]) -> str:
     return f" || ' for' || {' || '.join(named)}" if named else ""
 
 
-def verdict_with(shape: Shape, values: Mapping[str, str], source: str, cases: list[Case], *, hold: bool) -> str:
+def verdict_with(
+    shape: Shape, values: Mapping[str, str], source: str, cases: list[Case], *, hold: bool, told: Shape | None = None
+) -> str:
     """`verdict`, keeping the helper columns."""
-    sql = verdict(shape, source, cases, hold=hold)
+    sql = verdict(shape, source, cases, hold=hold, told=told)
     helpers = ", ".join(helper(index) for index in range(len(values)))
     return sql.replace("SELECT ", f"SELECT {helpers}, ", 1) if values else sql
 
@@ -107,7 +109,9 @@ def make_columns(
     ]
     columns = {**shape.columns, **{one.name: one.column for one in made}}
     index_of = {name: helper(index) for index, name in enumerate(values)}
-    judged = verdict_with(carried, values, frame, cases, hold=build.holds) if cases else f"SELECT * FROM {frame}"
+    judged = (
+        verdict_with(carried, values, frame, cases, hold=build.holds, told=shape) if cases else f"SELECT * FROM {frame}"
+    )
     out_columns = [f"{index_of[name]} AS {quoted(name)}" if name in values else quoted(name) for name in columns]
     changed = {one.name for one in made if not one.is_one_to_one} & set(shape.key)
     out = Shape(

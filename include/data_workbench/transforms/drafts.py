@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,7 +90,8 @@ class Compilation:
         """Do an action on the empty inputs, which checks it."""
         if action.kind == "sql":
             with named(step):
-                self.engine.execute(action.sql)
+                for sql in (*action.otherwise, action.sql):
+                    self.engine.execute(sql)
 
     def types_of(self, sql: str, *, step: str, what: str | None = None) -> dict[str, str]:
         """Column names and DuckDB types of a SELECT."""
@@ -97,12 +99,20 @@ class Compilation:
             return {str(row[0]): str(row[1]) for row in self.engine.execute(f"DESCRIBE {sql}").fetchall()}
 
     def expression(
-        self, sql: str, *, shape: Shape, source: str, step: str, what: str, allow_aggregates: bool = False
+        self,
+        sql: str,
+        *,
+        shape: Shape,
+        source: str,
+        step: str,
+        what: str,
+        allow_aggregates: bool = False,
     ) -> tuple[Checked, str, str]:
         """Check an expression over a frame; the checked form, its SQL and its DuckDB type."""
-        checked = checked_expression(
-            sql, columns=set(shape.columns), params=self.params, step=step, what=what, aggregates=allow_aggregates
-        )
+        with refused(step):
+            checked = check_expression(
+                sql, columns=set(shape.columns), params=self.params, allow_aggregates=allow_aggregates, what=what
+            )
         text = with_variables(checked.tree)
         kind = next(iter(self.types_of(f"SELECT {text} AS v FROM {source}", step=step, what=what).values()))
         if kind in ("HUGEINT", "UHUGEINT"):  # sums and products of integers; no store has them
@@ -111,13 +121,17 @@ class Compilation:
             return checked, f"CAST({text} AS VARCHAR)", "VARCHAR"
         return checked, text, kind
 
+    def windowed(self, sql: str, *, shape: Shape, step: str, what: str) -> Checked:
+        """Check an expression with window functions."""
+        with refused(step):
+            return check_expression(sql, columns=set(shape.columns), params=self.params, allow_windows=True, what=what)
 
-def checked_expression(
-    sql: str, *, columns: set[str], params: Mapping[str, str], step: str, what: str, aggregates: bool = False
-) -> Checked:
-    """`check_expression`, its refusal told with the step's name."""
+
+@contextmanager
+def refused(step: str) -> Iterator[None]:
+    """Tell the refusal of an expression with the step's name."""
     try:
-        return check_expression(sql, columns=columns, params=params, allow_aggregates=aggregates, what=what)
+        yield
     except ExpressionError as error:
         raise TransformError(f"{step}: {error.message}", hint=error.hint) from error
 
@@ -205,13 +219,22 @@ Case = tuple[str, int, str | None]
 """A condition, the drop's code, and SQL of the failures for the quarantine (None: not quarantined)."""
 
 
-def verdict(shape: Shape, source: str, cases: Iterable[Case], *, retract: int = 0, hold: bool = False) -> str:
+def verdict(
+    shape: Shape,
+    source: str,
+    cases: Iterable[Case],
+    *,
+    retract: int = 0,
+    hold: bool = False,
+    told: Shape | None = None,
+) -> str:
     """A frame in which live rows matching a condition are dropped.
 
     Args:
         cases: the first that holds decides.
         retract: code whose rows go on as retractions.
         hold: whether quarantined rows go on as held.
+        told: the columns a rejected row is told with, if not all of the frame's.
     """
     listed = list(cases)
     held = HOLDS if hold else 0
@@ -220,7 +243,9 @@ def verdict(shape: Shape, source: str, cases: Iterable[Case], *, retract: int = 
         for condition, code, failures in listed
     )
     struct = " ".join(
-        f"WHEN {condition} THEN {rejected(shape, failures)}" if failures else f"WHEN {condition} THEN {REJECTED}"
+        f"WHEN {condition} THEN {rejected(told or shape, failures)}"
+        if failures
+        else f"WHEN {condition} THEN {REJECTED}"
         for condition, _, failures in listed
     )
     has_rejects = any(failures for _, _, failures in listed)

@@ -15,7 +15,18 @@ from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
 from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import bytes_per_row, land, rows_in
-from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, STATUS, TOMBSTONE_ROW, Action, NodePlan, TransformPlan
+from data_workbench.transforms.plan import (
+    ALIVE,
+    EXTRA,
+    FOLDED,
+    GONE,
+    HELD_ROW,
+    RETRACTED_ROW,
+    STATUS,
+    Action,
+    NodePlan,
+    TransformPlan,
+)
 from data_workbench.transforms.secrets import secret_bindings
 from data_workbench.transforms.sources import landed_name
 from data_workbench.transforms.taken import FindUnique, mark_taken
@@ -138,7 +149,7 @@ class _Execution:
         with named(node.name):
             match action.kind:
                 case "sql":
-                    self.engine.execute(action.sql)
+                    self._make(action)
                 case "count":
                     self.folded_away[node.name] = int(self._row(action.sql)[1])
                 case "count_rules":
@@ -147,6 +158,18 @@ class _Execution:
                     fill_units(self.engine, action, node.name)
                 case "find_unique" if self.find_unique is not None:
                     mark_taken(self.engine, action, self.find_unique)
+
+    def _make(self, action: Action) -> None:
+        """Run a statement; where a value in it cannot be computed, the statements that set its row aside."""
+        import duckdb
+
+        try:
+            self.engine.execute(action.sql)
+        except (duckdb.DataError, duckdb.InvalidInputException):
+            if not action.otherwise:
+                raise
+            for sql in action.otherwise:
+                self.engine.execute(sql)
 
     def _row(self, sql: str) -> tuple[Any, ...]:
         """The one row of a count; all of it is fetched, as an open result would keep the connection busy."""
@@ -223,14 +246,16 @@ class _Execution:
 
     def _account_table(self, node: NodePlan, found: StepCounts, rows: int) -> None:
         """Rows a step added or folded, counted in its own table."""
-        if node.verb == "aggregate":
-            folded = int(self._row(f"SELECT coalesce(sum({FOLDED}), 0) FROM {node.table}")[0])
-            tombstones = self.folded_away.get(node.name, 0)
-            found.in_ = folded + tombstones
-            found.collapsed = folded - rows
-            found.filtered += tombstones
+        if node.verb in ("aggregate", "pivot", "nest"):
+            sql = f"SELECT coalesce(sum({FOLDED}), 0), count(*) FILTER ({EXTRA}) FROM {node.table}"
+            folded, found.expanded = (int(count) for count in self._row(sql))
+            left_out = self.folded_away.get(node.name, 0)
+            found.in_ = folded + left_out
+            found.collapsed = folded - (rows - found.expanded)
+            found.filtered += left_out
             return
-        sql = f"SELECT count(*) FROM {node.table} WHERE {EXTRA} AND {STATUS} IN ({ALIVE}, {TOMBSTONE_ROW})"
+        passing = f"{RETRACTED_ROW}, {HELD_ROW}, {GONE}"  # counted nowhere
+        sql = f"SELECT count(*) FROM {node.table} WHERE {EXTRA} AND {STATUS} NOT IN ({passing})"
         found.expanded = int(self._row(sql)[0])
         found.in_ = rows - found.expanded
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlglot
 from sqlglot import exp
@@ -18,7 +19,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from data_workbench.records.names import near_names
 from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.clock import CLOCKS, NOW_PARAM, clock_of, fix_time
-from data_workbench.transforms.functions import AGGREGATES, SCALARS
+from data_workbench.transforms.functions import AGGREGATES, SCALARS, WINDOWS
 from data_workbench.transforms.words import WINDOW_HINT, ExpressionError, check_functions, read_tokens
 
 _PREFIXES = {False: "SELECT ", True: "SELECT 1 ORDER BY "}
@@ -46,6 +47,7 @@ def check_expression(
     columns: Set[str] | None,
     params: Mapping[str, str] | Set[str],
     allow_aggregates: bool = False,
+    allow_windows: bool = False,
     what: str = "filter",
 ) -> Checked:
     """Check one expression.
@@ -53,17 +55,26 @@ def check_expression(
     Args:
         columns: known columns, matched without regard to case as DuckDB does; None if they are not known.
         params: declared params; `$name` must be one of them.
+        allow_windows: aggregates and window functions may be called, without OVER.
         what: where the expression stands, for messages.
 
     Raises:
         ExpressionError: with the place within the expression and, where possible, what was meant.
     """
-    return _check(sql, columns, params, allow_aggregates=allow_aggregates, what=what, is_order=False)
+    folding = _Folding(allow_aggregates or allow_windows, allow_windows)
+    return _check(sql, columns, params, folding=folding, what=what, is_order=False)
 
 
 def check_order(sql: str, *, columns: Set[str] | None, params: Mapping[str, str] | Set[str], what: str) -> Checked:
     """Check one item of an ordering: an expression that may end in `asc`, `desc`, `nulls first` or `nulls last`."""
-    return _check(sql, columns, params, allow_aggregates=False, what=what, is_order=True)
+    return _check(sql, columns, params, folding=_Folding(), what=what, is_order=True)
+
+
+class _Folding(NamedTuple):
+    """Which functions of several rows may be called."""
+
+    aggregates: bool = False
+    windows: bool = False
 
 
 def _check(
@@ -71,13 +82,13 @@ def _check(
     columns: Set[str] | None,
     params: Mapping[str, str] | Set[str],
     *,
-    allow_aggregates: bool,
+    folding: _Folding,
     what: str,
     is_order: bool,
 ) -> Checked:
     try:
         tokens = read_tokens(sql, what)
-        names = check_functions(tokens, allow_aggregates=allow_aggregates, what=what)
+        names = check_functions(tokens, allow_aggregates=folding.aggregates, allow_windows=folding.windows, what=what)
         tree = _parse(sql, what, is_order=is_order)
         _refuse_shapes(sql, tree, what)
         used = _bind_columns(sql, tree, columns, what)
@@ -97,7 +108,7 @@ def _check(
         sql=text,
         columns=frozenset(used.values()),
         params=given | {NOW_PARAM} if asks_time else given,
-        is_aggregate=bool(names & AGGREGATES),
+        is_aggregate=bool(names & (AGGREGATES | WINDOWS)),
         bare_columns=bare,
     )
 
@@ -171,7 +182,7 @@ def _shape_problem(node: exp.Expr) -> str | None:
     """What makes this node more than a part of one expression."""
     if isinstance(node, exp.Query | exp.Table | exp.From | exp.Command | exp.Exists):
         return "is one expression, without statements or subqueries"
-    if isinstance(node, exp.Anonymous) and node.name.lower() not in SCALARS | AGGREGATES:
+    if isinstance(node, exp.Anonymous) and node.name.lower() not in SCALARS | AGGREGATES | WINDOWS:
         return f"calls {node.name!r}, which is no function"
     if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
         return "has a '*'; name the columns"
@@ -258,13 +269,13 @@ def _check_types(sql: str, tree: exp.Expr, what: str) -> None:
 
 def _outside_aggregates(tree: exp.Expr, used: Mapping[int, str], names: Set[str]) -> frozenset[str]:
     """Columns whose value is taken from a row, not folded over rows."""
-    if not names & AGGREGATES:
+    if not names & (AGGREGATES | WINDOWS):
         return frozenset(used.values())
     return frozenset(name for node in tree.walk() if (name := used.get(id(node))) and not _is_folded(node))
 
 
 def _is_folded(node: exp.Expr) -> bool:
-    return any(isinstance(parent, exp.Filter) or _is_aggregate(parent) for parent in _parents(node))
+    return any(isinstance(parent, exp.Filter) or is_fold(parent) for parent in _parents(node))
 
 
 def _parents(node: exp.Expr) -> Iterator[exp.Expr]:
@@ -275,12 +286,13 @@ def _parents(node: exp.Expr) -> Iterator[exp.Expr]:
 
 def _refuse_nested_aggregates(sql: str, tree: exp.Expr, what: str) -> None:
     for node in tree.walk():
-        if _is_aggregate(node) and any(_is_aggregate(parent) for parent in _parents(node)):
+        if is_fold(node) and any(is_fold(parent) for parent in _parents(node)):
             raise _place(sql, node, f"{what} has an aggregate inside an aggregate", hint="use two aggregate steps")
 
 
-def _is_aggregate(node: exp.Expr) -> bool:
-    return bool(isinstance(node, exp.AggFunc) or _function_names(node) & AGGREGATES)
+def is_fold(node: exp.Expr) -> bool:
+    """Whether this node is the call of an aggregate or of a window function."""
+    return bool(isinstance(node, exp.AggFunc) or _function_names(node) & (AGGREGATES | WINDOWS))
 
 
 def _function_names(node: exp.Expr) -> set[str]:

@@ -71,6 +71,8 @@ class Action:
     kind: Literal["sql", "count", "find_unique", "count_rules", "units"]
     sql: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: tuple[str, ...] = ()
+    """Statements in place of a statement that could not be computed for some row: slower, and they tell which row."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,6 @@ def _node_from_json(values: Mapping[str, Any]) -> NodePlan:
             "key": tuple(values["key"]),
             "lineage": {name: tuple(Origin(**one) for one in found) for name, found in values["lineage"].items()},
             "conditions": tuple(Origin(**one) for one in values["conditions"]),
-            "prepare": tuple(Action(**one) for one in values["prepare"]),
+            "prepare": tuple(Action(**{**one, "otherwise": tuple(one["otherwise"])}) for one in values["prepare"]),
         }
     )

@@ -1,27 +1,23 @@
-"""Steps after which rows are other rows: join, aggregate, unnest. Each makes a temp table, in a fixed order.
+"""Steps after which rows are other rows: join and unnest. Each makes a temp table, in a fixed order.
 
-Tombstones and retractions pass a join with their own columns and pass an unnest once per element they carry. They are
-no rows of a group: an aggregate counts a tombstone as filtered.
+Tombstones and retractions pass a join with their own columns and pass an unnest once per element they carry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlglot import exp
-
-from data_workbench.errors import SchemaConflict, TransformError
+from data_workbench.errors import SchemaConflict
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import quoted
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
-from data_workbench.transforms.expressions import Checked
-from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, GONE, REJECTED, RETRACTS, STATUS, Action
+from data_workbench.transforms.plan import ALIVE, EXTRA, GONE, REJECTED, RETRACTS, STATUS, Action
 from data_workbench.transforms.spec import Step
-from data_workbench.transforms.text import REJECTED_TYPE, frame_name, listing, literal, with_variables
+from data_workbench.transforms.text import REJECTED_TYPE, frame_name, listing, literal
 from data_workbench.transforms.verbs import as_type, distinct_names, known
 
 
-def _framed(columns: Iterable[str], table: str, status: str = STATUS) -> str:
+def framed(columns: Iterable[str], table: str, status: str = STATUS) -> str:
     """The frame over a step's table: its rows' places are the ordinals."""
     return (
         f"SELECT {listing(columns)}, rowid AS {ORDINAL}, {status} AS {STATUS}, "
@@ -36,6 +32,9 @@ def join_rows(
     assert rule is not None
     known(step.name, rule.on, shape, "join on")
     known(step.name, rule.on.values(), right, f"join with {right_name} on")
+    nearest = rule.as_of or {}
+    known(step.name, nearest, shape, "join as_of")
+    known(step.name, nearest.values(), right, f"join with {right_name} as_of")
     added = [] if rule.how == "anti" else [name for name in right.columns if name not in set(rule.on.values())]
     clash = {name.lower() for name in shape.columns} & {name.lower() for name in added}
     if clash:
@@ -44,7 +43,7 @@ def join_rows(
             hint=f"rename or select in a step before, e.g. on {right_name}",
         )
     gone = build.drop(step.name, "filtered", f"join {rule.how}")
-    is_unique = right.key_is_unique and bool(right.key) and set(right.key) <= set(rule.on.values())
+    is_unique = bool(nearest) or (right.key_is_unique and bool(right.key) and set(right.key) <= set(rule.on.values()))
     columns = {**shape.columns, **{name: right.columns[name] for name in added}}
     table = quoted(f"rows_{step.name}")
     sql = _joined(step, shape, source, right, right_name, added, gone=gone, retract=retract, is_unique=is_unique)
@@ -55,15 +54,15 @@ def join_rows(
         key_is_unique=shape.key_is_unique and keeps_key,
         conditions=(
             *shape.conditions,
-            *shape.origins_of(rule.on, "CONDITIONAL", "join"),
-            *right.origins_of(rule.on.values(), "CONDITIONAL", "join"),
+            *shape.origins_of([*rule.on, *nearest], "CONDITIONAL", "join"),
+            *right.origins_of([*rule.on.values(), *nearest.values()], "CONDITIONAL", "join"),
         ),
         marks=shape.marks or (retract and rule.how != "left"),
     )
     prepare = [Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")]
-    if not keeps_key:
+    if not keeps_key or nearest:
         prepare = _ordered(table, quoted(f"joined_{step.name}"), sql)
-    return Draft(step.name, out, _framed(columns, table), prepare=prepare, table=table)
+    return Draft(step.name, out, framed(columns, table), prepare=prepare, table=table)
 
 
 def _ordered(table: str, unordered: str, sql: str) -> list[Action]:
@@ -105,75 +104,39 @@ def _joined(
     on = " AND ".join(
         [f"l.{STATUS} = {ALIVE}", *(f"l.{quoted(here)} = r.k{index}" for index, here in enumerate(rule.on))]
     )
+    if rule.as_of:
+        side, on = _nearest(step, shape, right, right_name, [*keys, *others])
     code = gone + RETRACTS if retract else gone
     lost = {"inner": "r.hit IS NULL", "anti": "r.hit", "left": "FALSE"}[rule.how]
     status = f"CASE WHEN l.{STATUS} = {ALIVE} AND {lost} THEN {code} ELSE l.{STATUS} END AS {STATUS}"
     taken = "".join(f", r.a{index} AS {quoted(name)}" for index, name in enumerate(added))
-    joined = f"{source} l LEFT JOIN {side} r ON {on}"
+    joined = f"{source} l {'ASOF ' if rule.as_of else ''}LEFT JOIN {side} r ON {on}"
+    if rule.as_of:
+        extra = f"FALSE AS {EXTRA}, l.{ORDINAL} AS _wb_left, 0 AS _wb_place"
+        return f"SELECT {listing(shape.columns, 'l')}{taken}, {status}, {extra} FROM {joined}"
     if distinct or is_unique:
         return f"SELECT {listing(shape.columns, 'l')}{taken}, {status}, FALSE AS {EXTRA} FROM {joined}"
     extra = f"coalesce(r.place > 1, FALSE) AS {EXTRA}, l.{ORDINAL} AS _wb_left, r.place AS _wb_place"
     return f"SELECT {listing(shape.columns, 'l')}{taken}, {status}, {extra} FROM {joined}"
 
 
-# Aggregates whose value depends on the order of rows, and those that do for floating-point input.
-_ORDERED = frozenset({
-    "any_value", "arbitrary", "array_agg", "first", "group_concat", "histogram", "json_group_array",
-    "json_group_object", "last", "list", "listagg", "string_agg", "arg_max", "arg_max_null", "arg_min",
-    "arg_min_null", "argmax", "argmin", "max_by", "min_by", "mode", "approx_top_k",
-})  # fmt: skip
-
-
-def aggregate_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
-    """One row per group, in the order in which groups first appear. No rows give no groups, even with `by: []`."""
-    rule = step.aggregate
+def _nearest(step: Step, shape: Shape, right: Shape, right_name: str, columns: Sequence[str]) -> tuple[str, str]:
+    """The side and condition of an as-of join: of rows equal in keys and time there, the first."""
+    rule = step.join
     assert rule is not None
-    known(step.name, rule.by, shape, "aggregate by")
-    distinct_names(step.name, [*rule.by, *rule.take])
-    columns = {name: shape.columns[name] for name in rule.by}
-    values = []
-    for name, text in rule.take.items():
-        what = f"aggregate {name}"
-        checked, sql, kind = build.expression(
-            text, shape=shape, source=source, step=step.name, what=what, allow_aggregates=True
-        )
-        loose = checked.bare_columns - set(rule.by)
-        if not checked.is_aggregate or loose:
-            seen = f"uses {', '.join(sorted(loose))} outside an aggregate" if loose else "is not an aggregate"
-            raise TransformError(f"{step.name}: {what} {seen}", hint="write for example max(column)")
-        values.append(f"{_in_order(checked, sql, shape)} AS {quoted(name)}")
-        columns[name] = Column(kind, None, shape.origins_of(sorted(checked.columns), "AGGREGATION", text))
-    gone = build.drop(step.name, "filtered", "aggregate")
-    table = quoted(f"rows_{step.name}")
-    group = f"GROUP BY {listing(rule.by)} " if rule.by else ""
-    parts = [*map(quoted, rule.by), *values, f"count(*) AS {FOLDED}", f"min({ORDINAL}) AS _wb_first"]
-    sql = (
-        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {', '.join(parts)} FROM {source} WHERE {STATUS} = {ALIVE} "
-        f"{group}HAVING count(*) > 0 ORDER BY _wb_first"
+    assert rule.as_of is not None
+    ((here, there),) = rule.as_of.items()
+    time = as_type(quoted(there), right.columns[there].type, shape.columns[here].type)
+    of = f"{listing(rule.on.values())}, {quoted(there)}"
+    first = f"row_number() OVER (PARTITION BY {of} ORDER BY {ORDINAL})"
+    # An as-of join takes equalities and one inequality: that a row lives is said as the first of them.
+    side = (
+        f"(SELECT * EXCLUDE (place) FROM (SELECT {', '.join(columns)}, {time} AS t, {ALIVE} AS live, TRUE AS hit, "
+        f"{first} AS place FROM {frame_name(right_name)} WHERE {STATUS} = {ALIVE}) WHERE place = 1)"
     )
-    conditions = (*shape.conditions, *shape.origins_of(rule.by, "CONDITIONAL", "aggregate by"))
-    out = Shape(columns, tuple(rule.by), True, conditions, marks=False)
-    count = f"SELECT {gone}, count(*) FROM {source} WHERE {STATUS} = -1"
-    draft = Draft(step.name, out, _framed(columns, table, str(ALIVE)), prepare=[Action("sql", sql)], table=table)
-    if shape.marks:
-        draft.prepare.append(Action("count", count))
-    return draft
-
-
-def _in_order(checked: Checked, sql: str, shape: Shape) -> str:
-    """The aggregate, told to take rows in their order where the order matters."""
-    is_float = any(shape.columns[name].type in ("DOUBLE", "FLOAT") for name in checked.columns)
-    tree = checked.tree.copy()
-    for node in list(tree.find_all(exp.Func)):
-        name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
-        text = node.sql(dialect="duckdb", comments=False)
-        called = text.partition("(")[0].lower()
-        matters = called in _ORDERED or name in _ORDERED or (is_float and isinstance(node, exp.AggFunc))
-        if not matters or "ORDER BY" in text.upper() or node.find(exp.Star) or called in ("count", "min", "max"):
-            continue
-        node.replace(exp.Var(this=f"{text[:-1]} ORDER BY {ORDINAL})"))  # text that goes in as it is
-    text = with_variables(tree)
-    return f"CAST({text} AS BIGINT)" if sql.startswith("CAST(") and not text.startswith("CAST(") else text
+    sign = ">=" if rule.nearest == "before" else "<="
+    equal = [f"l.{STATUS} = r.live", *(f"l.{quoted(name)} = r.k{index}" for index, name in enumerate(rule.on))]
+    return side, " AND ".join([*equal, f"l.{quoted(here)} {sign} r.t"])
 
 
 def unnest_rows(build: Compilation, step: Step, shape: Shape, source: str, *, retract: bool) -> Draft:
@@ -208,7 +171,7 @@ def unnest_rows(build: Compilation, step: Step, shape: Shape, source: str, *, re
     parts = [*given, STATUS, f"_wb_index > 0 AS {EXTRA}"]
     sql = f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {', '.join(parts)} FROM {rows}"
     out = Shape(columns, (), False, (*shape.conditions, *origins), shape.marks or retract)
-    return Draft(step.name, out, _framed(columns, table), prepare=[Action("sql", sql)], table=table)
+    return Draft(step.name, out, framed(columns, table), prepare=[Action("sql", sql)], table=table)
 
 
 def _elements(build: Compilation, step: Step, shape: Shape, source: str) -> tuple[str, dict[str, tuple[str, str]]]:

@@ -7,6 +7,17 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from data_workbench.records.definitions import ColumnName, Columns, Expression, Mistake, Model, Name, Text
+from data_workbench.transforms.spec_tables import (
+    Aggregate,
+    Join,
+    Nest,
+    Pivot,
+    Sort,
+    Union,
+    Unnest,
+    Unpivot,
+    Window,
+)
 from data_workbench.transforms.spec_values import (
     Cast,
     Hash,
@@ -41,34 +52,12 @@ class Lookup(Model):
     options: dict[str, Any] = Field(default_factory=dict, description="What only this connector knows")
 
 
-class Join(Model):
-    """Join with another source or step."""
-
-    with_: Name = Field(alias="with", description="The source or earlier step to join with")
-    on: dict[ColumnName, ColumnName] = Field(min_length=1, description="column here: column there")
-    how: Literal["inner", "left", "anti"] = Field(
-        "inner", description="inner keeps matches, left all rows here, anti the rows here without a match"
-    )
-
-
-class Aggregate(Model):
-    """Group rows; `by: []` makes one row of all."""
-
-    by: list[ColumnName] = Field(description="Columns to group by; an empty list makes one row of all")
-    take: dict[ColumnName, Expression] = Field(min_length=1, description="new column: SQL aggregate")
-
-
-class Unnest(Model):
-    """One row per element of a list column; a list of structs gives one column per field named in `into`."""
-
-    column: ColumnName = Field(description="The list column")
-    into: Columns = Field(description="The new column, or for structs the fields to make columns of")
-
-
 VERBS = (
     *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
+    *("sort", "union", "unpivot", "pivot", "nest", "window"),
     *("parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
 )
+_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window"})
 
 
 class Step(Model):
@@ -86,6 +75,12 @@ class Step(Model):
     join: Join | None = Field(None, description="Join with another source or step")
     aggregate: Aggregate | None = Field(None, description="Group rows and fold them")
     unnest: Unnest | None = Field(None, description="One row per element of a list column")
+    sort: Sort | None = Field(None, description="Bring rows into an order")
+    union: Union | None = Field(None, description="Add the rows of other sources or steps")
+    unpivot: Unpivot | None = Field(None, description="Columns to rows")
+    pivot: Pivot | None = Field(None, description="Rows to columns")
+    nest: Nest | None = Field(None, description="Rows to lists")
+    window: Window | None = Field(None, description="Columns computed from the rows around each row")
     parse: Parse | None = Field(None, description="Take a text apart")
     normalise: Normalise | None = Field(None, description="Bring texts to one form")
     hash: Hash | None = Field(None, description="One digest of several columns")
@@ -93,6 +88,20 @@ class Step(Model):
     pseudonymise: Pseudonymise | None = Field(None, description="Put keyed pseudonyms in the place of values")
     surrogate_key: SurrogateKey | None = Field(None, description="A UUIDv5 of other columns")
     rules: Rules | None = Field(None, description="Decide columns by rules")
+
+    @property
+    def others(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Sources and steps it reads beside its input, each with its place below the step."""
+        if self.join is not None:
+            return [(("join", "with"), self.join.with_)]
+        if self.union is not None:
+            return [(("union", "with", position), name) for position, name in enumerate(self.union.with_)]
+        return []
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether what it makes of a row depends on other rows, so that a change of one may change all."""
+        return self.verb in _SEES_ALL or (self.sort is not None and self.sort.limit is not None)
 
     @property
     def casts(self) -> dict[str, Cast]:

@@ -24,10 +24,11 @@ from data_workbench.transforms.drafts import (
     Draft,
     Shape,
     failure,
+    refused,
     shown,
     verdict,
 )
-from data_workbench.transforms.expressions import ExpressionError, check_order
+from data_workbench.transforms.expressions import check_order
 from data_workbench.transforms.plan import ALIVE, STATUS, Action
 from data_workbench.transforms.spec import Deduplicate, Lookup, Step
 from data_workbench.transforms.spec_values import Cast, policy
@@ -116,21 +117,25 @@ def expression_column(
 
 
 def filter_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
+    return filter_frame(build, step.name, shape, source, step.filter or "", what="filter")
+
+
+def filter_frame(build: Compilation, step: str, shape: Shape, source: str, text: str, *, what: str) -> Draft:
+    """The rows of a frame for which a condition holds."""
     retract = build.holds
-    text = step.filter or ""
-    checked, sql, kind = build.expression(text, shape=shape, source=source, step=step.name, what="filter")
+    checked, sql, kind = build.expression(text, shape=shape, source=source, step=step, what=what)
     if kind != "BOOLEAN":
         raise TransformError(
-            f"{step.name}: filter gives {kind.lower()}, not true or false", hint="compare it with something"
+            f"{step}: {what} gives {kind.lower()}, not true or false", hint="compare it with something"
         )
-    failed = build.drop(step.name, "quarantined", "filter")
-    gone = build.drop(step.name, "filtered", "filter")
+    failed = build.drop(step, "quarantined", what)
+    gone = build.drop(step, "filtered", what)
     reason = literal(f"{text} cannot be computed") + with_values(sorted(checked.columns))
     cases: list[Case] = [
-        ("NOT coalesce(_wb_v0, FALSE) AND " + cannot_be(helper(0), sql), failed, f"[{failure('filter', reason)}]"),
+        ("NOT coalesce(_wb_v0, FALSE) AND " + cannot_be(helper(0), sql), failed, f"[{failure(what, reason)}]"),
         ("NOT coalesce(_wb_v0, FALSE)", gone, None),
     ]
-    values = {"filter": sql}
+    values = {what: sql}
     out = Shape(
         columns=shape.columns,
         key=shape.key,
@@ -139,7 +144,7 @@ def filter_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Dr
         marks=shape.marks or retract,
     )
     frame = verdict(shape, computed(shape, values, source), cases, retract=gone if retract else 0, hold=build.holds)
-    return Draft(step.name, out, frame)
+    return Draft(step, out, frame)
 
 
 def cast_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
@@ -199,10 +204,8 @@ def deduplicate_rows(build: Compilation, step: Step, shape: Shape, source: str) 
 def _ordering(build: Compilation, step: str, rule: Deduplicate, shape: Shape, source: str) -> list[str]:
     texts = []
     for item in rule.order:
-        try:
+        with refused(step):
             checked = check_order(item, columns=set(shape.columns), params=build.params, what="order")
-        except ExpressionError as error:
-            raise TransformError(f"{step}: {error.message}", hint=error.hint) from error
         text = with_variables(checked.tree)
         build.types_of(f"SELECT 1 AS v FROM {source} ORDER BY {text}", step=step, what="order")
         texts.append(text)

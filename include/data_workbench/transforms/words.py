@@ -93,7 +93,9 @@ def _refuse_tokens(tokens: list[Token], what: str) -> None:
             raise _at(token, f"{what} is one expression; a ';' would begin another statement")
 
 
-def check_functions(tokens: list[Token], *, allow_aggregates: bool, what: str) -> frozenset[str]:
+def check_functions(
+    tokens: list[Token], *, allow_aggregates: bool, allow_windows: bool = False, what: str
+) -> frozenset[str]:
     """The names called, each of them listed."""
     called = set()
     for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False):
@@ -106,7 +108,8 @@ def check_functions(tokens: list[Token], *, allow_aggregates: bool, what: str) -
             continue
         if before is not None and before.token_type in (TokenType.DCOLON, TokenType.ALIAS) and name in NAMES:
             continue  # a type with its size: a::decimal(10,2)
-        _check_function(token, name, allow_aggregates=allow_aggregates, what=what)
+        if not (allow_windows and name in WINDOWS):
+            _check_function(token, name, allow_aggregates=allow_aggregates, what=what)
         called.add(name)
     return frozenset(called)
 
@@ -131,7 +134,7 @@ def _check_function(token: Token, name: str, *, allow_aggregates: bool, what: st
         raise _at(token, f"{what}: unknown function {name!r}", hint=near_names(name, known))
 
 
-WINDOW_HINT = "windows need all rows at once; use deduplicate or aggregate"
+WINDOW_HINT = "windows need all rows at once; use a window step"
 
 
 def _at(token: Token, message: str, *, hint: str | None = None) -> ExpressionError:

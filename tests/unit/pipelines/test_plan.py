@@ -83,6 +83,18 @@ CURSOR = ", cursor: {column: at}"
         ("[{name: a, deduplicate: {by: [id]}}]", OUT, None),
         ("[{name: a, deduplicate: {by: [name]}}]", OUT, "the deduplicate 'a', which is not by its key"),
         ("[{name: a, filter: id > 0}, {name: b, join: {with: a, on: {id: id}, how: anti}}]", OUT, "the join 'b'"),
+        ("[{name: a, window: {order: [id], take: {n: row_number()}}}]", OUT, "the window 'a'"),
+        ("[{name: a, pivot: {by: id, on: name, values: [x], take: count(*)}}]", OUT, "the pivot 'a'"),
+        ("[{name: a, nest: {by: id, columns: name, into: all_names}}]", OUT, "the nest 'a'"),
+        ("[{name: a, sort: {by: name, limit: 3}}]", OUT, "the sort 'a'"),
+        ("[{name: a, sort: {by: name}}]", OUT, None),
+        ("[{name: a, filter: id > 0}, {name: b, input: rows, union: {with: a}}]", OUT, None),
+        (
+            "[{name: a, window: {take: {n: count(*)}}}, {name: b, input: rows, union: {with: a, missing: null}}]",
+            OUT,
+            "the window 'a'",
+        ),
+        ("[{name: a, normalise: {columns: name}}, {name: b, cast: {id: bigint}}]", OUT, None),
     ],
 )
 def test_a_source_is_read_in_full_only_for_a_reason(site: FileSite, steps: str, out: str, reason: str | None) -> None:

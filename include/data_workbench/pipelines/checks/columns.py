@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from data_workbench.pipelines.checks import values
+from data_workbench.pipelines.checks import tables, values
 from data_workbench.pipelines.checks.apis import check_api
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.ranges import check_ranges
@@ -125,45 +125,6 @@ def _lookup(report: Report, path: Path, step: Step, known: Known, _: Mapping[str
     return known | frozenset(rule.take) if known is not None else None
 
 
-def _join(report: Report, path: Path, step: Step, known: Known, flow: Mapping[str, Known]) -> Known:
-    rule = step.join
-    assert rule is not None
-    right = flow.get(rule.with_)
-    for here, there in rule.on.items():
-        report.column((*path, "on", here), here, known, owner=input_of(step), key=True)
-        report.column((*path, "on", here), there, right, owner=repr(rule.with_))
-    if rule.how == "anti":
-        return known
-    if known is None or right is None:
-        return None
-    added = right - set(rule.on.values())
-    both = sorted({one.casefold() for one in known} & {one.casefold() for one in added})
-    if both:
-        hint = f"select or rename in a step before, so that {rule.with_!r} brings only new names"
-        report.say((*path, "with"), f"both sides of the join have {', '.join(both)}", hint=hint)
-    return known | added
-
-
-def _aggregate(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
-    rule = step.aggregate
-    assert rule is not None
-    report.columns((*path, "by"), rule.by, known, owner=input_of(step))
-    for name, sql in rule.take.items():
-        place = (*path, "take", name)
-        report.created(place, name, key=True)
-        report.clash(place, name, rule.by, owner="'by'", key=True)
-        checked = report.expression(place, sql, known, what=f"take {name}", allow_aggregates=True)
-        if checked is None:
-            continue
-        loose = sorted(checked.bare_columns - set(rule.by))
-        if loose:
-            hint = f"fold it, as in max({loose[0]}), or add it to by"
-            report.say(place, f"take {name}: column {loose[0]!r} has many values in a group", hint=hint)
-        elif not checked.is_aggregate:
-            report.say(place, f"take {name} folds nothing", hint="write for example count(*), sum(x), max(x)")
-    return frozenset([*rule.by, *rule.take])
-
-
 def _unnest(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
     rule = step.unnest
     assert rule is not None
@@ -184,8 +145,14 @@ _CHECKS: Mapping[str, _Check] = {
     "cast": _cast,
     "deduplicate": _deduplicate,
     "lookup": _lookup,
-    "join": _join,
-    "aggregate": _aggregate,
+    "join": tables.check_join,
+    "aggregate": tables.check_aggregate,
+    "sort": tables.check_sort,
+    "union": tables.check_union,
+    "unpivot": tables.check_unpivot,
+    "pivot": tables.check_pivot,
+    "nest": tables.check_nest,
+    "window": tables.check_window,
     "unnest": _unnest,
     "parse": values.check_parse,
     "normalise": values.check_normalise,

@@ -39,14 +39,26 @@ class Report:
         self.findings.append(self.definition.finding(path, message, hint=hint, key=key))
 
     def expression(
-        self, path: Path, sql: str, known: Known, *, what: str, allow_aggregates: bool = False
+        self,
+        path: Path,
+        sql: str,
+        known: Known,
+        *,
+        what: str,
+        allow_aggregates: bool = False,
+        allow_windows: bool = False,
     ) -> Checked | None:
         """Check an expression; None after adding what is wrong with it."""
         from data_workbench.transforms.expressions import ExpressionError, check_expression
 
         try:
             return check_expression(
-                sql, columns=known, params=self.params, allow_aggregates=allow_aggregates, what=what
+                sql,
+                columns=known,
+                params=self.params,
+                allow_aggregates=allow_aggregates,
+                allow_windows=allow_windows,
+                what=what,
             )
         except ExpressionError as error:
             self._refused(path, error)

@@ -1,0 +1,135 @@
+"""What steps may say that look at several rows or inputs: join, aggregate, unnest, sort, union, unpivot, pivot, nest,
+window.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from data_workbench.records.definitions import (
+    MOST_COLUMNS,
+    ColumnName,
+    Columns,
+    Expression,
+    Mistake,
+    Model,
+    Name,
+    Text,
+    as_list,
+)
+
+Names = Annotated[list[Name], BeforeValidator(as_list), Field(min_length=1, max_length=MOST_COLUMNS)]
+
+
+class Join(Model):
+    """Join with another source or step."""
+
+    with_: Name = Field(alias="with", description="The source or earlier step to join with")
+    on: dict[ColumnName, ColumnName] = Field(min_length=1, description="column here: column there")
+    how: Literal["inner", "left", "anti"] = Field(
+        "inner", description="inner keeps matches, left all rows here, anti the rows here without a match"
+    )
+    as_of: dict[ColumnName, ColumnName] | None = Field(
+        None, min_length=1, max_length=1, description="column here: column there; of the rows equal by on, the nearest"
+    )
+    nearest: Literal["before", "after"] = Field(
+        "before", description="as_of takes the last row there that is not later, or the first that is not earlier"
+    )
+
+
+class Aggregate(Model):
+    """Group rows; `by: []` makes one row of all."""
+
+    by: list[ColumnName] = Field(description="Columns to group by; an empty list makes one row of all")
+    take: dict[ColumnName, Expression] = Field(min_length=1, description="new column: SQL aggregate")
+    having: Expression | None = Field(None, description="SQL condition on the new rows; others are filtered out")
+    rollup: bool = Field(False, description="Add rows for the groups of all but the last of by, and so on up to all")
+    level: ColumnName | None = Field(None, description="With rollup: new column, how many columns of by a row is of")
+
+    @model_validator(mode="after")
+    def _level_of_rollup(self) -> Aggregate:
+        if self.level is not None and not self.rollup:
+            raise Mistake("level tells the rows of a rollup apart", at="level", hint="add rollup: true")
+        if self.rollup and not self.by:
+            raise Mistake("a rollup needs columns to roll up", at="rollup", hint="name them in by")
+        return self
+
+
+class Unnest(Model):
+    """One row per element of a list column; a list of structs gives one column per field named in `into`."""
+
+    column: ColumnName = Field(description="The list column")
+    into: Columns = Field(description="The new column, or for structs the fields to make columns of")
+
+
+class Sort(Model):
+    """Bring rows into an order; with a limit keep the first ones."""
+
+    by: Annotated[list[Expression], BeforeValidator(as_list), Field(min_length=1, max_length=MOST_COLUMNS)] = Field(
+        description="Columns or SQL, each may end in asc or desc"
+    )
+    limit: int | None = Field(None, ge=1, description="Keep so many rows; the others are filtered out")
+
+
+class Union(Model):
+    """The rows of other sources or steps after these, columns matched by name."""
+
+    with_: Names = Field(alias="with", description="Sources or earlier steps")
+    missing: Literal["refuse", "null"] | None = Field(
+        "refuse", description="A column that one side lacks: refuse the step, or fill it with NULL"
+    )
+
+
+class Unpivot(Model):
+    """Columns to rows: one row for each column, with its name and its value."""
+
+    columns: Columns = Field(description="Columns of one type; they give way to name and value")
+    name: ColumnName = Field("name", description="New column: the name of the column")
+    value: ColumnName = Field("value", description="New column: its value")
+    nulls: Literal["drop", "keep"] = Field("drop", description="Whether a NULL makes a row")
+
+
+class Pivot(Model):
+    """Rows to columns: one row for each group, and a column for each value declared."""
+
+    by: Columns = Field(description="Columns to group by")
+    on: ColumnName = Field(description="The column whose values become columns; rows with others are filtered out")
+    values: list[Text] | dict[ColumnName, Text] = Field(
+        min_length=1, max_length=500, description="The values, or new column: value"
+    )
+    take: Expression = Field(description="SQL aggregate that makes the cell, such as sum(amount) or max(value)")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """New columns and the value each is for."""
+        return dict(self.values) if isinstance(self.values, dict) else {value: value for value in self.values}
+
+
+class Nest(Model):
+    """Rows to lists: one row for each group, the other columns gathered; the reverse of unnest."""
+
+    by: Columns = Field(description="Columns to group by")
+    columns: Columns = Field(description="Columns to gather: one makes a list of values, several a list of structs")
+    into: ColumnName = Field(description="The new list column, in the order of the rows")
+
+
+class Frame(Model):
+    """Which rows around each one a window function sees, counted in rows."""
+
+    before: int | None = Field(None, ge=0, description="Rows before; all if left out")
+    after: int | None = Field(0, ge=0, description="Rows after; null for all")
+
+
+class Window(Model):
+    """Columns computed from the rows around each row: ranks, the row before, running sums."""
+
+    by: list[ColumnName] = Field(default_factory=list, description="Rows equal on these are looked at together")
+    order: list[Expression] = Field(default_factory=list, description="Columns or SQL, each may end in asc or desc")
+    take: dict[ColumnName, Expression] = Field(
+        min_length=1, description="new column: SQL with window functions and aggregates, without OVER"
+    )
+    rows: Literal["running", "all"] | Frame | None = Field(
+        None, description="What aggregates see: running (up to this row; the default with an order), all, or a frame"
+    )
