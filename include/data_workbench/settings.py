@@ -56,6 +56,8 @@ class Settings:
     """Rows in one staged part: what a destination commits at once."""
     duckdb_memory: str = "256MB"
     """DuckDB's memory limit in a transform; beyond it, it spills to disk."""
+    comparison_memory: str = "64MB"
+    """DuckDB's memory limit where a store is compared with what was staged; beyond it, it spills to disk."""
     duckdb_threads: int = 2
     max_definition_bytes: int = 262_144
     """A pipeline file larger than this is refused before it is parsed."""
@@ -145,8 +147,9 @@ def _check(settings: Settings) -> None:
     highest = 65_535 - max(PORT_OFFSETS.values())
     if settings.port_base > highest:
         raise _refused("port_base", settings.port_base, f"give at most {highest}: the stack's ports follow it")
-    if not _SIZE.fullmatch(settings.duckdb_memory):
-        raise _refused("duckdb_memory", settings.duckdb_memory, "give a size such as 256MB or 1.5GB")
+    for name in ("duckdb_memory", "comparison_memory"):
+        if not _SIZE.fullmatch(getattr(settings, name)):
+            raise _refused(name, getattr(settings, name), "give a size such as 256MB or 1.5GB")
     if settings.artifact_compression not in ("lz4", "zstd"):
         raise _refused("artifact_compression", settings.artifact_compression, "give lz4 or zstd")
 

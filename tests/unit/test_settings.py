@@ -36,6 +36,7 @@ def test_every_setting_is_a_variable_of_its_type(item) -> None:  # type: ignore[
         ("DUCKDB_THREADS", "0"),
         ("DUCKDB_MEMORY", "plenty"),
         ("DUCKDB_MEMORY", "1GB'; SET x"),
+        ("COMPARISON_MEMORY", "64"),
         ("ARTIFACT_RETENTION_DAYS", "nan"),
         ("ARTIFACT_RETENTION_DAYS", "-1"),
         ("MAX_DEFINITION_BYTES", "0"),

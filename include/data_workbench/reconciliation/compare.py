@@ -1,8 +1,8 @@
 """Which keys are missing, surplus, stale or foreign, by comparing values read back from a store.
 
-Both sides go into one DuckDB file as key columns and a fingerprint of the values; a full outer join tells the rest.
-Memory is bounded by DuckDB's limit, it spills to the folder it is given. No stamp in the store is believed: a stamp
-only says who wrote a row, never what is in it.
+Both sides go into one DuckDB file as key columns and a fingerprint of the values; a full outer join tells the rest,
+a share of the keys at a time. Memory is bounded by DuckDB's limit, it spills to the folder it is given. No stamp in
+the store is believed: a stamp only says who wrote a row, never what is in it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 BATCH = 16_384
+_JOINED_AT_ONCE = 400_000
+"""Rows of a side whose join stays within the limit: one of 10 million 32-letter keys at once needs 256 MB."""
 _DATABASE = "comparison.duckdb"
 
 
@@ -60,10 +62,12 @@ class Comparison:
         self.carry = {"expected": carry_expected or pa.schema([]), "actual": carry_actual or pa.schema([])}
         self.key = key
         self.repeats = repeats
+        # What is carried goes through joins of its own, which are not cut into shares.
+        carries = carry_expected or carry_actual
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
             str(folder / _DATABASE),
             config={
-                "memory_limit": settings.duckdb_memory,
+                "memory_limit": settings.duckdb_memory if carries else settings.comparison_memory,
                 "threads": settings.duckdb_threads,
                 "temp_directory": str(folder / "spill"),
                 "preserve_insertion_order": False,
@@ -198,8 +202,23 @@ class Comparison:
             return
         self._fill()
         join = self._join_by_key() if self.key else self._join_as_bags()
-        self.connection.execute(f"CREATE TABLE verdicts AS {join}")
+        share = ", ".join(map(quoted, self.key)) if self.key else "_wb_hash"
+        verb = "CREATE OR REPLACE TABLE verdicts AS"
+        shares = self._shares()
+        for number in range(shares):
+            for side in ("expected", "actual"):
+                condition = f"WHERE hash({share}) % {shares} = {number}" if shares > 1 else ""
+                self.connection.execute(f"CREATE OR REPLACE TEMP VIEW some_{side} AS SELECT * FROM {side} {condition}")
+            self.connection.execute(f"{verb} {join}")
+            verb = "INSERT INTO verdicts"
         self._made.add("verdicts")
+
+    def _shares(self) -> int:
+        row = self.connection.execute(
+            "SELECT greatest((SELECT count(*) FROM expected), (SELECT count(*) FROM actual))"
+        ).fetchone()
+        assert row is not None
+        return 1 + int(row[0]) // _JOINED_AT_ONCE
 
     def _fill(self) -> None:
         """A side that brought no rows is an empty table."""
@@ -212,11 +231,10 @@ class Comparison:
         keys = ", ".join(f"coalesce(e.{quoted(name)}, a.{quoted(name)}) AS {quoted(name)}" for name in self.key)
         gone = f"('{TOMBSTONE}', '{RETRACTION}')"
         listed = ", ".join(map(quoted, self.key))
-        actual, same = "actual", "e._wb_hash = a._wb_hash"
+        actual, same = "some_actual", "e._wb_hash = a._wb_hash"
         if self.repeats:
-            actual = (
-                f"(SELECT {listed}, bool_or(_wb_mark) AS _wb_mark, list(_wb_hash) AS hashes FROM actual GROUP BY ALL)"
-            )
+            hashes = "bool_or(_wb_mark) AS _wb_mark, list(_wb_hash) AS hashes"
+            actual = f"(SELECT {listed}, {hashes} FROM some_actual GROUP BY ALL)"
             same = "list_contains(a.hashes, e._wb_hash)"
         return f"""
             SELECT {keys}, CASE
@@ -227,7 +245,7 @@ class Comparison:
                 WHEN a._wb_mark IS NULL THEN 'missing'
                 WHEN {same} THEN 'equal' ELSE 'stale' END AS verdict
             FROM (
-                SELECT * FROM expected
+                SELECT * FROM some_expected
                 QUALIFY row_number() OVER (PARTITION BY {listed}
                     ORDER BY CASE _wb_mark WHEN '{UPSERT}' THEN 0 WHEN '{HELD}' THEN 1 ELSE 2 END) = 1
             ) e FULL OUTER JOIN {actual} a ON {on}"""
@@ -238,11 +256,11 @@ class Comparison:
             SELECT CASE WHEN difference > 0 THEN 'missing' ELSE 'surplus' END AS verdict
             FROM (
                 SELECT coalesce(e.n, 0) - coalesce(a.n, 0) AS difference
-                FROM (SELECT _wb_hash, count(*) AS n FROM expected WHERE _wb_mark = '{UPSERT}' GROUP BY 1) e
-                FULL OUTER JOIN (SELECT _wb_hash, count(*) AS n FROM actual WHERE _wb_mark GROUP BY 1) a
+                FROM (SELECT _wb_hash, count(*) AS n FROM some_expected WHERE _wb_mark = '{UPSERT}' GROUP BY 1) e
+                FULL OUTER JOIN (SELECT _wb_hash, count(*) AS n FROM some_actual WHERE _wb_mark GROUP BY 1) a
                     USING (_wb_hash)
             ), range(abs(difference)) WHERE difference <> 0
-            UNION ALL SELECT 'foreign' FROM actual WHERE NOT _wb_mark"""
+            UNION ALL SELECT 'foreign' FROM some_actual WHERE NOT _wb_mark"""
 
 
 def _fingerprint(schema: pa.Schema) -> str:

@@ -28,9 +28,11 @@ Make = Callable[..., Any]
 Row = tuple[int, str, str | None, Any]
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Comparisons, each in a folder of its own."""
+@pytest.fixture(scope="module", params=[compare._JOINED_AT_ONCE, 2], ids=["at once", "in shares"])
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    """Comparisons, each in a folder of its own; verdicts do not hang on how many rows are joined at once."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(compare, "_JOINED_AT_ONCE", request.param)
     folder = tmp_path_factory.mktemp("compare")
     numbers = count()
 
@@ -40,7 +42,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
         with Comparison(schema, key, place, replace(Settings(), **changed)) as comparison:
             yield comparison
 
-    return opened
+    yield opened
+    patch.undo()
 
 
 def side(rows: list[Row], mark: str) -> Iterator[pa.RecordBatch]:
