@@ -77,6 +77,18 @@ class Settings:
     """JSON list of Airflow notifiers that alerts go to: `[{"notifier": "package.Class", "arguments": {…}}]`."""
     check_history_days: float = 30.0
     """Checks of connections are kept this long."""
+    backups: str = ""
+    """Where backup sets are kept: a connection's id, a folder or an fsspec URL; empty means `<home>/backups`."""
+    backup_stores: str = ""
+    """Comma-separated connections that a set takes in; empty means the three stores and the metastore, where set."""
+    backup_recipients: str = ""
+    """Comma-separated public keys that backups are encrypted for; empty means the one of the identity."""
+    backup_identity: str = ""
+    """File of the age identity that opens backups; empty means `<home>/backup-identity.txt`."""
+    backup_retention: str = ""
+    """Which sets are kept, as `last=3,daily=7,weekly=4,monthly=12`, the default; the newest good one always is."""
+    fence_wait_seconds: float = 30.0
+    """How long a backup waits for runs under way before it goes on without them having ended."""
     project: Path = field(default_factory=lambda: Path.cwd() / "workbench.yaml")
     """The project file: defaults of connections, without secrets. It need not be there."""
     pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
@@ -91,6 +103,11 @@ class Settings:
     def cache_folder(self) -> Path:
         """Where downloads are kept, as an absolute path."""
         return (Path(self.cache) if self.cache else self.home / "cache").absolute()
+
+    @property
+    def backup_place(self) -> str:
+        """Where backup sets are kept."""
+        return self.backups or f"file://{(self.home / 'backups').absolute()}"
 
     def port(self, service: str) -> int:
         """The local port of a service named in PORT_OFFSETS."""
@@ -134,6 +151,7 @@ _LEAST: Mapping[str, float] = {
     "slow_connection_seconds": 0,
     "store_wait_hours": 0,
     "check_history_days": 0,
+    "fence_wait_seconds": 0,
 }
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 

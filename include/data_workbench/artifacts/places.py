@@ -12,7 +12,7 @@ import shutil
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import pyarrow as pa
 
@@ -68,8 +68,16 @@ class Place(ABC):
         """Names of the folders in a folder, sorted; none if it is not there."""
 
     @abstractmethod
+    def files(self, path: str) -> dict[str, int]:
+        """Names of the files in a folder and their bytes; none if it is not there."""
+
+    @abstractmethod
     def remove(self, path: str) -> None:
         """Remove a folder and all in it; fine if it is not there."""
+
+    @abstractmethod
+    def remove_file(self, path: str) -> None:
+        """Remove a file; fine if it is not there."""
 
     @abstractmethod
     def free(self) -> int | None:
@@ -142,6 +150,16 @@ class LocalPlace(Place):
             return []
         return sorted(one.name for one in found if one.is_dir() and not one.is_symlink())
 
+    def files(self, path: str) -> dict[str, int]:
+        try:
+            with os.scandir(self._root / path) as found:
+                return {one.name: one.stat().st_size for one in found if one.is_file(follow_symlinks=False)}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+
+    def remove_file(self, path: str) -> None:
+        (self._root / path).unlink(missing_ok=True)
+
     def remove(self, path: str) -> None:
         shutil.rmtree(self._root / path, ignore_errors=True)
         if (self._root / path).exists():
@@ -189,6 +207,13 @@ class RemotePlace(Place):
             ) from error
         self._base = base.rstrip("/")
         self.root = url.rstrip("/")
+
+    @classmethod
+    def over(cls, files: Any, base: str, url: str) -> Self:
+        """A place on a file system that is open already, such as a connection's."""
+        place = cls.__new__(cls)
+        place._files, place._base, place.root = files, base.rstrip("/"), url.rstrip("/")
+        return place
 
     def create(self, path: str) -> IO[bytes]:
         if self.size(path) is not None:
@@ -241,6 +266,20 @@ class RemotePlace(Place):
             except FileNotFoundError:
                 return []
         return sorted(one["name"].rstrip("/").rpartition("/")[2] for one in found if one["type"] == "directory")
+
+    def files(self, path: str) -> dict[str, int]:
+        with self._asking(path):
+            self._files.invalidate_cache()
+            try:
+                found: list[dict[str, Any]] = self._files.ls(self._at(path), detail=True)
+            except FileNotFoundError:
+                return {}
+        return {one["name"].rpartition("/")[2]: int(one["size"] or 0) for one in found if one["type"] == "file"}
+
+    def remove_file(self, path: str) -> None:
+        with self._asking(path):
+            if self._files.exists(self._at(path)):
+                self._files.rm_file(self._at(path))
 
     def remove(self, path: str) -> None:
         with self._asking(path):

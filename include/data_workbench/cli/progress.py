@@ -51,6 +51,12 @@ class _Bars:
                 self._advance(f"load {facts['destination']} {facts['target']}", facts["rows"])
             case "reconcile.compared":
                 self._advance(f"compare {facts['destination']} {facts['target']}", 1)
+            case "backup.stored":
+                self._advance(f"store {facts['path']} (kB)", facts["bytes"] // 1024)
+            case "backup.checked":
+                self._advance("check (kB)", facts["bytes"] // 1024)
+            case "backup.restored":
+                self._advance(f"restore {facts['store']}", facts["count"])
 
     def _advance(self, name: str, rows: int) -> None:
         if name not in self._bars:

@@ -10,12 +10,13 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
     quarantine    rejected rows and what became of them
     deferred      relationships whose endpoint was not there yet
     fingerprints  stored vectors by hash
+    backups       backup sets, and what verifying them found
 
 Read `database.py` first, then `tables.py`. The schema changes by the migrations in `migrations` only
 (`workbench db upgrade`). Nothing here knows connectors: a `Metastore` is opened from a SQLAlchemy URL.
 """
 
 from data_workbench.metastore.database import Metastore, metastore_url
-from data_workbench.metastore.locks import RunLock, hold_run
+from data_workbench.metastore.locks import RunLock, fence, hold_alone, hold_run
 
-__all__ = ["Metastore", "RunLock", "hold_run", "metastore_url"]
+__all__ = ["Metastore", "RunLock", "fence", "hold_alone", "hold_run", "metastore_url"]

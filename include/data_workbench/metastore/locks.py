@@ -7,6 +7,8 @@ run holds it alone; Airflow's tasks, which run side by side, share it.
     another run is alive (its lock is held), or is Airflow's and not finished   -> RunConflict
     another run is not finished and nobody holds its lock                        -> it was killed; take it up
 
+All of them hold the fence together; a backup holds it alone for the moment in which it notes where the stores stand.
+
 Session locks need a direct connection: a pooler in transaction mode (pgbouncer) would hand them to others.
 """
 
@@ -14,13 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, exc, select, text
 
-from data_workbench.errors import RunConflict, StoreUnavailable
+from data_workbench.errors import RunConflict, StoreBusy, StoreUnavailable
 from data_workbench.metastore import runs
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import runs as runs_table
@@ -28,6 +31,8 @@ from data_workbench.metastore.tables import runs as runs_table
 log = logging.getLogger(__name__)
 
 _WAIT_MS = 30_000
+_FENCE_TRY_MS = 300
+_FENCE_PAUSE = 0.5
 
 
 @dataclass
@@ -80,6 +85,79 @@ def hold_run(store: Metastore, pipeline: str, run_id: str, *, shared: bool = Fal
         _close(connection)
 
 
+@contextmanager
+def hold_alone(store: Metastore, what: str, *, hint: str) -> Iterator[None]:
+    """Hold a lock by name within a `with` block, so that one process at a time does a thing.
+
+    Raises:
+        StoreBusy: another process holds it.
+    """
+    connection = _connect(store)
+    try:
+        try:
+            taken = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _key("alone", what)})
+        except exc.DBAPIError as error:
+            store.translate(error)
+        if not taken:
+            raise StoreBusy(f"another process is making a {what} just now", hint=hint)
+        yield
+    finally:
+        # A restore of the metastore itself ends every connection to it, this one too.
+        _close(connection, level=logging.DEBUG)
+
+
+@dataclass
+class Fence:
+    """The moment in which no pipeline writes; `held_ms` counts from when it was asked for to when it was given back."""
+
+    is_quiet: bool
+    running: tuple[str, ...]
+    held_ms: float = 0.0
+
+
+@contextmanager
+def fence(store: Metastore, *, wait_seconds: float) -> Iterator[Fence]:
+    """Keep pipelines from writing within a `with` block, which must be short.
+
+    Runs that are under way are waited for in short tries, since whoever begins behind a waiting fence waits with it.
+    When time is up the block is entered all the same, and the fence says who was still running.
+    """
+    connection = _connect(store)
+    key = {"key": _key("fence")}
+    try:
+        deadline = time.monotonic() + wait_seconds
+        connection.execute(text(f"SET lock_timeout = {_FENCE_TRY_MS}"))
+        while True:
+            asked = time.monotonic()
+            taken = _try_fence(store, connection, key)
+            if taken or time.monotonic() >= deadline:
+                break
+            time.sleep(_FENCE_PAUSE)
+        held = Fence(taken, () if taken else _running(store))
+        yield held
+        if taken:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+            held.held_ms = round((time.monotonic() - asked) * 1000, 3)
+    finally:
+        _close(connection)
+
+
+def _try_fence(store: Metastore, connection: Connection, key: dict[str, int]) -> bool:
+    try:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+    except exc.OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == "55P03":
+            return False
+        store.translate(error)
+    return True
+
+
+def _running(store: Metastore) -> tuple[str, ...]:
+    statement = select(runs_table.c.pipeline).where(runs_table.c.state == "running")
+    with store.transaction() as connection:
+        return tuple(sorted(connection.scalars(statement)))
+
+
 def is_alive(store: Metastore, pipeline: str, run_id: str) -> bool:
     """Whether some process holds the lock of this run."""
     with store.transaction() as connection:
@@ -103,6 +181,7 @@ def _take(store: Metastore, connection: Connection, pipeline: str, run_id: str, 
     connection.execute(text("SELECT pg_advisory_lock(:key)"), gate)
     try:
         _refuse_others(connection, pipeline, run_id)
+        connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": _key("fence")})
         function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
         if not connection.scalar(text(f"SELECT {function}(:key)"), {"key": own}):
             raise RunConflict(
@@ -143,11 +222,11 @@ def _key(*words: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _close(connection: Connection) -> None:
+def _close(connection: Connection, *, level: int = logging.WARNING) -> None:
     try:
         if not (connection.closed or connection.invalidated):
             # The server notices a closed connection only after a moment; the next to ask must not meet our lock.
             connection.execute(text("SELECT pg_advisory_unlock_all()"))
         connection.close()
     except exc.DBAPIError:  # it is gone already, and the lock with it
-        log.warning("the connection that held the lock of a run was lost")
+        log.log(level, "the connection that held a lock was lost")

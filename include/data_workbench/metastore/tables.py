@@ -251,3 +251,31 @@ stream_schemas = Table(
     Column("columns", _JSON, nullable=False),
     Column("changes", _JSON, nullable=False),
 )
+
+backup_sets = Table(
+    "backup_sets",
+    metadata,
+    Column("set_id", Text, primary_key=True),
+    Column("repository", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("started", _WHEN, nullable=False),
+    Column("ended", _WHEN),
+    Column("facts", _JSON),
+    Column("error", _JSON),
+    Index("backup_sets_by_time", "repository", "started"),
+)
+
+backup_verifications = Table(
+    "backup_verifications",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("set_id", Text, nullable=False),
+    Column("repository", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("checked", _WHEN, nullable=False, server_default=text("now()")),
+    Column("seconds", Double, nullable=False),
+    Column("report", _JSON, nullable=False),
+    Index("backup_verifications_by_set", "set_id", "checked"),
+)

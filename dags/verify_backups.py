@@ -1,0 +1,29 @@
+"""Restores the newest backup set into servers made for this, and compares every fingerprint: the drill.
+
+**When**: Sundays at 04:00 UTC. **Who is hurt if it fails**: everybody, on the day a restore is needed.
+
+**Triage**: the log says store by store what came back. `not_verified` names what the drill's servers lack; `failed`
+means the set does not come back as it was: make another at once (`backup_stores`), and keep the older ones.
+**Rerun**: clear the task; the servers of a drill live for it only.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG  # noqa: TID253  # a DAG file
+
+from data_workbench.provider.operators.backups import CheckBackupOperator
+from data_workbench.provider.retries import RETRIES
+from data_workbench.provider.tags import Tag
+
+with DAG(
+    "verify_backups",
+    schedule="0 4 * * 0",
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    tags=[Tag.HOUSEKEEPING.value],
+    default_args={"owner": "data-workbench", **RETRIES},
+    doc_md=__doc__,
+    description="Restores the newest backup set into servers made for it, and compares",
+) as dag:
+    CheckBackupOperator(task_id="drill", drill=True)

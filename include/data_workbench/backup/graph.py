@@ -1,0 +1,245 @@
+"""A Neo4j database into a set, while others use it.
+
+Community has neither an online backup nor snapshots to read from. What it has is a mark: the bookmark of an empty read
+transaction stays equal while nothing is committed. So the graph is read between two marks, and again if they differ;
+a graph that will not hold still is kept as it was read, and the set says that it moved.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data_workbench.backup.content import Writer
+from data_workbench.backup.exports import Export
+from data_workbench.backup.fingerprints import Multiset, digest
+from data_workbench.backup.graph_values import FUNCTIONS, BeyondDriver, encoded, to_line
+from data_workbench.backup.manifest import Content, StoredFile, StoredStore
+from data_workbench.connectors.neo4j.client import Client
+
+if TYPE_CHECKING:
+    from neo4j import Record, Session
+
+    from data_workbench.connectors.connections import Connection
+
+log = logging.getLogger(__name__)
+
+NODES, RELATIONSHIPS, SCHEMA = "nodes.jsonl", "relationships.jsonl", "schema.jsonl"
+SCHEMA_STREAM, ALL_NODES, ALL_RELATIONSHIPS = "(schema)", "(nodes)", "(relationships)"
+_ATTEMPTS = 3
+_BLOCK = 1024**2
+_WORD = np.iinfo(np.uint64).max
+
+_NODES = "MATCH (n) RETURN elementId(n) AS id, labels(n) AS labels, properties(n) AS properties"
+_RELATIONSHIPS = (
+    "MATCH (a)-[r]->(b) RETURN elementId(r) AS id, type(r) AS type, elementId(a) AS start, elementId(b) AS end, "
+    "properties(r) AS properties"
+)
+# What the driver cannot carry comes as text, with the type it had.
+_AS_TEXT = (
+    "UNWIND keys(x) AS key RETURN key, valueType(x[key]) AS type, "
+    "CASE WHEN x[key] IS :: DATE | LOCAL DATETIME | ZONED DATETIME THEN toString(x[key]) "
+    "WHEN x[key] IS :: LIST<DATE NOT NULL> | LIST<LOCAL DATETIME NOT NULL> | LIST<ZONED DATETIME NOT NULL> "
+    "THEN [one IN x[key] | toString(one)] ELSE x[key] END AS value"
+)
+_NODE_AS_TEXT = f"MATCH (x) WHERE elementId(x) = $id {_AS_TEXT}"
+_RELATIONSHIP_AS_TEXT = f"MATCH ()-[x]->() WHERE elementId(x) = $id {_AS_TEXT}"
+_CONSTRAINTS = "SHOW CONSTRAINTS YIELD name, createStatement RETURN name, createStatement AS statement ORDER BY name"
+_INDEXES = (
+    "SHOW INDEXES YIELD name, type, owningConstraint, createStatement "
+    "WHERE type <> 'LOOKUP' AND owningConstraint IS NULL "
+    "RETURN name, createStatement AS statement ORDER BY name"
+)
+
+
+class GraphContents:
+    """Counts and fingerprints of a graph, filled while it is read; ids are the store's own and no part of them.
+
+    A relationship's hash covers those of its two nodes. Sixteen bytes a node are kept for that.
+    """
+
+    def __init__(self) -> None:
+        self._hashes = np.zeros((1024, 2), np.uint64)
+        self._streams: dict[str, Multiset] = {ALL_NODES: Multiset(), ALL_RELATIONSHIPS: Multiset()}
+
+    def add_node(self, number: int, labels: list[str], properties: dict[str, Any]) -> None:
+        """Count a node; `number` is how its relationships name it."""
+        value = digest(to_line({"labels": sorted(labels), "properties": properties}))
+        if number >= len(self._hashes):
+            grown = np.zeros((max(number + 1, 2 * len(self._hashes)), 2), np.uint64)
+            grown[: len(self._hashes)] = self._hashes
+            self._hashes = grown
+        self._hashes[number] = (value >> 64, value & int(_WORD))
+        for stream in (ALL_NODES, *labels):
+            self._streams.setdefault(stream, Multiset()).add(value)
+
+    def has_node(self, number: int) -> bool:
+        """Whether a node of this number was counted."""
+        return number < len(self._hashes) and bool(self._hashes[number].any())
+
+    def add_relationship(self, start: int, end: int, kind: str, properties: dict[str, Any]) -> None:
+        """Count a relationship whose nodes were counted."""
+        ends = self._hashes[start].tobytes() + self._hashes[end].tobytes()
+        value = digest(ends + to_line({"type": kind, "properties": properties}))
+        for stream in (ALL_RELATIONSHIPS, f"[:{kind}]"):
+            self._streams.setdefault(stream, Multiset()).add(value)
+
+    def add_schema(self, statement: str) -> None:
+        """Count a constraint or an index."""
+        self._streams.setdefault(SCHEMA_STREAM, Multiset()).add(digest(statement.encode()))
+
+    def as_streams(self) -> dict[str, Content]:
+        """By label, `[:TYPE]`, and the whole."""
+        return {
+            name: Content(count=one.count, fingerprint=one.fingerprint) for name, one in sorted(self._streams.items())
+        }
+
+
+class GraphReader:
+    """Reads a whole graph as lines, counting what passes."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.contents = GraphContents()
+        self.left_out = 0
+
+    def nodes(self) -> Iterator[bytes]:
+        """A line per node: `id`, `labels`, `properties`."""
+        for record, properties in self._read(_NODES, _NODE_AS_TEXT):
+            number, labels = _number(record["id"]), sorted(record["labels"])
+            self.contents.add_node(number, labels, properties)
+            yield to_line({"id": number, "labels": labels, "properties": properties})
+
+    def relationships(self) -> Iterator[bytes]:
+        """A line per relationship: `type`, `start`, `end`, `properties`."""
+        for record, properties in self._read(_RELATIONSHIPS, _RELATIONSHIP_AS_TEXT):
+            start, end, kind = _number(record["start"]), _number(record["end"]), record["type"]
+            if not (self.contents.has_node(start) and self.contents.has_node(end)):
+                self.left_out += 1  # its node came after the nodes were read: the graph moves
+                continue
+            self.contents.add_relationship(start, end, kind, properties)
+            yield to_line({"type": kind, "start": start, "end": end, "properties": properties})
+
+    def schema(self) -> Iterator[bytes]:
+        """A line per constraint and index: `kind`, `name`, `statement`."""
+        for kind, query in (("constraint", _CONSTRAINTS), ("index", _INDEXES)):
+            for row in self._client.run(query):
+                self.contents.add_schema(row["statement"])
+                yield to_line({"kind": kind, "name": row["name"], "statement": row["statement"]})
+
+    def read_all(self) -> dict[str, Content]:
+        """What the graph holds now, without keeping it."""
+        for lines in (self.nodes(), self.relationships(), self.schema()):
+            for _ in lines:
+                pass
+        return self.contents.as_streams()
+
+    def _read(self, query: str, query_as_text: str) -> Iterator[tuple[Record, dict[str, Any]]]:
+        with self._client.session() as session:
+            for record in session.run(query):
+                try:
+                    properties = {name: encoded(value) for name, value in record["properties"].items()}
+                except BeyondDriver:
+                    properties = self._as_text(query_as_text, record["id"])
+                yield record, properties
+
+    def _as_text(self, query: str, element: str) -> dict[str, Any]:
+        rows = self._client.run(query, {"id": element})
+        return {row["key"]: _of_text(row["type"], row["value"]) for row in rows}
+
+
+def _of_text(kind: str, value: Any) -> Any:
+    """A value that came as text, where its type says that it was none."""
+    plain = kind.removeprefix("LIST<").replace(" NOT NULL", "").rstrip(">")
+    function = {"DATE": "date", "LOCAL DATETIME": "localdatetime", "ZONED DATETIME": "datetime"}.get(plain)
+    if function is None:
+        return encoded(value)
+    assert function in FUNCTIONS
+    if isinstance(value, list):
+        return [{"$cypher": function, "text": one} for one in value]
+    return {"$cypher": function, "text": value}
+
+
+def _number(element: str) -> int:
+    """The store's number in an element id such as `4:7f3c…:42`."""
+    return int(element.rpartition(":")[2])
+
+
+def joined(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines as blocks."""
+    waiting: list[bytes] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size >= _BLOCK:
+            yield b"\n".join(waiting) + b"\n"
+            waiting, size = [], 0
+    if waiting:
+        yield b"\n".join(waiting) + b"\n"
+
+
+class GraphExport(Export):
+    """One graph, read between two marks."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.name = connection.id
+        self._client = Client(connection)
+
+    def open(self) -> None:
+        found = self._client.run("CALL dbms.components() YIELD versions, edition RETURN versions[0] AS v, edition")
+        self._version, self._edition = found[0]["v"], found[0]["edition"]
+
+    def mark(self) -> dict[str, Any]:
+        with self._client.session() as session:
+            self._mark = bookmark(session)
+        return {"bookmark": self._mark}
+
+    def write(self, writer: Writer) -> StoredStore:
+        started = time.monotonic()
+        for attempt in range(1, _ATTEMPTS + 1):
+            before = self._now()
+            reader = GraphReader(self._client)
+            files = self._files(writer, reader)
+            after = self._now()
+            if after == before:
+                break
+            log.info("%s was written to while it was read (attempt %s of %s)", self.name, attempt, _ATTEMPTS)
+        return StoredStore(
+            kind="neo4j",
+            connection=self.name,
+            version=self._version,
+            moved=after != self._mark,
+            seconds=round(time.monotonic() - started, 3),
+            streams=reader.contents.as_streams(),
+            files=files,
+            details={
+                "edition": self._edition,
+                "database": self._client.config.database,
+                "attempts": attempt,
+                "consistent": after == before,
+                "relationships_left_out": reader.left_out,
+            },
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _now(self) -> list[str]:
+        with self._client.session() as session:
+            return bookmark(session)
+
+    def _files(self, writer: Writer, reader: GraphReader) -> tuple[StoredFile, ...]:
+        parts = ((NODES, reader.nodes()), (RELATIONSHIPS, reader.relationships()), (SCHEMA, reader.schema()))
+        return tuple(writer.write(path, joined(lines)) for path, lines in parts)
+
+
+def bookmark(session: Session) -> list[str]:
+    """The mark of this moment: of an empty read transaction."""
+    with session.begin_transaction() as transaction:
+        transaction.run("RETURN 1").consume()
+    return sorted(session.last_bookmarks().raw_values)

@@ -1,0 +1,184 @@
+"""A graph out of a set, into a database that is emptied first; constraints and indexes come after the data."""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.backup.content import Reader
+from data_workbench.backup.graph import NODES, RELATIONSHIPS, SCHEMA, GraphReader
+from data_workbench.backup.graph_values import FUNCTIONS, decoded, is_beyond
+from data_workbench.backup.manifest import Content, StoredStore
+from data_workbench.connectors.neo4j.client import Client
+from data_workbench.connectors.neo4j.names import quoted
+from data_workbench.errors import StateError, Unsupported
+from data_workbench.events import emit
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connection
+
+_BATCH = 5_000
+_EMPTIED = 10_000
+_STATEMENT = re.compile(r"CREATE (CONSTRAINT|(RANGE |TEXT |POINT |FULLTEXT |VECTOR )?INDEX) ", re.ASCII)
+_WAIT_SECONDS = 600
+
+
+class GraphRestore:
+    """Replaces all of a database by what a set holds."""
+
+    def __init__(self, connection: Connection, stored: StoredStore, reader: Reader) -> None:
+        self._client = Client(connection)
+        self._stored, self._reader = stored, reader
+        self._numbers = array("q")
+        self._prefix = ""
+
+    def check(self) -> None:
+        """Ask whether this server can take the set, before anything is touched.
+
+        Raises:
+            Unsupported: the server is older than the set.
+        """
+        with self._client as client:
+            version = client.run("CALL dbms.components() YIELD versions RETURN versions[0] AS v")[0]["v"]
+        if _release(version) < _release(str(self._stored.version)):
+            raise Unsupported(
+                f"the set is of Neo4j {self._stored.version}, the server is {version}",
+                hint=f"restore into a server of version {self._stored.version} or newer",
+            )
+
+    def restore(self) -> dict[str, Any]:
+        """Empty the database, fill it, and compare.
+
+        Raises:
+            StateError: what stands there is not what was stored.
+        """
+        with self._client:
+            self._empty()
+            self._create_nodes()
+            self._create_relationships()
+            self._create_schema()
+            found = self.contents()
+        differing = [name for name, want in self._stored.streams.items() if found.get(name) != want]
+        if differing or len(found) != len(self._stored.streams):
+            first = differing[0] if differing else sorted(set(found) ^ set(self._stored.streams))[0]
+            raise StateError(
+                f"{max(1, len(differing))} streams of the restored graph differ from the set, the first: {first}",
+                hint="does somebody write to the graph meanwhile? Stop them and restore again",
+            )
+        return {"database": self._client.config.database, "replaced": None}
+
+    def contents(self) -> dict[str, Content]:
+        """What the graph holds now."""
+        return GraphReader(self._client).read_all()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._client.close()
+
+    def _empty(self) -> None:
+        for row in self._client.run("SHOW CONSTRAINTS YIELD name"):
+            self._client.run(f"DROP CONSTRAINT {quoted(row['name'])} IF EXISTS")
+        for row in self._client.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name"):
+            self._client.run(f"DROP INDEX {quoted(row['name'])} IF EXISTS")
+        self._client.run(f"MATCH (n) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS OF {_EMPTIED} ROWS")
+
+    def _lines(self, path: str) -> Iterator[dict[str, Any]]:
+        for line in self._reader.lines(self._stored.file(path)):
+            found = json.loads(line)
+            if not isinstance(found, dict):
+                raise StateError(f"{path} of the set holds something that is no record", hint="take another set")
+            yield found
+
+    def _create_nodes(self) -> None:
+        for batch in _batches(self._lines(NODES)):
+            for labels, group in groupby(sorted(batch, key=_labels), key=_labels):
+                self._create(labels, list(group))
+            emit("backup.restored", store=self._stored.connection, count=len(batch))
+
+    def _create(self, labels: tuple[str, ...], nodes: list[dict[str, Any]]) -> None:
+        pattern = "".join(f":{quoted(label)}" for label in labels)
+        rows = [{"n": i, "p": _plain(node["properties"])} for i, node in enumerate(nodes)]
+        query = f"UNWIND $rows AS row CREATE (x{pattern}) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
+        for row in self._client.run(query, {"rows": rows}):
+            self._prefix, _, number = row["id"].rpartition(":")
+            self._note(int(nodes[row["n"]]["id"]), int(number))
+            self._set_beyond("MATCH (x) WHERE elementId(x) = $id", row["id"], nodes[row["n"]]["properties"])
+
+    def _note(self, old: int, new: int) -> None:
+        if old >= len(self._numbers):
+            self._numbers.extend([-1] * (max(old + 1, 2 * len(self._numbers)) - len(self._numbers)))
+        self._numbers[old] = new
+
+    def _element(self, old: int) -> str:
+        new = self._numbers[old] if 0 <= old < len(self._numbers) else -1
+        if new < 0:
+            raise StateError(
+                f"a relationship of the set leads to node {old}, which it lacks: the graph moved while it was read",
+                hint="take another set: workbench backup list",
+            )
+        return f"{self._prefix}:{new}"
+
+    def _create_relationships(self) -> None:
+        for batch in _batches(self._lines(RELATIONSHIPS)):
+            for kind, group in groupby(sorted(batch, key=_kind), key=_kind):
+                self._relate(kind, list(group))
+            emit("backup.restored", store=self._stored.connection, count=len(batch))
+
+    def _relate(self, kind: str, found: list[dict[str, Any]]) -> None:
+        rows = [
+            {"n": i, "a": self._element(one["start"]), "b": self._element(one["end"]), "p": _plain(one["properties"])}
+            for i, one in enumerate(found)
+        ]
+        query = (
+            "UNWIND $rows AS row MATCH (a) WHERE elementId(a) = row.a MATCH (b) WHERE elementId(b) = row.b "
+            f"CREATE (a)-[x:{quoted(kind)}]->(b) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
+        )
+        for row in self._client.run(query, {"rows": rows}):
+            self._set_beyond("MATCH ()-[x]->() WHERE elementId(x) = $id", row["id"], found[row["n"]]["properties"])
+
+    def _set_beyond(self, match: str, element: str, properties: dict[str, Any]) -> None:
+        """Properties that only the server itself can make."""
+        for name, value in properties.items():
+            if not is_beyond(value):
+                continue
+            values = value if isinstance(value, list) else [value]
+            function = values[0]["$cypher"]
+            if function not in FUNCTIONS:
+                raise StateError(f"{function!r} makes no property of a backup", hint="take another set")
+            made = f"[one IN $texts | {function}(one)]" if isinstance(value, list) else f"{function}($texts[0])"
+            texts = [one["text"] for one in values]
+            self._client.run(f"{match} SET x.{quoted(name)} = {made}", {"id": element, "texts": texts})
+
+    def _create_schema(self) -> None:
+        for line in self._lines(SCHEMA):
+            statement = str(line["statement"])
+            if not _STATEMENT.match(statement):
+                raise StateError(f"the set's schema holds {statement[:60]!r}", hint="take another set")
+            self._client.run(statement)
+        self._client.run(f"CALL db.awaitIndexes({_WAIT_SECONDS})")
+
+
+def _plain(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name: decoded(value) for name, value in properties.items() if not is_beyond(value)}
+
+
+def _labels(node: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(node["labels"])
+
+
+def _kind(relationship: dict[str, Any]) -> str:
+    return str(relationship["type"])
+
+
+def _batches(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    found = iter(lines)
+    while batch := list(islice(found, _BATCH)):
+        yield batch
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

@@ -1,0 +1,146 @@
+"""Bringing stores back from a set: everything is asked first, then replaced store by store, each compared.
+
+In place, what is replaced is kept: PostgreSQL's database under another name, graph and vectors in a set made before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from data_workbench.backup.content import Reader
+from data_workbench.backup.definitions import DefinitionRestore
+from data_workbench.backup.manifest import StoredStore
+from data_workbench.errors import StateError, Unsupported, UsageError
+from data_workbench.events import emit
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connections
+
+
+class StoreRestore(Protocol):
+    """One store on its way back."""
+
+    def check(self) -> None:
+        """Ask everything that can be asked before anything is touched."""
+
+    def restore(self) -> dict[str, Any]:
+        """Do it, and compare; raises StateError where what stands there is not what was stored."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where stores go.
+
+    Args:
+        beside: prefix of databases and collections that are made beside those in use; None restores in place.
+        into: connections to restore into, by store; a store that is named here is not restored where it was.
+        folder: where definitions are put.
+        last: the store that the others are restored before, since we use it meanwhile: the metastore.
+    """
+
+    beside: str | None = None
+    into: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """One restore of a set."""
+
+    reader: Reader
+    connections: Connections
+    target: Target
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """The stores to bring back: those named, or all that have a place to go to; the metastore comes last.
+
+        Raises:
+            UsageError: the set has no such store.
+        """
+        stores = self.reader.manifest.stores
+        unknown = next((name for name in [*names, *self.target.into] if name not in stores), None)
+        if unknown is not None:
+            raise UsageError(f"the set has no store {unknown!r}", hint=f"it has {', '.join(stores)}")
+        chosen = [name for name in stores if (name in names if names else self._has_place(name))]
+        return sorted(chosen, key=lambda name: name == self.target.last)
+
+    def left_behind(self, names: Sequence[str]) -> list[str]:
+        """Stores of the set that a restore without names has no place for."""
+        return [] if names else [name for name in self.reader.manifest.stores if not self._has_place(name)]
+
+    def _has_place(self, name: str) -> bool:
+        kind = self.reader.manifest.stores[name].kind
+        if kind == "definitions":
+            return self.target.folder is not None
+        return kind != "neo4j" or self.target.beside is None or name in self.target.into
+
+    def restore(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Bring stores back; what happened to each.
+
+        Raises:
+            AccessDenied: the identity does not open the set; nothing was touched.
+            StateError: the set is damaged (nothing was touched), or a store differs after it.
+        """
+        self.reader.require_key()
+        works = {name: self._work(name) for name in names}
+        for work in works.values():
+            work.check()
+        self._require_whole(names)
+        done = {}
+        for name, work in works.items():
+            emit("backup.store", store=name)
+            stored = self.reader.manifest.stores[name]
+            streams = {stream: vars(one) for stream, one in stored.streams.items()}
+            done[name] = {"kind": stored.kind, "moved": stored.moved, **work.restore(), "streams": len(streams)}
+        return done
+
+    def _require_whole(self, names: Sequence[str]) -> None:
+        """Read every chunk that is needed before the first store is touched."""
+        manifest = self.reader.manifest
+        needed = {chunk for name in names for file in manifest.stores[name].files for chunk in file.chunks}
+        for chunk in sorted(needed):
+            self.reader.sealed(chunk, manifest.chunks[chunk])
+            emit("backup.checked", bytes=manifest.chunks[chunk].stored)
+
+    def _work(self, name: str) -> StoreRestore:
+        stored = self.reader.manifest.stores[name]
+        if stored.kind == "definitions":
+            if self.target.folder is None:
+                raise UsageError("definitions are restored into a folder", hint="name it: --definitions FOLDER")
+            return DefinitionRestore(self.target.folder, stored, self.reader)
+        connection = self.connections.get(self.target.into.get(name, name))
+        if connection.kind != stored.kind:
+            raise UsageError(
+                f"{name!r} is {stored.kind}, connection {connection.id!r} is of type {connection.kind!r}",
+                hint="name a connection of the same kind: --into STORE=CONNECTION",
+            )
+        return self._store(stored, connection)
+
+    def _store(self, stored: StoredStore, connection: Any) -> StoreRestore:
+        elsewhere = stored.connection in self.target.into
+        prefix = "" if elsewhere or self.target.beside is None else f"{self.target.beside}_"
+        match stored.kind:
+            case "postgres":
+                from data_workbench.backup.postgres import PostgresRestore
+
+                stamp = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
+                return PostgresRestore(connection, stored, self.reader, stamp=stamp, prefix=prefix)
+            case "neo4j":
+                from data_workbench.backup.graph_restore import GraphRestore
+
+                if prefix:
+                    raise Unsupported(
+                        "a graph cannot be restored beside in the same database: Community has one",
+                        hint=f"name another server: --into {stored.connection}=CONNECTION",
+                    )
+                return GraphRestore(connection, stored, self.reader)
+            case "qdrant":
+                from data_workbench.backup.vectors import VectorRestore
+
+                return VectorRestore(connection, stored, self.reader, prefix=prefix)
+        raise StateError(f"a store of kind {stored.kind!r} cannot be restored", hint="take another set")

@@ -1,0 +1,153 @@
+"""Which sets are kept: grandfather, father, son. Pure decisions first, then their carrying out.
+
+Whatever the policy says, the newest finished set stays, and the newest that was verified: a set that nobody has
+verified is no reason to let go of one that somebody has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+
+from data_workbench.backup.manifest import Manifest
+from data_workbench.backup.vault import Vault
+from data_workbench.errors import UsageError, WorkbenchError
+
+_PERIODS: Mapping[str, str] = {"daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m", "yearly": "%Y"}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How many are kept: the newest, and the newest of so many days, weeks, months and years that have one.
+
+    `replaced` counts days: how long what a restore replaced is kept.
+    """
+
+    last: int = 3
+    daily: int = 7
+    weekly: int = 4
+    monthly: int = 12
+    yearly: int = 0
+    replaced: int = 14
+
+
+def parse_policy(text: str) -> Policy:
+    """`last=3,daily=7`; what is not named is not kept by that rule, an empty text is the default.
+
+    Raises:
+        UsageError: a rule is unknown, no number, or all of them together would keep nothing.
+    """
+    if not text.strip():
+        return Policy()
+    known = [item.name for item in fields(Policy)]
+    values = dict.fromkeys(known, 0) | {"replaced": Policy.replaced}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([a-z]+)\s*=\s*(\d{1,6})\s*", part)
+        if found is None or found[1] not in known:
+            raise UsageError(
+                f"WORKBENCH_BACKUP_RETENTION: {part.strip()!r} is no rule",
+                hint=f"write such as last=3,daily=7,weekly=4; rules are {', '.join(known)}",
+            )
+        values[found[1]] = int(found[2])
+    if not any(values[name] for name in known if name != "replaced"):
+        raise UsageError("WORKBENCH_BACKUP_RETENTION would keep no set", hint="give at least last=1")
+    return Policy(**values)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to one set, and by which rules it stays."""
+
+    set_id: str
+    reasons: tuple[str, ...]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether any rule keeps it."""
+        return bool(self.reasons)
+
+
+def decide(
+    sets: Sequence[Manifest], policy: Policy, *, now: datetime, is_verified: Callable[[str], bool]
+) -> list[Decision]:
+    """What to do with each finished set, newest first.
+
+    A set from the future, after a clock was set back, is kept: its age says nothing.
+    """
+    ordered = sorted(sets, key=lambda one: one.set, reverse=True)
+    backups = [one for one in ordered if one.purpose == "backup"]
+    reasons: dict[str, list[str]] = {one.set: [] for one in ordered}
+    for one in ordered:
+        if one.created > now:
+            reasons[one.set].append("from the future")
+        elif one.purpose == "replaced" and now - one.created < timedelta(days=policy.replaced):
+            reasons[one.set].append("replaced")
+    if backups:
+        reasons[backups[0].set].append("newest")
+    verified = next((one for one in backups if is_verified(one.set)), None)
+    if verified is not None:
+        reasons[verified.set].append("newest verified")
+    for one in backups[: policy.last]:
+        reasons[one.set].append("last")
+    for rule, form in _PERIODS.items():
+        _keep_periods(backups, getattr(policy, rule), rule, form, reasons)
+    return [Decision(one.set, tuple(reasons[one.set])) for one in ordered]
+
+
+def _keep_periods(backups: Sequence[Manifest], count: int, rule: str, form: str, reasons: dict[str, list[str]]) -> None:
+    """Keep the newest set of each of the `count` newest periods that have one."""
+    seen: set[str] = set()
+    for one in backups:
+        period = one.created.astimezone(UTC).strftime(form)
+        if period in seen:
+            continue
+        if len(seen) == count:
+            return
+        seen.add(period)
+        reasons[one.set].append(rule)
+
+
+@dataclass
+class Pruned:
+    """What thinning out did, or would do."""
+
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    chunks: int = 0
+    bytes: int = 0
+
+
+def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False) -> Pruned:
+    """Remove sets past their time, what unfinished ones left, and chunks nobody needs. Hold the lock of backups.
+
+    While a set cannot be read nobody knows its chunks, so none are removed then.
+    """
+    done = Pruned()
+    manifests = vault.manifests(broken=lambda name, error: _note(done, name, error))
+    for one in decide(manifests, policy, now=now, is_verified=lambda name: _is_verified(vault, name)):
+        if one.is_kept:
+            done.kept[one.set_id] = one.reasons
+        else:
+            done.removed.append(one.set_id)
+    done.unfinished = sorted({*vault.set_ids()} - {one.set for one in manifests} - done.broken.keys())
+    if dry_run:
+        return done
+    for name in [*done.removed, *done.unfinished]:
+        vault.remove_set(name)
+    if not done.broken:
+        needed = {chunk for one in manifests if one.set in done.kept for chunk in one.chunks}
+        done.chunks, done.bytes = vault.remove_unneeded(needed)
+    return done
+
+
+def _note(done: Pruned, name: str, error: WorkbenchError) -> None:
+    done.broken[name] = error.message
+
+
+def _is_verified(vault: Vault, set_id: str) -> bool:
+    found = vault.verification(set_id)
+    return found is not None and found.get("outcome") == "passed"

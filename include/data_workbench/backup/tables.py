@@ -1,0 +1,58 @@
+"""What a PostgreSQL database holds, table by table, told by the server itself within one snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+from data_workbench.backup.manifest import Content
+from data_workbench.connectors.postgres.names import Relation
+
+_MODULUS = 1 << 64
+
+# Leaf tables only: a partitioned table's rows are its partitions'. Rows of a table that an extension made come with it.
+_TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                      AND d.deptype = 'e')
+ ORDER BY 1, 2
+"""
+# The text of a row does not depend on the role's settings: the session fixes them (connectors.postgres.config).
+_FINGERPRINT = """
+SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint::numeric), 0),
+       coalesce(sum(('x' || right(h, 16))::bit(64)::bigint::numeric), 0)
+  FROM (SELECT md5(t::text) AS h FROM ONLY {} AS t) AS hashed
+"""
+
+
+def tables(connection: psycopg.Connection) -> list[Relation]:
+    """All tables with rows of their own, by name."""
+    return [Relation(*row) for row in connection.execute(_TABLES)]
+
+
+def fingerprint(connection: psycopg.Connection, table: Relation) -> Content:
+    """Rows, and the sums of both halves of the rows' MD5: the same in any order."""
+    name = sql.Identifier(table.schema, table.name)
+    row = connection.execute(sql.SQL(_FINGERPRINT).format(name)).fetchone()
+    assert row is not None
+    return Content(count=row[0], fingerprint=f"{int(row[1]) % _MODULUS:016x}{int(row[2]) % _MODULUS:016x}")
+
+
+def contents(connection: psycopg.Connection) -> dict[str, Content]:
+    """Every table's content in the connection's transaction."""
+    return {table.stream: fingerprint(connection, table) for table in tables(connection)}
+
+
+def structure(lines: Iterable[str]) -> Content:
+    """The fingerprint of a database's structure, from what `pg_dump --schema-only` wrote.
+
+    Comments name versions, and newer programs write a random word against injection (`\\restrict`).
+    """
+    kept = [line for line in lines if line.strip() and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
+    digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=16).hexdigest()
+    return Content(count=sum(line.startswith("CREATE ") for line in kept), fingerprint=digest)

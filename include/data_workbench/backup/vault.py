@@ -1,0 +1,223 @@
+"""A repository of sets: chunks by content, manifests by set, behind any file system a connection can name."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.artifacts.places import LocalPlace, Place, RemotePlace
+from data_workbench.backup.manifest import Manifest, is_set_id, read_manifest
+from data_workbench.connectors.files.client import Root
+from data_workbench.errors import StateError, Unsupported, UsageError, WorkbenchError
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connections
+    from data_workbench.settings import Settings
+
+_ABOUT = "repository.json"
+_FORMAT = 1
+_CHUNK = re.compile(r"[0-9a-f]{64}")
+
+
+class Vault:
+    """A repository. Paths in it are made here only, from names that were checked."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._id: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The repository's folder or URL, without secrets."""
+        return self.place.root
+
+    @property
+    def id(self) -> str:
+        """What tells this repository from others, made with the first set.
+
+        Raises:
+            StateError: there is none, or its file is damaged.
+        """
+        if self._id is None:
+            content = self.place.read(_ABOUT)
+            if content is None:
+                raise StateError(f"{self.address} is no repository of backups", hint="workbench backup create makes it")
+            try:
+                about = json.loads(content)
+                if int(about["format"]) > _FORMAT:
+                    raise Unsupported(
+                        f"{self.address} has format {about['format']}, this version knows {_FORMAT}",
+                        hint="install the version of the workbench that made it",
+                    )
+                self._id = str(uuid.UUID(about["id"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise StateError(
+                    f"{self.address}/{_ABOUT} is damaged ({type(error).__name__})",
+                    hint='write it anew with the `repository` of any manifest: {"format": 1, "id": "…"}',
+                ) from None
+        return self._id
+
+    @property
+    def exists(self) -> bool:
+        """Whether a first set was begun."""
+        return self.place.size(_ABOUT) is not None
+
+    def prepare(self) -> None:
+        """Make the repository unless it is there."""
+        if self.exists:
+            _ = self.id
+            return
+        if self.place.folders("sets"):
+            raise StateError(
+                f"{self.address} holds sets but its {_ABOUT} is lost",
+                hint='write it anew with the `repository` of any manifest: {"format": 1, "id": "…"}',
+            )
+        self.place.publish(_ABOUT, json.dumps({"format": _FORMAT, "id": str(uuid.uuid4())}).encode())
+
+    # ---------------------------------------------------------------------------------------------- sets
+
+    def set_ids(self) -> list[str]:
+        """Ids of all sets with a manifest or the beginning of one, oldest first."""
+        return [name for name in self.place.folders("sets") if is_set_id(name)]
+
+    def manifest(self, set_id: str) -> Manifest | None:
+        """The manifest of a set; None if it was never finished.
+
+        Raises:
+            StateError: it is damaged or foreign.
+        """
+        content = self.place.read(_manifest_path(set_id))
+        return None if content is None else read_manifest(content, set_id=set_id, repository=self.id)
+
+    def manifests(self, *, broken: Callable[[str, WorkbenchError], None]) -> list[Manifest]:
+        """All finished sets, oldest first; `broken` is told of those that cannot be read."""
+        found = []
+        for set_id in self.set_ids():
+            try:
+                one = self.manifest(set_id)
+            except (StateError, Unsupported) as error:
+                broken(set_id, error)
+                continue
+            if one is not None:
+                found.append(one)
+        return found
+
+    def find(self, set_id: str | None) -> Manifest:
+        """A set by its id, or the newest finished one that is no leftover of a restore.
+
+        Raises:
+            StateError: there is none, it was not finished, or it is damaged.
+        """
+        if set_id is not None:
+            if not is_set_id(set_id):
+                raise UsageError(f"{set_id!r} is no id of a set", hint="workbench backup list")
+            found = self.manifest(set_id)
+            if found is None:
+                raise StateError(f"there is no finished set {set_id} in {self.address}", hint="workbench backup list")
+            return found
+        for one in reversed(self.set_ids()):
+            found = self.manifest(one)
+            if found is not None and found.purpose == "backup":
+                return found
+        raise StateError(f"{self.address} holds no finished set", hint="workbench backup create")
+
+    def begin(self, set_id: str, facts: bytes) -> None:
+        """Note that a set is being made: what is killed on the way stays visible."""
+        self.place.publish(f"sets/{_checked_set(set_id)}/begun.json", facts)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make a set count."""
+        self.place.publish(_manifest_path(manifest.set), manifest.to_bytes())
+
+    def keep_verification(self, set_id: str, report: Mapping[str, Any]) -> None:
+        """Keep the latest verification beside the set, where it outlives a lost metastore."""
+        self.place.publish(f"sets/{_checked_set(set_id)}/verification.json", json.dumps(report, default=str).encode())
+
+    def verification(self, set_id: str) -> dict[str, Any] | None:
+        """The latest verification of a set; None if there is none that can be read."""
+        content = self.place.read(f"sets/{_checked_set(set_id)}/verification.json")
+        try:
+            found = json.loads(content or b"null")
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def remove_set(self, set_id: str) -> None:
+        """Remove a set's folder; its chunks go when no other set needs them (`remove_unneeded`)."""
+        self.place.remove(f"sets/{_checked_set(set_id)}")
+
+    # ---------------------------------------------------------------------------------------------- chunks
+
+    def has_chunk(self, chunk: str, stored: int) -> bool:
+        """Whether a chunk lies there with the size it was written with."""
+        return self.place.size(_chunk_path(chunk)) == stored
+
+    def put_chunk(self, chunk: str, sealed: bytes) -> None:
+        """Write a chunk, as a whole or not at all."""
+        self.place.publish(_chunk_path(chunk), sealed)
+
+    def chunk(self, chunk: str) -> bytes:
+        """A chunk as it lies there.
+
+        Raises:
+            StateError: it is lost.
+        """
+        found = self.place.read(_chunk_path(chunk))
+        if found is None:
+            raise StateError(f"chunk {chunk[:16]}… is lost", hint="take another set: workbench backup verify SET")
+        return found
+
+    def chunk_address(self, chunk: str) -> str:
+        """Where a chunk lies, for messages and for other programs."""
+        return self.place.address(_chunk_path(chunk))
+
+    def remove_unneeded(self, needed: set[str]) -> tuple[int, int]:
+        """Remove chunks no set needs; how many, and their bytes. Nobody may be making a set meanwhile."""
+        count = size = 0
+        for folder in self.place.folders("chunks"):
+            for name, length in self.place.files(f"chunks/{folder}").items():
+                if name.removesuffix(".age") not in needed:
+                    self.place.remove_file(f"chunks/{folder}/{name}")
+                    count, size = count + 1, size + length
+        return count, size
+
+
+def open_vault(where: str, connections: Connections, settings: Settings) -> Vault:
+    """The repository at a connection's id, a URL or a folder; nothing is made yet.
+
+    Raises:
+        ConnectionUnknown, UsageError: it cannot be reached that way.
+    """
+    if "://" not in where and ("/" in where or where.startswith(".")):
+        where = f"file://{Path(where).absolute()}"
+    connection = connections.get(where)
+    if connection.kind != "workbench_files":
+        raise UsageError(
+            f"connection {where!r} is of type {connection.kind!r}, a repository needs a place for files",
+            hint="name a folder, a URL (s3://bucket/folder) or a connection of type workbench_files",
+        )
+    root = Root(connection, settings)
+    root.check_writable()
+    if root.config.is_local:
+        return Vault(LocalPlace(Path(root.full("."))))
+    return Vault(RemotePlace.over(root.filesystem, root.full("."), root.config.url))
+
+
+def _chunk_path(chunk: str) -> str:
+    if not _CHUNK.fullmatch(chunk):
+        raise StateError(f"{chunk[:80]!r} is no name of a chunk", hint="the manifest is damaged")
+    return f"chunks/{chunk[:2]}/{chunk}.age"
+
+
+def _manifest_path(set_id: str) -> str:
+    return f"sets/{_checked_set(set_id)}/manifest.json"
+
+
+def _checked_set(set_id: str) -> str:
+    if not is_set_id(set_id):
+        raise StateError(f"{set_id[:80]!r} is no id of a set", hint="workbench backup list")
+    return set_id

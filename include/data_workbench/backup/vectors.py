@@ -1,0 +1,229 @@
+"""Qdrant's collections into a set and out again: points with vectors bit for bit, configuration, indexes, aliases.
+
+Logical, so that any server that speaks the API can be read and filled. Vectors are kept as the store holds them (cosine
+collections normalise on write; a normalised vector is left as it is when written again) as 32-bit floats, which hold
+every element type Qdrant has (https://qdrant.tech/documentation/concepts/vectors/#datatypes).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data_workbench.backup.content import Reader, Writer
+from data_workbench.backup.exports import Export
+from data_workbench.backup.fingerprints import Multiset, digest
+from data_workbench.backup.graph import joined
+from data_workbench.backup.graph_values import to_line
+from data_workbench.backup.manifest import Content, StoredFile, StoredStore
+from data_workbench.connectors.qdrant.client import Qdrant
+from data_workbench.errors import SchemaConflict, StateError
+from data_workbench.events import emit
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connection
+
+_PAGE = 256
+_SECTIONS = {
+    "hnsw_config": "hnsw_config",
+    "optimizer_config": "optimizers_config",
+    "wal_config": "wal_config",
+    "quantization_config": "quantization_config",
+    "strict_mode_config": "strict_mode_config",
+    "metadata": "metadata",
+}
+
+
+class VectorExport(Export):
+    """All collections of a server."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.name = connection.id
+        self._server = Qdrant(connection)
+
+    def open(self) -> None:
+        self._version = self._server.version()
+
+    def mark(self) -> dict[str, Any]:
+        self._counts = _counts(self._server)
+        return {"points": self._counts}
+
+    def write(self, writer: Writer) -> StoredStore:
+        started = time.monotonic()
+        aliases = self._server.aliases()
+        files: list[StoredFile] = []
+        streams: dict[str, Content] = {}
+        described: dict[str, Any] = {}
+        # By number: a collection's name may hold what no path may.
+        for number, name in enumerate(self._server.collections()):
+            described[name] = {"file": f"{number:04}.jsonl", **_description(self._server, name)}
+            seen = Multiset()
+            files.append(writer.write(described[name]["file"], joined(_points(self._server, name, seen))))
+            streams[name] = Content(count=seen.count, fingerprint=seen.fingerprint)
+        after = _counts(self._server)
+        return StoredStore(
+            kind="qdrant",
+            connection=self.name,
+            version=self._version,
+            moved=after != self._counts or after != {name: one.count for name, one in streams.items()},
+            seconds=round(time.monotonic() - started, 3),
+            streams=streams,
+            files=tuple(files),
+            details={"collections": described, "aliases": aliases},
+        )
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def _counts(server: Qdrant) -> dict[str, int]:
+    return {
+        name: server.ask("POST", "collections", name, "points", "count", body={"exact": True})["count"]
+        for name in server.collections()
+    }
+
+
+def _description(server: Qdrant, name: str) -> dict[str, Any]:
+    """A collection's configuration as a request to make it takes it, and its payload indexes."""
+    told = server.collection(name)
+    config = told["config"]
+    body = {**config["params"], **{ours: config.get(theirs) for theirs, ours in _SECTIONS.items()}}
+    indexes = {
+        field: one.get("params") or one["data_type"] for field, one in (told.get("payload_schema") or {}).items()
+    }
+    return {"config": {key: value for key, value in body.items() if value not in (None, {})}, "indexes": indexes}
+
+
+def _points(server: Qdrant, name: str, seen: Multiset) -> Iterator[bytes]:
+    for page in server.scroll(name, vectors=True, page=_PAGE):
+        for point in page:
+            line = to_line({"id": point.id, "payload": point.payload or {}, "vector": _packed(point.vector)})
+            seen.add(digest(line))
+            yield line
+
+
+def _packed(vector: Any) -> Any:
+    """A vector of any kind with its elements as base64 of little-endian 32-bit floats."""
+    if isinstance(vector, dict) and set(vector) == {"indices", "values"}:
+        # The order of a sparse vector's elements means nothing, and servers keep none.
+        order = np.argsort(np.asarray(vector["indices"], np.int64), kind="stable")
+        values = np.asarray(vector["values"], np.float64)[order]
+        return {"indices": [int(vector["indices"][i]) for i in order], "values": _base64(values)}
+    if isinstance(vector, dict):
+        return {name: _packed(one) for name, one in vector.items()}
+    if isinstance(vector, list) and vector and isinstance(vector[0], list):
+        return [_base64(one) for one in vector]
+    return _base64(vector) if isinstance(vector, list) else vector
+
+
+def _base64(values: Any) -> str:
+    return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()
+
+
+def _unpacked(vector: Any) -> Any:
+    if isinstance(vector, str):
+        return np.frombuffer(base64.b64decode(vector), "<f4").astype(np.float64).tolist()
+    if isinstance(vector, list):
+        return [_unpacked(one) for one in vector]
+    if isinstance(vector, dict) and set(vector) == {"indices", "values"}:
+        return {"indices": vector["indices"], "values": _unpacked(vector["values"])}
+    return {name: _unpacked(one) for name, one in vector.items()} if isinstance(vector, dict) else vector
+
+
+# ------------------------------------------------------------------------------------------------------ restoring
+
+
+class VectorRestore:
+    """Collections out of a set: in place of those of the same names, or beside them under a prefix."""
+
+    def __init__(self, connection: Connection, stored: StoredStore, reader: Reader, *, prefix: str = "") -> None:
+        self._server = Qdrant(connection)
+        self._stored, self._reader, self._prefix = stored, reader, prefix
+
+    def check(self) -> None:
+        """Ask whether the server answers, and whether names are free, before anything is touched.
+
+        Raises:
+            SchemaConflict: beside, a collection of that name is there already.
+        """
+        there = set(self._server.collections()) | set(self._server.aliases())
+        taken = sorted(there & {self._prefix + name for name in self._stored.streams}) if self._prefix else []
+        if taken:
+            raise SchemaConflict(f"there is a collection {taken[0]!r} already", hint="restore beside with another name")
+
+    def restore(self) -> dict[str, Any]:
+        """Make and fill every collection, and compare; in place, collections the set does not have are removed.
+
+        Raises:
+            StateError: what stands there is not what was stored.
+        """
+        described = self._stored.details["collections"]
+        if not self._prefix:
+            self._remove_all()
+        for name, one in described.items():
+            self._create(self._prefix + name, one)
+            self._fill(self._prefix + name, one["file"])
+        self._point_aliases()
+        found = self.contents()
+        differing = [name for name, want in self._stored.streams.items() if found.get(name) != want]
+        if differing:
+            raise StateError(
+                f"{len(differing)} restored collections differ from the set, the first: {differing[0]!r}",
+                hint="does somebody write to it meanwhile? Stop them and restore again",
+            )
+        return {"collections": sorted(self._prefix + name for name in described), "replaced": None}
+
+    def contents(self) -> dict[str, Content]:
+        """What the set's collections hold on this server now."""
+        there = set(self._server.collections())
+        found = {}
+        for name in self._stored.streams:
+            if self._prefix + name in there:
+                seen = Multiset()
+                for _ in _points(self._server, self._prefix + name, seen):
+                    pass
+                found[name] = Content(count=seen.count, fingerprint=seen.fingerprint)
+        return found
+
+    def close(self) -> None:
+        """Close connections."""
+        self._server.close()
+
+    def _remove_all(self) -> None:
+        for name in self._server.collections():
+            self._server.delete_collection(name)
+
+    def _create(self, name: str, described: dict[str, Any]) -> None:
+        self._server.ask("PUT", "collections", name, body=described["config"])
+        for field, schema in described["indexes"].items():
+            body = {"field_name": field, "field_schema": schema}
+            self._server.ask("PUT", "collections", name, "index", body=body, wait="true")
+
+    def _fill(self, name: str, path: str) -> None:
+        waiting: list[dict[str, Any]] = []
+        for line in self._reader.lines(self._stored.file(path)):
+            point = json.loads(line)
+            # A point without vectors has an empty map of them.
+            waiting.append({**point, "vector": {} if point["vector"] is None else _unpacked(point["vector"])})
+            if len(waiting) == _PAGE:
+                self._put(name, waiting)
+                waiting = []
+        if waiting:
+            self._put(name, waiting)
+
+    def _put(self, name: str, points: list[dict[str, Any]]) -> None:
+        self._server.ask("PUT", "collections", name, "points", body={"points": points}, wait="true")
+        emit("backup.restored", store=self._stored.connection, count=len(points))
+
+    def _point_aliases(self) -> None:
+        actions = [
+            {"create_alias": {"alias_name": self._prefix + alias, "collection_name": self._prefix + name}}
+            for alias, name in self._stored.details["aliases"].items()
+        ]
+        if actions:
+            self._server.change_aliases(actions)

@@ -1,0 +1,236 @@
+"""`backup`: sets of all stores at one moment, made, listed, verified and restored."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_workbench.cli.answer import command, say_json, say_table
+from data_workbench.cli.main import root
+from data_workbench.cli.progress import shown
+from data_workbench.cli.session import Session
+from data_workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from data_workbench.backup.content import Reader
+    from data_workbench.backup.creation import Creation
+    from data_workbench.backup.keys import Keyring
+    from data_workbench.backup.vault import Vault
+
+repository_option = click.option("--repository", help="A folder, URL or connection; WORKBENCH_BACKUPS without it.")
+stores_option = click.option(
+    "--store", "stores", multiple=True, metavar="NAME", help="Only this store; may be repeated."
+)
+
+
+@root.group()
+def backup() -> None:
+    """Backup sets over all stores: one recovery point, encrypted, deduplicated, verified."""
+
+
+def open_repository(session: Session, repository: str | None) -> Vault:
+    from data_workbench.backup.vault import open_vault
+
+    return open_vault(repository or session.settings.backup_place, session.connections, session.settings)
+
+
+def open_reader(session: Session, vault: Vault, set_id: str | None) -> Reader:
+    from data_workbench.backup.content import Reader
+
+    manifest = vault.find(set_id)
+    return Reader(vault, _keyring(session, reads=True), manifest)
+
+
+def _keyring(session: Session, *, reads: bool = False) -> Keyring:
+    """The keys; whoever only reads makes none."""
+    from data_workbench.backup.keys import Keyring, identity_of, open_keyring
+
+    return Keyring((), *identity_of(session.settings)) if reads else open_keyring(session.settings)
+
+
+@command(backup)
+@stores_option
+@repository_option
+@click.option("--label", default="", help="A word to find it again by.")
+def create(stores: tuple[str, ...], repository: str | None, label: str, as_json: bool) -> None:
+    """Make a set of all stores at one moment."""
+    from data_workbench.backup.creation import summary
+
+    session = Session()
+    with session.metastore as metastore, shown(as_json=as_json):
+        made = open_creation(session, repository, metastore).create(stores=stores, label=label)
+    told = summary(made)
+    if as_json:
+        say_json(told)
+        return
+    _say_set(told)
+
+
+def open_creation(session: Session, repository: str | None, metastore: Any) -> Creation:
+    from data_workbench.backup.creation import Creation
+
+    vault, keyring = open_repository(session, repository), _keyring(session)
+    return Creation(vault, keyring, session.connections, session.settings, metastore)
+
+
+def _say_set(told: dict[str, Any]) -> None:
+    click.echo(f"set {told['set']}, recovery point {told['recovery_point']}, fence {told['fence_ms']} ms")
+    rows = [
+        (name, one["kind"], one["streams"], one["count"], "moved" if one["moved"] else "")
+        for name, one in told["stores"].items()
+    ]
+    say_table(("store", "kind", "streams", "rows, nodes, points", ""), rows)
+    click.echo(f"{_size(told['bytes'])}, {_size(told['stored'])} encrypted, {_size(told['new_bytes'])} of them new")
+    for name, reason in told["left_out"].items():
+        click.echo(f"left out: {name} ({reason})")
+    if not told["quiet"]:
+        click.echo("pipelines were under way at the recovery point: reconcile them after a restore")
+
+
+@command(backup, name="list")
+@repository_option
+def list_(repository: str | None, as_json: bool) -> None:
+    """Finished sets, newest first, and what is wrong with others."""
+    from data_workbench.backup.creation import summary
+
+    session = Session()
+    vault = open_repository(session, repository)
+    broken: list[dict[str, Any]] = []
+    manifests = vault.manifests(broken=lambda name, error: broken.append({"set": name, "problem": error.message}))
+    sets = [{**summary(one), "verified": _verified(vault, one.set)} for one in reversed(manifests)]
+    if as_json:
+        say_json({"repository": vault.address, "sets": sets, "broken": broken})
+        return
+    rows = [
+        (one["set"], one["recovery_point"], _size(one["bytes"]), _size(one["new_bytes"]), ", ".join(one["stores"]),
+         _told(one["verified"]), one["label"])
+        for one in sets
+    ]  # fmt: skip
+    say_table(("set", "recovery point", "size", "new", "stores", "verified", "label"), rows, title=vault.address)
+    for one in broken:
+        click.echo(f"{one['set']}: {one['problem']}")
+
+
+def _verified(vault: Vault, set_id: str) -> dict[str, Any] | None:
+    """The latest verification of a set, in short."""
+    found = vault.verification(set_id)
+    return {name: found.get(name) for name in ("kind", "outcome", "checked")} if found else None
+
+
+def _told(verified: dict[str, Any] | None) -> str:
+    return f"{verified['outcome']} ({verified['kind']})" if verified else "never"
+
+
+@command(backup)
+@click.argument("set_id", metavar="[SET]", required=False)
+@repository_option
+def show(set_id: str | None, repository: str | None, as_json: bool) -> None:
+    """A set in full: every table, label, relationship type and collection with its count and fingerprint."""
+    from data_workbench.backup.creation import summary
+
+    session = Session()
+    vault = open_repository(session, repository)
+    manifest = vault.find(set_id)
+    if as_json:
+        body = manifest.model_dump(mode="json", exclude={"chunks"})
+        for store in body["stores"].values():
+            store["files"] = [{**file, "chunks": len(file["chunks"])} for file in store["files"]]
+        say_json({**body, "bytes": manifest.size, "stored": manifest.stored, "address": vault.address})
+        return
+    _say_set(summary(manifest))
+    rows = [
+        (name, stream, one.count, one.fingerprint)
+        for name, store in manifest.stores.items()
+        for stream, one in store.streams.items()
+    ]
+    say_table(("store", "stream", "count", "fingerprint"), rows)
+    click.echo(f"encrypted for {', '.join(manifest.recipients)}")
+
+
+@command(backup)
+@click.argument("set_id", metavar="[SET]", required=False)
+@click.option("--drill", is_flag=True, help="Also restore it into servers made for this, and compare everything.")
+@stores_option
+@repository_option
+def verify(set_id: str | None, drill: bool, stores: tuple[str, ...], repository: str | None, as_json: bool) -> None:
+    """Check every chunk and file of a set, the newest if none is named; exit 1 unless all is well."""
+    from data_workbench.recovery.verifying import verify as verify_set
+
+    session = Session()
+    vault = open_repository(session, repository)
+    reader = open_reader(session, vault, set_id)
+    with shown(as_json=as_json):
+        report = verify_set(reader, session.settings, drill=drill, stores=stores)
+    report["kept"] = _keep(session, reader, report)
+    if as_json:
+        say_json(report)
+    else:
+        _say_verification(report)
+    if report["outcome"] != "passed":
+        sys.exit(1)
+
+
+def _keep(session: Session, reader: Reader, report: dict[str, Any]) -> bool:
+    """Whether the report could be kept; a verification answers without the metastore, too."""
+    from data_workbench.recovery.verifying import keep
+
+    try:
+        with session.metastore as metastore:
+            keep(reader, report, metastore)
+    except WorkbenchError as error:
+        keep(reader, report, None)
+        click.echo(f"kept beside the set only: {error.message}", err=True)
+        return False
+    return True
+
+
+def _say_verification(report: dict[str, Any]) -> None:
+    click.echo(f"set {report['set']}: {report['outcome']} ({report['chunks']} chunks, {_size(report['bytes'])})")
+    for problem in report["problems"]:
+        click.echo(f"  {problem}")
+    if report["decrypted"] is None:
+        click.echo("  not decrypted: there is no identity here; hashes of the encrypted chunks were checked")
+    if report["drill"]:
+        rows = [(name, one["outcome"], one["streams"], one.get("seconds"), one["reason"] or "")
+                for name, one in report["drill"]["stores"].items()]  # fmt: skip
+        say_table(("store", "drill", "streams compared", "seconds", ""), rows)
+
+
+@command(backup)
+@click.option("--dry-run", is_flag=True, help="Tell what would be removed; remove nothing.")
+@repository_option
+def prune(dry_run: bool, repository: str | None, as_json: bool) -> None:
+    """Remove sets past their time, and chunks nobody needs; the newest good set always stays."""
+    from data_workbench.backup.creation import LOCK, LOCK_HINT
+    from data_workbench.backup.retention import parse_policy
+    from data_workbench.backup.retention import prune as thin_out
+    from data_workbench.metastore import hold_alone
+
+    session = Session()
+    policy = parse_policy(session.settings.backup_retention)
+    vault = open_repository(session, repository)
+    _ = vault.id  # a place that is no repository is said to be none
+    with session.metastore as metastore, hold_alone(metastore, LOCK, hint=LOCK_HINT):
+        done = thin_out(vault, policy, now=datetime.now(UTC), dry_run=dry_run)
+    if as_json:
+        say_json({**vars(done), "dry_run": dry_run})
+        return
+    say_table(("set", "kept by"), [(name, ", ".join(reasons)) for name, reasons in done.kept.items()])
+    verb = "would be removed" if dry_run else "removed"
+    for name in done.removed:
+        click.echo(f"{verb}: {name}")
+    for name in done.unfinished:
+        click.echo(f"{verb}: {name} (never finished)")
+    for name, problem in done.broken.items():
+        click.echo(f"not touched, and with it no chunk: {name} ({problem})")
+    click.echo(f"{done.chunks} chunks, {_size(done.bytes)} removed")
+
+
+def _size(count: int) -> str:
+    for unit, least in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} B"

@@ -1,0 +1,77 @@
+"""Backup sets as this installation made and verified them. What a set is stands in its manifest, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from data_workbench.metastore.database import Metastore
+from data_workbench.metastore.tables import backup_sets, backup_verifications
+
+Outcome = Literal["passed", "failed", "not_verified"]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What one verification of a set found; `kind` is `hashes` or `drill`."""
+
+    set_id: str
+    kind: str
+    outcome: Outcome
+    checked: datetime
+    seconds: float
+    report: dict[str, Any]
+
+
+def begin(store: Metastore, set_id: str, *, repository: str, label: str) -> None:
+    """Note that a set is being made; those that were begun before and never ended were killed."""
+    with store.transaction() as connection:
+        killed = {"kind": "StateError", "message": "the process that made it is gone", "hint": None, "run_id": None}
+        statement = update(backup_sets).where(backup_sets.c.state == "running")
+        connection.execute(statement.values(state="failed", ended=func.clock_timestamp(), error=killed))
+        values = {"set_id": set_id, "repository": repository, "state": "running", "label": label}
+        connection.execute(insert(backup_sets).values(**values, started=func.clock_timestamp()))
+
+
+def finish(
+    store: Metastore, set_id: str, *, facts: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
+) -> None:
+    """Note how making a set ended."""
+    with store.transaction() as connection:
+        statement = update(backup_sets).where(backup_sets.c.set_id == set_id)
+        state = "failed" if error else "finished"
+        connection.execute(statement.values(state=state, ended=func.clock_timestamp(), facts=facts, error=error))
+
+
+def keep_verification(
+    store: Metastore,
+    set_id: str,
+    *,
+    repository: str,
+    kind: str,
+    outcome: Outcome,
+    seconds: float,
+    report: Mapping[str, Any],
+) -> None:
+    """Keep what a verification found."""
+    values = {"set_id": set_id, "repository": repository, "kind": kind, "outcome": outcome, "seconds": seconds}
+    with store.transaction() as connection:
+        connection.execute(insert(backup_verifications).values(**values, report=dict(report)))
+
+
+def verifications(store: Metastore, *, repository: str) -> dict[str, Verification]:
+    """The latest verification of each set of a repository."""
+    columns = backup_verifications.c
+    statement = (
+        select(*[columns[name] for name in Verification.__dataclass_fields__])
+        .where(columns.repository == repository)
+        .distinct(columns.set_id)
+        .order_by(columns.set_id, columns.checked.desc())
+    )
+    with store.transaction() as connection:
+        return {row.set_id: Verification(**row._mapping) for row in connection.execute(statement)}

@@ -1,0 +1,97 @@
+"""The tasks of the backups' DAGs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of the SDK; a DAG file has it loaded
+
+from data_workbench.provider.engine import open_metastore, translated
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from data_workbench.backup.vault import Vault
+    from data_workbench.settings import Settings
+
+
+def _opened() -> tuple[Settings, Vault]:
+    """The settings and the repository they name: said by whoever runs Airflow, so no list of folders bounds it."""
+    from data_workbench import settings as settings_module
+    from data_workbench.backup.vault import open_vault
+    from data_workbench.provider.connections import airflow_connections
+
+    settings = settings_module.load()
+    return settings, open_vault(settings.backup_place, airflow_connections(), settings)
+
+
+class CreateBackupOperator(BaseOperator):
+    """Makes a set of all stores; a second try makes another, and the first try's chunks serve it."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """The set in a few words."""
+        from data_workbench.backup.creation import Creation, summary
+        from data_workbench.backup.keys import open_keyring
+        from data_workbench.provider.connections import airflow_connections
+
+        with translated(), open_metastore() as metastore:
+            settings, vault = _opened()
+            keyring = open_keyring(settings)
+            made = Creation(vault, keyring, airflow_connections(), settings, metastore).create(label="scheduled")
+        told = summary(made)
+        self.log.info("set %s of %s, fence %s ms", told["set"], ", ".join(told["stores"]), told["fence_ms"])
+        return told
+
+
+class CheckBackupOperator(BaseOperator):
+    """Verifies a set, the newest if none is named; fails unless all is well. It reads, and may be run again."""
+
+    template_fields: Sequence[str] = ("set_id",)
+
+    def __init__(self, *, set_id: str | None = None, drill: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.set_id = set_id
+        self.drill = drill
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """What was found, kept beside the set and in the metastore."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from data_workbench.backup.content import Reader
+        from data_workbench.backup.keys import Keyring, identity_of
+        from data_workbench.recovery.verifying import keep, verify
+
+        with translated(), open_metastore() as metastore:
+            settings, vault = _opened()
+            reader = Reader(vault, Keyring((), *identity_of(settings)), vault.find(self.set_id))
+            report = verify(reader, settings, drill=self.drill)
+            keep(reader, report, metastore)
+        self.log.info("set %s: %s", report["set"], report["outcome"])
+        if report["outcome"] != "passed":
+            raise AirflowFailException(f"set {report['set']} is {report['outcome']}: {_why(report)}")
+        return {name: report[name] for name in ("set", "kind", "outcome", "seconds")}
+
+
+def _why(report: dict[str, Any]) -> str:
+    drilled = (report["drill"] or {}).get("stores", {})
+    reasons = [f"{name}: {one['reason']}" for name, one in drilled.items() if one["reason"]]
+    return "; ".join([*report["problems"][:5], *reasons])
+
+
+class PruneBackupsOperator(BaseOperator):
+    """Removes sets past their time and chunks nobody needs; what is gone stays gone."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """How much was removed."""
+        from datetime import UTC, datetime
+
+        from data_workbench.backup.creation import LOCK, LOCK_HINT
+        from data_workbench.backup.retention import parse_policy, prune
+        from data_workbench.metastore import hold_alone
+
+        with translated(), open_metastore() as metastore, hold_alone(metastore, LOCK, hint=LOCK_HINT):
+            settings, vault = _opened()
+            done = prune(vault, parse_policy(settings.backup_retention), now=datetime.now(UTC))
+        self.log.info("kept %s sets, removed %s and %s chunks", len(done.kept), done.removed, done.chunks)
+        return {"kept": len(done.kept), "removed": len(done.removed), "chunks": done.chunks}

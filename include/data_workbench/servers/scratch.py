@@ -1,0 +1,61 @@
+"""Servers that live for one purpose: on free ports, in a folder of their own, gone afterwards."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from data_workbench.errors import ResourceExhausted
+from data_workbench.servers.credentials import HOST
+from data_workbench.servers.stack import Stack
+from data_workbench.settings import PORT_OFFSETS, Settings
+
+_FIRST, _LAST, _STEP = 21_000, 60_000, 20
+
+
+@contextmanager
+def scratch_stack(settings: Settings, services: Sequence[str]) -> Iterator[Stack]:
+    """A running stack of these services, empty; downloads are shared with the home's own.
+
+    Raises:
+        StoreUnavailable, FatalError: a server does not start.
+    """
+    home = Path(tempfile.mkdtemp(prefix="workbench-scratch-"))
+    stack = Stack(replace(settings, home=home, cache=str(settings.cache_folder), port_base=_free_ports()))
+    try:
+        stack.up(services)
+        yield stack
+    finally:
+        stack.down()
+        _remove(home)
+
+
+def _free_ports() -> int:
+    """A base above which all ports of a stack are free right now; where to look is drawn, so that two rarely meet."""
+    bases = range(_FIRST, _LAST, _STEP)
+    for base in random.sample(bases, len(bases)):  # no secret
+        if all(_is_free(base + offset) for offset in PORT_OFFSETS.values()):
+            return base
+    raise ResourceExhausted("no free ports for servers of a drill", hint="stop some of the programs on this machine")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _remove(home: Path) -> None:
+    # A server that runs as another user keeps its data elsewhere, behind a link.
+    for place in [entry.resolve() for entry in home.iterdir() if entry.is_symlink()]:
+        shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
