@@ -16,7 +16,8 @@ from data_workbench.errors import AccessDenied, ConnectionUnknown, RetriableErro
 from data_workbench.pipelines.drift import changes_of
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.plan import RunPlan, columns_of, compile_run
+from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
+from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.resolve import resolve
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.targets import target_columns
@@ -67,12 +68,12 @@ def explain(
         }
 
 
-def _baseline(metastore: Metastore | None, pipeline: str) -> RunPlan | None:
+def _baseline(metastore: Metastore | None, pipeline: str) -> Mapping[str, SourcePlan] | None:
     if metastore is None:
         return None
-    from data_workbench.pipelines.history import last_plan
+    from data_workbench.pipelines.history import last_sources
 
-    return last_plan(metastore, pipeline)
+    return last_sources(metastore, pipeline)
 
 
 def _source(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
@@ -153,13 +154,13 @@ def _change(destination: str, change: Change) -> dict[str, Any]:
     }
 
 
-def _drift(plan: RunPlan, baseline: RunPlan | None) -> dict[str, Any] | None:
+def _drift(plan: RunPlan, baseline: Mapping[str, SourcePlan] | None) -> dict[str, Any] | None:
     """How the sources differ from what the last successful run saw."""
     if baseline is None:
         return None
     found: dict[str, Any] = {}
     for name, source in plan.sources.items():
-        before = baseline.sources.get(name)
+        before = baseline.get(name)
         if before is None:
             continue
         added = [column for column in source.columns if column not in before.columns]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import StateError
 from data_workbench.metastore import runs, stages
 from data_workbench.metastore.locks import is_alive
-from data_workbench.pipelines.plan import RunPlan
+from data_workbench.pipelines.plan import RunPlan, SourcePlan, is_current, sources_of
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -16,10 +16,21 @@ if TYPE_CHECKING:
 
 
 def last_plan(metastore: Metastore, pipeline: str) -> RunPlan | None:
-    """The plan of the last successful run: what schema policies judge drift against."""
+    """The plan of the last successful run, unless another version of the workbench stored it."""
+    stored = _last_stored(metastore, pipeline)
+    return RunPlan.from_json(stored) if stored and is_current(stored) else None
+
+
+def last_sources(metastore: Metastore, pipeline: str) -> Mapping[str, SourcePlan] | None:
+    """The sources of the last successful run: what schema policies judge drift against."""
+    stored = _last_stored(metastore, pipeline)
+    return sources_of(stored) if stored else None
+
+
+def _last_stored(metastore: Metastore, pipeline: str) -> Mapping[str, Any] | None:
     found = runs.list_runs(metastore, pipeline=pipeline, state="success", limit=1)
     stored = runs.load_plan(metastore, found[0].run_id) if found else None
-    return RunPlan.from_json(stored["plan"]) if stored else None
+    return stored["plan"] if stored else None
 
 
 def resumable(metastore: Metastore, wanted: RunRequest) -> Run | None:
@@ -42,7 +53,7 @@ def resumable(metastore: Metastore, wanted: RunRequest) -> Run | None:
         if (
             stored
             and not _is_published(metastore, latest[0], stored)
-            and _has_appended(metastore, latest[0], RunPlan.from_json(stored["plan"]))
+            and _has_appended(metastore, latest[0], stored["plan"])
         ):
             return _go_on(metastore, latest[0], wanted)
     return None
@@ -58,15 +69,23 @@ def _take_up(metastore: Metastore, run: Run, wanted: RunRequest) -> Run | None:
     if stored is None or wanted.options.get("reset_state"):
         runs.finish(metastore, run.run_id, state="abandoned")
         return None
-    if _asks_the_same(run, wanted):
+    if _asks_the_same(run, wanted) and is_current(stored["plan"]):
         return run
-    if _has_appended(metastore, run, RunPlan.from_json(stored["plan"])):
+    if _has_appended(metastore, run, stored["plan"]):
         return _go_on(metastore, run, wanted)
     runs.finish(metastore, run.run_id, state="abandoned")
     return None
 
 
 def _go_on(metastore: Metastore, run: Run, wanted: RunRequest) -> Run:
+    stored = runs.load_plan(metastore, run.run_id)
+    if stored is None or not is_current(stored["plan"]):
+        raise StateError(
+            f"run {run.run_id} of {run.pipeline!r} was begun by another version of the workbench, and was interrupted "
+            "after it had appended rows",
+            hint="run it to its end with that version, or give it up with --reset-state (rows may then double)",
+            run_id=run.run_id,
+        )
     if not _asks_the_same(run, wanted):
         raise StateError(
             f"run {run.run_id} of {run.pipeline!r} was interrupted after it had appended rows, and the pipeline, "
@@ -88,8 +107,8 @@ def _is_published(metastore: Metastore, run: Run, stored: Mapping[str, Any]) -> 
     return set(stored["plan"]["destinations"]) <= set(runs.confirmed(metastore, run.run_id))
 
 
-def _has_appended(metastore: Metastore, run: Run, plan: RunPlan) -> bool:
+def _has_appended(metastore: Metastore, run: Run, plan: Mapping[str, Any]) -> bool:
     """Whether rows of this run stand in a destination that cannot take them twice."""
-    appends = [name for name, item in plan.destinations.items() if item.write == "append"]
+    appends = [name for name, item in plan["destinations"].items() if item["write"] == "append"]
     begun = stages.stage_results(metastore, run.run_id)
     return any(f"load.{name}" in begun for name in appends)

@@ -27,12 +27,13 @@ from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
 from data_workbench.pipelines import fused, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
-from data_workbench.pipelines.history import last_plan, resumable
+from data_workbench.pipelines.history import last_sources, resumable
 from data_workbench.pipelines.ledger import RunLedger
 from data_workbench.pipelines.load import load_destination
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, to_json
-from data_workbench.pipelines.plan import RunPlan, compile_run
+from data_workbench.pipelines.plan import RunPlan, is_current
+from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import run_document
 from data_workbench.pipelines.schema_history import keep_schemas
@@ -169,7 +170,7 @@ class Runner:
                 deferred.clear(self.metastore, run.pipeline)
             with Stores(self.connections, self.settings) as stores:
                 try:
-                    plan = compile_run(definition, stores, last_plan(self.metastore, run.pipeline))
+                    plan = compile_run(definition, stores, last_sources(self.metastore, run.pipeline))
                 finally:
                     keep_schemas(self.metastore, stores.described)
             begins = {name: self._begins_at(plan, name, run, options) for name in plan.sources}
@@ -346,7 +347,7 @@ class Runner:
     def _unchecked(self, run_id: str, error: WorkbenchError) -> list[dict[str, Any]]:
         """The checks of a run that ended before they were made."""
         stored = runs.load_plan(self.metastore, run_id)
-        if stored is None:
+        if stored is None or not is_current(stored["plan"]):
             return []
         return standing.not_evaluated(RunPlan.from_json(stored["plan"]), f"the run failed: {error.message}")
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
-from data_workbench.pipelines.history import last_plan
+from data_workbench.pipelines.history import last_sources
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, to_json
-from data_workbench.pipelines.plan import compile_run
+from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.staging import QUARANTINE, Stage
 from data_workbench.pipelines.stores import Stores
 
@@ -34,7 +34,7 @@ def sample_run(
     run_id = f"dry-{uuid.uuid4().hex[:12]}"
     name = definition.spec.pipeline
     with Stores(runner.connections, runner.settings) as stores:
-        plan = compile_run(definition, stores, last_plan(runner.metastore, name))
+        plan = compile_run(definition, stores, last_sources(runner.metastore, name))
         stage = Stage(
             plan=plan,
             context=LandingContext(name, run_id, started, values, options.limit or SAMPLE),

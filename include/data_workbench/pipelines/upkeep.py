@@ -16,7 +16,7 @@ from data_workbench.pipelines import records
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.plan import compile_run, content_hash
+from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
 from data_workbench.pipelines.stores import Stores

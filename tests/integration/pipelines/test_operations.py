@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from sqlalchemy import update
 
+from data_workbench.errors import SchemaConflict, StateError
+from data_workbench.metastore import runs, tables
 from data_workbench.metastore.locks import hold_run
 
 if TYPE_CHECKING:
@@ -157,6 +160,43 @@ def test_a_second_run_is_refused_and_names_the_first(rows: Site) -> None:
     assert first in told["error"]["message"]
     assert first in errors
     assert "Traceback" not in errors
+
+
+def of_another_version(site: Site, run_id: str) -> None:
+    """Make a stored plan one that this version's code cannot read: its compiled part has another shape."""
+    stored = runs.load_plan(site.metastore, run_id)
+    assert stored is not None
+    plan = {**stored["plan"], "format": 0, "transform": {"shape": "another"}}
+    with site.metastore.transaction() as connection:
+        changed = update(tables.runs).where(tables.runs.c.run_id == run_id)
+        connection.execute(changed.values(plan={**stored, "plan": plan}))
+
+
+def test_after_an_upgrade_drift_is_still_judged_by_what_the_last_run_saw(rows: Site) -> None:
+    of_another_version(rows, rows.run(copy())["run_id"])
+    rows.sql("ALTER TABLE rows ADD COLUMN added int")
+    with pytest.raises(SchemaConflict, match="added is new"):
+        rows.try_run(copy(policy="freeze"))
+    assert rows.run(copy(policy="evolve"))["sources"]["rows"]["read"]
+
+
+def test_a_run_that_another_version_left_unfinished_is_begun_anew_unless_it_has_appended(rows: Site) -> None:
+    rows.run(copy())
+    left = rows.runner().begin(rows.definition(copy()), params={})
+    of_another_version(rows, left)
+    assert rows.run(copy())["run_id"] != left
+    assert runs.get(rows.metastore, left).state == "abandoned"
+
+    append = copy(write="write: append").replace("pipeline: copy", "pipeline: added").replace("rows_copy", "rows_added")
+    runner = rows.runner()
+    left = runner.begin(rows.definition(append), params={})
+    runner.stage(left)
+    runner.load(left, "table")
+    of_another_version(rows, left)
+    with pytest.raises(StateError, match="another version of the workbench"):
+        rows.try_run(append)
+    assert rows.one("SELECT count(*) FROM rows_added") == 20
+    assert rows.run(append, reset_state=True)["destinations"]["table"]["inserted"] == 20
 
 
 def test_without_the_metastore_a_run_says_so_at_once(rows: Site) -> None:

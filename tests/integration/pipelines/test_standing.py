@@ -10,7 +10,7 @@ import pytest
 from data_workbench.cli.checking import _chosen
 from data_workbench.cli.session import Session
 from data_workbench.metastore import checks as history
-from data_workbench.pipelines.plan import compile_run
+from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.standing import StandingContract, standing_contracts
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.upkeep import Upkeep

@@ -18,7 +18,8 @@ from data_workbench.connectors.connections import Connection, Connections
 from data_workbench.mapping.targets import LoadContext
 from data_workbench.pipelines.definition import Definition, parse_definition
 from data_workbench.pipelines.landing import LandingContext
-from data_workbench.pipelines.plan import RunPlan, compile_run
+from data_workbench.pipelines.plan import RunPlan
+from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.stores import Stores
 from data_workbench.settings import Settings
 
@@ -50,7 +51,7 @@ class FileSite:
         return parse_definition("version: 1\npipeline: p\n" + textwrap.dedent(text))
 
     def plan(self, text: str, baseline: RunPlan | None = None) -> RunPlan:
-        return compile_run(self.define(text), self.stores, baseline)
+        return compile_run(self.define(text), self.stores, baseline.sources if baseline else None)
 
     def artifact(self, name: str, table: pa.Table, **extra: Any) -> Manifest:
         """A finished artifact of this run."""

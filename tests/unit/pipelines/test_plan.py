@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
-from data_workbench.errors import SchemaConflict, StreamUnknown
-from data_workbench.pipelines.plan import DELETED, RunPlan, columns_of, content_hash
+from data_workbench.errors import SchemaConflict, StateError, StreamUnknown
+from data_workbench.mapping.targets import (
+    CollectionTarget,
+    FileTarget,
+    NodeTarget,
+    RelationshipTarget,
+    ResourceTarget,
+    TableTarget,
+)
+from data_workbench.pipelines.plan import (
+    DELETED,
+    FORMAT,
+    DestinationPlan,
+    RunPlan,
+    SidePlan,
+    SourcePlan,
+    columns_of,
+    sources_of,
+)
+from data_workbench.pipelines.planning import content_hash
+from data_workbench.transforms.plan import Action, Drop, NodePlan, TransformPlan
 
 if TYPE_CHECKING:
     from tests.unit.pipelines.conftest import FileSite
@@ -49,6 +70,34 @@ def test_a_plan_is_the_same_after_a_trip_through_the_metastore(site: FileSite, t
     again = RunPlan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again == plan
     assert again.to_json() == plan.to_json()
+
+
+SHAPES = {1: "d649c0f1bf6b"}
+
+
+def shape_of(*kinds: type) -> str:
+    """A word for the fields of the stored dataclasses."""
+    told = {kind.__name__: [f"{item.name}: {item.type}" for item in fields(kind)] for kind in kinds}
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+
+
+def test_another_shape_of_stored_plans_has_another_number() -> None:
+    """Raise `plan.FORMAT` and add the new shape here: a run begun before an upgrade must not misread its plan."""
+    stored = (RunPlan, SourcePlan, SidePlan, DestinationPlan, TransformPlan, NodePlan, Drop, Action)
+    targets = (TableTarget, NodeTarget, RelationshipTarget, CollectionTarget, FileTarget, ResourceTarget)
+    assert SHAPES.get(FORMAT) == shape_of(*stored, *targets)
+
+
+def test_of_a_plan_of_another_version_only_the_sources_are_known(site: FileSite) -> None:
+    plan = site.plan(sources() + OUT)
+    stored = {**plan.to_json(), "format": FORMAT + 1, "transform": None}
+    with pytest.raises(StateError, match="another version of the workbench"):
+        RunPlan.from_json(stored)
+    stored["sources"] = {
+        "rows": {**stored["sources"]["rows"], "of_tomorrow": 1},
+        "lacking": {"connection": "files", "stream": "rows.parquet"},
+    }
+    assert sources_of(stored) == {"rows": plan.sources["rows"]}
 
 
 def test_hidden_columns_are_landed_but_not_shown(site: FileSite) -> None:
