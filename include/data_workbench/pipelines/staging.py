@@ -99,7 +99,8 @@ class Stage:
     def inputs(self, node: str) -> LoadInput:
         """A staged node as loads and comparisons read it."""
         planned = self.plan.transform.node(node)
-        name = f"source.{node}" if planned.passthrough else f"step.{node}"
+        is_source = planned.passthrough or (planned.may_pass and node in self._untouched())
+        name = f"source.{node}" if is_source else f"step.{node}"
         manifest = self.artifacts.find(self.plan.pipeline, self.context.run_id, name)
         if manifest is None:
             from data_workbench.errors import StateError
@@ -108,6 +109,11 @@ class Stage:
                 f"nothing is staged for {node!r} of run {self.context.run_id}", hint="run the stage task again"
             )
         return LoadInput(manifest, planned.columns, tuple(planned.key), planned.key_is_unique)
+
+    def _untouched(self) -> list[str]:
+        """Sources whose landed rows are the output, as the finished transformation tells."""
+        rejected = self.artifacts.find(self.plan.pipeline, self.context.run_id, QUARANTINE)
+        return list(rejected.extra["report"]["untouched"]) if rejected else []
 
     # ------------------------------------------------------------------------------------------------- landing
 
@@ -166,8 +172,9 @@ class Stage:
                 find_unique=self._find_unique(),
                 secrets={name: self._secret(name) for name in self.plan.transform.secrets},
             )
-            for writer in made.values():
-                writer.finish()
+            for name, writer in made.items():
+                if name not in report.untouched:
+                    writer.finish()
             document = _report(report)
             rejected.finish(extra={"report": document})
         return document
@@ -259,6 +266,7 @@ def _report(report: ExecutionReport) -> dict[str, Any]:
         "sources": {name: counts.as_dict() for name, counts in report.sources.items()},
         "steps": {name: counts.as_dict() for name, counts in report.steps.items()},
         "warnings": [vars(warning) for warning in report.warnings],
+        "untouched": report.untouched,
     }
 
 

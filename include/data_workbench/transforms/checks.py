@@ -22,7 +22,7 @@ from data_workbench.transforms.verbs import as_type, known
 
 def apply_rules(build: Compilation, draft: Draft, rules: NodeRules) -> None:
     """Add the rules to a node's frame."""
-    draft.passthrough = False
+    draft.passthrough = draft.may_pass = False
     if build.holds and rules.on_invalid == "quarantine":
         draft.shape = replace(draft.shape, marks=True)
     shape = draft.shape

@@ -250,6 +250,7 @@ class _Compiler:
             prepare=tuple(draft.prepare),
             sql=draft.sql,
             table=draft.table,
+            may_pass=draft.may_pass and columns.equals(_as_landed(shape)),
         )
 
     def _define(self, draft: Draft) -> None:

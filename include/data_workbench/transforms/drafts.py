@@ -58,6 +58,7 @@ class Draft:
     prepare: list[Action] = field(default_factory=list)
     table: str | None = None
     passthrough: bool = False
+    may_pass: bool = False
 
 
 class Compilation:

@@ -56,6 +56,8 @@ class ExecutionReport:
     sources: dict[str, SourceCounts] = field(default_factory=dict)
     steps: dict[str, StepCounts] = field(default_factory=dict)
     warnings: list[RuleWarning] = field(default_factory=list)
+    untouched: list[str] = field(default_factory=list)
+    """Sources that passed as they landed: their sinks were given nothing."""
 
 
 def execute(
@@ -203,11 +205,22 @@ class _Execution:
             rows = rows_in(self.inputs.get(end.name, ()))
             self._account(chain, Counter({ALIVE: rows}))
             return
+        if end.may_pass and len(chain) == 1 and self._passes(end):
+            return
         names = {node.name for node in chain}
         rejects = any(drop.node in names and drop.counter == "quarantined" for drop in self.plan.drops)
         sink = self.outputs.get(end.name) if end.is_needed else None
         counts = self.drain.stream(end, sink, rejects=rejects) if sink else self.drain.count(end, rejects=rejects)
         self._account(chain, counts)
+
+    def _passes(self, source: NodePlan) -> bool:
+        """Whether every row is there to stay: then its files need not be written again."""
+        counts = self.drain.count(source, rejects=False)
+        if set(counts) - {ALIVE}:
+            return False
+        self._account([source], counts)
+        self.report.untouched.append(source.name)
+        return True
 
     def _account(self, chain: list[NodePlan], counts: Counter[int]) -> None:
         rows, dropped = tally(counts)

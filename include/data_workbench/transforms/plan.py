@@ -86,6 +86,7 @@ class NodePlan:
         key_is_unique: no two live rows share a key.
         lineage: per column its origins; `conditions` are columns that decided which rows are there.
         passthrough: nothing to do: the landed files are the output.
+        may_pass: so it is if every row turns out to have a key of its own.
         is_fused: goes on in the segment of its input.
         is_needed: a destination reads it.
         marks: rows may be tombstones, retractions or held, so the output has the column `_wb_op`.
@@ -110,6 +111,7 @@ class NodePlan:
     prepare: tuple[Action, ...]
     sql: str
     table: str | None = None
+    may_pass: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ already seen in the re-read overlap, NULL keys, and of equal keys all but the la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from data_workbench.records.fingerprints import FINGERPRINT, fingerprint_sql
@@ -85,6 +85,7 @@ def compile_source(build: Compilation, name: str, source: SourceInput) -> Draft:
     needed = dict.fromkeys([*source.visible, *source.key, *([source.cursor] if source.cursor else [])])
     wide = Shape({column: all_columns[column] for column in needed}, source.key, marks=shape.marks)
     draft = Draft(name, shape, _wanted(build, name, source, everything, wide))
+    draft.may_pass = _is_untouched(replace(source, key_is_unique=True))
     if source.has_overlap:
         _drop_seen(build, draft, source, wide)
     if source.key and not source.key_is_unique:

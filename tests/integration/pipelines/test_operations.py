@@ -46,6 +46,20 @@ def test_an_append_adds_each_row_once_and_keeps_what_was_there(rows: Site) -> No
     assert rows.one("SELECT count(*) FROM rows_copy") == rows.one("SELECT count(DISTINCT id) FROM rows_copy") == 21
 
 
+def test_rows_that_fill_holes_of_a_table_are_owned_like_those_at_its_end(rows: Site) -> None:
+    rows.sql("INSERT INTO rows SELECT n, 'row ' || n, n FROM generate_series(21, 3000) n")
+    rows.sql("CREATE TABLE rows_copy (id int PRIMARY KEY, name text, seen int)")
+    rows.sql("INSERT INTO rows_copy SELECT -n, 'theirs', n FROM generate_series(1, 5000) n")
+    rows.sql("DELETE FROM rows_copy WHERE id BETWEEN -3000 AND -1000")
+    rows.sql("VACUUM rows_copy")
+    pages = rows.one("SELECT pg_relation_size('rows_copy') / 8192")
+    rows.run(copy(write="key: id, write: append"))
+    holes = rows.one(f"SELECT count(*) FROM rows_copy WHERE id > 0 AND ctid < '({pages - 1},0)'::tid")
+    assert holes, "no row went where others had been"
+    told = rows.reconcile(copy(write="key: id, write: append"))
+    assert (told["clean"], told["destinations"]["table"]["foreign"]) == (True, 2999)
+
+
 def test_readers_see_the_old_rows_or_the_new_ones_while_a_table_is_replaced(rows: Site) -> None:
     text = copy(write="write: replace")
     rows.run(text)

@@ -137,7 +137,8 @@ class Bench:
         for node in plan.nodes:
             schema = node.columns.append(pa.field(OP, pa.string())) if node.marks else node.columns
             tables[node.name] = pa.Table.from_batches(batches[node.name], schema=schema)
-            if node.passthrough:
+            if node.passthrough or node.name in report.untouched:
+                assert not batches[node.name]
                 tables[node.name] = sources[node.name]
         return Outcome(plan, report, tables, rejected)
 

@@ -36,6 +36,17 @@ def test_a_unique_key_costs_no_pass(bench: Bench) -> None:
     assert plan.node("s").passthrough
 
 
+def test_where_every_row_turns_out_to_have_its_own_key_the_landed_files_are_the_output(bench: Bench) -> None:
+    own = pa.table({"id": ["a", "b"], "state": ["draft", "open"], "at": [1, 9]})
+    about = {"s": {"key": ("id",)}}
+    out = bench.run({"s": own}, about=about)
+    assert (out.report.untouched, out.counts("s")) == (["s"], {"read": 2, "out": 2})
+    for other in (pa.concat_tables([own, own]), own.set_column(0, "id", [["a", None]])):
+        assert bench.run({"s": other}, about=about).report.untouched == []
+    hidden = bench.run({"s": own}, about={"s": {"key": ("id",), "columns": ("id", "at")}})
+    assert (hidden.report.untouched, hidden.column("s", "at")) == ([], [1, 9])
+
+
 def test_of_equal_keys_the_last_read_wins(bench: Bench) -> None:
     out = bench.run({"s": ROWS}, about={"s": {"key": ("id",)}}, parts=3)
     assert [(row["id"], row["at"]) for row in out.rows("s")] == [("a", 3), ("c", 5), ("b", 6)]

@@ -158,10 +158,11 @@ class TableWriter(Writer):
         """Own the rows this transaction added, most likely from page `first` on."""
         name, anywhere = self.table.relation.sql, "xmin = pg_catalog.pg_current_xact_id()::xid"
         near = f"ctid >= '({max(first - 1, 0)},0)'::tid AND {anywhere}"
-        row = self.connection.execute(f"SELECT count(*) FROM {name} WHERE {near}".encode()).fetchone()
-        assert row is not None
-        # COPY may also have filled holes in earlier pages.
-        self.ownership.add(self.connection, name, near if row[0] == expected else anywhere)
+        with self.connection.transaction() as attempt:
+            if self.ownership.add(self.connection, name, near) == expected:
+                return
+            raise psycopg.Rollback(attempt)  # COPY has also filled holes in earlier pages
+        self.ownership.add(self.connection, name, anywhere)
 
     def pages(self) -> int:
         """How long the table is."""
