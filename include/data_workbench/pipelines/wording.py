@@ -50,6 +50,7 @@ _NAME_WORDS = "begin with a lower-case letter; lower-case letters, digits and un
 _OTHER_PATTERNS = (
     ("^[A-Za-z][A-Za-z0-9+.-]*:", "IRI", "write it in full, as http://purl.org/dc/terms/title"),
     ("^[A-Za-z]{1,8}", "language", "write for example en or de-AT"),
+    (r"^[A-Za-z_]\w*(\.", "function", "write it as package.module:function"),
 )
 """How a pattern that is no name's begins, what it is of, and what to write."""
 _GRAPH_WORDS = "begin with a letter or underscore; letters, digits and underscores follow"

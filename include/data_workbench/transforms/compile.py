@@ -26,6 +26,7 @@ from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.grouping import aggregate_rows, nest_rows, pivot_rows
 from data_workbench.transforms.landing import land
 from data_workbench.transforms.plan import Action, NodePlan, TransformPlan
+from data_workbench.transforms.remaking import call_function, query_rows
 from data_workbench.transforms.reshaping import join_rows, unnest_rows
 from data_workbench.transforms.rowwise import ROWWISE
 from data_workbench.transforms.sources import SourceInput, compile_source, landed_name
@@ -218,6 +219,11 @@ class _Compiler:
             case "union":
                 others = {name: self.shapes[name] for _, name in step.others}
                 return union_rows(build, step, shape, source, others)
+            case "sql":
+                tables = {name: self.shapes[name] for name in _reads(step, self.inputs)}
+                return query_rows(build, step, shape, source, tables)
+            case "python":
+                return call_function(build, step, shape, source)
             case "unnest":
                 return unnest_rows(build, step, shape, source, retract=retract)
         assert step.join is not None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import BalanceError, ContractViolated, TransformError
 from data_workbench.records.accounting import SourceCounts, StepCounts
+from data_workbench.transforms.calling import call
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
 from data_workbench.transforms.engine import Opener, bindings, open_engine
@@ -23,6 +24,7 @@ from data_workbench.transforms.plan import (
     HELD_ROW,
     RETRACTED_ROW,
     STATUS,
+    TOMBSTONE_ROW,
     Action,
     NodePlan,
     TransformPlan,
@@ -104,7 +106,8 @@ def execute(
         for name, schema in plan.sides.items():
             land(engine, side_name(name), schema, sides.get(name, ()), work_folder=work_folder)
         drain = Drain(engine, {drop.code: drop for drop in plan.drops}, quarantine, _batch_rows(settings, inputs))
-        return _Execution(plan, engine, drain, inputs, outputs, find_unique).run()
+        run = _Execution(plan, engine, drain, inputs, outputs, find_unique, settings, work_folder)
+        return run.run()
 
 
 def _batch_rows(settings: Settings, inputs: Mapping[str, Sequence[Path]]) -> int:
@@ -123,6 +126,8 @@ class _Execution:
         inputs: Mapping[str, Sequence[Path]],
         outputs: Mapping[str, Sink],
         find_unique: FindUnique | None,
+        settings: Settings,
+        work_folder: Path,
     ) -> None:
         self.plan = plan
         self.engine = engine
@@ -130,6 +135,8 @@ class _Execution:
         self.inputs = inputs
         self.outputs = outputs
         self.find_unique = find_unique
+        self.settings = settings
+        self.work_folder = work_folder
         self.report = ExecutionReport()
         self.folded_away: dict[str, int] = {}
 
@@ -158,6 +165,16 @@ class _Execution:
                     self._count_rules(action)
                 case "units":
                     fill_units(self.engine, action, node.name)
+                case "python":
+                    settings, folder = self.settings, self.work_folder
+                    call(
+                        self.engine,
+                        action,
+                        step=node.name,
+                        allowed=settings.python_modules,
+                        batch_rows=settings.batch_rows,
+                        folder=folder,
+                    )
                 case "find_unique" if self.find_unique is not None:
                     mark_taken(self.engine, action, self.find_unique)
 
@@ -267,15 +284,33 @@ class _Execution:
             found.collapsed = folded - (rows - found.expanded)
             found.filtered += left_out
             return
+        if node.verb in ("sql", "python"):
+            self._account_remade(node, found)
+            return
         passing = f"{RETRACTED_ROW}, {HELD_ROW}, {GONE}"  # counted nowhere
         sql = f"SELECT count(*) FROM {node.table} WHERE {EXTRA} AND {STATUS} NOT IN ({passing})"
         found.expanded = int(self._row(sql)[0])
         found.in_ = rows - found.expanded
 
+    def _account_remade(self, node: NodePlan, found: StepCounts) -> None:
+        """Which row became which is not known: only how many more or fewer there are."""
+        counted = ", ".join(f"count(*) FILTER ({STATUS} = {status})" for status in (ALIVE, TOMBSTONE_ROW))
+        sql = f"SELECT {counted} FROM {node.table}"
+        live, tombstones = (int(count) for count in self._row(sql))
+        found.in_ = self._given_to(node)
+        deleted = self.folded_away.get(node.name, 0)
+        difference = live - (found.in_ - deleted)
+        found.expanded, found.collapsed = max(difference, 0), max(-difference, 0)
+        found.filtered += deleted - tombstones
+
+    def _given_to(self, node: NodePlan) -> int:
+        """Rows the node before gave out."""
+        before = node.inputs[0]
+        return self.report.sources[before].out if before in self.report.sources else self.report.steps[before].out
+
     def _check_handover(self, node: NodePlan, found: StepCounts) -> None:
         """What a segment took in is what the node before it gave out."""
-        before = node.inputs[0]
-        given = self.report.sources[before].out if before in self.report.sources else self.report.steps[before].out
+        before, given = node.inputs[0], self._given_to(node)
         if found.in_ != given:
             raise BalanceError(
                 f"step {node.name!r} took {found.in_} rows of the {given} that {before!r} gave out",

@@ -92,8 +92,8 @@ def _check(
         tree = _parse(sql, what, is_order=is_order)
         _refuse_shapes(sql, tree, what)
         used = _bind_columns(sql, tree, columns, what)
-        given = _bind_params(sql, tree, params, what)
-        _check_types(sql, tree, what)
+        given = bind_params(sql, tree, params, what)
+        check_types(sql, tree, what)
         _refuse_nested_aggregates(sql, tree, what)
         bare = _outside_aggregates(tree, used, names)
         asks_time = any(clock_of(node) for node in tree.walk())
@@ -102,7 +102,7 @@ def _check(
     except RecursionError:
         raise ExpressionError(f"{what} is nested too deeply", hint="split it over several derive steps") from None
     except SqlglotError as error:
-        raise ExpressionError(f"{what} is not a SQL expression: {_plain(str(error))}") from None
+        raise ExpressionError(f"{what} is not a SQL expression: {plain_reason(str(error))}") from None
     return Checked(
         tree=tree,
         sql=text,
@@ -148,7 +148,7 @@ def _misread(error: ParseError, sql: str, what: str, shift: int) -> ExpressionEr
     detail = error.errors[0] if error.errors else {}
     line, column = detail.get("line") or 1, detail.get("col") or 1
     column = column - len(detail.get("highlight") or " ") + 1 - (shift if line == 1 else 0)
-    reason = _plain(str(detail.get("description") or error))
+    reason = plain_reason(str(detail.get("description") or error))
     near = str(detail.get("highlight") or "").strip()
     if column < 1 and line == 1:
         where = "at its begin"
@@ -157,7 +157,7 @@ def _misread(error: ParseError, sql: str, what: str, shift: int) -> ExpressionEr
     return ExpressionError(f"{what} is not a SQL expression: {reason} {where}", line=line, column=max(column, 1))
 
 
-def _plain(reason: str) -> str:
+def plain_reason(reason: str) -> str:
     """sqlglot's words without its class names and colours."""
     text = reason.split("\n")[0].partition("Line ")[0].strip().rstrip(".")
     if text.startswith("Required"):
@@ -238,7 +238,7 @@ def _is_local(node: exp.Expr, name: str) -> bool:
     return False
 
 
-def _bind_params(sql: str, tree: exp.Expr, params: Iterable[str], what: str) -> frozenset[str]:
+def bind_params(sql: str, tree: exp.Expr, params: Iterable[str], what: str) -> frozenset[str]:
     known, given = set(params), set()
     for node in tree.find_all(exp.Placeholder):
         name = node.name
@@ -256,7 +256,7 @@ def _declare(name: str, known: Set[str]) -> str:
     return f"did you mean ${near[0]}?" if near else f"add it under params: {name}: {{type: text}}"
 
 
-def _check_types(sql: str, tree: exp.Expr, what: str) -> None:
+def check_types(sql: str, tree: exp.Expr, what: str) -> None:
     for node in tree.find_all(exp.Cast):  # TRY_CAST is one of them
         written = node.to.sql(dialect="duckdb")
         if written.upper() in ("DECIMAL", "NUMERIC"):

@@ -12,7 +12,9 @@ from data_workbench.transforms.spec_tables import (
     Join,
     Nest,
     Pivot,
+    Python,
     Sort,
+    Sql,
     Union,
     Unnest,
     Unpivot,
@@ -56,8 +58,9 @@ VERBS = (
     *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
     *("sort", "union", "unpivot", "pivot", "nest", "window"),
     *("parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
+    *("sql", "python"),
 )
-_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window"})
+_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "sql", "python"})
 
 
 class Step(Model):
@@ -89,6 +92,9 @@ class Step(Model):
     surrogate_key: SurrogateKey | None = Field(None, description="A UUIDv5 of other columns")
     rules: Rules | None = Field(None, description="Decide columns by rules")
 
+    sql: Sql | None = Field(None, description="One SELECT over sources and steps")
+    python: Python | None = Field(None, description="A function over Arrow batches")
+
     @property
     def others(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Sources and steps it reads beside its input, each with its place below the step."""
@@ -96,6 +102,8 @@ class Step(Model):
             return [(("join", "with"), self.join.with_)]
         if self.union is not None:
             return [(("union", "with", position), name) for position, name in enumerate(self.union.with_)]
+        if self.sql is not None:
+            return [(("sql", "with", position), name) for position, name in enumerate(self.sql.with_)]
         return []
 
     @property

@@ -1,12 +1,12 @@
 """What steps may say that look at several rows or inputs: join, aggregate, unnest, sort, union, unpivot, pivot, nest,
-window.
+window, sql, python.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from data_workbench.records.definitions import (
     MOST_COLUMNS,
@@ -132,4 +132,27 @@ class Window(Model):
     )
     rows: Literal["running", "all"] | Frame | None = Field(
         None, description="What aggregates see: running (up to this row; the default with an order), all, or a frame"
+    )
+
+
+class Sql(Model):
+    """One SELECT over the input and other sources or steps, for what the other verbs cannot say."""
+
+    query: Text = Field(description="SELECT … FROM the names of sources and steps; columns are named, not *")
+    with_: list[Name] = Field(
+        default_factory=list, alias="with", max_length=50, description="Sources or earlier steps it reads beside input"
+    )
+    key: list[ColumnName] = Field(default_factory=list, description="Columns that identify a row")
+
+
+class Python(Model):
+    """A function over Arrow batches, for what no rule can say. Its module has to be allowed by the site."""
+
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")] = Field(
+        description="package.module:function; it takes an iterator of record batches and options, and gives batches"
+    )
+    columns: dict[ColumnName, Text] = Field(min_length=1, description="column: type, of what the function gives")
+    key: list[ColumnName] = Field(default_factory=list, description="Columns that identify a row")
+    options: dict[Name, str | int | float | bool | list[str]] = Field(
+        default_factory=dict, description="Arguments by name"
     )

@@ -28,6 +28,7 @@ _GRAMMAR = words(
     from for using interval within group order on any all some collate zone at separator lambda partition exists end
     """
 )
+_QUERY_GRAMMAR = words("select join having qualify union except intersect limit offset window")
 _STATEMENTS = words(
     """
     insert update delete create drop alter copy attach detach install load pragma set export import truncate merge
@@ -47,8 +48,8 @@ class ExpressionError(ValueError):
         self.column = column
 
 
-def read_tokens(sql: str, what: str) -> list[Token]:
-    """The expression's tokens, after a look at its size and depth."""
+def read_tokens(sql: str, what: str, *, is_query: bool = False) -> list[Token]:
+    """The tokens of an expression, or of a query, after a look at size and depth."""
     if len(sql) > _MOST_CHARACTERS:
         raise ExpressionError(f"{what} has {len(sql)} characters; at most {_MOST_CHARACTERS} are read")
     if "\x00" in sql:
@@ -63,18 +64,19 @@ def read_tokens(sql: str, what: str) -> list[Token]:
         raise ExpressionError(f"{what} has {len(tokens)} words; at most {_MOST_TOKENS} are read")
     if sum(token.token_type in _OPENING for token in tokens) > _MOST_BRACKETS:
         raise ExpressionError(f"{what} has more than {_MOST_BRACKETS} brackets", hint="use several derive steps")
-    _refuse_tokens(tokens, what)
+    _refuse_tokens(tokens, what, is_query=is_query)
     return tokens
 
 
-def _refuse_tokens(tokens: list[Token], what: str) -> None:
+def _refuse_tokens(tokens: list[Token], what: str, *, is_query: bool) -> None:
     """Words and signs that no expression needs, or that DuckDB and sqlglot read differently."""
     level, before = 0, ""
     for token in tokens:
         level += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
         if level > _DEEPEST:
             raise _at(token, f"{what} is nested more than {_DEEPEST} brackets deep", hint="use several derive steps")
-        if token.token_type is TokenType.SELECT or (token.token_type is TokenType.FROM and before == "("):
+        is_select = token.token_type is TokenType.SELECT or (token.token_type is TokenType.FROM and before == "(")
+        if is_select and not is_query:
             raise _at(token, f"{what} is one expression, without statements or subqueries; here {token.text.lower()!r}")
         before = token.text
         if token.text == "!" or token.token_type is TokenType.TILDE:
@@ -90,21 +92,23 @@ def _refuse_tokens(tokens: list[Token], what: str) -> None:
             # sqlglot loses the ARRAY of `integer array`, and `array[1]` says no more than `[1]`.
             raise _at(token, f"{what}: 'array' is not read", hint="write integer[] for the type, [1, 2] for the value")
         if token.token_type is TokenType.SEMICOLON:
-            raise _at(token, f"{what} is one expression; a ';' would begin another statement")
+            one = "query" if is_query else "expression"
+            raise _at(token, f"{what} is one {one}; a ';' would begin another statement")
 
 
 def check_functions(
-    tokens: list[Token], *, allow_aggregates: bool, allow_windows: bool = False, what: str
+    tokens: list[Token], *, allow_aggregates: bool, allow_windows: bool = False, is_query: bool = False, what: str
 ) -> frozenset[str]:
     """The names called, each of them listed."""
     called = set()
+    grammar = _GRAMMAR | _QUERY_GRAMMAR if is_query else _GRAMMAR
     for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False):
         if after is None or after.token_type is not TokenType.L_PAREN or not _is_name(token):
             continue
         name = token.text.lower()
         if before is not None and before.token_type is TokenType.DOT:
             raise _at(token, f"{what}: {token.text!r} is called after a dot", hint=f"write {name}(value, …)")
-        if token.token_type is not TokenType.IDENTIFIER and name in _GRAMMAR and name not in REFUSED:
+        if token.token_type is not TokenType.IDENTIFIER and name in grammar and name not in REFUSED:
             continue
         if before is not None and before.token_type in (TokenType.DCOLON, TokenType.ALIAS) and name in NAMES:
             continue  # a type with its size: a::decimal(10,2)

@@ -137,6 +137,8 @@ CURSOR = ", cursor: {column: at}"
         ("[{name: a, nest: {by: id, columns: name, into: all_names}}]", OUT, "the nest 'a'"),
         ("[{name: a, sort: {by: name, limit: 3}}]", OUT, "the sort 'a'"),
         ("[{name: a, sort: {by: name}}]", OUT, None),
+        ("[{name: a, sql: {query: 'select id, name from rows'}}]", OUT, "the sql 'a'"),
+        ("[{name: a, python: {function: 'm:f', columns: {id: bigint}}}]", OUT, "the python 'a'"),
         ("[{name: a, filter: id > 0}, {name: b, input: rows, union: {with: a}}]", OUT, None),
         (
             "[{name: a, window: {take: {n: count(*)}}}, {name: b, input: rows, union: {with: a, missing: null}}]",

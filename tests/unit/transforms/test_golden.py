@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ def golden_bench(
     make = request.getfixturevalue("make_bench")
     bench: Bench = make(tmp_path_factory.mktemp("golden"))
     bench.opener = engine
+    bench.settings = replace(bench.settings, python_modules="tests.golden")
     return bench
 
 

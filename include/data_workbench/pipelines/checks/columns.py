@@ -33,7 +33,10 @@ def check_columns(report: Report, resolved: Resolved) -> dict[str, Known]:
             report.say((*path, "name"), f"a {what} is named {step.name!r} already", hint="every name is used once")
         given = resolved.step_inputs.get(step.name)
         known = flow.get(given) if given else None
-        flow[step.name] = _CHECKS[step.verb](report, (*path, step.verb), step, known, flow)
+        if step.verb == "sql":
+            flow[step.name] = tables.check_sql(report, (*path, "sql"), step, known, flow, given)
+        else:
+            flow[step.name] = _CHECKS[step.verb](report, (*path, step.verb), step, known, flow)
     return flow
 
 
@@ -153,6 +156,7 @@ _CHECKS: Mapping[str, _Check] = {
     "pivot": tables.check_pivot,
     "nest": tables.check_nest,
     "window": tables.check_window,
+    "python": tables.check_python,
     "unnest": _unnest,
     "parse": values.check_parse,
     "normalise": values.check_normalise,

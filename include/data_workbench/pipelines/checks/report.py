@@ -61,7 +61,7 @@ class Report:
                 what=what,
             )
         except ExpressionError as error:
-            self._refused(path, error)
+            self.refused(path, error)
             return None
 
     def order(self, path: Path, sql: str, known: Known) -> None:
@@ -71,9 +71,10 @@ class Report:
         try:
             check_order(sql, columns=known, params=self.params, what="order")
         except ExpressionError as error:
-            self._refused(path, error)
+            self.refused(path, error)
 
-    def _refused(self, path: Path, error: object) -> None:
+    def refused(self, path: Path, error: object) -> None:
+        """Add the refusal of an expression or query."""
         from data_workbench.transforms.expressions import ExpressionError
 
         assert isinstance(error, ExpressionError)

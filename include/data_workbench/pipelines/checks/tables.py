@@ -143,3 +143,39 @@ def check_window(report: Report, path: Path, step: Step, known: Known, _: Flow) 
         if checked is not None and not checked.is_aggregate:
             report.say(place, f"take {name} looks at no other row", hint="use derive, or write row_number(), lag(x), …")
     return added(known, rule.take)
+
+
+def check_sql(report: Report, path: Path, step: Step, known: Known, flow: Flow, given: str | None = None) -> Known:
+    """A query over what the step names; `given` is the step's input."""
+    from data_workbench.transforms.queries import check_query
+    from data_workbench.transforms.words import ExpressionError
+
+    rule = step.sql
+    assert rule is not None
+    tables = {**({given: known} if given else {}), **{name: flow.get(name) for name in rule.with_}}
+    try:
+        query = check_query(rule.query, tables=tables, params=set(report.params), what="query")
+    except ExpressionError as error:
+        report.refused((*path, "query"), error)
+        return None
+    for name in query.columns:
+        report.created((*path, "query"), name)
+    for position, name in enumerate(rule.with_):
+        if name not in query.reads:
+            report.say((*path, "with", position), f"the query does not read {name!r}", hint="leave it out")
+    report.columns((*path, "key"), rule.key, frozenset(query.columns), owner=f"step {step.name!r}")
+    return frozenset(query.columns)
+
+
+def check_python(report: Report, path: Path, step: Step, _: Known, __: Flow) -> Known:
+    rule = step.python
+    assert rule is not None
+    made: list[str] = []
+    for name, kind in rule.columns.items():
+        place = (*path, "columns", name)
+        report.created(place, name, key=True)
+        report.clash(place, name, made, owner=f"step {step.name!r}", key=True)
+        report.type_name(place, kind)
+        made.append(name)
+    report.columns((*path, "key"), rule.key, frozenset(made), owner=f"step {step.name!r}")
+    return frozenset(made)

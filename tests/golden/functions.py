@@ -1,0 +1,45 @@
+"""Functions that golden cases call in python steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def multiply(batches: Iterator[pa.RecordBatch], *, by: int = 2) -> Iterator[pa.RecordBatch]:
+    """The column n, multiplied, beside the id."""
+    for batch in batches:
+        yield pa.RecordBatch.from_arrays([pc.multiply(batch["n"], by), batch["id"]], ["m", "id"])
+
+
+def gather(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    """One row of all: how many there are, and the sum of n."""
+    table = pa.Table.from_batches(list(batches), pa.schema([("id", pa.int32()), ("n", pa.int32())]))
+    return pa.table({"rows": [table.num_rows], "total": [pc.sum(table["n"]).as_py()]})
+
+
+def twice(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Every row two times, without reading ahead."""
+    for batch in batches:
+        yield from (batch, batch)
+
+
+def first_only(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The first row; the rest is not read."""
+    yield next(batches).slice(0, 1)
+
+
+def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Reads a batch and raises."""
+    next(batches)
+    raise KeyError("no such part")
+
+
+def not_batches(batches: Iterator[pa.RecordBatch]) -> list[str]:
+    """Gives something else."""
+    return [str(batch.num_rows) for batch in batches]
+
+
+NOT_A_FUNCTION = 7
