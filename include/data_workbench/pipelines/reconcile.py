@@ -224,6 +224,8 @@ class Reconciler:
         if not verdict.comparison.key:
             yield pa.table({"rows": pa.nulls(verdict.counts["surplus"])})
             return
+        if verdict.target.write == "append":
+            return  # what earlier runs added stays, though its source has gone
         yield from verdict.comparison.keys("surplus")
         for page in verdict.comparison.keys("unknown"):
             yield page if self.in_scope is None else self.in_scope(verdict.target, page)

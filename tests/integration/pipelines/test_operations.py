@@ -46,6 +46,16 @@ def test_an_append_adds_each_row_once_and_keeps_what_was_there(rows: Site) -> No
     assert rows.one("SELECT count(*) FROM rows_copy") == rows.one("SELECT count(DISTINCT id) FROM rows_copy") == 21
 
 
+def test_rows_that_were_appended_stay_right_when_their_source_has_gone(rows: Site) -> None:
+    text = copy(write="key: id, write: append")
+    rows.run(text)
+    rows.sql("DELETE FROM rows WHERE id <= 3")
+    told = rows.reconcile(text, delete=True, repair=True, force=True)
+    counts = told["destinations"]["table"]
+    assert (told["clean"], counts["surplus"], counts["foreign"]) == (True, 0, 3)
+    assert rows.one("SELECT count(*) FROM rows_copy") == 20
+
+
 def test_rows_that_fill_holes_of_a_table_are_owned_like_those_at_its_end(rows: Site) -> None:
     rows.sql("INSERT INTO rows SELECT n, 'row ' || n, n FROM generate_series(21, 3000) n")
     rows.sql("CREATE TABLE rows_copy (id int PRIMARY KEY, name text, seen int)")
