@@ -87,6 +87,8 @@ class Settings:
     """Comma-separated public keys that backups are encrypted for; empty means the one of the identity."""
     backup_identity: str = ""
     """File of the age identity that opens backups; empty means `<home>/backup-identity.txt`."""
+    point_in_time: str = ""
+    """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
     backup_retention: str = ""
     """Which sets are kept, as `last=3,daily=7,weekly=4,monthly=12`, the default; the newest good one always is."""
     fence_wait_seconds: float = 30.0

@@ -130,6 +130,10 @@ class Creation:
                 if wanted:
                     raise
                 left_out[name] = error.message
+        if self.settings.point_in_time and not names:
+            from data_workbench.backup.cluster import ClusterExport
+
+            found.append(ClusterExport(self.connections.get(self.settings.point_in_time)))
         if not names or "definitions" in names:
             found.append(DefinitionExport(self.settings.pipelines, self.settings.project, self.settings.home))
         if not found:

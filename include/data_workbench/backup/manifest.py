@@ -74,7 +74,7 @@ class StoredStore(_Model):
     point. `details` belong to its kind.
     """
 
-    kind: Literal["postgres", "neo4j", "qdrant", "definitions"]
+    kind: Literal["postgres", "neo4j", "qdrant", "definitions", "cluster"]
     connection: str
     version: str | None = None
     moved: bool = False

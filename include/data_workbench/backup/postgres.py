@@ -130,6 +130,27 @@ def _structure(config: PostgresConfig, major: int, *, database: str | None = Non
     return tables.structure(run(command, libpq_environment(config, database=database)).splitlines())
 
 
+class LiveDatabase:
+    """A database of a server that stands for a moment: restored from as if it were a set."""
+
+    def __init__(self, config: PostgresConfig, stored: StoredStore) -> None:
+        self._config, self._stored = config, stored
+
+    def described(self) -> StoredStore:
+        """What it holds now, in place of what the set held."""
+        with connect(self._config) as session, translating(self._config.address):
+            self._major = session.info.server_version // 10_000
+            streams = tables.contents(session)
+            details = {**self._stored.details, **_facts(session)}
+        streams[STRUCTURE] = _structure(self._config, self._major)
+        return self._stored.model_copy(update={"streams": streams, "details": details})
+
+    def dump(self) -> Iterator[bytes]:
+        """Its dump, as it is written."""
+        command = [client_program("pg_dump", self._major), "--format=custom", "--compress=0", "--no-password"]
+        return output(command, libpq_environment(self._config))
+
+
 # ------------------------------------------------------------------------------------------------------ restoring
 
 
@@ -137,16 +158,25 @@ class PostgresRestore:
     """A database out of a set: made beside under a name of its own and compared, then put in place by renaming.
 
     Args:
+        source: the set, or a database that stands for it.
         connection: the server; its database is the one that is replaced, or beside which the restored one is made.
         stamp: makes the names of this restore.
         prefix: of the new database's name, where it is made beside; nothing is replaced then.
     """
 
     def __init__(
-        self, connection: Connection, stored: StoredStore, reader: Reader, *, stamp: str, prefix: str = ""
+        self,
+        connection: Connection,
+        stored: StoredStore,
+        source: Reader | LiveDatabase,
+        *,
+        stamp: str,
+        prefix: str = "",
     ) -> None:
         self._config = PostgresConfig.of(connection)
-        self._stored, self._reader, self._stamp, self._prefix = stored, reader, stamp, prefix
+        self._stored, self._source, self._stamp, self._prefix = stored, source, stamp, prefix
+        if isinstance(source, LiveDatabase):
+            self._stored = source.described()
 
     def check(self) -> None:
         """Ask whether this server can take the set, before anything is touched.
@@ -194,9 +224,10 @@ class PostgresRestore:
         except BaseException:
             self._drop(draft)
             raise
+        told = {"streams": len(self._stored.streams)}
         if self._beside:
-            return {"database": draft, "replaced": None}
-        return {"database": self._config.database, "replaced": self._swap(draft)}
+            return {**told, "database": draft, "replaced": None}
+        return {**told, "database": self._config.database, "replaced": self._swap(draft)}
 
     def contents(self, database: str) -> dict[str, Content]:
         """What a database of this server holds now."""
@@ -247,7 +278,8 @@ class PostgresRestore:
         # The program of the version that dumped, or newer: an older one does not read its format.
         program = client_program("pg_restore", self._dumped_by)
         command = [program, "--exit-on-error", "--no-password", f"--dbname={name}"]
-        blocks = self._reader.blocks(self._stored.file(DUMP))
+        source = self._source
+        blocks = source.dump() if isinstance(source, LiveDatabase) else source.blocks(self._stored.file(DUMP))
         feed(command, libpq_environment(self._config, database=name), blocks)
 
     def _drop(self, name: str) -> None:

@@ -18,6 +18,7 @@ from data_workbench.errors import StateError, Unsupported, UsageError
 from data_workbench.events import emit
 
 if TYPE_CHECKING:
+    from data_workbench.backup.postgres import LiveDatabase
     from data_workbench.connectors.connections import Connections
 
 
@@ -55,6 +56,8 @@ class Restoring:
     reader: Reader
     connections: Connections
     target: Target
+    live: Mapping[str, LiveDatabase] = field(default_factory=dict)
+    """Databases that are taken from a running server instead of the set."""
 
     def chosen(self, names: Sequence[str]) -> list[str]:
         """The stores to bring back: those named, or all that have a place to go to; the metastore comes last.
@@ -71,10 +74,14 @@ class Restoring:
 
     def left_behind(self, names: Sequence[str]) -> list[str]:
         """Stores of the set that a restore without names has no place for."""
-        return [] if names else [name for name in self.reader.manifest.stores if not self._has_place(name)]
+        stores = self.reader.manifest.stores
+        kept = [name for name, one in stores.items() if one.kind != "cluster"]
+        return [] if names else [name for name in kept if not self._has_place(name)]
 
     def _has_place(self, name: str) -> bool:
         kind = self.reader.manifest.stores[name].kind
+        if kind == "cluster":
+            return False  # where a restore to a moment begins (recovery.point_in_time)
         if kind == "definitions":
             return self.target.folder is not None
         return kind != "neo4j" or self.target.beside is None or name in self.target.into
@@ -95,14 +102,19 @@ class Restoring:
         for name, work in works.items():
             emit("backup.store", store=name)
             stored = self.reader.manifest.stores[name]
-            streams = {stream: vars(one) for stream, one in stored.streams.items()}
-            done[name] = {"kind": stored.kind, "moved": stored.moved, **work.restore(), "streams": len(streams)}
+            done[name] = {
+                "kind": stored.kind,
+                "moved": stored.moved,
+                "streams": len(stored.streams),
+                **work.restore(),
+            }
         return done
 
     def _require_whole(self, names: Sequence[str]) -> None:
         """Read every chunk that is needed before the first store is touched."""
         manifest = self.reader.manifest
-        needed = {chunk for name in names for file in manifest.stores[name].files for chunk in file.chunks}
+        stores = [manifest.stores[name] for name in names if name not in self.live]
+        needed = {chunk for store in stores for file in store.files for chunk in file.chunks}
         for chunk in sorted(needed):
             self.reader.sealed(chunk, manifest.chunks[chunk])
             emit("backup.checked", bytes=manifest.chunks[chunk].stored)
@@ -119,24 +131,25 @@ class Restoring:
                 f"{name!r} is {stored.kind}, connection {connection.id!r} is of type {connection.kind!r}",
                 hint="name a connection of the same kind: --into STORE=CONNECTION",
             )
-        return self._store(stored, connection)
+        return self._store(name, stored, connection)
 
-    def _store(self, stored: StoredStore, connection: Any) -> StoreRestore:
-        elsewhere = stored.connection in self.target.into
+    def _store(self, name: str, stored: StoredStore, connection: Any) -> StoreRestore:
+        elsewhere = name in self.target.into
         prefix = "" if elsewhere or self.target.beside is None else f"{self.target.beside}_"
         match stored.kind:
             case "postgres":
                 from data_workbench.backup.postgres import PostgresRestore
 
                 stamp = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
-                return PostgresRestore(connection, stored, self.reader, stamp=stamp, prefix=prefix)
+                source = self.live.get(name, self.reader)
+                return PostgresRestore(connection, stored, source, stamp=stamp, prefix=prefix)
             case "neo4j":
                 from data_workbench.backup.graph_restore import GraphRestore
 
                 if prefix:
                     raise Unsupported(
                         "a graph cannot be restored beside in the same database: Community has one",
-                        hint=f"name another server: --into {stored.connection}=CONNECTION",
+                        hint=f"name another server: --into {name}=CONNECTION",
                     )
                 return GraphRestore(connection, stored, self.reader)
             case "qdrant":

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
+from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import Manifest
 from data_workbench.backup.vault import Vault
+from data_workbench.backup.wal import WalArchive
 from data_workbench.errors import UsageError, WorkbenchError
 
 _PERIODS: Mapping[str, str] = {"daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m", "yearly": "%Y"}
@@ -119,6 +121,7 @@ class Pruned:
     broken: dict[str, str] = field(default_factory=dict)
     chunks: int = 0
     bytes: int = 0
+    segments: int = 0
 
 
 def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False) -> Pruned:
@@ -141,7 +144,18 @@ def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False)
     if not done.broken:
         needed = {chunk for one in manifests if one.set in done.kept for chunk in one.chunks}
         done.chunks, done.bytes = vault.remove_unneeded(needed)
+        done.segments = _prune_log(vault, [one for one in manifests if one.set in done.kept])
     return done
+
+
+def _prune_log(vault: Vault, kept: Sequence[Manifest]) -> int:
+    """Remove the log from before the oldest base backup that is kept, server by server; none where none is kept."""
+    oldest: dict[str, str] = {}
+    for cluster in (store for one in kept for store in one.stores.values() if store.kind == "cluster"):
+        system, segment = str(cluster.details["system_identifier"]), str(cluster.details["start_segment"])
+        # Without the timeline, which comes first in a segment's name.
+        oldest[system] = min(oldest.get(system, segment), segment, key=lambda name: name[8:])
+    return sum(WalArchive(vault, Keyring(()), system).remove_before(first) for system, first in oldest.items())
 
 
 def _note(done: Pruned, name: str, error: WorkbenchError) -> None:

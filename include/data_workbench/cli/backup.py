@@ -12,7 +12,7 @@ from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.progress import shown
 from data_workbench.cli.session import Session
-from data_workbench.errors import WorkbenchError
+from data_workbench.errors import UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
@@ -41,10 +41,10 @@ def open_reader(session: Session, vault: Vault, set_id: str | None) -> Reader:
     from data_workbench.backup.content import Reader
 
     manifest = vault.find(set_id)
-    return Reader(vault, _keyring(session, reads=True), manifest)
+    return Reader(vault, open_keys(session, reads=True), manifest)
 
 
-def _keyring(session: Session, *, reads: bool = False) -> Keyring:
+def open_keys(session: Session, *, reads: bool = False) -> Keyring:
     """The keys; whoever only reads makes none."""
     from data_workbench.backup.keys import Keyring, identity_of, open_keyring
 
@@ -72,7 +72,7 @@ def create(stores: tuple[str, ...], repository: str | None, label: str, as_json:
 def open_creation(session: Session, repository: str | None, metastore: Any) -> Creation:
     from data_workbench.backup.creation import Creation
 
-    vault, keyring = open_repository(session, repository), _keyring(session)
+    vault, keyring = open_repository(session, repository), open_keys(session)
     return Creation(vault, keyring, session.connections, session.settings, metastore)
 
 
@@ -197,6 +197,42 @@ def _say_verification(report: dict[str, Any]) -> None:
         rows = [(name, one["outcome"], one["streams"], one.get("seconds"), one["reason"] or "")
                 for name, one in report["drill"]["stores"].items()]  # fmt: skip
         say_table(("store", "drill", "streams compared", "seconds", ""), rows)
+
+
+@command(backup)
+@click.option("--stop", is_flag=True, help="Stop receiving; the server keeps what comes until it is started again.")
+@click.option("--drop-slot", is_flag=True, help="With --stop: the server keeps nothing; a new base backup is needed.")
+@repository_option
+def wal(stop: bool, drop_slot: bool, repository: str | None, as_json: bool) -> None:
+    """Keep the log of the server in WORKBENCH_POINT_IN_TIME: see that it is received, take it over, tell how far."""
+    from data_workbench.recovery.logs import LogKeeper
+    from data_workbench.recovery.point_in_time import window
+
+    session = Session()
+    name = session.settings.point_in_time
+    if not name:
+        raise UsageError(
+            "no server's log is to be kept", hint="set WORKBENCH_POINT_IN_TIME to the connection of a PostgreSQL server"
+        )
+    vault = open_repository(session, repository)
+    keeper = LogKeeper(vault, open_keys(session), session.connections.get(name), session.settings)
+    if stop:
+        keeper.stop(drop_slot=drop_slot)
+        told: dict[str, Any] = {"connection": name, "running": False}
+    else:
+        told = {"connection": name, "running": True, **keeper.keep()}
+        span = window(vault, keeper.keyring)
+        told["recoverable_from"] = span.begin.isoformat() if span else None
+    if as_json:
+        say_json(told)
+    elif stop:
+        click.echo(f"the log of {name} is not received any more")
+    else:
+        click.echo(f"{told['shipped']} segments taken over; the log goes to {told['recoverable_to']} ({told['lsn']})")
+        begin = told["recoverable_from"]
+        click.echo(
+            f"PostgreSQL can go back to any moment from {begin}" if begin else "no base backup yet: backup create"
+        )
 
 
 @command(backup)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.backup import (
     backup,
     open_creation,
+    open_keys,
     open_reader,
     open_repository,
     repository_option,
@@ -26,6 +29,8 @@ from data_workbench.errors import FatalError, UsageError, WorkbenchError
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
     from data_workbench.backup.restoring import Restoring
+    from data_workbench.backup.vault import Vault
+    from data_workbench.recovery.point_in_time import PointInTime
 
 
 @command(backup)
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
 @click.option("--beside", metavar="PREFIX", help="Make PREFIX_database and PREFIX_collections; replace nothing.")
 @click.option("--into", multiple=True, metavar="STORE=CONNECTION", help="Restore a store into another server.")
 @click.option("--definitions", type=click.Path(path_type=Path), help="Put pipeline definitions into this new folder.")
+@click.option("--to", metavar="TIME", help="PostgreSQL as of this moment, such as 2026-11-23T10:15:00Z.")
+@click.option("--reconcile", is_flag=True, help="Afterwards bring graph and vectors in line by their pipelines.")
 @click.option("--yes", is_flag=True, help="Replace what stands in the stores without asking.")
 @repository_option
 def restore(
@@ -42,6 +49,8 @@ def restore(
     beside: str | None,
     into: tuple[str, ...],
     definitions: Path | None,
+    to: str | None,
+    reconcile: bool,
     yes: bool,
     repository: str | None,
     as_json: bool,
@@ -51,7 +60,8 @@ def restore(
 
     session = Session()
     vault = open_repository(session, repository)
-    reader = open_reader(session, vault, set_id)
+    moment = _moment(session, vault, to, set_id) if to is not None else None
+    reader = open_reader(session, vault, moment.choose()[0].set if moment else set_id)
     metastore = session.settings.metastore
     target = Target(beside=_prefix(beside), into=_into(into), folder=definitions, last=metastore)
     restoring = Restoring(reader, session.connections, target)
@@ -62,10 +72,12 @@ def restore(
     _agree(replaced, reader, yes=yes, as_json=as_json)
     started = time.monotonic()
     with shown(as_json=as_json):
-        told = _restore(session, restoring, names, replaced, repository)
+        told = _restore(session, restoring, names, replaced, repository, moment)
+        told["reconciled"] = _reconcile(session, names) if reconcile else None
     told |= {
         "set": reader.manifest.set,
         "recovery_point": reader.manifest.recovery_point.at.isoformat(),
+        "to": moment.to.isoformat() if moment else None,
         "not_restored": restoring.left_behind(stores),
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -73,6 +85,30 @@ def restore(
         say_json(told)
     else:
         _say_restore(told)
+
+
+def _moment(session: Session, vault: Vault, text: str, set_id: str | None) -> PointInTime:
+    """The moment asked for, checked: a place to go back to it from was found."""
+    from data_workbench.recovery.point_in_time import PointInTime
+
+    if set_id is not None:
+        raise UsageError("--to chooses the set itself", hint="leave the set's id out")
+    try:
+        to = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--to {text!r} is no moment", hint="write it as 2026-11-23T10:15:00Z") from None
+    if to.tzinfo is None:
+        raise UsageError(f"--to {text!r} has no time zone", hint="write it as 2026-11-23T10:15:00Z")
+    return PointInTime(vault, open_keys(session), session.settings, to)
+
+
+def _reconcile(session: Session, names: list[str]) -> list[dict[str, Any]]:
+    """What the pipelines that write to the restored stores found and mended."""
+    from data_workbench.cli.pipelines import runner
+    from data_workbench.recovery.agreement import bring_together
+
+    with runner(session) as engine:
+        return bring_together(engine, set(names))
 
 
 def _prefix(text: str | None) -> str | None:
@@ -99,7 +135,12 @@ def _agree(replaced: list[str], reader: Reader, *, yes: bool, as_json: bool) -> 
 
 
 def _restore(
-    session: Session, restoring: Restoring, names: list[str], replaced: list[str], repository: str | None
+    session: Session,
+    restoring: Restoring,
+    names: list[str],
+    replaced: list[str],
+    repository: str | None,
+    moment: PointInTime | None,
 ) -> dict[str, Any]:
     from data_workbench.backup.creation import LOCK, LOCK_HINT
     from data_workbench.connectors.metastore import open_metastore
@@ -115,6 +156,8 @@ def _restore(
         else:
             held.enter_context(hold_alone(metastore, LOCK, hint=LOCK_HINT))
             kept = _keep_replaced(session, restoring, replaced, repository, metastore)
+        if moment is not None:
+            restoring = replace(restoring, live=held.enter_context(moment.recovered(*moment.choose())))
         done = restoring.restore(names)
     if session.settings.metastore in replaced and session.settings.metastore not in restoring.target.into:
         with open_metastore(session.connections.get(session.settings.metastore)) as restored:
@@ -149,5 +192,9 @@ def _say_restore(told: dict[str, Any]) -> None:
     say_table(("store", "kind", "where", "streams compared", "replaced is kept as"), rows)
     if told["replaced_set"]:
         click.echo(f"graph and vectors as they were are set {told['replaced_set']}")
+    if told["to"]:
+        click.echo(f"PostgreSQL is as of {told['to']}, graph and vectors are as of the set")
+    for one in told["reconciled"] or ():
+        click.echo(f"{one['pipeline']}: {'the stores agree' if one['clean'] else one['reason'] or 'the stores DIFFER'}")
     for name in told["not_restored"]:
         click.echo(f"not restored: {name} (it has no place to go: see --into, --definitions)")

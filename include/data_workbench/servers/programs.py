@@ -36,10 +36,9 @@ def client_program(name: str, server_major: int) -> str:
     return str(_installed() / _FOLDERS[fitting[0]] / "bin" / name)
 
 
-def server_programs(major: int) -> Path | None:
-    """The folder of a server's programs of exactly this major version; None if they are not at hand."""
-    folder = _FOLDERS.get(major)
-    return None if folder is None else _installed() / folder / "bin"
+def folder_of(major: int) -> str | None:
+    """The wheel's folder with a server of exactly this major version; None if there is none."""
+    return _FOLDERS.get(major)
 
 
 def _installed() -> Path:

@@ -6,13 +6,14 @@ import random
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from data_workbench.errors import ResourceExhausted
 from data_workbench.servers.credentials import HOST
+from data_workbench.servers.service import Service
 from data_workbench.servers.stack import Stack
 from data_workbench.settings import PORT_OFFSETS, Settings
 
@@ -20,16 +21,23 @@ _FIRST, _LAST, _STEP = 21_000, 60_000, 20
 
 
 @contextmanager
-def scratch_stack(settings: Settings, services: Sequence[str]) -> Iterator[Stack]:
+def scratch_stack(
+    settings: Settings, services: Sequence[str], *, extra: Callable[[Settings], Service] | None = None
+) -> Iterator[Stack]:
     """A running stack of these services, empty; downloads are shared with the home's own.
+
+    Args:
+        extra: makes one more service of the stack's settings, which is left to be started.
 
     Raises:
         StoreUnavailable, FatalError: a server does not start.
     """
     home = Path(tempfile.mkdtemp(prefix="workbench-scratch-"))
-    stack = Stack(replace(settings, home=home, cache=str(settings.cache_folder), port_base=_free_ports()))
+    own = replace(settings, home=home, cache=str(settings.cache_folder), port_base=_free_ports())
+    stack = Stack(own, extra=[extra(own)] if extra else [])
     try:
-        stack.up(services)
+        if services:
+            stack.up(services)
         yield stack
     finally:
         stack.down()

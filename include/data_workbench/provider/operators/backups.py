@@ -95,3 +95,24 @@ class PruneBackupsOperator(BaseOperator):
             done = prune(vault, parse_policy(settings.backup_retention), now=datetime.now(UTC))
         self.log.info("kept %s sets, removed %s and %s chunks", len(done.kept), done.removed, done.chunks)
         return {"kept": len(done.kept), "removed": len(done.removed), "chunks": done.chunks}
+
+
+class ShipLogOperator(BaseOperator):
+    """Sees that a PostgreSQL server's log is received and takes over what came; whatever was missed comes next time."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """Up to when PostgreSQL can go back."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from data_workbench.backup.keys import open_keyring
+        from data_workbench.provider.connections import airflow_connections
+        from data_workbench.recovery.logs import LogKeeper
+
+        settings, vault = _opened()
+        if not settings.point_in_time:
+            raise AirflowSkipException("WORKBENCH_POINT_IN_TIME names no server")
+        with translated():
+            connection = airflow_connections().get(settings.point_in_time)
+            told = LogKeeper(vault, open_keyring(settings), connection, settings).keep()
+        self.log.info("%s segments taken over, recoverable to %s", told["shipped"], told["recoverable_to"])
+        return told

@@ -1,0 +1,207 @@
+"""Going back to any moment: the newest base backup before it, and the log up to it, played by a server of our own.
+
+The server in use is not stopped: its databases are copied from the recovered one, beside, compared, and put in place by
+renaming. Graph and vectors have no log: they come from the set of the base backup, and are then reconciled against the
+restored rows by the pipelines that write them (`agreement`).
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.backup.cluster import BASE
+from data_workbench.backup.content import Reader
+from data_workbench.backup.keys import Keyring
+from data_workbench.backup.manifest import Manifest, StoredFile, StoredStore
+from data_workbench.backup.postgres import LiveDatabase
+from data_workbench.backup.vault import Vault
+from data_workbench.backup.wal import WalArchive, segment_of
+from data_workbench.connectors.postgres.config import PostgresConfig
+from data_workbench.errors import StateError, UsageError
+from data_workbench.servers.recovered import RecoveredPostgres
+from data_workbench.servers.scratch import scratch_stack
+
+if TYPE_CHECKING:
+    from data_workbench.settings import Settings
+
+
+@dataclass(frozen=True)
+class Window:
+    """From the end of the earliest base backup to where the log ends."""
+
+    begin: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.begin.astimezone(UTC).isoformat()} to {self.end.astimezone(UTC).isoformat()}"
+
+
+@dataclass(frozen=True)
+class PointInTime:
+    """A moment, and where to go back to it from."""
+
+    vault: Vault
+    keyring: Keyring
+    settings: Settings
+    to: datetime
+
+    def choose(self) -> tuple[Manifest, StoredStore]:
+        """The newest set with a base backup that ended before the moment.
+
+        Raises:
+            UsageError: the moment is outside the window, which the message tells.
+            StateError: there is no base backup, or no log.
+        """
+        found = bases(self.vault)
+        if not found:
+            raise StateError(
+                "no set holds a base backup, so there is no moment to go back to but those of the sets",
+                hint="set WORKBENCH_POINT_IN_TIME, then: workbench backup wal, workbench backup create",
+            )
+        newest = found[-1]
+        span = window(self.vault, self.keyring)
+        if span is None:
+            raise StateError("no log was taken over yet", hint="workbench backup wal")
+        fitting = [one for one in found if ended(one[1]) <= self.to]
+        if not fitting or self.to > span.end:
+            raise UsageError(
+                f"{self.to.isoformat()} is outside of what can be gone back to: {span}",
+                hint="name a moment within; `workbench backup wal` moves the end on",
+            )
+        same = [one for one in fitting if _system(one[1]) == _system(newest[1])]
+        return (same or fitting)[-1]
+
+    @contextmanager
+    def recovered(self, manifest: Manifest, cluster: StoredStore) -> Iterator[dict[str, LiveDatabase]]:
+        """A running server as of the moment; its databases by the set's names of them.
+
+        Raises:
+            StateError: the base backup or the log is damaged or has a gap.
+            Unsupported: there are no programs of its version.
+        """
+        reader = Reader(self.vault, self.keyring, manifest)
+        reader.require_key()
+        moment = self.to.astimezone(UTC).isoformat(sep=" ")
+
+        def service(settings: Settings) -> RecoveredPostgres:
+            details = cluster.details
+            return RecoveredPostgres(
+                settings, major=int(details["major"]), superuser=str(details["superuser"]), target=moment
+            )
+
+        with scratch_stack(self.settings, [], extra=service) as stack:
+            server = stack.services["recovered"]
+            assert isinstance(server, RecoveredPostgres)
+            server.data.mkdir(mode=0o700, parents=True)
+            server.wal.mkdir(mode=0o700)
+            _unpack(reader, cluster.file(BASE), server.data)
+            self._fetch_log(cluster, server.wal)
+            stack.up(["recovered"])
+            yield {name: self._live(server, stored) for name, stored in _databases(manifest, cluster).items()}
+
+    def _fetch_log(self, cluster: StoredStore, folder: Path) -> None:
+        first, size = first_segment(cluster)
+        log_of(self.vault, self.keyring, cluster).fetch(first, folder, segment_bytes=size)
+
+    def _live(self, server: RecoveredPostgres, stored: StoredStore) -> LiveDatabase:
+        config = PostgresConfig(
+            host=str(server.sockets),
+            port=server.port,
+            database=str(stored.details["database"]),
+            user=server.superuser,
+        )
+        return LiveDatabase(config, stored)
+
+
+def window(vault: Vault, keyring: Keyring) -> Window | None:
+    """The moments the newest server's log can go back to; None without a base backup or a log."""
+    found = bases(vault)
+    if not found:
+        return None
+    system = _system(found[-1][1])
+    position = WalArchive(vault, keyring, system).position()
+    if position is None:
+        return None
+    begin = min(ended(one) for _, one in found if _system(one) == system)
+    return Window(begin, position.time)
+
+
+def ended(cluster: StoredStore) -> datetime:
+    """When a base backup ended, by the server's clock."""
+    return datetime.fromisoformat(str(cluster.details["end_time"]))
+
+
+def bases(vault: Vault) -> list[tuple[Manifest, StoredStore]]:
+    """All base backups with their sets, oldest first."""
+    found = []
+    for manifest in vault.manifests(broken=lambda *_: None):
+        found += [(manifest, store) for store in manifest.stores.values() if store.kind == "cluster"]
+    return found
+
+
+def log_of(vault: Vault, keyring: Keyring, cluster: StoredStore) -> WalArchive:
+    """The log of the server a base backup is from."""
+    return WalArchive(vault, keyring, _system(cluster))
+
+
+def first_segment(cluster: StoredStore) -> tuple[str, int]:
+    """The first segment a restore needs beside the base backup, which has those before; and the size of segments."""
+    size = _bytes(str(cluster.details["segment_size"]))
+    return segment_of(str(cluster.details["end_lsn"]), int(cluster.details["timeline"]), size), size
+
+
+def _databases(manifest: Manifest, cluster: StoredStore) -> Mapping[str, StoredStore]:
+    """The set's databases that are in the cluster."""
+    return {
+        name: one
+        for name, one in manifest.stores.items()
+        if one.kind == "postgres" and one.details.get("system_identifier") == _system(cluster)
+    }
+
+
+def _system(cluster: StoredStore) -> str:
+    return str(cluster.details["system_identifier"])
+
+
+def _bytes(text: str) -> int:
+    """A size as PostgreSQL shows it, such as 16MB."""
+    number = int("".join(filter(str.isdigit, text)))
+    return number * {"k": 1024, "M": 1024**2, "G": 1024**3}.get(text.strip("0123456789 ")[:1], 1)
+
+
+class _Stream:
+    """Blocks as a file that tarfile reads."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._waiting = blocks, b""
+
+    def read(self, size: int) -> bytes:
+        parts, have = [self._waiting], len(self._waiting)
+        while have < size:
+            block = next(self._blocks, b"")
+            if not block:
+                break
+            parts.append(block)
+            have += len(block)
+        content = b"".join(parts)
+        self._waiting = content[size:]
+        return content[:size]
+
+
+def _unpack(reader: Reader, file: StoredFile, folder: Path) -> None:
+    blocks = reader.blocks(file)
+    stream: Any = _Stream(blocks)
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            # The filter refuses members that lead out of the folder, links and devices among them.
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise StateError(f"the base backup cannot be unpacked ({error})", hint="take another set") from None
+    for _ in blocks:  # to the end, where the file's hash is compared
+        pass
