@@ -38,7 +38,7 @@ def source_key(plan: RunPlan, record: Record) -> tuple[str, dict[str, Any]] | No
                 if origin.kind == "IDENTITY" and len(lineage[column]) == 1:
                     found.setdefault(origin.source, {})[origin.column] = value
     for source, values in found.items():
-        key = plan.sources[source].key
+        key = plan.sources[source].key if source in plan.sources else ()
         if key and set(key) <= set(values):
             return source, {name: values[name] for name in key}
     return None

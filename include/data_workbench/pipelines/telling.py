@@ -79,13 +79,21 @@ class _Names:
 
     def sources(self) -> list[LineageDataset]:
         plan = self.work.plan
-        return [
+        read = [
             LineageDataset(self._source(name), schema=_visible(source.arrow_schema, source.columns))
             for name, source in plan.sources.items()
         ]
+        known = {one.name for one in read}
+        looked_up = {self._source(name): name for name in plan.sides}
+        return read + [
+            LineageDataset(dataset, schema=plan.transform.sides[name])
+            for dataset, name in looked_up.items()
+            if dataset not in known
+        ]
 
     def _source(self, name: str) -> DatasetName:
-        source = self.work.plan.sources[name]
+        plan = self.work.plan
+        source = plan.sources.get(name) or plan.sides[name]
         return name_of_source(self.work.stores.connection(source.connection), source.stream)
 
     def all_targets(self) -> list[LineageDataset]:
@@ -110,7 +118,7 @@ class _Names:
         )
 
     def _origins(self, origins: Iterable[Origin]) -> list[ColumnOrigin]:
-        known = self.work.plan.sources
+        known = {*self.work.plan.sources, *self.work.plan.sides}
         return [
             ColumnOrigin(self._source(one.source), one.column, one.kind, one.expression)
             for one in origins

@@ -46,7 +46,7 @@ OriginKind = Literal["IDENTITY", "TRANSFORMATION", "AGGREGATION", "CONDITIONAL"]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a column's values come from: a column of a source, and how."""
+    """Where a column's values come from: a column of a source, or of a side input (`lookup:<step>`), and how."""
 
     source: str
     column: str

@@ -29,7 +29,7 @@ from data_workbench.transforms.drafts import (
     verdict,
 )
 from data_workbench.transforms.expressions import check_order
-from data_workbench.transforms.plan import ALIVE, STATUS, Action
+from data_workbench.transforms.plan import ALIVE, STATUS, Action, Origin
 from data_workbench.transforms.spec import Deduplicate, Lookup, Step
 from data_workbench.transforms.spec_values import Cast, policy
 from data_workbench.transforms.text import HIDDEN, listing, literal, select, side_name, with_variables
@@ -223,16 +223,17 @@ def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> 
     taken = {name: f"s.v{index}" for index, name in enumerate(rule.take)}
     columns = dict(shape.columns)
     for name, there in rule.take.items():
-        columns[name] = Column(*fields[there])
+        columns[name] = fields[there]
     names = [f"{taken[name]} AS {quoted(name)}" if name in taken else f"f.{quoted(name)}" for name in columns]
     hidden = [f"f.{name}" for name in HIDDEN]
     joined = f"SELECT {', '.join([*names, *hidden, 's.hit AS _wb_hit'])} FROM {source} f LEFT JOIN {table} s ON {on}"
     key_changed = bool(set(shape.key) & set(taken))
+    looked_at = [Origin(f"lookup:{step.name}", there, "CONDITIONAL", "lookup") for there in rule.on.values()]
     out = Shape(
         columns,
         () if key_changed else shape.key,
         shape.key_is_unique and not key_changed,
-        (*shape.conditions, *shape.origins_of(rule.on, "CONDITIONAL", "lookup")),
+        (*shape.conditions, *shape.origins_of(rule.on, "CONDITIONAL", "lookup"), *looked_at),
         shape.marks or (build.holds and rule.missing == "quarantine"),
     )
     if rule.missing != "quarantine":
@@ -247,7 +248,7 @@ def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> 
 
 def _looked_up(
     build: Compilation, step: Step, rule: Lookup, shape: Shape
-) -> tuple[str, list[Action], dict[str, tuple[str, object, tuple[()]]]]:
+) -> tuple[str, list[Action], dict[str, Column]]:
     """The small table: one row per match key, the first read."""
     side = f"lookup:{step.name}"
     types = build.types_of(f"SELECT * FROM {side_name(side)}", step=step.name)
@@ -275,7 +276,11 @@ def _looked_up(
     return (
         table,
         [Action("sql", sql)],
-        {name: (kind, landed[name], ()) for name, kind in types.items() if name in landed},
+        {
+            name: Column(kind, landed[name], (Origin(side, name, "IDENTITY"),))
+            for name, kind in types.items()
+            if name in landed
+        },
     )
 
 
