@@ -100,13 +100,12 @@ class Reader:
             raise StateError(f"the key check of set {self.manifest.set} is damaged", hint="workbench backup list")
 
     def chunk(self, name: str) -> bytes:
-        """The content of a chunk.
+        """The content of a chunk; one that was damaged and written again by a later set is as good.
 
         Raises:
             StateError: it is lost, cut off or damaged.
         """
-        facts = self.manifest.chunks[name]
-        content = self.unsealed(name, facts, self.sealed(name, facts))
+        content = self.unsealed(name, self.manifest.chunks[name], self.vault.chunk(name))
         emit("backup.read", bytes=len(content))
         return content
 
@@ -125,6 +124,8 @@ class Reader:
             content = zstandard.ZstdDecompressor().decompress(packed, max_output_size=facts.size or 1)
         except zstandard.ZstdError as error:
             raise StateError(f"chunk {name[:16]}… cannot be unpacked ({error})", hint="take another set") from None
+        except StateError as error:
+            raise StateError(f"chunk {name[:16]}… is damaged: {error.message}", hint="take another set") from None
         if hashlib.sha256(content).hexdigest() != name:
             raise StateError(f"chunk {name[:16]}… is damaged", hint="take another set: workbench backup list")
         return content

@@ -163,11 +163,13 @@ class Creation:
     def _known(self) -> dict[str, ChunkFacts]:
         """Chunks of finished sets that the same identities open."""
         found: dict[str, ChunkFacts] = {}
+        damaged: set[str] = set()
         ours = tuple(sorted(self.keyring.recipients))
         for manifest in self.vault.manifests(broken=_warn):
             if manifest.recipients == ours:
                 found |= manifest.chunks
-        return found
+            damaged |= set((self.vault.verification(manifest.set) or {}).get("damaged") or ())
+        return {name: facts for name, facts in found.items() if name not in damaged}
 
     def _require_room(self) -> None:
         free = self.vault.place.free()

@@ -12,16 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
 
 from data_workbench.backup import tables
-from data_workbench.backup.content import Reader, Writer
+from data_workbench.backup.content import Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.manifest import Content, StoredStore
-from data_workbench.backup.programs import feed, libpq_environment, output, run
+from data_workbench.backup.programs import libpq_environment, output, run
 from data_workbench.connectors.postgres.client import connect, translating
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.errors import SchemaConflict, StateError, Unsupported
 from data_workbench.servers.programs import client_program
 
 if TYPE_CHECKING:
@@ -41,8 +39,6 @@ SELECT DISTINCT r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobj
  WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname !~ '^pg_'
    AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) ORDER BY 1
 """
-_DISCONNECT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
-_IS_THERE = "SELECT 1 FROM pg_database WHERE datname = %s"
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 
 
@@ -83,7 +79,7 @@ class PostgresExport(Export):
             counting = beside.submit(self._contents)
             file = writer.write(DUMP, self._dump())
             streams = counting.result()
-        streams[STRUCTURE] = _structure(self._config, self._major, snapshot=self._snapshot)
+        streams[STRUCTURE] = structure_of(self._config, self._major, snapshot=self._snapshot)
         return StoredStore(
             kind="postgres",
             connection=self.name,
@@ -124,7 +120,8 @@ def _facts(session: psycopg.Connection) -> dict[str, Any]:
     }
 
 
-def _structure(config: PostgresConfig, major: int, *, database: str | None = None, snapshot: str = "") -> Content:
+def structure_of(config: PostgresConfig, major: int, *, database: str | None = None, snapshot: str = "") -> Content:
+    """What a database has besides rows."""
     command = [client_program("pg_dump", major), "--schema-only", "--no-password"]
     command += [f"--snapshot={snapshot}"] if snapshot else []
     return tables.structure(run(command, libpq_environment(config, database=database)).splitlines())
@@ -142,174 +139,10 @@ class LiveDatabase:
             self._major = session.info.server_version // 10_000
             streams = tables.contents(session)
             details = {**self._stored.details, **_facts(session)}
-        streams[STRUCTURE] = _structure(self._config, self._major)
+        streams[STRUCTURE] = structure_of(self._config, self._major)
         return self._stored.model_copy(update={"streams": streams, "details": details})
 
     def dump(self) -> Iterator[bytes]:
         """Its dump, as it is written."""
         command = [client_program("pg_dump", self._major), "--format=custom", "--compress=0", "--no-password"]
         return output(command, libpq_environment(self._config))
-
-
-# ------------------------------------------------------------------------------------------------------ restoring
-
-
-class PostgresRestore:
-    """A database out of a set: made beside under a name of its own and compared, then put in place by renaming.
-
-    Args:
-        source: the set, or a database that stands for it.
-        connection: the server; its database is the one that is replaced, or beside which the restored one is made.
-        stamp: makes the names of this restore.
-        prefix: of the new database's name, where it is made beside; nothing is replaced then.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        stored: StoredStore,
-        source: Reader | LiveDatabase,
-        *,
-        stamp: str,
-        prefix: str = "",
-    ) -> None:
-        self._config = PostgresConfig.of(connection)
-        self._stored, self._source, self._stamp, self._prefix = stored, source, stamp, prefix
-        if isinstance(source, LiveDatabase):
-            self._stored = source.described()
-
-    def check(self) -> None:
-        """Ask whether this server can take the set, before anything is touched.
-
-        Raises:
-            Unsupported: the server is older than the set, or lacks an extension.
-        """
-        with self._admin() as admin:
-            if self._beside and admin.execute(_IS_THERE, (self._beside,)).fetchone():
-                raise SchemaConflict(
-                    f"there is a database {self._beside!r} already", hint="restore beside with another name"
-                )
-            ours, theirs = admin.info.server_version // 10_000, int(str(self._stored.version).partition(".")[0])
-            self._same_version = ours == theirs
-            if theirs > ours:
-                raise Unsupported(
-                    f"the set is of PostgreSQL {theirs}, {self._config.address} is version {ours}",
-                    hint=f"restore into a server of version {theirs} or newer",
-                )
-            offered = {row[0] for row in admin.execute("SELECT name FROM pg_available_extensions")}
-        missing = sorted(set(self._stored.details.get("extensions", {})) - offered)
-        if missing:
-            raise Unsupported(
-                f"the set needs the extensions {', '.join(missing)}, which {self._config.address} does not offer",
-                hint="install them on the server",
-            )
-
-    def restore(self) -> dict[str, Any]:
-        """Restore in place, or into a new database beside.
-
-        Raises:
-            StateError: what was restored is not what was stored; nothing was replaced.
-        """
-        draft = self._beside or self._name("restoring")
-        self._create(draft)
-        try:
-            self._fill(draft)
-            differing = self._differing(self.contents(draft))
-            if differing:
-                raise StateError(
-                    f"{len(differing)} tables of the restored database {draft} differ from the set, the first: "
-                    f"{differing[0]}",
-                    hint="nothing was replaced; take another set: workbench backup list",
-                )
-        except BaseException:
-            self._drop(draft)
-            raise
-        told = {"streams": len(self._stored.streams)}
-        if self._beside:
-            return {**told, "database": draft, "replaced": None}
-        return {**told, "database": self._config.database, "replaced": self._swap(draft)}
-
-    def contents(self, database: str) -> dict[str, Content]:
-        """What a database of this server holds now."""
-        with connect(self._at(database)) as session, translating(self._config.address):
-            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            found = tables.contents(session)
-            major = session.info.server_version // 10_000
-        found[STRUCTURE] = _structure(self._config, max(major, self._dumped_by), database=database)
-        return found
-
-    def _differing(self, found: dict[str, Content]) -> list[str]:
-        differing = [name for name, want in self._stored.streams.items() if found.get(name) != want]
-        # Another major version tells the same structure in other words.
-        return [name for name in differing if name != STRUCTURE or self._same_version]
-
-    @property
-    def _beside(self) -> str:
-        return f"{self._prefix}{self._config.database}" if self._prefix else ""
-
-    @property
-    def _dumped_by(self) -> int:
-        return int(str(self._stored.version).partition(".")[0])
-
-    def _name(self, what: str) -> str:
-        return f"{self._config.database[:30]}_{what}_{self._stamp}".lower()
-
-    def _at(self, database: str) -> PostgresConfig:
-        return self._config.model_copy(update={"database": database})
-
-    def _admin(self) -> psycopg.Connection:
-        return connect(self._at("postgres"))
-
-    def _create(self, name: str) -> None:
-        details = self._stored.details
-        with self._admin() as admin, translating(self._config.address):
-            there = {row[0] for row in admin.execute("SELECT rolname FROM pg_roles")}
-            for role in details.get("roles", ()):
-                if role not in there:
-                    admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-            options = {"ENCODING": details.get("encoding"), "LC_COLLATE": details.get("collate")}
-            options["LC_CTYPE"] = details.get("ctype")
-            clauses = [sql.SQL(f"{key} {{}}").format(sql.Literal(value)) for key, value in options.items() if value]
-            owner = [sql.SQL("OWNER {}").format(sql.Identifier(details["owner"]))] if details.get("owner") else []
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
-            admin.execute(statement.format(sql.Identifier(name), sql.SQL(" ").join([*owner, *clauses])))
-
-    def _fill(self, name: str) -> None:
-        # The program of the version that dumped, or newer: an older one does not read its format.
-        program = client_program("pg_restore", self._dumped_by)
-        command = [program, "--exit-on-error", "--no-password", f"--dbname={name}"]
-        source = self._source
-        blocks = source.dump() if isinstance(source, LiveDatabase) else source.blocks(self._stored.file(DUMP))
-        feed(command, libpq_environment(self._config, database=name), blocks)
-
-    def _drop(self, name: str) -> None:
-        with self._admin() as admin, translating(self._config.address):
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def _swap(self, draft: str) -> str | None:
-        """Put the restored database in place; the name the replaced one has now."""
-        target, kept = self._config.database, self._name("replaced")
-        with self._admin() as admin, translating(self._config.address):
-            there = admin.execute(_IS_THERE, (target,)).fetchone() is not None
-            if there:
-                _rename(admin, target, kept)
-            try:
-                _rename(admin, draft, target)
-            except psycopg.Error:
-                if there:
-                    _rename(admin, kept, target)
-                raise
-        return kept if there else None
-
-
-def _rename(admin: psycopg.Connection, old: str, new: str) -> None:
-    """Rename a database; whoever is connected to it is disconnected, and cannot come back before it is done."""
-    name = sql.Identifier(old)
-    admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
-    try:
-        admin.execute(_DISCONNECT, (old,))
-        admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(name, sql.Identifier(new)))
-    except psycopg.Error:
-        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
-        raise
-    admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(new)))

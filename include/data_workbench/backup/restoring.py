@@ -116,7 +116,7 @@ class Restoring:
         stores = [manifest.stores[name] for name in names if name not in self.live]
         needed = {chunk for store in stores for file in store.files for chunk in file.chunks}
         for chunk in sorted(needed):
-            self.reader.sealed(chunk, manifest.chunks[chunk])
+            self.reader.chunk(chunk)
             emit("backup.checked", bytes=manifest.chunks[chunk].stored)
 
     def _work(self, name: str) -> StoreRestore:
@@ -138,7 +138,7 @@ class Restoring:
         prefix = "" if elsewhere or self.target.beside is None else f"{self.target.beside}_"
         match stored.kind:
             case "postgres":
-                from data_workbench.backup.postgres import PostgresRestore
+                from data_workbench.backup.postgres_restore import PostgresRestore
 
                 stamp = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
                 source = self.live.get(name, self.reader)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.artifacts.places import LocalPlace, Place, RemotePlace
 from data_workbench.backup.manifest import Manifest, is_set_id, read_manifest
 from data_workbench.connectors.files.client import Root
+from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, Unsupported, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Vault:
                 f"{self.address} holds sets but its {_ABOUT} is lost",
                 hint='write it anew with the `repository` of any manifest: {"format": 1, "id": "…"}',
             )
-        self.place.publish(_ABOUT, json.dumps({"format": _FORMAT, "id": str(uuid.uuid4())}).encode())
+        self._publish(_ABOUT, json.dumps({"format": _FORMAT, "id": str(uuid.uuid4())}).encode())
 
     # ---------------------------------------------------------------------------------------------- sets
 
@@ -127,15 +128,15 @@ class Vault:
 
     def begin(self, set_id: str, facts: bytes) -> None:
         """Note that a set is being made: what is killed on the way stays visible."""
-        self.place.publish(f"sets/{_checked_set(set_id)}/begun.json", facts)
+        self._publish(f"sets/{_checked_set(set_id)}/begun.json", facts)
 
     def publish(self, manifest: Manifest) -> None:
         """Make a set count."""
-        self.place.publish(_manifest_path(manifest.set), manifest.to_bytes())
+        self._publish(_manifest_path(manifest.set), manifest.to_bytes())
 
     def keep_verification(self, set_id: str, report: Mapping[str, Any]) -> None:
         """Keep the latest verification beside the set, where it outlives a lost metastore."""
-        self.place.publish(f"sets/{_checked_set(set_id)}/verification.json", json.dumps(report, default=str).encode())
+        self._publish(f"sets/{_checked_set(set_id)}/verification.json", json.dumps(report, default=str).encode())
 
     def verification(self, set_id: str) -> dict[str, Any] | None:
         """The latest verification of a set; None if there is none that can be read."""
@@ -157,8 +158,16 @@ class Vault:
         return self.place.size(_chunk_path(chunk)) == stored
 
     def put_chunk(self, chunk: str, sealed: bytes) -> None:
-        """Write a chunk, as a whole or not at all."""
-        self.place.publish(_chunk_path(chunk), sealed)
+        """Write a chunk, as a whole or not at all.
+
+        Raises:
+            ResourceExhausted, AccessDenied, StoreUnavailable: the repository takes no more.
+        """
+        self._publish(_chunk_path(chunk), sealed)
+
+    def _publish(self, path: str, content: bytes) -> None:
+        with translated(f"the backup repository's {self.place.address(path)}"):
+            self.place.publish(path, content)
 
     def chunk(self, chunk: str) -> bytes:
         """A chunk as it lies there.
@@ -166,7 +175,8 @@ class Vault:
         Raises:
             StateError: it is lost.
         """
-        found = self.place.read(_chunk_path(chunk))
+        with translated(f"the backup repository's {self.chunk_address(chunk)}"):
+            found = self.place.read(_chunk_path(chunk))
         if found is None:
             raise StateError(f"chunk {chunk[:16]}… is lost", hint="take another set: workbench backup verify SET")
         return found

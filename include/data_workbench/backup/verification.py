@@ -18,6 +18,8 @@ class Findings:
     bytes: int = 0
     files: int = 0
     decrypted: bool | None = None
+    damaged: list[str] = field(default_factory=list)
+    """Chunks that are lost or damaged: the next set does not share them but writes them again."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -59,10 +61,12 @@ def _is_sound(reader: Reader, name: str, found: Findings) -> bool:
     found.bytes += facts.stored
     emit("backup.checked", bytes=facts.stored)
     try:
-        sealed = reader.sealed(name, facts)
         if found.decrypted:
-            reader.unsealed(name, facts, sealed)
+            reader.chunk(name)
+        else:
+            reader.sealed(name, facts)
     except StateError as error:
+        found.damaged.append(name)
         found.problems.append(f"{error.message} ({reader.vault.chunk_address(name)})")
         return False
     return True

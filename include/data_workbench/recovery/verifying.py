@@ -34,6 +34,7 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
         "files": found.files,
         "decrypted": found.decrypted,
         "problems": found.problems,
+        "damaged": found.damaged,
         "drill": None,
     }
     report["log"] = log = _log(reader)

@@ -17,6 +17,7 @@ from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import (
     FORMAT,
     PRODUCT,
+    ChunkFacts,
     Content,
     Manifest,
     RecoveryPoint,
@@ -49,18 +50,20 @@ class Repository:
         number: int = 0,
         keyring: Keyring | None = None,
         finish: bool = True,
+        known: Mapping[str, ChunkFacts] | None = None,
     ) -> Manifest:
         """A set made `number` hours after the first."""
         keyring = keyring or self.keyring
         self.vault.prepare()
         now = START + timedelta(hours=number)
         set_id = new_set_id(now, f"{number:06x}")
-        known = {}
-        for earlier in self.vault.manifests(broken=lambda *_: None):
-            if earlier.recipients == keyring.recipients:
-                known |= earlier.chunks
+        if known is None:
+            known = {}
+            for earlier in self.vault.manifests(broken=lambda *_: None):
+                if earlier.recipients == keyring.recipients:
+                    known |= earlier.chunks
         self.vault.begin(set_id, b"{}")
-        with Writer(self.vault, keyring, known) as writer:
+        with Writer(self.vault, keyring, dict(known)) as writer:
             stored = tuple(writer.write(path, [content]) for path, content in files.items())
         manifest = Manifest(
             format=FORMAT,

@@ -183,6 +183,17 @@ def test_an_unfinished_set_is_none_and_harms_nothing(repository: Repository) -> 
     assert problems(repository, third.set) == []
 
 
+def test_a_damaged_chunk_that_is_written_again_mends_earlier_sets(repository: Repository) -> None:
+    first = repository.make()
+    repository.chunk_files()[0].write_bytes(b"damaged")
+    found = check_content(repository.reader(first.set))
+    assert [repository.folder / "chunks" / one[:2] / f"{one}.age" for one in found.damaged] == repository.chunk_files()[
+        :1
+    ]
+    repository.make(number=1, keyring=repository.keyring, known={})
+    assert problems(repository, first.set) == []
+
+
 def test_equal_content_is_stored_once_and_only_for_the_same_keys(repository: Repository) -> None:
     first = repository.make()
     second = repository.make(number=1)
