@@ -72,9 +72,26 @@ def translated(what: str) -> Iterator[None]:
     except OSError as error:
         raise _of_system(what, error) from error
     except Exception as error:  # drivers have trees of their own; what is not theirs is not ours to explain
-        if type(error).__module__.split(".")[0] not in _DRIVERS:
+        if _is_of_driver(error):
+            raise _of_driver(what, error) from error
+        # A driver that stumbles while it looks at an error (s3fs: at one without arguments) hides it behind another.
+        hidden = error.__context__
+        if not (isinstance(hidden, OSError) or (hidden is not None and _is_of_driver(hidden))):
             raise
-        raise _of_driver(what, error) from error
+        if not _is_raised_by_driver(error):
+            raise
+        raise _of_system(what, hidden) if isinstance(hidden, OSError) else _of_driver(what, hidden) from error
+
+
+def _is_of_driver(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in _DRIVERS
+
+
+def _is_raised_by_driver(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).split(".")[0] in _DRIVERS
 
 
 def _of_system(what: str, error: OSError) -> WorkbenchError:
@@ -82,7 +99,7 @@ def _of_system(what: str, error: OSError) -> WorkbenchError:
         return ResourceExhausted(f"{what}: no space left on the device", hint="free some disk, then run again")
     if type(error).__name__ == "FileExpired":
         return StoreBusy(f"{what} changed while it was read", hint="write files aside and rename them when complete")
-    if type(error).__module__.split(".")[0] in _DRIVERS:
+    if _is_of_driver(error):
         return _of_driver(what, error)
     return StoreUnavailable(f"{what}: {error.strerror or type(error).__name__}")
 

@@ -134,8 +134,12 @@ def sftp(folder: Path, password: str = PASSWORD) -> Iterator[Sftp]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     public = key.export_public_key().decode().strip()
     port = free_port()
+    sessions: list[Any] = []
 
     class Server(asyncssh.SSHServer):
+        def connection_made(self, connection: Any) -> None:
+            sessions.append(connection)
+
         def begin_auth(self, username: str) -> bool:
             return True
 
@@ -155,14 +159,25 @@ def sftp(folder: Path, password: str = PASSWORD) -> Iterator[Sftp]:
             "127.0.0.1", port, server_host_keys=[key], server_factory=Server, sftp_factory=files
         )
 
+    async def end() -> None:
+        """A listener that is closed leaves its sessions open: they would be found by whoever collects garbage next."""
+        listener.close()
+        await listener.wait_closed()
+        for session in sessions:
+            session.abort()
+            await session.wait_closed()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     listener = asyncio.run_coroutine_threadsafe(listen(), loop).result(20)
     try:
         yield Sftp(port, folder, public)
     finally:
-        loop.call_soon_threadsafe(listener.close)
-        asyncio.run_coroutine_threadsafe(listener.wait_closed(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()
