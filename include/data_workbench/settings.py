@@ -59,6 +59,8 @@ class Settings:
     comparison_memory: str = "64MB"
     """DuckDB's memory limit where a store is compared with what was staged; beyond it, it spills to disk."""
     duckdb_threads: int = 2
+    max_join_rows: int = 100_000_000
+    """A join that would make more rows is refused before it makes any."""
     max_definition_bytes: int = 262_144
     """A pipeline file larger than this is refused before it is parsed."""
     file_roots: str = ""
@@ -150,6 +152,7 @@ _LEAST: Mapping[str, float] = {
     "batch_bytes": 1,
     "part_rows": 1,
     "duckdb_threads": 1,
+    "max_join_rows": 1,
     "max_definition_bytes": 1,
     "port_base": 1024,
     "slow_connection_seconds": 0,

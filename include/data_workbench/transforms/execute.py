@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.errors import BalanceError, ContractViolated, TransformError
+from data_workbench.errors import BalanceError, ContractViolated, ResourceExhausted, TransformError
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.transforms.calling import call
 from data_workbench.transforms.drafts import named
@@ -93,6 +93,7 @@ def execute(
     Raises:
         ContractViolated: rows break a contract with `on_invalid: fail`.
         TransformError: an aggregate cannot be computed, or a value under `on_failure: fail`; memory or disk do not do.
+        ResourceExhausted: a join would make more rows than `max_join_rows`.
         BalanceError: rows were lost or invented, which is a defect.
     """
     sides = side_inputs or {}
@@ -165,6 +166,8 @@ class _Execution:
                     self._count_rules(action)
                 case "units":
                     fill_units(self.engine, action, node.name)
+                case "guard":
+                    self._guard(action, node)
                 case "python":
                     settings, folder = self.settings, self.work_folder
                     call(
@@ -189,6 +192,18 @@ class _Execution:
                 raise
             for sql in action.otherwise:
                 self.engine.execute(sql)
+
+    def _guard(self, action: Action, node: NodePlan) -> None:
+        """Refuse to make more rows than are allowed, before any is made."""
+        limit = self.settings.max_join_rows
+        if int(self._row(action.sql)[0]) <= limit:
+            return
+        rows = int(self._row(action.arguments["exact"])[0])
+        if rows > limit:
+            raise ResourceExhausted(
+                f"step {node.name!r}: {action.arguments['what']} would make {rows} rows; at most {limit} are allowed",
+                hint="join by columns that tell rows apart, or raise WORKBENCH_MAX_JOIN_ROWS",
+            )
 
     def _row(self, sql: str) -> tuple[Any, ...]:
         """The one row of a count; all of it is fetched, as an open result would keep the connection busy."""

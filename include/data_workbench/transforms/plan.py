@@ -68,7 +68,7 @@ class Drop:
 class Action:
     """Something done before a node's frame can be read: a statement, or what more than a statement is needed for."""
 
-    kind: Literal["sql", "count", "find_unique", "count_rules", "units", "python"]
+    kind: Literal["sql", "count", "find_unique", "count_rules", "units", "python", "guard"]
     sql: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     otherwise: tuple[str, ...] = ()

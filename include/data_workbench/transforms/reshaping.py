@@ -62,7 +62,27 @@ def join_rows(
     prepare = [Action("sql", f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")]
     if not keeps_key or nearest:
         prepare = _ordered(table, quoted(f"joined_{step.name}"), sql)
+    if not is_unique and rule.how != "anti":
+        prepare.insert(0, _guard(step, source, shape, right, right_name))
     return Draft(step.name, out, framed(columns, table), prepare=prepare, table=table)
+
+
+def _guard(step: Step, source: str, shape: Shape, right: Shape, right_name: str) -> Action:
+    """How many rows a join makes at most, and if that is too many, how many it makes."""
+    rule = step.join
+    assert rule is not None
+    names = ", ".join(f"k{index}" for index in range(len(rule.on)))
+    there = ", ".join(
+        f"{as_type(quoted(name), right.columns[name].type, shape.columns[here].type)} AS k{index}"
+        for index, (here, name) in enumerate(rule.on.items())
+    )
+    here = ", ".join(f"{quoted(name)} AS k{index}" for index, name in enumerate(rule.on))
+    live = f"WHERE {STATUS} = {ALIVE}"
+    many = f"SELECT {names}, count(*) AS n FROM (SELECT {there} FROM {frame_name(right_name)} {live}) GROUP BY {names}"
+    ours = f"SELECT {names}, count(*) AS n FROM (SELECT {here} FROM {source} {live}) GROUP BY {names}"
+    most = f"SELECT (SELECT count(*) FROM {source} {live}) * (SELECT coalesce(max(n), 0) FROM ({many}))"
+    exact = f"SELECT coalesce(sum(l.n * r.n), 0) FROM ({ours}) l JOIN ({many}) r USING ({names})"
+    return Action("guard", most, {"exact": exact, "what": f"the join with {right_name!r}"})
 
 
 def _ordered(table: str, unordered: str, sql: str) -> list[Action]:

@@ -13,7 +13,7 @@ import duckdb  # its errors are expected
 import pyarrow as pa
 import pytest
 
-from data_workbench.errors import TransformError
+from data_workbench.errors import ResourceExhausted, TransformError
 from data_workbench.settings import Settings
 from data_workbench.transforms.ahead import ahead
 from data_workbench.transforms.engine import bindings, open_engine
@@ -70,6 +70,17 @@ def test_an_aggregate_that_cannot_be_computed_names_its_step(bench: Bench) -> No
     table = pa.table({"v": pa.array([Decimal("9" * 38)] * 2, pa.decimal128(38, 0))})
     with pytest.raises(TransformError, match=r"^a: "):
         bench.run({"t": table}, [{"name": "a", "aggregate": {"by": [], "take": {"s": "sum(v)"}}}])
+
+
+def test_a_join_that_explodes_is_refused_before_it_makes_a_row(bench: Bench) -> None:
+    many = pa.table({"k": [1] * 300 + [2, None], "v": range(302)})
+    few = pa.table({"k": [1] * 40 + [2, 3], "w": range(42)})
+    step = {"name": "j", "input": "many", "join": {"with": "few", "on": {"k": "k"}}}
+    bench.settings = replace(bench.settings, max_join_rows=12_001)
+    assert bench.run({"many": many, "few": few}, [step]).counts("j")["out"] == 12_001
+    bench.settings = replace(bench.settings, max_join_rows=12_000)
+    with pytest.raises(ResourceExhausted, match=r"step 'j': the join with 'few' would make 12001 rows; at most 12000"):
+        bench.run({"many": many, "few": few}, [step])
 
 
 def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:

@@ -45,7 +45,15 @@ VERBS: dict[str, dict[str, Any]] = {
     "join": {"join": {"with": "other", "on": {"g": "g"}}},
     "left": {"join": {"with": "other", "on": {"g": "g"}, "how": "left"}},
     "anti": {"join": {"with": "other", "on": {"g": "g"}, "how": "anti"}},
+    "sort": {"sort": {"by": ["v desc"], "limit": 5}},
+    "window": {"window": {"by": ["g"], "order": ["v"], "take": {"p": "row_number()"}}},
+    "union": {"union": {"with": ["twin"]}},
+    "unpivot": {"unpivot": {"columns": ["k", "v"]}},
 }
+TWIN: list[Row] = [
+    {"k": 7, "g": "b", "v": None, "t": "x", "xs": ["q"]},
+    {"k": 1, "g": None, "v": 4, "t": "1", "xs": []},
+]
 
 
 def model_source(rows: list[Row]) -> Model:
@@ -108,6 +116,34 @@ def model_join(how: str) -> Callable[[list[Row]], Model]:
     return model
 
 
+def model_sort(rows: list[Row]) -> Model:
+    out = sorted(rows, key=lambda row: (row["v"] is None, -(row["v"] or 0)))[:5]
+    return out, {"in": len(rows), "out": len(out), "filtered": len(rows) - len(out)}
+
+
+def model_window(rows: list[Row]) -> Model:
+    order = sorted(range(len(rows)), key=lambda at: (rows[at]["v"] is None, rows[at]["v"] or 0, at))
+    seen: dict[Any, int] = {}
+    places = {}
+    for at in order:
+        seen[rows[at]["g"]] = places[at] = seen.get(rows[at]["g"], 0) + 1
+    return [{**row, "p": places[at]} for at, row in enumerate(rows)], {"in": len(rows), "out": len(rows)}
+
+
+def model_union(rows: list[Row]) -> Model:
+    return [*rows, *TWIN], {"in": len(rows), "out": len(rows) + len(TWIN), "expanded": len(TWIN)}
+
+
+def model_unpivot(rows: list[Row]) -> Model:
+    cells = [
+        {**{name: value for name, value in row.items() if name not in ("k", "v")}, "name": column, "value": row[column]}
+        for row in rows
+        for column in ("k", "v")
+    ]
+    out = [cell for cell in cells if cell["value"] is not None]
+    return out, {"in": len(rows), "out": len(out), "expanded": len(rows), "filtered": len(cells) - len(out)}
+
+
 MODELS: dict[str, Callable[[list[Row]], Model]] = {
     "filter": model_kept("filtered", lambda row: row["v"] is not None and row["v"] > 0),
     "cast": model_cast,
@@ -118,13 +154,21 @@ MODELS: dict[str, Callable[[list[Row]], Model]] = {
     "join": model_join("inner"),
     "left": model_join("left"),
     "anti": model_join("anti"),
+    "sort": model_sort,
+    "window": model_window,
+    "union": model_union,
+    "unpivot": model_unpivot,
 }
 
 
 def _fits(verb: str, done: list[str]) -> bool:
     """Whether a verb can follow others here: columns it needs are there, none comes twice."""
+    if "unpivot" in done:
+        return False
     if "aggregate" in done:
-        return verb in ("filter",)
+        return verb in ("filter", "sort", "window")
+    if verb == "union":
+        return set(done) <= {"filter", "derive", "deduplicate", "sort", "union"}
     if verb in ("join", "left") and {"join", "left"} & set(done):
         return False
     if verb in ("cast", "derive") and {"cast"} & set(done):
@@ -146,7 +190,7 @@ def _without_zeros(counts: dict[str, int]) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=ROWS, chain=chains(), parts=st.integers(1, 3), all_needed=st.booleans())
 def test_random_pipelines_balance_and_agree_with_plain_python(
     pipelines: Bench, rows: list[Row], chain: list[str], parts: int, all_needed: bool
@@ -160,7 +204,7 @@ def test_random_pipelines_balance_and_agree_with_plain_python(
     with tempfile.TemporaryDirectory() as folder:
         bench = replace(pipelines, folder=Path(folder))
         out = bench.run(
-            {"t": pa.Table.from_pylist(rows, SCHEMA), "other": OTHER},
+            {"t": pa.Table.from_pylist(rows, SCHEMA), "other": OTHER, "twin": pa.Table.from_pylist(TWIN, SCHEMA)},
             steps,
             about={"t": {"key": ("k",)}},
             needed={"t", *names} if all_needed else {last},
