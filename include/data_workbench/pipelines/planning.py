@@ -235,7 +235,12 @@ def _compile_transform(
     spec: Pipeline, resolved: Resolved, plans: Mapping[str, SourcePlan], stores: Stores
 ) -> TransformPlan:
     from data_workbench.quality.predicates import compile_contract
+    from data_workbench.transforms.calling import require_allowed
     from data_workbench.transforms.compile import SourceInput, compile_plan
+
+    for step in spec.steps:
+        if step.python is not None:
+            require_allowed(step.python.function, stores.settings.python_modules, step=step.name)
 
     inputs = {
         name: SourceInput(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import WorkbenchError
 from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.reconcile import Remedy
+from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def bring_together(runner: Runner, restored: set[str]) -> list[dict[str, Any]]:
     A pipeline that cannot be reconciled (a source is away, a param is needed) is told with its reason.
     """
     answers = []
-    for path in sorted(runner.settings.pipelines.glob("*.y*ml")):
+    for path in sorted(filter(is_pipeline_file, runner.settings.pipelines.glob("*"))):
         try:
             definition = load_definition(path, settings=runner.settings)
         except WorkbenchError as error:

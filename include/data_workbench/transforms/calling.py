@@ -30,13 +30,8 @@ def find_function(name: str, allowed: str, *, step: str) -> Callable[..., Any]:
         AccessDenied: its module is not allowed.
         TransformError: it cannot be imported, or is no function.
     """
+    require_allowed(name, allowed, step=step)
     module, _, function = name.partition(":")
-    listed = [one for one in allowed.split(":") if one]
-    if not any(module == one or module.startswith(f"{one}.") for one in listed):
-        raise AccessDenied(
-            f"step {step!r}: module {module!r} may not be used by python steps",
-            hint="whoever runs the site adds it to WORKBENCH_PYTHON_MODULES",
-        )
     try:
         found = getattr(importlib.import_module(module), function)
     except Exception as error:  # a module's import runs its code, which may raise anything
@@ -44,6 +39,17 @@ def find_function(name: str, allowed: str, *, step: str) -> Callable[..., Any]:
     if not callable(found):
         raise TransformError(f"step {step!r}: {name!r} is no function")
     return found
+
+
+def require_allowed(name: str, allowed: str, *, step: str) -> None:
+    """Refuse a function whose module the site does not list. Raises AccessDenied."""
+    module = name.partition(":")[0]
+    listed = [one for one in allowed.split(":") if one]
+    if not any(module == one or module.startswith(f"{one}.") for one in listed):
+        raise AccessDenied(
+            f"step {step!r}: module {module!r} may not be used by python steps",
+            hint="whoever runs the site adds it to WORKBENCH_PYTHON_MODULES",
+        )
 
 
 def call(

@@ -109,6 +109,8 @@ class Step(Model):
     @property
     def sees_all(self) -> bool:
         """Whether what it makes of a row depends on other rows, so that a change of one may change all."""
+        if self.union is not None:  # what one side no longer has, another may
+            return self.union.keys == "shared"
         return self.verb in _SEES_ALL or (self.sort is not None and self.sort.limit is not None)
 
     @property

@@ -80,6 +80,10 @@ class Union(Model):
     missing: Literal["refuse", "null"] | None = Field(
         "refuse", description="A column that one side lacks: refuse the step, or fill it with NULL"
     )
+    keys: Literal["shared", "disjoint"] = Field(
+        "shared",
+        description="disjoint: no key is on two sides, so changes alone are enough and no side is read in full",
+    )
 
 
 class Unpivot(Model):

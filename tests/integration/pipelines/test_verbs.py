@@ -26,7 +26,7 @@ sources:
   guests: {connection: pg, stream: public.guests, key: id, cursor: {column: seen}, deletes: {when: gone}}
 steps:
   - {name: welcome, input: guests, filter: height <> 'unknown'}
-  - {name: all_people, input: staff, union: {with: welcome}}
+  - {name: all_people, input: staff, union: {with: welcome, keys: disjoint}}
   - {name: tall, parse: {column: height, quantity: {value: metres, to: m}}}
   - {name: keyed, surrogate_key: {into: uid, of: id, namespace: url}}
   - {name: safe, pseudonymise: {columns: mail, secret: vault}}
@@ -76,6 +76,17 @@ def test_values_are_made_and_both_sides_of_a_union_follow_changes(people: Site) 
     assert told["destinations"]["table"]["deleted"] == 2
     assert people.sql("SELECT id, size FROM people ORDER BY id") == [("s1", "big"), ("s2", "big")]
     assert people.reconcile(PEOPLE)["clean"]
+
+
+def test_a_key_that_one_side_no_longer_has_stays_while_another_has_it(people: Site) -> None:
+    shared = PEOPLE.replace(", keys: disjoint", "").replace("pipeline: people", "pipeline: shared")
+    people.sql("INSERT INTO guests VALUES ('s1', 'ann@x', '2 m', 1)")
+    people.run(shared)
+    people.sql("UPDATE guests SET height = 'unknown', seen = 9 WHERE id IN ('s1', 'g1')")
+    people.run(shared)
+    assert people.sql("SELECT id FROM people ORDER BY id") == [("g2",), ("s1",), ("s2",)]
+    assert people.one("SELECT round(metres::numeric, 2)::text FROM people WHERE id = 's1'") == "1.95"
+    assert people.reconcile(shared)["clean"]
 
 
 def test_a_secret_is_in_no_document_log_or_stored_plan(people: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -69,7 +69,7 @@ def site(tmp_path: Path) -> Iterator[FileSite]:
     """A folder, small batches and parts, and nothing in it yet."""
     folder = tmp_path / "files"
     folder.mkdir()
-    settings = Settings(home=tmp_path / "home", min_free_disk=0, part_rows=4, batch_rows=3)
+    settings = Settings(python_modules="m", home=tmp_path / "home", min_free_disk=0, part_rows=4, batch_rows=3)
     known = {"files": Connection("files", "workbench_files", host=f"file://{folder}")}
     with Stores(Connections(known.get), settings) as stores:
         yield FileSite(folder, settings, stores, ArtifactStore(settings))

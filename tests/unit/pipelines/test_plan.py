@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from data_workbench.errors import SchemaConflict, StateError, StreamUnknown
+from data_workbench.errors import AccessDenied, SchemaConflict, StateError, StreamUnknown
 from data_workbench.mapping.targets import (
     CollectionTarget,
     FileTarget,
@@ -139,7 +139,8 @@ CURSOR = ", cursor: {column: at}"
         ("[{name: a, sort: {by: name}}]", OUT, None),
         ("[{name: a, sql: {query: 'select id, name from rows'}}]", OUT, "the sql 'a'"),
         ("[{name: a, python: {function: 'm:f', columns: {id: bigint}}}]", OUT, "the python 'a'"),
-        ("[{name: a, filter: id > 0}, {name: b, input: rows, union: {with: a}}]", OUT, None),
+        ("[{name: a, filter: id > 0}, {name: b, input: rows, union: {with: a}}]", OUT, "the union 'b'"),
+        ("[{name: a, filter: id > 0}, {name: b, input: rows, union: {with: a, keys: disjoint}}]", OUT, None),
         (
             "[{name: a, window: {take: {n: count(*)}}}, {name: b, input: rows, union: {with: a, missing: null}}]",
             OUT,
@@ -152,6 +153,12 @@ def test_a_source_is_read_in_full_only_for_a_reason(site: FileSite, steps: str, 
     source = site.plan(sources(CURSOR) + (f"steps: {steps}\n" if steps else "") + out).sources["rows"]
     assert source.incremental is (reason is None)
     assert source.full_reason is None if reason is None else str(source.full_reason).endswith(reason)
+
+
+def test_a_function_of_a_module_that_is_not_listed_is_refused_before_anything_is_read(site: FileSite) -> None:
+    steps = "steps: [{name: a, python: {function: 'os:listdir', columns: {id: bigint}}}]\n"
+    with pytest.raises(AccessDenied, match="step 'a': module 'os' may not be used by python steps"):
+        site.plan(sources() + steps + OUT)
 
 
 def test_words_and_schedules_do_not_change_what_stands_where_but_columns_do(site: FileSite) -> None:
