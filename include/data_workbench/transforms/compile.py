@@ -32,6 +32,7 @@ from data_workbench.transforms.rowwise import ROWWISE
 from data_workbench.transforms.sources import SourceInput, compile_source, landed_name
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import frame_name, listing, next_segment, side_name
+from data_workbench.transforms.versions import make_versions
 from data_workbench.transforms.windows import window_columns
 
 if TYPE_CHECKING:
@@ -212,6 +213,8 @@ class _Compiler:
                 return nest_rows(build, step, shape, source)
             case "window":
                 return window_columns(build, step, shape, source)
+            case "versions":
+                return make_versions(build, step, shape, source)
             case "sort":
                 return sort_rows(build, step, shape, source)
             case "unpivot":

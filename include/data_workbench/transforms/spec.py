@@ -18,6 +18,7 @@ from data_workbench.transforms.spec_tables import (
     Union,
     Unnest,
     Unpivot,
+    Versions,
     Window,
 )
 from data_workbench.transforms.spec_values import (
@@ -56,11 +57,11 @@ class Lookup(Model):
 
 VERBS = (
     *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
-    *("sort", "union", "unpivot", "pivot", "nest", "window"),
+    *("sort", "union", "unpivot", "pivot", "nest", "window", "versions"),
     *("parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
     *("sql", "python"),
 )
-_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "sql", "python"})
+_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "versions", "sql", "python"})
 
 
 class Step(Model):
@@ -84,6 +85,7 @@ class Step(Model):
     pivot: Pivot | None = Field(None, description="Rows to columns")
     nest: Nest | None = Field(None, description="Rows to lists")
     window: Window | None = Field(None, description="Columns computed from the rows around each row")
+    versions: Versions | None = Field(None, description="A history of states to versions with their times")
     parse: Parse | None = Field(None, description="Take a text apart")
     normalise: Normalise | None = Field(None, description="Bring texts to one form")
     hash: Hash | None = Field(None, description="One digest of several columns")

@@ -160,3 +160,19 @@ class Python(Model):
     options: dict[Name, str | int | float | bool | list[str]] = Field(
         default_factory=dict, description="Arguments by name"
     )
+
+
+class Versions(Model):
+    """A history of states to versions with their times (slowly changing dimension, type 2)."""
+
+    key: Columns = Field(description="Columns that identify a thing")
+    at: ColumnName = Field(description="Column with the time of a state")
+    track: Columns = Field(description="A change of one of these begins a version; states between are folded into it")
+    from_: ColumnName = Field("valid_from", alias="from", description="New column: the time a version begins")
+    to: ColumnName = Field("valid_to", description="New column: the time the next one begins, or the thing is deleted")
+    current: ColumnName = Field("is_current", description="New column: whether there is no later one")
+
+    @property
+    def made(self) -> list[str]:
+        """The new columns."""
+        return [self.from_, self.to, self.current]

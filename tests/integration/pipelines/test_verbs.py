@@ -190,3 +190,30 @@ def test_a_column_that_was_looked_up_is_traced_to_where_it_stands(people: Site) 
     assert [(one["name"].rpartition(".")[2], one["field"]) for one in fields["other"]["inputFields"]] == [
         ("guests", "mail")
     ]
+
+
+HISTORY = """
+version: 1
+pipeline: history
+sources:
+  prices: {connection: pg, stream: public.prices, key: [id, day], cursor: {column: day}}
+steps:
+  - {name: dated, versions: {key: id, at: day, track: price}}
+  - {name: few, select: [id, price, valid_from, valid_to, is_current]}
+destinations:
+  table: {connection: pg, table: public.price_history, key: [id, valid_from]}
+"""
+
+
+def test_versions_follow_a_state_that_comes_late(site: Site) -> None:
+    site.sql("CREATE TABLE prices (id int, day date, price numeric(8,2), PRIMARY KEY (id, day))")
+    site.sql("INSERT INTO prices VALUES (1, '2026-01-01', 5), (1, '2026-03-01', 7), (1, '2026-04-01', 7)")
+    site.run(HISTORY)
+    versions = (
+        "SELECT price::float, valid_from::text, valid_to::text, is_current FROM price_history ORDER BY valid_from"
+    )
+    assert site.sql(versions) == [(5.0, "2026-01-01", "2026-03-01", False), (7.0, "2026-03-01", None, True)]
+    site.sql("INSERT INTO prices VALUES (1, '2026-02-01', 7)")
+    site.run(HISTORY)
+    assert site.sql(versions) == [(5.0, "2026-01-01", "2026-02-01", False), (7.0, "2026-02-01", None, True)]
+    assert site.reconcile(HISTORY)["clean"]

@@ -134,6 +134,7 @@ CURSOR = ", cursor: {column: at}"
         ("[{name: a, filter: id > 0}, {name: b, join: {with: a, on: {id: id}, how: anti}}]", OUT, "the join 'b'"),
         ("[{name: a, window: {order: [id], take: {n: row_number()}}}]", OUT, "the window 'a'"),
         ("[{name: a, pivot: {by: id, on: name, values: [x], take: count(*)}}]", OUT, "the pivot 'a'"),
+        ("[{name: a, versions: {key: id, at: at, track: name}}]", OUT, "the versions 'a'"),
         ("[{name: a, nest: {by: id, columns: name, into: all_names}}]", OUT, "the nest 'a'"),
         ("[{name: a, sort: {by: name, limit: 3}}]", OUT, "the sort 'a'"),
         ("[{name: a, sort: {by: name}}]", OUT, None),

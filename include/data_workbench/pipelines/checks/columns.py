@@ -156,6 +156,7 @@ _CHECKS: Mapping[str, _Check] = {
     "pivot": tables.check_pivot,
     "nest": tables.check_nest,
     "window": tables.check_window,
+    "versions": tables.check_versions,
     "python": tables.check_python,
     "unnest": _unnest,
     "parse": values.check_parse,

@@ -179,3 +179,17 @@ def check_python(report: Report, path: Path, step: Step, _: Known, __: Flow) -> 
         made.append(name)
     report.columns((*path, "key"), rule.key, frozenset(made), owner=f"step {step.name!r}")
     return frozenset(made)
+
+
+def check_versions(report: Report, path: Path, step: Step, known: Known, _: Flow) -> Known:
+    rule = step.versions
+    assert rule is not None
+    report.columns((*path, "key"), rule.key, known, owner=input_of(step))
+    report.column((*path, "at"), rule.at, known, owner=input_of(step))
+    report.columns((*path, "track"), rule.track, known, owner=input_of(step))
+    taken = set(known or ())
+    for key, name in zip(("from", "to", "current"), rule.made, strict=True):
+        report.created((*path, key), name)
+        report.clash((*path, key), name, taken, owner=input_of(step))
+        taken.add(name)
+    return added(known, rule.made)
