@@ -56,6 +56,14 @@ STREAM_POINTS: Final = (
     ("load.after_commit", 1),
     ("stage.finished", 2),
 )
+PARTED_POINTS: Final = (
+    ("load.reading", 1),
+    *((name, number) for number in (1, 2, 4) for name in ("load.compared", "load.before_commit", "load.after_commit")),
+    ("load.before_commit", 5),
+    ("load.after_commit", 5),
+    ("stage.finished", 2),
+)
+"""A stream in parts: four of rows, and one that ends it."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,9 @@ SHAPES: Final = {
     ),
     "streamed replace": Shape(
         STREAMED + _TABLE + "write: replace}", _in_table, STREAM_POINTS, ("load.compared", 1), tuple(ALL)
+    ),
+    "streamed parts": Shape(
+        STREAMED + _TABLE + "key: id, write: append}", _in_table, PARTED_POINTS, ("load.before_commit", 2), tuple(ALL)
     ),
     "graph": Shape(STAGED + _GRAPH % "merge", _in_graph, SEVERAL_TARGETS),
     "graph replace": Shape(STAGED + _GRAPH % "replace", _in_graph, SEVERAL_TARGETS, ("load.before_commit", 14)),

@@ -1,7 +1,8 @@
 """PostgreSQL to PostgreSQL without looking inside: COPY streamed into COPY, in one transaction.
 
 Binary where every column has the same type on both sides, text otherwise. An empty table with a unique key is written
-directly; a merge into one with rows goes through the staging table. What only the staged path can tell apart (NULL or
+directly, and part by part if the source can be read in the order of that key (`streamed_parts.py`); a merge into one
+with rows goes through the staging table. What only the staged path can tell apart (NULL or
 equal keys, rows the server refuses) ends the attempt with Unsupported and nothing written. So does, if the copy is to
 be compared, any difference between the rows of the source's snapshot and those in the table before the commit.
 """
@@ -20,13 +21,14 @@ import pyarrow as pa
 from psycopg import sql
 
 from data_workbench.connectors.base import Progress, ReadRequest, Source
-from data_workbench.connectors.postgres import client, merge, refusals
+from data_workbench.connectors.postgres import client, merge, partitions, refusals
 from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.copy_in import column_list
 from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.digest import are_alike, digest_of
 from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.source import PostgresReading, PostgresSource, Selection
+from data_workbench.connectors.postgres.streamed_parts import AFTER, KeyOrder, PartedStream, take_back
 from data_workbench.connectors.postgres.writer import TableWriter
 from data_workbench.errors import Unsupported
 from data_workbench.events import emit
@@ -50,15 +52,23 @@ class Fusion:
         writer = self.writer
         if writer.progress.finished:
             return writer.progress.counts, writer.checkpoint.load(writer.connection)[2]
-        if writer.progress.parts:
-            raise Unsupported(
-                f"table {writer.target.table}: this run was begun part by part", hint="the staged path goes on"
-            )
+        position = writer.checkpoint.load(writer.connection)[2] or {}
+        if writer.progress.parts and AFTER not in position:
+            raise Unsupported(f"table {writer.target.table}: this run was begun staged", hint="the staged path goes on")
+        try:
+            return self._attempt(position.get(AFTER))
+        except Unsupported:
+            if writer.progress.parts:
+                take_back(writer)
+            raise
+
+    def _attempt(self, last: list[str] | None) -> tuple[WriteCounts, dict[str, Any] | None]:
+        writer = self.writer
         if self.compares:
-            self._require_comparable()
+            self._require_comparable(goes_on=last is not None)
         reading = self.source.read(self.request)
         try:
-            return self._stream(reading)
+            return self._stream(reading, last)
         except psycopg.Error as error:
             if refusals.is_about_rows(error):
                 raise Unsupported(
@@ -69,10 +79,13 @@ class Fusion:
         finally:
             reading.close()
 
-    def _stream(self, reading: PostgresReading) -> tuple[WriteCounts, dict[str, Any] | None]:
+    def _stream(self, reading: PostgresReading, last: list[str] | None) -> tuple[WriteCounts, dict[str, Any] | None]:
         writer = self.writer
         emit("load.reading", destination=writer.context.destination, target=writer.target.name)
         selection = reading.begin()
+        order = self._order(reading, selection, goes_on=last is not None)
+        if order is not None:
+            return self._stream_parts(reading, selection, order, last), None
         facts = {"destination": writer.context.destination, "target": writer.target.name, "part": 0}
         with writer.connection.transaction():
             writer.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -86,6 +99,52 @@ class Fusion:
         writer.progress = progress
         return counts, position
 
+    # ------------------------------------------------------------------------------------------- part by part
+
+    def _order(self, reading: PostgresReading, selection: Selection, *, goes_on: bool) -> KeyOrder | None:
+        """The order of the source's key, if the table is to be filled part by part.
+
+        Raises:
+            Unsupported: it has been begun so, and the source has no such order any more.
+        """
+        writer, order = self.writer, KeyOrder.of(reading.table, self.writer)
+        if goes_on and order is None:
+            raise Unsupported(f"{self.request.stream}: its key is another one now", hint="stage it")
+        if goes_on or order is None:
+            return order
+        rows = reading.table.estimated_rows
+        is_fit = (
+            writer.target.write != "replace"
+            and writer.goes_direct
+            and self.request.cursor is None
+            and self._same_types(reading.table)
+            and (rows is None or rows > self.source.settings.part_rows)
+            and writer.pages() == 0
+            and not len(writer.ownership.owned(writer.connection))
+        )
+        return order if is_fit and order.is_cheap(reading.connection, self._query(reading, selection)) else None
+
+    def _stream_parts(
+        self, reading: PostgresReading, selection: Selection, order: KeyOrder, last: list[str] | None
+    ) -> WriteCounts:
+        left = selection if last is None else selection.narrowed(order.after(last))
+        columns = column_list([item.name for item in self._written(reading)])
+        stream = PartedStream(reading, self.writer, order, self.source.settings.part_rows, last)
+        if not self.compares:
+            return stream.run(self._query(reading, left), columns, None)
+        snapshot = partitions.snapshot_of(reading.connection)
+        with client.connect(self.source.config) as beside:
+            partitions.join_snapshot(beside, snapshot)
+
+            def compare(after: list[str] | None, until: list[str], mine: str) -> None:
+                conditions = [order.until(until), *([order.after(after)] if after else [])]
+                asked = self._query(reading, selection.narrowed(*conditions))
+                self._compare(beside, asked, mine, reading)
+
+            return stream.run(self._query(reading, left), columns, compare)
+
+    # ----------------------------------------------------------------------------------------------- at once
+
     def _load(self, reading: PostgresReading, selection: Selection) -> WriteCounts:
         writer, columns = self.writer, list(self.writer.columns)
         target = writer.table.relation.sql
@@ -95,7 +154,9 @@ class Fusion:
             first = writer.pages()
             taken = self._pipe(reading, selection, target)
             if self.compares:
-                self._compare(reading, selection, is_whole=writer.target.write == "replace" or first == 0)
+                is_whole = writer.target.write == "replace" or first == 0
+                mine = "" if is_whole else " WHERE xmin = pg_catalog.pg_current_xact_id()::xid"
+                self._compare(reading.connection, self._query(reading, selection), f"{target}{mine}", reading)
             self._own_direct(first, taken)
             return WriteCounts(inserted=taken, out=taken)
         merge.create_staging(writer.connection, writer.table, columns)
@@ -120,9 +181,9 @@ class Fusion:
 
     # ------------------------------------------------------------------------------------------------ comparing
 
-    def _require_comparable(self) -> None:
+    def _require_comparable(self, *, goes_on: bool) -> None:
         """Only rows that nothing stands among, and types that hash alike, can be compared as a whole."""
-        if not self.writer.goes_direct:
+        if not self.writer.goes_direct and not goes_on:
             raise Unsupported(f"table {self.writer.target.table} holds rows already", hint="stage it")
         theirs = self.source.table(self.request.stream)
         for name in self.writer.columns:
@@ -133,17 +194,15 @@ class Fusion:
                     hint="stage it",
                 )
 
-    def _compare(self, reading: PostgresReading, selection: Selection, *, is_whole: bool) -> None:
-        """Hold the rows of the source's snapshot against those now in the table, side by side."""
+    def _compare(self, theirs: psycopg.Connection, query: sql.Composed, mine: str, reading: PostgresReading) -> None:
+        """Hold rows of the source's snapshot against those now in the table, side by side."""
         started = time.monotonic()
         writer = self.writer
         names = [item.name for item in self._written(reading)]
-        rows = f"({self._query(reading, selection).as_string(reading.connection)}) AS read"
-        mine = "" if is_whole else " WHERE xmin = pg_catalog.pg_current_xact_id()::xid"
+        rows = f"({query.as_string(theirs)}) AS read"
         with ThreadPoolExecutor(1, "digest") as pool:
-            asked = pool.submit(digest_of, reading.connection, rows, _columns(reading.table, names))
-            there = f"{writer.table.relation.sql}{mine}"
-            found = digest_of(writer.connection, there, _columns(writer.table, names))
+            asked = pool.submit(digest_of, theirs, rows, _columns(reading.table, names))
+            found = digest_of(writer.connection, mine, _columns(writer.table, names))
             wanted = asked.result()
         if found != wanted:
             raise Unsupported(

@@ -12,6 +12,7 @@ from data_workbench.connectors.postgres.catalogue import Table
 from data_workbench.connectors.postgres.ownership import pages_of
 from data_workbench.errors import StateError
 
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 LEAST_PAGES = 64
 """A share smaller than half a megabyte is not worth a connection."""
 
@@ -25,8 +26,13 @@ def is_split(table: Table, request: ReadRequest) -> bool:
 
 def export_snapshot(holder: psycopg.Connection) -> str:
     """A name by which other transactions join the holder's moment, for as long as its transaction is open."""
-    holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    row = holder.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+    holder.execute(_BEGIN)
+    return snapshot_of(holder)
+
+
+def snapshot_of(connection: psycopg.Connection) -> str:
+    """The name of the moment that an open transaction sees."""
+    row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
     assert row is not None
     return str(row[0])
 
@@ -50,18 +56,19 @@ def shares(
     ]
 
 
-def join_snapshot(connection: psycopg.Connection, partition: Partition) -> None:
-    """See the moment a partition was made for; the first statement of a transaction.
+def join_snapshot(connection: psycopg.Connection, snapshot: str) -> None:
+    """See the moment of another transaction, from the first statement of a new one on.
 
     Raises:
-        StateError: the source that made the partition is closed.
+        StateError: that transaction is over.
     """
-    snapshot = partition.bounds["snapshot"]
+    if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+        connection.execute(_BEGIN)
     try:
         connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
     except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject) as error:
         raise StateError(
-            f"the moment of partition {partition.name!r} is gone",
+            f"the moment {snapshot!r} that partitions share is gone",
             hint="read partitions while the source that made them is open, and make them anew after it",
         ) from error
 

@@ -169,6 +169,10 @@ class Selection:
         assert column is not None
         return column
 
+    def narrowed(self, *conditions: sql.Composable) -> Selection:
+        """The rows of these for which the conditions hold, too."""
+        return Selection(self.table, self.schema, (*self.conditions, *conditions), self.limit)
+
     def query(self, *conditions: sql.Composable, decoded: bool = True) -> sql.Composed:
         """The SELECT; `decoded` false means values as they are, for COPY into another table."""
         columns = [one.expression for one in self.asked()] if decoded else [self._as_it_is(one) for one in self.schema]
@@ -223,7 +227,7 @@ class PostgresReading(Reading):
         return Selection(self.table, self.schema, conditions, self._request.limit)
 
     def _share(self, connection: psycopg.Connection, partition: Partition) -> Selection:
-        partitions.join_snapshot(connection, partition)
+        partitions.join_snapshot(connection, partition.bounds["snapshot"])
         self._position = partition.bounds["position"]
         conditions = (*self._selection.conditions, partitions.condition(dict(partition.bounds)))
         return Selection(self.table, self.schema, conditions, self._request.limit)

@@ -21,9 +21,9 @@ import pyarrow as pa
 from data_workbench.connectors.postgres.copy_out import Block
 from data_workbench.errors import SchemaConflict
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-_HEADER = len(_SIGNATURE) + 8
-_TRAILER = b"\xff\xff"
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_HEADER = len(SIGNATURE) + 8
+TRAILER = b"\xff\xff"
 _LONGEST_RUN = 16
 # Readers look at a field's bytes before they know that it is NULL; those of a block's last row may be.
 _PADDING = bytes(_LONGEST_RUN * 20 + 4)
@@ -98,14 +98,19 @@ def rows_of(block: Block, *, is_first: bool) -> tuple[bytearray, Places]:
     data, sizes = block.data, np.frombuffer(block.sizes, np.int64)
     starts = np.cumsum(sizes) - sizes
     if is_first:
-        if not data.startswith(_SIGNATURE):
-            raise SchemaConflict("the server's COPY does not begin as PostgreSQL's does", hint="is it PostgreSQL?")
-        starts[0] += _HEADER + _INT4.unpack_from(data, _HEADER - 4)[0]
-    if data.endswith(_TRAILER):
-        starts = starts[starts != len(data) - len(_TRAILER)]
+        starts[0] += header_size(data)
+    if data.endswith(TRAILER):
+        starts = starts[starts != len(data) - len(TRAILER)]
     starts = starts[starts < len(data)]
     data += _PADDING
     return data, starts
+
+
+def header_size(data: bytearray) -> int:
+    """Bytes before the first row of a COPY. Raises SchemaConflict."""
+    if not data.startswith(SIGNATURE):
+        raise SchemaConflict("the server's COPY does not begin as PostgreSQL's does", hint="is it PostgreSQL?")
+    return _HEADER + int(_INT4.unpack_from(data, _HEADER - 4)[0])
 
 
 def fields(data: bytearray, starts: Places, widths: Sequence[int | None]) -> Iterator[Values]:

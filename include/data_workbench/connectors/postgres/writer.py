@@ -154,15 +154,16 @@ class TableWriter(Writer):
         by_name = {column.name: column for column in self.table.columns}
         return [by_name[name] for name in self.columns]
 
-    def own_new(self, first: int, expected: int) -> None:
-        """Own the rows this transaction added, most likely from page `first` on."""
+    def own_new(self, first: int, expected: int) -> str:
+        """Own the rows this transaction added, most likely from page `first` on; the condition that finds them."""
         name, anywhere = self.table.relation.sql, "xmin = pg_catalog.pg_current_xact_id()::xid"
         near = f"ctid >= '({max(first - 1, 0)},0)'::tid AND {anywhere}"
         with self.connection.transaction() as attempt:
             if self.ownership.add(self.connection, name, near) == expected:
-                return
+                return near
             raise psycopg.Rollback(attempt)  # COPY has also filled holes in earlier pages
         self.ownership.add(self.connection, name, anywhere)
+        return anywhere
 
     def pages(self) -> int:
         """How long the table is."""
