@@ -91,7 +91,9 @@ def open_engine(
         connection.execute(f"SET temp_directory = {literal(str(spill))}")
         for statement in _FIXED:
             connection.execute(statement)
-        equip(connection, params)
+        set_params(connection, params)
+        for statement in UUID5_MACROS:
+            connection.execute(statement)
         allowed = ", ".join(literal(str(folder)) for folder in sorted({str(one.resolve()) for one in folders}))
         connection.execute(f"SET allowed_directories = [{allowed}]")
         connection.execute("SET enable_external_access = false")
@@ -101,12 +103,10 @@ def open_engine(
         connection.close()
 
 
-def equip(connection: duckdb.DuckDBPyConnection, params: Mapping[str, tuple[str, Any]]) -> None:
-    """Give a connection the params of a plan and the workbench's own functions."""
+def set_params(connection: duckdb.DuckDBPyConnection, params: Mapping[str, tuple[str, Any]]) -> None:
+    """Give a connection the params of a plan."""
     for name, (kind, value) in params.items():
         connection.execute(f"SET VARIABLE {variable(name)} = CAST(? AS {kind})", [value])
-    for statement in UUID5_MACROS:
-        connection.execute(statement)
 
 
 def bindings(

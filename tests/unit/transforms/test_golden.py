@@ -20,8 +20,9 @@ from data_workbench.records.definitions import Mistake
 from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import with_native
+from data_workbench.records.uuids import UUID5_MACROS
 from data_workbench.settings import Settings
-from data_workbench.transforms.engine import equip
+from data_workbench.transforms.engine import set_params
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -36,6 +37,8 @@ class SharedEngine:
         self.database = duckdb.connect(config={"threads": 1})
         kept = "join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup"
         self.database.execute("SET preserve_insertion_order = true")
+        for statement in UUID5_MACROS:
+            self.database.execute(statement.replace(" TEMP ", " "))  # for all sessions: made once
         self.database.execute(f"SET disabled_optimizers = '{kept}'")
 
     @contextmanager
@@ -52,7 +55,7 @@ class SharedEngine:
         session = self.database.cursor()
         session.execute("SET TimeZone = 'UTC'")
         try:
-            equip(session, params)
+            set_params(session, params)
             yield session
         finally:
             session.close()
