@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from data_workbench.backup.content import Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.fingerprints import Multiset, digest
@@ -22,7 +20,7 @@ from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.neo4j.client import Client
 
 if TYPE_CHECKING:
-    from neo4j import Record, Session
+    from neo4j import Session
 
     from data_workbench.connectors.connections import Connection
 
@@ -32,7 +30,8 @@ NODES, RELATIONSHIPS, SCHEMA = "nodes.jsonl", "relationships.jsonl", "schema.jso
 SCHEMA_STREAM, ALL_NODES, ALL_RELATIONSHIPS = "(schema)", "(nodes)", "(relationships)"
 _ATTEMPTS = 3
 _BLOCK = 1024**2
-_WORD = np.iinfo(np.uint64).max
+_DIGEST = 16
+_NOBODY = bytes(_DIGEST)
 
 _NODES = "MATCH (n) RETURN elementId(n) AS id, labels(n) AS labels, properties(n) AS properties"
 _RELATIONSHIPS = (
@@ -63,30 +62,31 @@ class GraphContents:
     """
 
     def __init__(self) -> None:
-        self._hashes = np.zeros((1024, 2), np.uint64)
+        self._hashes = bytearray()
         self._streams: dict[str, Multiset] = {ALL_NODES: Multiset(), ALL_RELATIONSHIPS: Multiset()}
 
-    def add_node(self, number: int, labels: list[str], properties: dict[str, Any]) -> None:
-        """Count a node; `number` is how its relationships name it."""
-        value = digest(to_line({"labels": sorted(labels), "properties": properties}))
-        if number >= len(self._hashes):
-            grown = np.zeros((max(number + 1, 2 * len(self._hashes)), 2), np.uint64)
-            grown[: len(self._hashes)] = self._hashes
-            self._hashes = grown
-        self._hashes[number] = (value >> 64, value & int(_WORD))
+    def add_node(self, number: int, labels: list[str], body: bytes) -> None:
+        """Count a node; `number` is how its relationships name it, `body` all else of its line."""
+        value = digest(body)
+        begin = number * _DIGEST
+        if begin >= len(self._hashes):
+            self._hashes.extend(bytes(max(begin + _DIGEST - len(self._hashes), len(self._hashes))))
+        self._hashes[begin : begin + _DIGEST] = value.to_bytes(_DIGEST, "big")
         for stream in (ALL_NODES, *labels):
             self._streams.setdefault(stream, Multiset()).add(value)
 
     def has_node(self, number: int) -> bool:
         """Whether a node of this number was counted."""
-        return number < len(self._hashes) and bool(self._hashes[number].any())
+        return self._hash(number) not in (_NOBODY, b"")
 
-    def add_relationship(self, start: int, end: int, kind: str, properties: dict[str, Any]) -> None:
-        """Count a relationship whose nodes were counted."""
-        ends = self._hashes[start].tobytes() + self._hashes[end].tobytes()
-        value = digest(ends + to_line({"type": kind, "properties": properties}))
+    def add_relationship(self, start: int, end: int, kind: str, body: bytes) -> None:
+        """Count a relationship whose nodes were counted; `body` is all but these of its line."""
+        value = digest(self._hash(start) + self._hash(end) + body)
         for stream in (ALL_RELATIONSHIPS, f"[:{kind}]"):
             self._streams.setdefault(stream, Multiset()).add(value)
+
+    def _hash(self, number: int) -> bytes:
+        return bytes(self._hashes[number * _DIGEST : (number + 1) * _DIGEST])
 
     def add_schema(self, statement: str) -> None:
         """Count a constraint or an index."""
@@ -109,20 +109,22 @@ class GraphReader:
 
     def nodes(self) -> Iterator[bytes]:
         """A line per node: `id`, `labels`, `properties`."""
-        for record, properties in self._read(_NODES, _NODE_AS_TEXT):
-            number, labels = _number(record["id"]), sorted(record["labels"])
-            self.contents.add_node(number, labels, properties)
-            yield to_line({"id": number, "labels": labels, "properties": properties})
+        for (element, found), properties in self._read(_NODES, _NODE_AS_TEXT):
+            number, labels = _number(element), sorted(found)
+            body = to_line({"labels": labels, "properties": properties})
+            self.contents.add_node(number, labels, body)
+            yield b'{"id":%d,%b' % (number, body[1:])
 
     def relationships(self) -> Iterator[bytes]:
         """A line per relationship: `type`, `start`, `end`, `properties`."""
-        for record, properties in self._read(_RELATIONSHIPS, _RELATIONSHIP_AS_TEXT):
-            start, end, kind = _number(record["start"]), _number(record["end"]), record["type"]
+        for (_, kind, first, second), properties in self._read(_RELATIONSHIPS, _RELATIONSHIP_AS_TEXT):
+            start, end = _number(first), _number(second)
             if not (self.contents.has_node(start) and self.contents.has_node(end)):
                 self.left_out += 1  # its node came after the nodes were read: the graph moves
                 continue
-            self.contents.add_relationship(start, end, kind, properties)
-            yield to_line({"type": kind, "start": start, "end": end, "properties": properties})
+            body = to_line({"type": kind, "properties": properties})
+            self.contents.add_relationship(start, end, kind, body)
+            yield b'{"start":%d,"end":%d,%b' % (start, end, body[1:])
 
     def schema(self) -> Iterator[bytes]:
         """A line per constraint and index: `kind`, `name`, `statement`."""
@@ -138,14 +140,16 @@ class GraphReader:
                 pass
         return self.contents.as_streams()
 
-    def _read(self, query: str, query_as_text: str) -> Iterator[tuple[Record, dict[str, Any]]]:
+    def _read(self, query: str, query_as_text: str) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+        """Records without their last value, the properties, and those as JSON; an element's id comes first."""
         with self._client.session() as session:
             for record in session.run(query):
+                *values, found = record.values()
                 try:
-                    properties = {name: encoded(value) for name, value in record["properties"].items()}
+                    properties = {name: encoded(value) for name, value in found.items()}
                 except BeyondDriver:
-                    properties = self._as_text(query_as_text, record["id"])
-                yield record, properties
+                    properties = self._as_text(query_as_text, values[0])
+                yield values, properties
 
     def _as_text(self, query: str, element: str) -> dict[str, Any]:
         rows = self._client.run(query, {"id": element})

@@ -20,10 +20,12 @@ from data_workbench.backup.content import Reader
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import Manifest, StoredFile, StoredStore
 from data_workbench.backup.postgres import LiveDatabase
+from data_workbench.backup.programs import run
 from data_workbench.backup.vault import Vault
 from data_workbench.backup.wal import WalArchive, segment_of
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.errors import StateError, UsageError
+from data_workbench.errors import FatalError, StateError, UsageError
+from data_workbench.servers.programs import client_program
 from data_workbench.servers.recovered import RecoveredPostgres
 from data_workbench.servers.scratch import scratch_stack
 
@@ -78,8 +80,13 @@ class PointInTime:
         return (same or fitting)[-1]
 
     @contextmanager
-    def recovered(self, manifest: Manifest, cluster: StoredStore) -> Iterator[dict[str, LiveDatabase]]:
+    def recovered(
+        self, manifest: Manifest, cluster: StoredStore, *, whole: bool = False
+    ) -> Iterator[dict[str, LiveDatabase]]:
         """A running server as of the moment; its databases by the set's names of them.
+
+        Args:
+            whole: check every file of the base backup by PostgreSQL's own means, and play all there is of the log.
 
         Raises:
             StateError: the base backup or the log is damaged or has a gap.
@@ -87,7 +94,7 @@ class PointInTime:
         """
         reader = Reader(self.vault, self.keyring, manifest)
         reader.require_key()
-        moment = self.to.astimezone(UTC).isoformat(sep=" ")
+        moment = None if whole else self.to.astimezone(UTC).isoformat(sep=" ")
 
         def service(settings: Settings) -> RecoveredPostgres:
             details = cluster.details
@@ -101,7 +108,10 @@ class PointInTime:
             server.data.mkdir(mode=0o700, parents=True)
             server.wal.mkdir(mode=0o700)
             _unpack(reader, cluster.file(BASE), server.data)
-            self._fetch_log(cluster, server.wal)
+            if whole:
+                _verify_files(int(cluster.details["major"]), server.data)
+            if not whole or log_of(self.vault, self.keyring, cluster).position() is not None:
+                self._fetch_log(cluster, server.wal)
             stack.up(["recovered"])
             yield {name: self._live(server, stored) for name, stored in _databases(manifest, cluster).items()}
 
@@ -173,6 +183,16 @@ def _bytes(text: str) -> int:
     """A size as PostgreSQL shows it, such as 16MB."""
     number = int("".join(filter(str.isdigit, text)))
     return number * {"k": 1024, "M": 1024**2, "G": 1024**3}.get(text.strip("0123456789 ")[:1], 1)
+
+
+def _verify_files(major: int, folder: Path) -> None:
+    """Every file against the manifest that `pg_basebackup` wrote, by `pg_verifybackup`."""
+    try:
+        run([client_program("pg_verifybackup", major), "--exit-on-error", "--quiet", str(folder)], {})
+    except FatalError as error:
+        raise StateError(
+            f"the base backup is not what the server wrote: {error.message}", hint="take another"
+        ) from None
 
 
 class _Stream:

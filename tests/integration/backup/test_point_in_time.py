@@ -63,6 +63,9 @@ def test_postgres_goes_back_to_a_moment(site: Shell, postgres: PostgresDatabase)
     checked = succeeded(site("backup", "verify", "--json"))
     assert (checked["set"], checked["log"]["problems"]) == (made["set"], [])
 
+    drilled = succeeded(site("backup", "verify", "--drill", "--store", "odras_postgres.cluster", "--json"))["drill"]
+    assert drilled["stores"]["odras_postgres.cluster"]["outcome"] == "passed"
+
     for at, (when, rows) in enumerate(moments[1:2]):
         told = succeeded(site("backup", "restore", "--to", when.isoformat(), "--beside", f"at{at}", "--json"))
         assert told["to"] == when.isoformat()
