@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.content import Writer, key_check
 from data_workbench.backup.exports import Export
 from data_workbench.backup.keys import Keyring
-from data_workbench.backup.manifest import FORMAT, PRODUCT, ChunkFacts, Manifest, RecoveryPoint, new_set_id
+from data_workbench.backup.manifest import FORMAT, PRODUCT, ChunkFacts, Manifest, Purpose, RecoveryPoint, new_set_id
 from data_workbench.backup.vault import Vault
 from data_workbench.errors import ConnectionUnknown, ResourceExhausted, Unsupported, UsageError, WorkbenchError
 from data_workbench.events import emit
@@ -53,9 +53,7 @@ class Creation:
         with hold_alone(self.metastore, LOCK, hint=LOCK_HINT):
             return self.create_held(stores=stores, label=label)
 
-    def create_held(
-        self, *, stores: Sequence[str] = (), label: str = "", purpose: Literal["backup", "replaced"] = "backup"
-    ) -> Manifest:
+    def create_held(self, *, stores: Sequence[str] = (), label: str = "", purpose: Purpose | None = None) -> Manifest:
         """`create` for a caller that holds the lock already."""
         exports, left_out = self._exports(stores)
         self._require_room()
@@ -64,7 +62,9 @@ class Creation:
         set_id = new_set_id(now, secrets.token_hex(3))
         backups.begin(self.metastore, set_id, repository=self.vault.id, label=label)
         try:
-            manifest = self._make(set_id, now, exports, left_out, (label, purpose))
+            manifest = self._make(
+                set_id, now, exports, left_out, (label, purpose or ("partial" if stores else "backup"))
+            )
         except WorkbenchError as error:
             backups.finish(self.metastore, set_id, error=error.as_dict())
             raise
@@ -76,7 +76,7 @@ class Creation:
         return manifest
 
     def _make(
-        self, set_id: str, now: datetime, exports: list[Export], left_out: dict[str, str], about: tuple[str, Any]
+        self, set_id: str, now: datetime, exports: list[Export], left_out: dict[str, str], about: tuple[str, Purpose]
     ) -> Manifest:
         self.vault.begin(set_id, json.dumps({"set": set_id, "begun": now.isoformat()}).encode())
         with ExitStack() as open_stores, Writer(self.vault, self.keyring, self._known()) as writer:

@@ -58,7 +58,7 @@ def _encoded_object(value: Any) -> Any:
     if isinstance(value, DateTime):
         if value.tzinfo is None:
             return {"$localdatetime": value.iso_format()}
-        name = getattr(value.tzinfo, "zone", None) or getattr(value.tzinfo, "key", None)
+        name = getattr(value.tzinfo, "zone", None)  # the driver makes zones of pytz
         return {"$datetime": value.iso_format(), "zone": name}
     if isinstance(value, Date):
         return {"$date": value.iso_format()}

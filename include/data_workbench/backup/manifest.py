@@ -101,8 +101,12 @@ class RecoveryPoint(_Model):
     marks: dict[str, Any] = Field(default_factory=dict)
 
 
+Purpose = Literal["backup", "partial", "replaced"]
+"""Why a set was made: of all stores; of some that were named; of what a restore was about to replace."""
+
+
 class Manifest(_Model):
-    """A finished set; `replaced` is what a restore kept of what it replaced, and never meant by "the newest"."""
+    """A finished set."""
 
     format: int
     product: str
@@ -111,7 +115,7 @@ class Manifest(_Model):
     created: datetime
     finished: datetime
     label: str = ""
-    purpose: Literal["backup", "replaced"] = "backup"
+    purpose: Purpose = "backup"
     recipients: tuple[str, ...]
     key_check: str
     software: dict[str, str]

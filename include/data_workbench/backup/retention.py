@@ -24,7 +24,7 @@ _PERIODS: Mapping[str, str] = {"daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly
 class Policy:
     """How many are kept: the newest, and the newest of so many days, weeks, months and years that have one.
 
-    `replaced` counts days: how long what a restore replaced is kept.
+    `replaced` counts days: how long what a restore replaced is kept, and sets of some stores only.
     """
 
     last: int = 3
@@ -79,13 +79,14 @@ def decide(
     A set from the future, after a clock was set back, is kept: its age says nothing.
     """
     ordered = sorted(sets, key=lambda one: one.set, reverse=True)
-    backups = [one for one in ordered if one.purpose == "backup"]
+    whole = [one for one in ordered if one.purpose == "backup"]
+    backups = whole or [one for one in ordered if one.purpose == "partial"]
     reasons: dict[str, list[str]] = {one.set: [] for one in ordered}
     for one in ordered:
         if one.created > now:
             reasons[one.set].append("from the future")
-        elif one.purpose == "replaced" and now - one.created < timedelta(days=policy.replaced):
-            reasons[one.set].append("replaced")
+        elif one.purpose != "backup" and now - one.created < timedelta(days=policy.replaced):
+            reasons[one.set].append(one.purpose)
     if backups:
         reasons[backups[0].set].append("newest")
     verified = next((one for one in backups if is_verified(one.set)), None)

@@ -108,7 +108,7 @@ class Vault:
         return found
 
     def find(self, set_id: str | None) -> Manifest:
-        """A set by its id, or the newest finished one that is no leftover of a restore.
+        """A set by its id, or the newest finished one of all stores; of some stores if there is no other.
 
         Raises:
             StateError: there is none, it was not finished, or it is damaged.
@@ -120,10 +120,15 @@ class Vault:
             if found is None:
                 raise StateError(f"there is no finished set {set_id} in {self.address}", hint="workbench backup list")
             return found
+        partial = None
         for one in reversed(self.set_ids()):
             found = self.manifest(one)
             if found is not None and found.purpose == "backup":
                 return found
+            if found is not None and found.purpose == "partial":
+                partial = partial or found
+        if partial is not None:
+            return partial
         raise StateError(f"{self.address} holds no finished set", hint="workbench backup create")
 
     def begin(self, set_id: str, facts: bytes) -> None:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from data_workbench.errors import RunConflict, StoreUnavailable
-from data_workbench.metastore import Metastore, hold_run, runs
+from data_workbench.errors import RunConflict, StoreBusy, StoreUnavailable
+from data_workbench.metastore import Metastore, fence, hold_alone, hold_run, runs
 from data_workbench.metastore.locks import is_alive
 
 HOLDER = """
@@ -109,3 +109,24 @@ def test_many_keys_are_found_among_the_held_locks(store: Metastore) -> None:
     for number in range(20):
         with hold_run(store, "p", f"run {number}"):
             assert is_alive(store, "p", f"run {number}")
+
+
+def test_a_fence_waits_for_runs_and_says_who_would_not_end(store: Metastore) -> None:
+    begin(store, "r1")
+    with hold_run(store, "p", "r1"), fence(store, wait_seconds=0) as held:
+        assert (held.is_quiet, held.running) == (False, ("p",))
+    with fence(store, wait_seconds=0) as held:
+        assert (held.is_quiet, held.running) == (True, ())
+        assert held.held_ms == 0
+    assert held.held_ms > 0
+
+
+def test_one_process_at_a_time_does_a_thing(store: Metastore) -> None:
+    with hold_alone(store, "backup", hint="wait"):
+        with pytest.raises(StoreBusy, match="another process is making a backup") as caught:
+            hold_alone(store, "backup", hint="wait").__enter__()
+        assert caught.value.hint == "wait"
+        with hold_alone(store, "another", hint="wait"):
+            pass
+    with hold_alone(store, "backup", hint="wait"):
+        pass

@@ -56,6 +56,14 @@ def test_a_clock_set_back_removes_nothing(repository: Repository) -> None:
     assert {name for name, reasons in found.items() if "from the future" in reasons} == {one.set for one in sets[1:]}
 
 
+def test_sets_of_some_stores_count_only_where_there_is_no_other(repository: Repository) -> None:
+    sets = [of(number, repository, purpose="partial") for number in range(3)]
+    now = sets[-1].created + timedelta(days=100)
+    assert set(kept(sets, NOTHING, now=now)) == {sets[2].set}
+    whole = of(-5, repository)
+    assert set(kept([whole, *sets], NOTHING, now=now)) == {whole.set}
+
+
 def test_what_a_restore_replaced_stays_some_days_and_is_never_the_newest(repository: Repository) -> None:
     first = of(0, repository)
     replaced = of(1, repository, purpose="replaced")
