@@ -92,7 +92,7 @@ def _require_slot(session: psycopg.Connection) -> None:
     if row is not None and row[0] == "lost":
         raise StateError(
             f"the server has thrown away log that slot {SLOT} was still to get (max_slot_wal_keep_size)",
-            hint="workbench backup wal --stop --drop-slot, then `workbench backup wal` and a new `workbench backup create`",
+            hint="workbench backup wal --stop --drop-slot, then `workbench backup wal` and `workbench backup create`",
         )
 
 
