@@ -17,5 +17,12 @@ class WorkbenchPlugin(AirflowPlugin):
             "destination": "nav",
             "category": "browse",
             "url_route": "workbench-connections",
-        }
+        },
+        {
+            "name": "Pipelines",
+            "href": "/data/pages/pipelines",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-pipelines",
+        },
     ]

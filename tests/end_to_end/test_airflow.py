@@ -148,6 +148,21 @@ def test_the_page_of_connections_is_for_operators_only(airflow: Running) -> None
         assert caller.get(places[2]).status_code == 200
 
 
+def test_the_pages_of_pipelines_are_for_operators_only_and_lead_to_each_run(airflow: Running) -> None:
+    with httpx.Client(base_url=airflow.url, trust_env=False) as caller:
+        places = ["/data/pipelines", "/data/pages/pipelines", "/data/pages/pipelines/planets", "/data/runs/any"]
+        assert [caller.get(place).status_code for place in places] == [401] * 4
+        answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
+        caller.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        told = {one["pipeline"]: one["latest"] for one in caller.get(places[0]).json()["pipelines"]}
+        assert told, "the tests before this one ran pipelines"
+        name, latest = next(iter(told.items()))
+        assert latest["orchestrator"] == "airflow"
+        assert f'href="pipelines/{name}"' in caller.get(places[1]).text
+        assert latest["run_id"] in caller.get(f"/data/pages/pipelines/{name}").text
+        assert "Stages" in caller.get(f"/data/pages/runs/{latest['run_id']}").text
+
+
 def test_a_run_whose_store_is_away_waits_for_it_and_goes_on(airflow: Running) -> None:
     import psycopg
 

@@ -27,6 +27,11 @@ class StageResult:
     started: datetime
     ended: datetime | None
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it only notes how far the load of one target has come (`load.graph.0`)."""
+        return self.stage.count(".") > 1
+
 
 def start_stage(store: Metastore, run_id: str, stage: str) -> int:
     """Note that a stage begins (again); the number of the attempt, from 1."""

@@ -34,7 +34,7 @@ def run_document(
         "reconciliation": reconciliation,
         "checks": checks,
         "warnings": staged.get("warnings", []),
-        "timings": {name: _seconds(stage) for name, stage in found.items() if stage.ended and "." not in name[5:]},
+        "timings": {name: _seconds(stage) for name, stage in found.items() if stage.ended and not stage.is_part},
         "seconds": None,
     }
 

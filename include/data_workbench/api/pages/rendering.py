@@ -34,7 +34,7 @@ def _environment() -> Environment:
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
     )
-    made.filters |= {"ago": ago, "amount": amount, "milliseconds": milliseconds}
+    made.filters |= {"ago": ago, "amount": amount, "milliseconds": milliseconds, "number": number}
     return made
 
 
@@ -60,6 +60,15 @@ def amount(value: float | bool | None, unit: str) -> str:
     if unit == "seconds":
         return f"{value:,.0f} s" if value < 600 else f"{value / 3600:,.1f} h"
     return f"{value:,.0f} {unit}".strip()
+
+
+def number(value: object) -> str:
+    """A count as people read it; a dash for what was not counted."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -1,0 +1,162 @@
+"""The pages "Pipelines": all at a glance, one with its runs and its quarantine, one run with its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Response
+
+from data_workbench.api.pages.rendering import milliseconds, page
+from data_workbench.api.services import pipelines as service
+from data_workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from data_workbench.api.datamodels.pipelines import RunDetailsOut, RunOut
+
+SHOWN = 48
+"""Runs in a strip."""
+LISTED = 100
+REJECTED = 50
+"""Quarantined rows of a run on its page; the command line lists all."""
+WIDTH, HEIGHT = 480, 36
+COLOURS = {"success": "healthy", "failed": "broken", "running": "degraded", "waiting": "degraded"}
+"""A state's class; an abandoned run has none."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One run in a strip: place and height in the drawing's units, and what a pointer reads."""
+
+    x: float
+    height: float
+    colour: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """One stage on the run's time line, in per cent of the whole."""
+
+    stage: Any
+    colour: str
+    left: float
+    width: float
+
+
+def router() -> APIRouter:
+    """Who includes it says who may look."""
+    found = APIRouter(prefix="/pages")
+
+    @found.get("/pipelines")
+    def pipelines() -> Response:
+        return _shown("Pipelines", _overview)
+
+    @found.get("/pipelines/{name}")
+    def pipeline(name: str) -> Response:
+        return _shown(name, lambda: _pipeline(name))
+
+    @found.get("/runs/{run_id}")
+    def run(run_id: str) -> Response:
+        return _shown(run_id, lambda: _run(run_id))
+
+    return found
+
+
+def _shown(title: str, make: Callable[[], Response]) -> Response:
+    try:
+        return make()
+    except WorkbenchError as error:
+        return page("trouble.html", title=title, error=error)
+
+
+def _overview() -> Response:
+    items = service.overview(SHOWN)
+    states = [one.latest.state for one, _ in items]
+    return page(
+        "pipelines.html",
+        title="Pipelines",
+        pipelines=[(one, bars(latest), quote(one.pipeline, safe="")) for one, latest in items],
+        counts={state: states.count(state) for state in ("failed", "waiting", "running", "success")},
+        colours=COLOURS,
+        size=(WIDTH, HEIGHT),
+    )
+
+
+def _pipeline(name: str) -> Response:
+    runs, waiting = service.history(name, LISTED)
+    return page(
+        "pipeline.html",
+        title=name,
+        runs=[(one, quote(one.run_id, safe="")) for one in runs],
+        bars=bars(runs[:SHOWN]),
+        waiting=waiting,
+        colours=COLOURS,
+        size=(WIDTH, HEIGHT),
+    )
+
+
+def _run(run_id: str) -> Response:
+    told, rejected = service.details(run_id, rejected=REJECTED)
+    document = told.document or {}
+    reconciliation = document.get("reconciliation") or {}
+    return page(
+        "run.html",
+        title=run_id,
+        told=told,
+        spans=spans(told),
+        place=quote(told.run.pipeline, safe=""),
+        sources=_table(document.get("sources") or {}),
+        steps=_table(document.get("steps") or {}),
+        destinations=_table(document.get("destinations") or {}),
+        reconciliation=reconciliation,
+        compared=_table(reconciliation.get("destinations") or {}),
+        rejected=rejected,
+        colours=COLOURS,
+    )
+
+
+def bars(runs: Sequence[RunOut]) -> list[Bar]:
+    """A strip of runs given newest first, the newest at the right; as high as they took long."""
+    most = max((one.seconds for one in runs if one.seconds), default=0.0) or 1.0
+    step = WIDTH / SHOWN
+    made = []
+    for place, one in enumerate(reversed(runs), SHOWN - len(runs)):
+        share = (one.seconds or 0.0) / most if one.ended else 1.0
+        rows = "" if one.read is None else f", {one.read:,} rows read"
+        title = f"{one.started:%Y-%m-%d %H:%M} UTC: {one.state}, {milliseconds(one.seconds)}{rows}. {one.trouble or ''}"
+        colour = COLOURS.get(one.state, "")
+        made.append(Bar(round(place * step, 1), round(max(0.12, share) * HEIGHT, 1), colour, title))
+    return made
+
+
+def spans(told: RunDetailsOut) -> list[Span]:
+    """The stages of a run on its time line; loads lie beside each other."""
+    begin = min((one.started for one in told.stages), default=told.run.started)
+    whole = max(((one.started - begin).total_seconds() + (one.seconds or 0.0) for one in told.stages), default=0.0)
+    made = []
+    for one in told.stages:
+        left = (one.started - begin).total_seconds() / (whole or 1.0)
+        width = (one.seconds or 0.0) / (whole or 1.0)
+        shown = max(0.5, min(100 * width, 100.0))
+        made.append(Span(one, COLOURS.get(one.state, ""), round(min(100 * left, 99.5), 2), round(shown, 2)))
+    return made
+
+
+def _table(found: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Names of the numbers that are there, and the rows; what is nested is told as its parts."""
+    rows = {name: _flat(counts) for name, counts in found.items()}
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    return list(names), rows
+
+
+def _flat(counts: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}: {part}": number for part, number in value.items()}
+        elif value is not None:
+            flat[name] = value
+    return flat
