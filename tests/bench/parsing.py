@@ -17,6 +17,8 @@ from typing import Any
 from tests.bench.figures import Figure, middle
 from tests.bench.ground import REPOSITORY, Ground
 
+from data_workbench.pipelines.rule_files import is_pipeline_file
+
 MEGABYTE = 1024**2
 LOADER = "workbench_pipelines.py"
 
@@ -49,7 +51,7 @@ def _folder(ground: Ground, count: int) -> Path:
     folder = ground.settings.home.absolute() / f"dags_{count}"
     pipelines = folder / "pipelines"
     pipelines.mkdir(parents=True, exist_ok=True)
-    shipped = sorted((REPOSITORY / "dags" / "pipelines").glob("*.yaml"))
+    shipped = sorted(filter(is_pipeline_file, (REPOSITORY / "dags" / "pipelines").glob("*")))
     for number in range(count):
         source = shipped[number % len(shipped)]
         name = f"{source.stem}_{number // len(shipped)}"

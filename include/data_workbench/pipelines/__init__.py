@@ -2,5 +2,5 @@
 
 Read `spec.py` first (what a YAML file may say), then `definition.py` (loading a file with places for every mistake),
 `resolve.py` (what feeds what), `checks` (lint: whether names, columns and expressions fit together, without a server),
-`plan.py` (what a file means against live stores) and `run.py` (doing it).
+`plan.py` (what a file means against live stores) and `run.py` (doing it). `testing` runs unit tests of pipelines.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -41,11 +41,18 @@ def content_hash(spec: Pipeline) -> str:
 # ------------------------------------------------------------------------------------------------------ compiling
 
 
-def compile_run(definition: Definition, stores: Stores, baseline: Mapping[str, SourcePlan] | None = None) -> RunPlan:
+def compile_run(
+    definition: Definition,
+    stores: Stores,
+    baseline: Mapping[str, SourcePlan] | None = None,
+    *,
+    watched: Collection[str] = (),
+) -> RunPlan:
     """Compile a checked definition against its stores.
 
     Args:
         baseline: the sources of the last successful run, against which schema policies judge drift.
+        watched: sources and steps whose rows are staged although no destination reads them.
 
     Raises:
         StreamUnknown, SchemaConflict: a name or type does not fit what the stores have.
@@ -64,7 +71,7 @@ def compile_run(definition: Definition, stores: Stores, baseline: Mapping[str, S
         require_ranges(name, source, stores)
         plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=pushed)
         plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
-    transform = _compile_transform(spec, resolved, plans, stores)
+    transform = _compile_transform(spec, resolved, plans, stores, watched)
     node_keys = {node.name: tuple(node.key) for node in transform.nodes}
     destinations = {
         name: DestinationPlan(
@@ -232,7 +239,11 @@ def side_plans(spec: Pipeline) -> dict[str, SidePlan]:
 
 
 def _compile_transform(
-    spec: Pipeline, resolved: Resolved, plans: Mapping[str, SourcePlan], stores: Stores
+    spec: Pipeline,
+    resolved: Resolved,
+    plans: Mapping[str, SourcePlan],
+    stores: Stores,
+    watched: Collection[str],
 ) -> TransformPlan:
     from data_workbench.quality.predicates import compile_contract
     from data_workbench.transforms.calling import require_allowed
@@ -270,7 +281,7 @@ def _compile_transform(
         compile_contract=compile_contract,
         params=_param_types(spec),
         retract=merged,
-        needed={node for nodes in resolved.target_inputs.values() for node in nodes},
+        needed={*watched, *(node for nodes in resolved.target_inputs.values() for node in nodes)},
         side_schemas={
             name: pa.schema([_column(stores, side, column) for column in side.columns])
             for name, side in side_plans(spec).items()

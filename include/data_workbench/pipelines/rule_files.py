@@ -15,11 +15,13 @@ from data_workbench.pipelines.yaml_tree import Problem, Unreadable, read_tree
 from data_workbench.transforms.spec_values import RuleSet
 
 ENDING = ".rules.yaml"
+TESTS_ENDING = ".test.yaml"
+"""Of tests of the pipeline file with the same beginning; see `testing`."""
 
 
 def is_pipeline_file(path: Path) -> bool:
-    """Whether a file's name says that it defines a pipeline, not a set of rules."""
-    return path.suffix in (".yaml", ".yml") and not path.name.endswith(ENDING)
+    """Whether a file's name says that it defines a pipeline, not a set of rules or tests."""
+    return path.suffix in (".yaml", ".yml") and not path.name.endswith((ENDING, TESTS_ENDING))
 
 
 def find_rule_file(folder: Path, name: str) -> Path:

@@ -12,20 +12,33 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from data_workbench.pipelines.spec import Pipeline, Source
+from data_workbench.pipelines.testing.spec import Cases
 from data_workbench.pipelines.wording import unwrap
 from data_workbench.records.definitions import MOST_COLUMNS
 
-_ID = "pipeline.json"
+TESTS_FILE = "test.json"
+"""The schema of test files, beside that of pipelines."""
 _BEGIN, _END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
 
 def pipeline_schema() -> dict[str, Any]:
     """The JSON Schema of a pipeline file."""
-    generated = Pipeline.model_json_schema(by_alias=True, mode="validation")
+    about = ("Workbench pipeline", "A pipeline of the Data Management Workbench.")
+    return _schema_of(Pipeline, "pipeline.json", *about)
+
+
+def tests_schema() -> dict[str, Any]:
+    """The JSON Schema of a test file."""
+    about = ("Workbench pipeline tests", "Unit tests of a pipeline of the Data Management Workbench.")
+    return _schema_of(Cases, TESTS_FILE, *about)
+
+
+def _schema_of(model: type[BaseModel], name: str, title: str, description: str) -> dict[str, Any]:
+    generated = model.model_json_schema(by_alias=True, mode="validation")
     converted = _convert(generated)
     definitions = converted.pop("definitions", {})
-    head = {"$schema": "http://json-schema.org/draft-07/schema#", "$id": _ID}
-    body = {**converted, "title": "Workbench pipeline", "description": "A pipeline of the Data Management Workbench."}
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "$id": name}
+    body = {**converted, "title": title, "description": description}
     return {**head, **body, "definitions": definitions}
 
 
@@ -71,14 +84,15 @@ def _loosen(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def schema_text() -> str:
-    """The schema as it is committed."""
-    return json.dumps(pipeline_schema(), indent=2, ensure_ascii=False) + "\n"
+def schema_text(schema: dict[str, Any] | None = None) -> str:
+    """A schema as it is committed; that of pipelines if none is given."""
+    return json.dumps(schema or pipeline_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def write_schema(path: str | Path) -> None:
-    """Write the schema where editors find it."""
+    """Write the schemas of pipelines and, beside it, of their tests where editors find them."""
     Path(path).write_text(schema_text(), encoding="utf-8")
+    Path(path).with_name(TESTS_FILE).write_text(schema_text(tests_schema()), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------ tables of keys
@@ -145,6 +159,7 @@ def _one_type(one: Any) -> str:
     if isinstance(one, type) and issubclass(one, BaseModel):
         return f"[{one.__name__}]({page_of(one) or ''}#{one.__name__.lower()})"
     plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "timedelta": "duration"}
+    plain["Any"] = "any value"
     return plain.get(getattr(one, "__name__", ""), "" if one is type(None) else str(typing.cast(Any, one)))
 
 
@@ -162,6 +177,7 @@ def roots() -> Iterator[tuple[str | None, type[BaseModel]]]:
         for model in _inner_models(info.annotation):
             if page := page_of(model):
                 yield page, model
+    yield Cases.page, Cases
 
 
 def write_key_tables(path: str | Path) -> None:

@@ -74,7 +74,8 @@ class Stage:
     base: Mapping[str, states.SourceState | None]
     stores: Stores
     artifacts: ArtifactStore
-    metastore: Metastore
+    metastore: Metastore | None
+    """None for a stage that keeps nothing of what it found."""
     settings: Settings
     moves_state: bool = True
     only_keys: Mapping[str, pa.Table] | None = None
@@ -90,10 +91,10 @@ class Stage:
             for name, side in self.plan.sides.items()
         }
         report = self._transform(landed, sides)
-        if self.keeps_rejected:
-            self._keep_rejected(landed)
-        if self.moves_state:
-            self._stage_positions(landed)
+        if self.keeps_rejected and self.metastore is not None:
+            self._keep_rejected(self.metastore, landed)
+        if self.moves_state and self.metastore is not None:
+            self._stage_positions(self.metastore, landed)
         return self._account(landed, report)
 
     def inputs(self, node: str) -> LoadInput:
@@ -214,16 +215,16 @@ class Stage:
 
     # ------------------------------------------------------------------------------------------------- keeping
 
-    def _keep_rejected(self, landed: Mapping[str, Manifest]) -> None:
+    def _keep_rejected(self, metastore: Metastore, landed: Mapping[str, Manifest]) -> None:
         """Copy rejected rows into the metastore; what an earlier attempt of this stage kept goes first."""
         run_id = self.context.run_id
-        quarantine.clear(self.metastore, run_id)
+        quarantine.clear(metastore, run_id)
         manifest = self.artifacts.find(self.plan.pipeline, run_id, QUARANTINE)
         if manifest is None:
             return
         for batch in manifest.iter_batches(batch_rows=PAGE):
             records = [_rejected(row) for row in rows_of(batch)]
-            quarantine.add(self.metastore, self.plan.pipeline, run_id, records)
+            quarantine.add(metastore, self.plan.pipeline, run_id, records)
         for name, one in landed.items():
             kept = [
                 quarantine.Rejected(
@@ -232,9 +233,9 @@ class Stage:
                 for place, item in enumerate(one.extra.get("rejections", ()))
             ]
             if kept:
-                quarantine.add(self.metastore, self.plan.pipeline, run_id, kept)
+                quarantine.add(metastore, self.plan.pipeline, run_id, kept)
 
-    def _stage_positions(self, landed: Mapping[str, Manifest]) -> None:
+    def _stage_positions(self, metastore: Metastore, landed: Mapping[str, Manifest]) -> None:
         for name, source in self.plan.sources.items():
             if source.cursor is None:
                 continue
@@ -245,7 +246,7 @@ class Stage:
             overlap = collect_overlap(source, landed[name], position, before.overlap if before else None, self.settings)
             scope = states.scope_of({param: self.context.params.get(param) for param in source.params})
             state = {"position": position, "content_hash": self.plan.content_hash}
-            states.stage(self.metastore, self.context.run_id, name, scope, state=state, overlap=overlap)
+            states.stage(metastore, self.context.run_id, name, scope, state=state, overlap=overlap)
 
     def _account(self, landed: Mapping[str, Manifest], report: Mapping[str, Any]) -> StageResult:
         sources = {name: SourceCounts(**counts) for name, counts in report["sources"].items()}

@@ -56,18 +56,18 @@ _OTHER_PATTERNS = (
 _GRAPH_WORDS = "begin with a letter or underscore; letters, digits and underscores follow"
 
 
-def explain(error: ValidationError, root: Node) -> list[Wording]:
-    """Every mistake pydantic found, once each, in plain words."""
+def explain(error: ValidationError, root: Node, model: type[BaseModel] = Pipeline) -> list[Wording]:
+    """Every mistake pydantic found in a file of the model, once each, in plain words."""
     singles: list[Wording] = []
     unions: dict[Path, list[tuple[Path, dict[str, Any]]]] = {}
     for item in error.errors(include_url=False):
         details = typing.cast(dict[str, Any], item)
         path, union = _to_path(details["loc"], root, is_missing=details["type"] == "missing")
         if union is None:
-            singles.append(word(details, path, root))
+            singles.append(word(details, path, root, model))
         else:
             unions.setdefault(union, []).append((path, details))
-    return singles + [word for union, members in unions.items() for word in _word_union(union, members, root)]
+    return singles + [word for union, members in unions.items() for word in _word_union(union, members, root, model)]
 
 
 def _to_path(loc: Iterable[str | int], root: Node, *, is_missing: bool) -> tuple[Path, Path | None]:
@@ -87,9 +87,11 @@ def _to_path(loc: Iterable[str | int], root: Node, *, is_missing: bool) -> tuple
     return path, union
 
 
-def _word_union(union: Path, members: list[tuple[Path, dict[str, Any]]], root: Node) -> list[Wording]:
+def _word_union(
+    union: Path, members: list[tuple[Path, dict[str, Any]]], root: Node, model: type[BaseModel]
+) -> list[Wording]:
     deeper = [
-        word(details, path, root)
+        word(details, path, root, model)
         for path, details in members
         if len(path) > len(union) and details["type"] not in ("missing", "extra_forbidden")
     ]
@@ -98,23 +100,23 @@ def _word_union(union: Path, members: list[tuple[Path, dict[str, Any]]], root: N
     node = root.find(union)
     own = next((details for _, details in members if details["type"] == "value_error"), None)
     if own is not None:
-        return [word(own, union, root)]
+        return [word(own, union, root, model)]
     wanted = _CHOICES.get(str(union[-1])) or " or ".join(
         dict.fromkeys(_WANTED.get(details["type"], "another form") for _, details in members)
     )
     return [Wording(union, f"{_named(union)} is {show(node)}; it takes {wanted}")]
 
 
-def word(details: dict[str, Any], path: Path, root: Node) -> Wording:
+def word(details: dict[str, Any], path: Path, root: Node, model: type[BaseModel] = Pipeline) -> Wording:
     """One of pydantic's mistakes in plain words."""
     kind, context = details["type"], details.get("ctx") or {}
     node = root.find(path)
     if kind == "missing":
-        return _missing(path)
+        return _missing(path, model)
     if kind == "extra_forbidden" and path[-1] == "<<":
         return Wording(path, "'<<' merges nothing in YAML 1.2", "write the keys out, or use a whole alias", at_key=True)
     if kind == "extra_forbidden":
-        known = fields_at(path[:-1])
+        known = fields_at(path[:-1], model)
         message = f"unknown key {path[-1]!r}{_below(path)}"
         return Wording(path, message, near_names(str(path[-1]), known), at_key=True)
     if kind == "value_error":
@@ -142,8 +144,8 @@ def _own_rule(error: object, path: Path) -> Wording:
     return Wording(path, str(error))
 
 
-def _missing(path: Path) -> Wording:
-    description = _description(path)
+def _missing(path: Path, model: type[BaseModel]) -> Wording:
+    description = _description(path, model)
     return Wording(path[:-1], f"{path[-1]!r} is missing{_below(path)}", description, at_key=True)
 
 
@@ -196,13 +198,13 @@ def _below(path: Path) -> str:
 # ------------------------------------------------------------------------------------------------------ the models
 
 
-def fields_at(path: Path) -> list[str]:
+def fields_at(path: Path, top: type[BaseModel] = Pipeline) -> list[str]:
     """The keys a file may have at a path."""
-    return [name for model in _models_at(path) for name in _aliases(model)]
+    return [name for model in _models_at(path, top) for name in _aliases(model)]
 
 
-def _description(path: Path) -> str | None:
-    for model in _models_at(path[:-1]):
+def _description(path: Path, top: type[BaseModel]) -> str | None:
+    for model in _models_at(path[:-1], top):
         info = _aliases(model).get(str(path[-1]))
         if info is not None and info.description:
             return str(info.description)
@@ -213,8 +215,8 @@ def _aliases(model: type[BaseModel]) -> Mapping[str, Any]:
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
-def _models_at(path: Path) -> list[type[BaseModel]]:
-    annotations: list[Any] = [Pipeline]
+def _models_at(path: Path, top: type[BaseModel]) -> list[type[BaseModel]]:
+    annotations: list[Any] = [top]
     for part in path:
         annotations = [inner for one in annotations for inner in _step_into(one, part)]
     return [one for one in annotations if isinstance(one, type) and issubclass(one, BaseModel)]

@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from data_workbench.connectors.connections import from_environment
+from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.settings import PORT_OFFSETS, Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -116,7 +117,7 @@ def test_every_variable_is_in_the_example_and_every_secret_is_asked_for() -> Non
 def test_connections_of_the_shipped_pipelines_are_defined(compose: dict[str, Any]) -> None:
     environment = compose["services"]["airflow-worker"]["environment"]
     wanted = {Settings().metastore}
-    for path in (REPOSITORY / "dags" / "pipelines").glob("*.yaml"):
+    for path in filter(is_pipeline_file, (REPOSITORY / "dags" / "pipelines").glob("*")):
         spec = YAML(typ="safe").load(path.read_text())
         wanted |= {item["connection"] for item in [*spec["sources"].values(), *spec["destinations"].values()]}
     for name in {*wanted, "odras_fuseki"}:

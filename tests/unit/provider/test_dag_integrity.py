@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.provider.conftest import REPOSITORY, Parsed
 
+from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.provider.tags import Tag
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ HEAVY = {
 
 
 def test_every_shipped_pipeline_is_a_dag(parsed: Parsed) -> None:
-    names = {path.stem for path in (REPOSITORY / "dags" / "pipelines").glob("*.yaml")}
+    names = {path.stem for path in (REPOSITORY / "dags" / "pipelines").glob("*") if is_pipeline_file(path)}
     assert {f"pipeline__{name}" for name in names} <= set(parsed.shipped)
     assert {"check_connections", "clean_artifacts", "backup_stores", "verify_backups", "ship_log"} <= set(
         parsed.shipped

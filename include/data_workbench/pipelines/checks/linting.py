@@ -14,7 +14,7 @@ from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
 from data_workbench.pipelines.resolve import resolve
-from data_workbench.pipelines.rule_files import ENDING, load_rule_set
+from data_workbench.pipelines.rule_files import ENDING, TESTS_ENDING, load_rule_set
 from data_workbench.settings import Settings, load
 
 _ENDINGS = (".yaml", ".yml")
@@ -54,7 +54,7 @@ def lint_paths(
 ) -> tuple[list[Finding], list[Definition]]:
     """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
 
-    Files `*.rules.yaml` are checked as sets of rules.
+    Files `*.rules.yaml` are checked as sets of rules, `*.test.yaml` as tests of the pipeline beside them.
 
     Raises:
         UsageError: a path does not exist, or cannot be read.
@@ -67,6 +67,11 @@ def lint_paths(
         try:
             if file.name.endswith(ENDING):
                 load_rule_set(file, (settings or load()).max_definition_bytes)
+                continue
+            if file.name.endswith(TESTS_ENDING):
+                from data_workbench.pipelines.testing.files import load_case_file  # which lints its pipeline
+
+                load_case_file(file, settings or load())
                 continue
             definition = load_definition(file, settings=settings)
         except DefinitionError as error:
