@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
 
 from data_workbench.api.pages.rendering import page
+from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
 from data_workbench.api.services import connections as service
 from data_workbench.errors import WorkbenchError
 
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN = 96
 """Checks in a strip: eight hours at one every five minutes."""
-WIDTH, HEIGHT = 480, 36
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One check in the strip: place and height in the drawing's units, and what a pointer reads."""
-
-    x: float
-    height: float
-    state: str
-    title: str
 
 
 def router() -> APIRouter:
@@ -56,15 +45,11 @@ def router() -> APIRouter:
 
 
 def bars(checks: Sequence[CheckOut]) -> list[Bar]:
-    """A strip of bars, the newest at the right; as high as the answer took, a broken one over the whole height."""
-    times = [median(one.latencies) for one in checks if one.latencies]
-    most = max(times, default=0.0) or 1.0
-    step = WIDTH / SHOWN
-    first = SHOWN - len(checks)
-    made = []
-    for place, one in enumerate(checks):
-        share = median(one.latencies) / most if one.latencies else 1.0
-        took = f", {median(one.latencies) * 1000:.0f} ms" if one.latencies else ""
-        title = f"{one.checked:%Y-%m-%d %H:%M} UTC: {one.state}{took}. {one.cause}"
-        made.append(Bar(round((first + place) * step, 1), round(max(0.12, share) * HEIGHT, 1), one.state, title))
-    return made
+    """Checks given oldest first, as high as the answer took; a broken one over the whole height."""
+    return strip([_entry(one) for one in checks], SHOWN)
+
+
+def _entry(one: CheckOut) -> Entry:
+    took = median(one.latencies) if one.latencies else None
+    told = "" if took is None else f", {took * 1000:.0f} ms"
+    return Entry(took, one.state, f"{one.checked:%Y-%m-%d %H:%M} UTC: {one.state}{told}. {one.cause}")

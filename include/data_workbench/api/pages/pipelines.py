@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Response
 
 from data_workbench.api.pages.rendering import milliseconds, page
+from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
 from data_workbench.api.services import pipelines as service
 from data_workbench.errors import WorkbenchError
 
@@ -21,19 +22,8 @@ SHOWN = 48
 LISTED = 100
 REJECTED = 50
 """Quarantined rows of a run on its page; the command line lists all."""
-WIDTH, HEIGHT = 480, 36
 COLOURS = {"success": "healthy", "failed": "broken", "running": "degraded", "waiting": "degraded"}
 """A state's class; an abandoned run has none."""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One run in a strip: place and height in the drawing's units, and what a pointer reads."""
-
-    x: float
-    height: float
-    colour: str
-    title: str
 
 
 @dataclass(frozen=True)
@@ -119,17 +109,14 @@ def _run(run_id: str) -> Response:
 
 
 def bars(runs: Sequence[RunOut]) -> list[Bar]:
-    """A strip of runs given newest first, the newest at the right; as high as they took long."""
-    most = max((one.seconds for one in runs if one.seconds), default=0.0) or 1.0
-    step = WIDTH / SHOWN
-    made = []
-    for place, one in enumerate(reversed(runs), SHOWN - len(runs)):
-        share = (one.seconds or 0.0) / most if one.ended else 1.0
-        rows = "" if one.read is None else f", {one.read:,} rows read"
-        title = f"{one.started:%Y-%m-%d %H:%M} UTC: {one.state}, {milliseconds(one.seconds)}{rows}. {one.trouble or ''}"
-        colour = COLOURS.get(one.state, "")
-        made.append(Bar(round(place * step, 1), round(max(0.12, share) * HEIGHT, 1), colour, title))
-    return made
+    """Runs given newest first, as high as they took long; one under way over the whole height."""
+    return strip([_entry(one) for one in reversed(runs)], SHOWN)
+
+
+def _entry(one: RunOut) -> Entry:
+    rows = "" if one.read is None else f", {one.read:,} rows read"
+    title = f"{one.started:%Y-%m-%d %H:%M} UTC: {one.state}, {milliseconds(one.seconds)}{rows}. {one.trouble or ''}"
+    return Entry(one.seconds if one.ended else None, COLOURS.get(one.state, ""), title)
 
 
 def spans(told: RunDetailsOut) -> list[Span]:
