@@ -22,7 +22,7 @@ from data_workbench.records.types import native_type
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""
@@ -111,6 +111,8 @@ class RunPlan:
     contracts: Mapping[str, Mapping[str, Any]]
     """Contracts as written, by node."""
     after_load: str
+    max_quarantined: int | str | None = None
+    """Of the rows read; a node's own limit stands in its contract."""
 
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
@@ -132,6 +134,7 @@ class RunPlan:
             },
             "contracts": dict(self.contracts),
             "after_load": self.after_load,
+            "max_quarantined": self.max_quarantined,
         }
 
     @classmethod
@@ -165,6 +168,7 @@ class RunPlan:
             },
             contracts=data["contracts"],
             after_load=data["after_load"],
+            max_quarantined=data["max_quarantined"],
         )
 
 

@@ -33,7 +33,7 @@ def content_hash(spec: Pipeline) -> str:
     parts = spec.model_dump(
         mode="json",
         include={"version", "pipeline", "params", "sources", "steps", "contract", "destinations"},
-        exclude={"sources": {"__all__": {"parallel"}}},
+        exclude={"sources": {"__all__": {"parallel"}}, "contract": {"__all__": {"max_quarantined"}}},
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -91,6 +91,7 @@ def compile_run(
         destinations=destinations,
         contracts={node: contract.model_dump(mode="json") for node, contract in spec.contract.items()},
         after_load=spec.reconcile.after_load,
+        max_quarantined=spec.max_quarantined,
     )
 
 

@@ -29,6 +29,7 @@ from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import last_sources, resumable
 from data_workbench.pipelines.ledger import RunLedger
+from data_workbench.pipelines.limits import check_quarantined
 from data_workbench.pipelines.load import load_destination
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, to_json
@@ -208,6 +209,8 @@ class Runner:
                 return dict(counts)
             self.artifacts.check_room()
             result = self.assembly.staging(work).run()
+            if not work.options.only_keys:  # a replay is of rows that were set aside: many of them may be again
+                check_quarantined(work, result, self.artifacts)
             check_accepted(work, self.assembly.staging(work).inputs)
             counts.update(result.as_dict())
         return dict(counts)

@@ -24,6 +24,7 @@ from data_workbench.records.definitions import (
     Lag,
     Mistake,
     Model,
+    Most,
     Name,
     Text,
     as_list,
@@ -315,5 +316,10 @@ class Pipeline(Model):
         default_factory=list, max_length=200, description="Transformations, each taking the step before it"
     )
     contract: dict[Name, Contract] = Field(default_factory=dict, description="What rows promise, by source or step")
+    max_quarantined: Most | None = Field(
+        None,
+        description="More rows set aside by sources and steps, as a number or as a share of the rows read such as 1%, "
+        "fail the run before a load",
+    )
     destinations: dict[Name, Destination] = Field(min_length=1, description="Where rows go, by name")
     reconcile: Reconcile = Field(Reconcile(), description="When the stores are compared")

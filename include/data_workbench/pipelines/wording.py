@@ -32,6 +32,7 @@ _CHOICES = {
     "default": "a text, a number, true or false",
     "min": "a text or a number",
     "max": "a text or a number",
+    "max_quarantined": "a whole number of rows, or a share such as 1%",
     "lag": "a duration such as 5m, or a number",
     "dataset": "a text, or a list of texts",
 }

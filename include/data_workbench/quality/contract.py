@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from data_workbench.records.definitions import ColumnName, Columns, Model, Text
+from data_workbench.records.definitions import ColumnName, Columns, Mistake, Model, Most, Text
 
 
 class Reference(Model):
@@ -47,3 +47,17 @@ class Contract(Model):
     on_invalid: Literal["quarantine", "fail", "warn"] = Field(
         "quarantine", description="What happens to a row that breaks a promise: set aside, end the run, or only tell"
     )
+    max_quarantined: Most | None = Field(
+        None,
+        description="More rows of it set aside, as a number or as a share such as 1%, fail the run before a load",
+    )
+
+    @model_validator(mode="after")
+    def _sets_aside(self) -> Contract:
+        if self.max_quarantined is not None and self.on_invalid != "quarantine":
+            raise Mistake(
+                f"with on_invalid: {self.on_invalid} no row is set aside",
+                at="max_quarantined",
+                hint="leave it out, or write on_invalid: quarantine",
+            )
+        return self

@@ -57,8 +57,30 @@ def as_list(value: object) -> object:
 
 MOST_COLUMNS = 2000
 
+
+def parse_most(value: object) -> object:
+    """Check a limit written as a number of rows or as a share of them; leave other types to their own mistakes."""
+    if isinstance(value, str):
+        share = _SHARE.fullmatch(value)
+        if not share or float(share[1]) > 100:
+            raise ValueError(f"{value!r} is no share; write for example 1% or 0.5%, or a whole number of rows")
+    return value
+
+
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
+
+
+def most_of(limit: int | str, rows: int) -> float:
+    """How many of so many rows a limit allows."""
+    if isinstance(limit, int):
+        return limit
+    return float(limit.removesuffix("%")) / 100 * rows
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Lag = Annotated[timedelta | float, BeforeValidator(parse_duration)]
+Most = Annotated[Annotated[int, Field(ge=0)] | str, BeforeValidator(parse_most)]
+"""Rows at most: a number of them, or a share such as 1%."""
 Columns = Annotated[list[ColumnName], BeforeValidator(as_list), Field(min_length=1, max_length=MOST_COLUMNS)]
 
 

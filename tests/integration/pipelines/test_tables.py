@@ -137,6 +137,24 @@ def test_a_quarantined_key_keeps_its_last_valid_state_and_is_held(items: Site) -
     assert {record["key"]["id"] for record in items.quarantined("items")} == {20, 50}
 
 
+def test_a_run_with_more_rows_set_aside_than_allowed_loads_nothing_and_keeps_them(items: Site) -> None:
+    text = PLAIN.replace("contract:", "max_quarantined: 50%\ncontract:")
+    assert text != PLAIN
+    items.run(text)
+    items.sql("UPDATE items SET name = '', changed = clock_timestamp() WHERE id IN (20, 21)")
+    items.sql("UPDATE items SET name = 'right', changed = clock_timestamp() WHERE id = 22")
+    told, error = items.try_run(text)
+    assert (told["state"], error.kind) == ("failed", "ContractViolated")
+    assert "2 of 3 rows read were set aside (66.7 %), max_quarantined is 50%: big: min_length name: 2" in error.message
+    assert standing(items)[0][22] == "item 22", "nothing was loaded"
+    assert {record["key"]["id"] for record in items.quarantined("items")} == {20, 21}
+    items.sql("UPDATE items SET name = 'right', changed = clock_timestamp() WHERE id = 21")
+    told = items.run(text)
+    assert (told["steps"]["big"]["quarantined"], told["reconciliation"]["clean"]) == (1, True)
+    assert [standing(items)[0][key] for key in (20, 21, 22)] == ["item 20", "right", "right"]
+    assert {record["key"]["id"] for record in items.quarantined("items")} == {20}
+
+
 def test_a_corrected_row_resolves_its_record_but_one_only_read_again_does_not(items: Site) -> None:
     items.sql("UPDATE items SET name = '' WHERE id IN (21, 22)")
     items.run(LAGGING)
