@@ -80,12 +80,12 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: s
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def read_pairs(pairs: Sequence[str]) -> dict[str, str]:
+def read_pairs(pairs: Sequence[str], *, option: str = "--param") -> dict[str, str]:
     """`k=v` options as a dictionary. Raises click.UsageError for others."""
     values: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"--param {pair!r} is not of the form NAME=VALUE")
+            raise click.UsageError(f"{option} {pair!r} is not of the form NAME=VALUE")
         values[name] = value
     return values

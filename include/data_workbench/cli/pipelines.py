@@ -261,6 +261,25 @@ def replay(pipeline: str, records: Sequence[int], params: tuple[str, ...], as_js
 
 
 @command(quarantine)
+@click.argument("record", type=int)
+@click.option("--set", "values", multiple=True, metavar="COLUMN=VALUE", help="A corrected value.")
+@click.option("--null", "nulls", multiple=True, metavar="COLUMN", help="A column to empty.")
+def edit(record: int, values: tuple[str, ...], nulls: tuple[str, ...], as_json: bool) -> None:
+    """Correct an open row; it stays on record as it was, and `replay` uses what is given here."""
+    from data_workbench.pipelines.upkeep import Upkeep
+
+    given: dict[str, str | None] = {**read_pairs(values, option="--set"), **dict.fromkeys(nulls)}
+    if not given:
+        raise click.UsageError("nothing to change: give --set COLUMN=VALUE or --null COLUMN")
+    with runner(Session()) as engine:
+        found = Upkeep(engine).edit_quarantine(record, given, by=getpass.getuser())
+    if as_json:
+        say_json({"records": [found]})
+    else:
+        click.echo(f"record {record} is replayed with {', '.join(given)} as given; `workbench quarantine replay` it")
+
+
+@command(quarantine)
 @click.argument("records", nargs=-1, type=int, required=True)
 def discard(records: Sequence[int], as_json: bool) -> None:
     """Close rows that nobody will mend; they stay on record as discarded."""

@@ -12,15 +12,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, text
+from sqlalchemy import Connection, Row, Select, delete, func, select, text, update
 
 from data_workbench.errors import StateError
 from data_workbench.metastore.database import Metastore, copy_into, draft_like
 from data_workbench.metastore.tables import quarantine
-from data_workbench.metastore.values import dumps, key_text, storable
+from data_workbench.metastore.values import dumps, jsonable, key_text, storable
 
 QuarantineState = Literal["open", "replayed", "resolved", "superseded", "discarded"]
 
@@ -50,7 +50,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Record:
-    """A kept row; `key` and `row` are JSON."""
+    """A kept row; `key` and `row` are JSON, and `row` stays as it was rejected.
+
+    `edits` are the corrections made since, oldest first: `at`, `by`, and `set`, the columns with their new values.
+    """
 
     id: int
     pipeline: str
@@ -67,6 +70,7 @@ class Record:
     created: datetime
     changed: datetime | None
     changed_by: str | None
+    edits: list[dict[str, Any]] | None = None
 
 
 def add(store: Metastore, pipeline: str, run_id: str, rejected: Iterable[Rejected]) -> int:
@@ -135,6 +139,25 @@ def mark(store: Metastore, ids: Collection[int], state: QuarantineState, *, by: 
     """Change the state of open records; `by` is a user or a run id. The number changed."""
     with store.transaction() as connection:
         return _mark(connection, ids, state, by)
+
+
+def edit(store: Metastore, record_id: int, values: Mapping[str, Any], *, by: str) -> Record:
+    """Note corrected values of an open record, with who and when; a replay uses them.
+
+    Raises:
+        StateError: there is no such record, or it is not open any more.
+    """
+    with store.transaction() as connection:
+        row = connection.execute(select(quarantine).where(quarantine.c.id == record_id).with_for_update()).one_or_none()
+        if row is None or row.state != "open":
+            found = "is not there" if row is None else f"is {row.state}"
+            raise StateError(
+                f"quarantined record {record_id} {found}", hint="only open ones are edited: workbench quarantine list"
+            )
+        noted = {"at": datetime.now(UTC).isoformat(), "by": by, "set": jsonable(values)}
+        changed = {"edits": [*(row.edits or ()), noted]}
+        connection.execute(update(quarantine).where(quarantine.c.id == record_id).values(changed))
+        return _record(connection.execute(select(quarantine).where(quarantine.c.id == record_id)).one())
 
 
 def settle(connection: Connection, pipeline: str, run_id: str, resolved: Collection[int]) -> None:

@@ -137,6 +137,7 @@ quarantine = Table(
     Column("created", _WHEN, nullable=False, server_default=text("now()")),
     Column("changed", _WHEN),
     Column("changed_by", Text),
+    Column("edits", _JSON),
     UniqueConstraint("run_id", "node", "ordinal", "seq", name="quarantine_once"),
     Index("quarantine_open", "pipeline", "node", postgresql_where=text("state = 'open'")),
 )

@@ -48,6 +48,7 @@ class Assembly:
             settings=self.settings,
             moves_state=work.options.moves_state,
             only_keys=records.key_tables(work.plan, work.options.only_keys),
+            edits=work.options.edits,
         )
 
     def context(self, work: Work, destination: str, index: int) -> LoadContext:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from data_workbench.connectors.base import CursorRequest, ReadRequest
 from data_workbench.events import emit
 from data_workbench.pipelines.bending import bend
+from data_workbench.pipelines.edits import Corrections
 from data_workbench.pipelines.plan import DELETED, SidePlan, SourcePlan
 from data_workbench.pipelines.ranges import read_side_by_side, split
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from data_workbench.pipelines.stores import Stores
 
 log = logging.getLogger(__name__)
+
+_KEYS_AT_ONCE = 10_000
+"""Rows read by key are sorted, so that many are in memory."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,15 @@ def land_source(
     artifacts: ArtifactStore,
     gone: Iterator[pa.Table] | None = None,
     keys: pa.Table | None = None,
+    edits: Sequence[Mapping[str, Any]] = (),
 ) -> Manifest:
     """Land one source; returns at once if this run has done so before.
 
     Args:
         state: the cursor position to start from; None reads from the beginning.
         gone: keys the destinations hold and the source no longer has, landed as deletions.
-        keys: read only these.
+        keys: read only these, in their order.
+        edits: what is corrected in some of them.
     """
     artifact = f"source.{name}"
     found = artifacts.find(context.pipeline, context.run_id, artifact)
@@ -81,21 +87,26 @@ def land_source(
         options=plan.options,
     )
     discarded, counting = 0, threading.Lock()
+    corrections = Corrections(plan.key, schema, edits)
 
     def take(batch: pa.RecordBatch, lane: Lane | ArtifactWriter) -> None:
         nonlocal discarded
         kept = _kept_shape(_discard(batch, plan.discard), plan)
-        lane.write(_shape(kept, schema))
+        lane.write(corrections.applied(_shape(kept, schema)))
         with counting:  # listeners are not asked to bear two threads
             discarded += batch.num_rows - kept.num_rows
             emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows)
 
     with artifacts.begin(context.pipeline, context.run_id, artifact, schema) as writer:
         emit("stage.reading", pipeline=context.pipeline, source=name)
-        position, rejected = _read(stores.source(plan.connection), request, plan.parallel, writer, take)
+        source = stores.source(plan.connection)
+        if keys is None:
+            position, rejected = _read(source, request, plan.parallel, writer, take)
+        else:
+            position, rejected = None, _read_keys(source, request, plan.key, writer, take)
         rejections = [{"key": dict(item.key), "rule": item.rule, "reason": item.reason} for item in rejected]
-        for keys in gone or ():
-            for batch in _tombstones(keys, schema).to_batches():
+        for lost in gone or ():
+            for batch in _tombstones(lost, schema).to_batches():
                 writer.write(batch)
         return writer.finish(extra={"position": position, "discarded": discarded, "rejections": rejections})
 
@@ -118,6 +129,30 @@ def _read(
             return reading.position(), reading.rejections
         finally:
             reading.close()
+
+
+def _read_keys(
+    source: Source,
+    request: ReadRequest,
+    key: Sequence[str],
+    writer: ArtifactWriter,
+    take: Callable[[pa.RecordBatch, Lane | ArtifactWriter], None],
+) -> list[Rejection]:
+    """Read rows by their keys, in the order of the keys: of rows equal on a `unique` the first one stays."""
+    assert request.keys is not None
+    order = [(name, "ascending") for name in key]
+    asked = request.keys.sort_by(order)
+    rejected: list[Rejection] = []
+    for start in range(0, asked.num_rows, _KEYS_AT_ONCE):
+        reading = source.read(replace(request, keys=asked.slice(start, _KEYS_AT_ONCE)))
+        try:
+            batches = list(reading)
+            for batch in pa.Table.from_batches(batches, schema=reading.schema).sort_by(order).to_batches():
+                take(batch, writer)
+            rejected.extend(reading.rejections)
+        finally:
+            reading.close()
+    return rejected
 
 
 def land_side(

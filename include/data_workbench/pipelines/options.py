@@ -18,6 +18,7 @@ class RunOptions:
         dry_run: a sample through all stages, nothing written to a destination.
         allow_model_change: a collection may be embedded anew by another model.
         only_keys: read only these keys, per source a list of key columns and values; the cursors stay.
+        edits: corrections of some of these keys, per source a list of `key` and `set`, the columns with new values.
     """
 
     full_refresh: bool = False
@@ -26,6 +27,7 @@ class RunOptions:
     dry_run: bool = False
     allow_model_change: bool = False
     only_keys: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    edits: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def moves_state(self) -> bool:
@@ -34,7 +36,8 @@ class RunOptions:
 
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
-        return asdict(self)
+        values = asdict(self)
+        return values if values["edits"] else {name: one for name, one in values.items() if name != "edits"}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunOptions:

@@ -97,7 +97,7 @@ def _met_again(
 
 def keys_to_replay(
     metastore: Metastore, plan: RunPlan, ids: list[int]
-) -> tuple[list[int], dict[str, list[dict[str, Any]]]]:
+) -> tuple[list[Record], dict[str, list[dict[str, Any]]]]:
     """The records to replay and, per source, the keys to read again.
 
     Raises:
@@ -121,7 +121,7 @@ def keys_to_replay(
                     hint="correct the row at its source; the next full run takes it",
                 )
             continue
-        chosen.append(record.id)
+        chosen.append(record)
         keys.setdefault(traced[0], []).append(traced[1])
     if not chosen:
         raise UsageError(f"nothing to replay for {plan.pipeline!r}", hint=f"workbench quarantine list {plan.pipeline}")

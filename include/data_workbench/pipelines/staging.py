@@ -10,7 +10,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,8 @@ class Stage:
     settings: Settings
     moves_state: bool = True
     only_keys: Mapping[str, pa.Table] | None = None
+    edits: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Corrections of rows that are read by their keys."""
     keeps_rejected: bool = True
     """False for a comparison, which must not change the quarantine."""
 
@@ -133,6 +135,7 @@ class Stage:
             artifacts=self.artifacts,
             gone=gone,
             keys=self.only_keys.get(name) if self.only_keys else None,
+            edits=self.edits.get(name, ()),
         )
 
     @property

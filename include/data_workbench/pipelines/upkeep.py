@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
-from data_workbench.errors import WorkbenchError
+from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import checks as history
 from data_workbench.metastore import hold_run, quarantine, runs, stages
-from data_workbench.pipelines import records
+from data_workbench.pipelines import edits, records
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params
+from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
@@ -84,13 +85,15 @@ class Upkeep:
     def replay(
         self, definition: Definition, ids: list[int], *, params: Mapping[str, Any]
     ) -> tuple[dict[str, Any], WorkbenchError | None]:
-        """Run quarantined rows through the pipeline again, read afresh by their keys."""
+        """Run quarantined rows through the pipeline again, read afresh by their keys, with what was edited in them."""
         with Stores(self.runner.connections, self.runner.settings) as stores:
             plan = compile_run(definition, stores)
         chosen, keys = records.keys_to_replay(self.runner.metastore, plan, ids)
-        document, error = self.runner.run(definition, params=params, options=RunOptions(only_keys=keys))
+        options = RunOptions(only_keys=keys, edits=edits.to_replay(plan, chosen))
+        document, error = self.runner.run(definition, params=params, options=options)
         if error is None:
-            quarantine.mark(self.runner.metastore, chosen, "replayed", by=document["run_id"])
+            ids = [record.id for record in chosen]
+            quarantine.mark(self.runner.metastore, ids, "replayed", by=document["run_id"])
         return document, error
 
     def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
@@ -108,6 +111,23 @@ class Upkeep:
     def show_quarantine(self, record: int) -> dict[str, Any]:
         """One quarantined row."""
         return vars(quarantine.get(self.runner.metastore, record))
+
+    def edit_quarantine(self, record_id: int, given: Mapping[str, str | None], *, by: str) -> dict[str, Any]:
+        """Correct columns of an open record; its row stays as it was, a replay uses what is given.
+
+        Args:
+            given: texts by column; None is NULL. They are held against the plan of the run that rejected the row.
+        """
+        metastore = self.runner.metastore
+        record = quarantine.get(metastore, record_id)
+        stored = runs.load_plan(metastore, record.run_id)
+        if stored is None:
+            raise StateError(
+                f"the plan of run {record.run_id}, which set record {record_id} aside, is gone",
+                hint=f"run {record.pipeline!r} again and edit the new record",
+            )
+        values = edits.checked(RunPlan.from_json(stored["plan"]), record, given)
+        return vars(quarantine.edit(metastore, record_id, values, by=by))
 
     def discard_quarantine(self, ids: list[int], *, by: str) -> int:
         """Close open records for good; the number closed."""

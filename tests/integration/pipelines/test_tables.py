@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from data_workbench.errors import StateError, UsageError
 from data_workbench.pipelines.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -279,6 +280,38 @@ def test_a_replayed_record_is_read_afresh(items: Site) -> None:
     assert error is None, document
     assert standing(items)[0][23] == "mended"
     assert [one["state"] for one in items.quarantined("items", None)] == ["replayed"]
+
+
+def test_an_edited_record_is_replayed_as_corrected_once_and_its_row_stays_on_record(items: Site) -> None:
+    items.sql("UPDATE items SET name = '' WHERE id IN (23, 24)")
+    items.run(PLAIN)
+    upkeep = Upkeep(items.runner())
+    ids = {record["key"]["id"]: record["id"] for record in items.quarantined("items")}
+    with pytest.raises(UsageError, match="column 'size' takes int4, not 'large'"):
+        upkeep.edit_quarantine(ids[23], {"size": "large"}, by="ann")
+    upkeep.edit_quarantine(ids[23], {"name": "x", "size": "2300"}, by="ann")
+    edited = upkeep.edit_quarantine(ids[23], {"name": "mended"}, by="bob")
+    assert (edited["row"]["name"], edited["row"]["size"]) == ("", 23)
+    assert [(edit["by"], edit["set"]) for edit in edited["edits"]] == [
+        ("ann", {"name": "x", "size": 2300}),
+        ("bob", {"name": "mended"}),
+    ]
+    told, error = upkeep.replay(items.definition(PLAIN), [], params={})
+    assert error is None, told
+    assert told["sources"]["items"] == {"read": 2, "out": 2, "deduplicated": 0, "discarded": 0, "quarantined": 0}
+    assert told["steps"]["big"]["quarantined"] == 1
+    assert told["reconciliation"]["clean"]
+    rows, nodes, points = standing(items)
+    assert (rows[23], nodes[23], points[23]) == ("mended", "mended", 2300)
+    assert 24 not in rows
+    assert [one["id"] for one in items.quarantined("items", "replayed")] == [ids[23]]
+    assert [one["id"] for one in items.quarantined("items", "superseded")] == [ids[24]]
+    assert [one["key"]["id"] for one in items.quarantined("items")] == [24]
+    with pytest.raises(UsageError, match="is replayed"):
+        upkeep.replay(items.definition(PLAIN), [ids[23]], params={})
+    with pytest.raises(StateError, match="is replayed"):
+        upkeep.edit_quarantine(ids[23], {"name": "again"}, by="ann")
+    assert items.reconcile(PLAIN)["clean"], "the source still has its row: the key is held"
 
 
 NO_KEY = """
