@@ -3,6 +3,7 @@
 from airflow.plugins_manager import AirflowPlugin
 
 from data_workbench.api.app import WorkbenchApp
+from data_workbench.api.conf import ConfGuard
 
 
 class WorkbenchPlugin(AirflowPlugin):
@@ -10,6 +11,7 @@ class WorkbenchPlugin(AirflowPlugin):
 
     name = "data_workbench"
     fastapi_apps = [{"app": WorkbenchApp(), "url_prefix": "/data", "name": "Data Workbench"}]
+    fastapi_root_middlewares = [{"middleware": ConfGuard, "name": "Confs of pipelines"}]
     external_views = [
         {
             "name": "Connections",

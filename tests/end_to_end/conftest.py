@@ -25,6 +25,7 @@ description: Planets that are not dwarfs.
 owner: tests
 params:
   batch_id: {type: uuid}
+  project_id: {type: uuid}
 sources:
   planets:
     connection: workbench_files

@@ -66,14 +66,6 @@ def test_a_conf_that_does_not_fit_is_refused_at_once(airflow: Running, conf: dic
         airflow.client.trigger(DAG, conf=conf)
 
 
-def test_a_name_nobody_declared_fails_the_run_without_retries(airflow: Running) -> None:
-    client = airflow.client
-    client.trigger(DAG, conf={"colour": "red"}, dag_run_id="unknown_param")
-    ended = client.wait(DAG, "unknown_param", timeout=300)
-    assert ended.state == "failed"
-    assert "unknown param 'colour'" in client.log_tail(DAG, "unknown_param", "stage", lines=30)
-
-
 def test_housekeeping_runs(airflow: Running) -> None:
     client = airflow.client
     for dag_id in ("check_connections", "clean_artifacts"):

@@ -36,6 +36,8 @@ _REQUEST: Mapping[str, str] = {
     "requested_by": "Who asked for this run; the user who triggered it if left out",
     "correlation_id": "The caller's own id of this run",
 }
+_WORDS = r"^[\w .,:@+#=-]*$"
+"""Names, addresses and ids; nothing that a shell, a query or a path is made of: these travel into logs and reports."""
 _REMEDY: Mapping[str, str] = {
     "repair": "Write what is missing or stale",
     "delete": "Delete what is surplus, too",
@@ -53,7 +55,7 @@ def run_params(spec: Pipeline) -> dict[str, AirflowParam]:
             found[name] = AirflowParam(default, description=description, section="Run options", **schema)
     for name, description in _REQUEST.items():
         if name not in spec.params:
-            schema = {"type": ["null", "string"], "maxLength": 200}
+            schema = {"type": ["null", "string"], "maxLength": 200, "pattern": _WORDS}
             found[name] = AirflowParam(None, description=description, section="Request", **schema)
     return found
 

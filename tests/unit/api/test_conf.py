@@ -1,0 +1,63 @@
+"""The guard of confs passes on what is not its business, byte for byte, and stops reading where a body is too big."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from data_workbench.api.conf import MOST_BYTES, ConfGuard
+
+TRIGGER = "/api/v2/dags/pipeline__planets/dagRuns"
+
+
+async def echo(_scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the body it was given."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message["body"]
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def ask(path: str, chunks: list[bytes], method: str = "POST") -> tuple[int, bytes, int]:
+    """Status, body, and how many chunks were read."""
+    waiting = list(chunks)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        body = waiting.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(waiting)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": []}
+    asyncio.run(ConfGuard(echo)(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"], len(chunks) - len(waiting)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1]", b"7", b"[" * 50_000, b'{"logical_date": null}', b'{"conf": {}}', b'{"conf": [1]}']
+)
+def test_what_has_no_conf_is_passed_on_as_it_came(body: bytes) -> None:
+    assert ask(TRIGGER, [body[:3], body[3:]]) == (200, body, 2)
+
+
+def test_a_body_that_is_too_big_is_refused_without_reading_the_rest() -> None:
+    chunk = b"x" * 40_000
+    status, body, read = ask(TRIGGER, [chunk] * 20)
+    assert (status, read) == (400, 2)
+    assert str(MOST_BYTES) in json.loads(body)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/api/v2/dags/other/dagRuns", "POST"), (TRIGGER + "/list", "POST"), (TRIGGER, "GET")]
+)
+def test_other_requests_are_not_looked_into(path: str, method: str) -> None:
+    body = [b"x" * 40_000] * 3
+    assert ask(path, body, method) == (200, b"".join(body), 3)
