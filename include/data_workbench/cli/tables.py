@@ -109,5 +109,8 @@ def say_plan(document: Mapping[str, Any]) -> None:
         click.echo()
         changes = [(c["destination"], c["action"], c["object"], c["detail"]) for c in document["changes"]]
         say_table(("destination", "change", "object", "detail"), changes)
+    for reader in document.get("consumers") or ():
+        broken = f"breaks: {', '.join(reader['missing'])} not written" if reader["missing"] else "has all it names"
+        click.echo(f"read by {reader['pipeline']} ({reader['reads']} of {reader['dataset']}): {broken}")
     if document["destructive"]:
         click.echo("destructive: " + "; ".join(str(change) for change in document["destructive"]))

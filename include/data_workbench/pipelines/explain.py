@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import Change
 from data_workbench.errors import AccessDenied, ConnectionUnknown, RetriableError, WorkbenchError
+from data_workbench.pipelines.consumers import consumers_of
 from data_workbench.pipelines.drift import changes_of
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.params import read_params
@@ -64,6 +65,7 @@ def explain(
             "destructive": [change for change in changes or () if change["destructive"]],
             "not_looked_up": unknown,
             "drift": _drift(plan, baseline),
+            "consumers": consumers_of(plan, settings),
             "may_stream": fits(plan),
         }
 
@@ -217,6 +219,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
         "not_looked_up": [error.message],
         "drift": None,
         "may_stream": None,
+        "consumers": None,
     }
 
 

@@ -1,0 +1,93 @@
+"""Pipelines that read what a pipeline writes, and what they would miss: asked before a change is made.
+
+Found in the pipelines folder: sources and lookups of the same connection whose stream is one of the targets. Said of
+each are the columns it names that the pipeline, as it is now, does not write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.errors import WorkbenchError
+from data_workbench.mapping.targets import CollectionTarget, FileTarget, NodeTarget, TableTarget, Target
+from data_workbench.pipelines.definition import load_definition
+from data_workbench.pipelines.rule_files import is_pipeline_file
+from data_workbench.pipelines.targets import target_columns
+
+if TYPE_CHECKING:
+    from data_workbench.pipelines.plan import RunPlan
+    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def consumers_of(plan: RunPlan, settings: Settings) -> list[dict[str, Any]]:
+    """Each reader of a dataset that is written: `pipeline`, `reads`, `dataset`, and the columns `missing` to it."""
+    written = _written(plan)
+    found = []
+    for spec in _others(plan.pipeline, settings):
+        for place, connection, stream, columns in _reads(spec):
+            given = written.get((connection, _stream(stream)))
+            if given is not None:
+                missing = [name for name in columns if name not in given]
+                dataset = f"{connection}:{stream}"
+                found.append({"pipeline": spec.pipeline, "reads": place, "dataset": dataset, "missing": missing})
+    return found
+
+
+def _written(plan: RunPlan) -> dict[tuple[str, str], set[str]]:
+    """Columns by connection and stream; several targets of one dataset together."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for item in plan.destinations.values():
+        for target in item.targets:
+            name = _dataset(target)
+            if name is not None:
+                columns = target_columns(target, plan.transform.node(target.input).columns.names)
+                found.setdefault((item.connection, _stream(name)), set()).update(columns)
+    return found
+
+
+def _dataset(target: Target) -> str | None:
+    """What a source calls the stream that a target is."""
+    match target:
+        case TableTarget():
+            return target.table
+        case NodeTarget():
+            return target.label
+        case CollectionTarget():
+            return target.collection
+        case FileTarget():
+            return target.path
+    return None
+
+
+def _stream(name: str) -> str:
+    """`table` and `public.table` are one."""
+    return name.removeprefix("public.")
+
+
+def _others(pipeline: str, settings: Settings) -> Iterator[Pipeline]:
+    """The other pipelines of the site; one that cannot be read is lint's to tell."""
+    for path in sorted(filter(is_pipeline_file, settings.pipelines.glob("*"))):
+        try:
+            spec = load_definition(path, settings=settings).spec
+        except WorkbenchError as error:
+            log.info("consumers in %s are not known: %s", path, error.message)
+            continue
+        if spec.pipeline != pipeline:
+            yield spec
+
+
+def _reads(spec: Pipeline) -> Iterator[tuple[str, str, str, list[str]]]:
+    """What a pipeline reads: where in its file, of which connection and stream, and the columns it names."""
+    for name, source in spec.sources.items():
+        cursor = [source.cursor.column] if source.cursor else []
+        named: Mapping[str, None] = dict.fromkeys([*(source.columns or []), *(source.key or []), *cursor])
+        yield f"source {name}", source.connection, source.stream, list(named)
+    for step in spec.steps:
+        if step.lookup is not None:
+            named = dict.fromkeys([*step.lookup.on.values(), *step.lookup.take.values()])
+            yield f"lookup {step.name}", step.lookup.connection, step.lookup.stream, list(named)
