@@ -50,7 +50,7 @@ class Settings:
     """A run fails early when the artifact store has less room than this."""
     batch_rows: int = 16_384
     """Rows in a batch read from a source. More hold more memory and are no quicker (measured up to 65,536)."""
-    batch_bytes: int = 64 * 1024**2
+    batch_bytes: int = 16 * 1024**2
     """A batch is cut earlier when it grows past this."""
     part_rows: int = 65_536
     """Rows in one staged part: what a destination commits at once."""

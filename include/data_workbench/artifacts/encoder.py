@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # By name the level; None where there is but one. Higher ones are slower than the servers that are read.
 _LEVELS: Final = {"lz4": None, "zstd": 1}
-# A part is read back as one table: wide rows cut it before part_rows does.
-_PART_BYTES_PER_BATCH_BYTES: Final = 4
 _SAMPLE: Final = 2048
 
 
@@ -42,8 +40,8 @@ class Limits:
 
     @property
     def part_bytes(self) -> int:
-        """Bytes in memory after which a part is cut."""
-        return self.group_bytes * _PART_BYTES_PER_BATCH_BYTES
+        """Bytes in memory after which a part is cut: it is read back as one table, whatever part_rows says."""
+        return self.group_bytes
 
 
 class Encoder:

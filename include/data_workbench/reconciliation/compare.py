@@ -62,8 +62,8 @@ class Comparison:
         self.carry = {"expected": carry_expected or pa.schema([]), "actual": carry_actual or pa.schema([])}
         self.key = key
         self.repeats = repeats
-        # What is carried goes through joins of its own, which are not cut into shares.
-        carries = carry_expected or carry_actual
+        # Vectors and texts go through joins of their own, which are not cut into shares.
+        carries = carry_expected is not None
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
             str(folder / _DATABASE),
             config={
