@@ -53,6 +53,25 @@ def test_runs_and_quarantined_rows_are_listed_shown_and_replayed(shell: Shell) -
     assert (missing.code, missing.document["error"]["kind"]) == (1, "StateError")
 
 
+def test_an_edited_row_is_replayed_with_the_given_value_and_the_source_is_left_alone(shell: Shell) -> None:
+    shell("run", "letters")
+    [record] = shell("quarantine", "list", "--json").document["records"]
+    number = str(record["id"])
+    for wrong in (["--set", "word"], [], ["--set", "loud=X"], ["--set", "id=4"], ["--set", "wrod=x"]):
+        refused = shell("quarantine", "edit", number, *wrong, "--json")
+        assert (refused.code, refused.document["error"]["kind"]) == (2, "UsageError"), wrong
+    [edited] = shell("quarantine", "edit", number, "--set", "word=a=b", "--json").document["records"]
+    assert (edited["row"]["word"], edited["edits"][0]["set"], bool(edited["edits"][0]["by"])) == (
+        None,
+        {"word": "a=b"},
+        True,
+    )
+    replayed = shell("quarantine", "replay", "letters", number, "--json")
+    assert (replayed.code, replayed.document["destinations"]["out"]["inserted"]) == (0, 1)
+    assert shell.sql("SELECT loud FROM loud_letters WHERE id = 3") == [("A=B",)]
+    assert shell.sql("SELECT word FROM letters WHERE id = 3") == [(None,)]
+
+
 def test_a_discarded_row_is_closed_once_and_stays_on_record(shell: Shell) -> None:
     run = shell("run", "letters", "--json").document
     assert run["timings"]["reconcile"] > 0
