@@ -97,6 +97,8 @@ class Settings:
     """How long a backup waits for runs under way before it goes on without them having ended."""
     project: Path = field(default_factory=lambda: Path.cwd() / "workbench.yaml")
     """The project file: defaults of connections, without secrets. It need not be there."""
+    environment: str = ""
+    """The environment of the project file, such as dev or prod, whose connections go before its own."""
     pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
     """Where a pipeline named without a path is looked up."""
 

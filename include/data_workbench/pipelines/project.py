@@ -4,7 +4,10 @@
     connections:
       odras_postgres: {host: db.site.example, port: 5432, schema: odras, extra: {sslmode: require}}
       lab: {type: duckdb, host: data/lab.duckdb}
+    environments:
+      dev: {connections: {odras_postgres: {host: db.dev.site.example}}}
 
+`WORKBENCH_ENVIRONMENT` names the one whose connections go before the file's own, key by key.
 What the environment or Airflow says of a connection wins key by key; the file fills what they leave out. An entry with
 a `type` is a connection by itself. Secrets are refused here, by name and by the connector's own model.
 """
@@ -24,6 +27,7 @@ from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.records.names import near_names
 from data_workbench.settings import Settings
 
+_TOP = ("version", "connections", "environments")
 _KEYS = ("type", "host", "port", "login", "schema", "extra")
 
 
@@ -77,7 +81,7 @@ def load_project(settings: Settings) -> Project:
         checking.findings.append(
             Finding(str(file), problem.place.line, problem.place.column, problem.message, problem.hint)
         )
-    connections = checking.connections()
+    connections = checking.connections(settings.environment)
     if checking.findings:
         raise DefinitionError(sorted(checking.findings, key=lambda one: (one.line, one.column)))
     return Project(str(file), connections)
@@ -93,24 +97,41 @@ class _Checking:
         place = self.tree.locate(path, key=True)
         self.findings.append(Finding(self.path, place.line, place.column, message, hint))
 
-    def connections(self) -> dict[str, dict[str, Any]]:
+    def connections(self, environment: str) -> dict[str, dict[str, Any]]:
+        """Those of the file as the environment has them; "" is none."""
         document = self.tree.plain()
         if not isinstance(document, dict):
             self.say((), "a project file is a mapping", "begin with `version: 1` and `connections:`")
             return {}
         for key in document:
-            if key not in ("version", "connections"):
-                self.say((key,), f"unknown key {key!r}", near_names(key, ["version", "connections"]))
+            if key not in _TOP:
+                self.say((key,), f"unknown key {key!r}", near_names(key, _TOP))
         if document.get("version") != 1:
             self.say((), "version is missing, or another than 1", "begin with `version: 1`")
-        connections = document.get("connections") or {}
-        if not isinstance(connections, dict):
-            self.say(("connections",), "connections is a mapping of ids")
-            return {}
-        return {name: self._connection(name, entry) for name, entry in connections.items()}
+        found = self._entries(("connections",), document.get("connections") or {})
+        environments = document.get("environments") or {}
+        if not isinstance(environments, dict):
+            self.say(("environments",), "environments is a mapping of names")
+            return found
+        changed = {name: self._environment(name, one) for name, one in environments.items()}
+        if environment and environment not in changed:
+            hint = near_names(environment, changed)
+            self.say(("environments",), f"there is no environment {environment!r} (WORKBENCH_ENVIRONMENT)", hint)
+        return _overlaid(found, changed.get(environment, {}))
 
-    def _connection(self, name: str, entry: Any) -> dict[str, Any]:
-        top = ("connections", name)
+    def _environment(self, name: str, given: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(given, dict) or set(given) - {"connections"}:
+            self.say(("environments", name), f"environment {name} holds `connections:` and nothing else")
+            return {}
+        return self._entries(("environments", name, "connections"), given.get("connections") or {})
+
+    def _entries(self, top: tuple[str, ...], entries: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(entries, dict):
+            self.say(top, "connections is a mapping of ids")
+            return {}
+        return {name: self._connection((*top, name), name, entry) for name, entry in entries.items()}
+
+    def _connection(self, top: tuple[str, ...], name: str, entry: Any) -> dict[str, Any]:
         if not isinstance(entry, dict):
             self.say(top, f"{name}: a connection is a mapping", f"its keys are {', '.join(_KEYS)}")
             return {}
@@ -120,7 +141,7 @@ class _Checking:
             elif key not in _KEYS:
                 self.say((*top, key), f"{name}: unknown key {key!r}", near_names(key, _KEYS))
             elif key == "extra":
-                self._extra(name, value, str(entry.get("type") or ""))
+                self._extra(top, name, value, str(entry.get("type") or ""))
             elif isinstance(value, str) and "://" in value and _carries(value):
                 self._secret((*top, key), f"{name}.{key}")
             elif not isinstance(value, int if key == "port" else str):
@@ -131,19 +152,29 @@ class _Checking:
             )
         return entry
 
-    def _extra(self, name: str, extra: Any, kind: str) -> None:
+    def _extra(self, top: tuple[str, ...], name: str, extra: Any, kind: str) -> None:
         if not isinstance(extra, dict):
-            self.say(("connections", name, "extra"), f"{name}.extra is a mapping")
+            self.say((*top, "extra"), f"{name}.extra is a mapping")
             return
         keys = {key.field: key for key in keys_of(spec_of(kind))} if kind in CONNECTORS else {}
         for key, value in extra.items():
-            path = ("connections", name, "extra", key)
+            path = (*top, "extra", key)
             if is_secret_name(key) or (key in keys and keys[key].secret) or _holds_secret(value):
                 self._secret(path, f"{name}.extra.{key}")
 
     def _secret(self, path: tuple[str, ...], what: str) -> None:
         hint = "give it by AIRFLOW_CONN_<ID>, or in Airflow's connection; the rest may stay here"
         self.say(path, f"{what} may hold a secret, and this file is for everybody", hint)
+
+
+def _overlaid(base: Mapping[str, dict[str, Any]], changed: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Connections with those of an environment before them, key by key, `extra` too."""
+    found = dict(base)
+    for name, entry in changed.items():
+        before = found.get(name, {})
+        extra = {**before.get("extra", {}), **entry.get("extra", {})}
+        found[name] = {**before, **entry, **({"extra": extra} if extra else {})}
+    return found
 
 
 def _carries(url: str) -> bool:

@@ -33,6 +33,32 @@ def test_the_file_fills_what_a_connection_leaves_out() -> None:
         connections.get("nobody")
 
 
+def test_an_environment_goes_before_the_file_key_by_key() -> None:
+    project = load_project(Settings(project=EXAMPLE, environment="dev"))
+    found = Connections(lambda name: Connection(name, "postgres"), complete=project.complete).get("odras_postgres")
+    assert (found.host, found.port, found.extra) == ("db.dev.site.example", 5432, {"sslmode": "disable"})
+    assert load_project(Settings(project=EXAMPLE, environment="prod")) == load_project(Settings(project=EXAMPLE))
+
+
+@pytest.mark.parametrize(
+    ("environment", "text", "said"),
+    [
+        ("test", "{dev: {connections: {}}}", "there is no environment 'test'"),
+        ("", "{dev: {connections: {site: {password: s3cr3t}}}}", "may hold a secret"),
+        ("", "{dev: {connections: {site: {hots: x}}}}", "site: unknown key 'hots'"),
+        ("", "{dev: {pipelines: {}}}", "environment dev holds `connections:` and nothing else"),
+        ("", "[dev]", "environments is a mapping of names"),
+    ],
+)
+def test_mistakes_in_environments_are_told(tmp_path: Path, environment: str, text: str, said: str) -> None:
+    file = tmp_path / "workbench.yaml"
+    file.write_text(f"version: 1\nenvironments: {text}\n", encoding="utf-8")
+    with pytest.raises(DefinitionError, match=said) as caught:
+        load_project(Settings(project=file, environment=environment))
+    assert caught.value.findings[0].line == 2
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_an_entry_without_a_type_makes_no_connection() -> None:
     with pytest.raises(ConnectionUnknown):
         Connections(lambda _: None, complete=load_project(Settings(project=EXAMPLE)).complete).get("odras_postgres")
