@@ -95,6 +95,14 @@ class Settings:
     """Which sets are kept, as `last=3,daily=7,weekly=4,monthly=12`, the default; the newest good one always is."""
     fence_wait_seconds: float = 30.0
     """How long a backup waits for runs under way before it goes on without them having ended."""
+    reason: str = ""
+    """Why what the command line does is done: goes into the audit trail, such as a ticket's number."""
+    audit_key: str = ""
+    """File of the Ed25519 key that signs heads of the audit trail, its public half beside it with `.pub`; empty means
+    `<home>/audit-key.pem`."""
+    audit_heads: str = ""
+    """File of the signed heads, to be kept where the database's owner cannot write; empty means
+    `<home>/audit-heads.jsonl`."""
     project: Path = field(default_factory=lambda: Path.cwd() / "workbench.yaml")
     """The project file: defaults of connections, without secrets. It need not be there."""
     environment: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,16 @@ def open_keys(session: Session, *, reads: bool = False) -> Keyring:
 @click.option("--label", default="", help="A word to find it again by.")
 def create(stores: tuple[str, ...], repository: str | None, label: str, as_json: bool) -> None:
     """Make a set of all stores at one moment."""
+    from data_workbench.audit import recorded
     from data_workbench.backup.creation import summary
 
     session = Session()
     with session.metastore as metastore, shown(as_json=as_json):
-        made = open_creation(session, repository, metastore).create(stores=stores, label=label)
+        creation = open_creation(session, repository, metastore)
+        asked = {"stores": stores, "label": label}
+        with recorded(metastore, "backup.create", creation.vault.address, details=asked) as outcome:
+            made = creation.create(stores=stores, label=label)
+            outcome["set"] = made.set
     told = summary(made)
     if as_json:
         say_json(told)
@@ -240,6 +246,7 @@ def wal(stop: bool, drop_slot: bool, repository: str | None, as_json: bool) -> N
 @repository_option
 def prune(dry_run: bool, repository: str | None, as_json: bool) -> None:
     """Remove sets past their time, and chunks nobody needs; the newest good set always stays."""
+    from data_workbench.audit import recorded
     from data_workbench.backup.creation import LOCK, LOCK_HINT
     from data_workbench.backup.retention import parse_policy
     from data_workbench.backup.retention import prune as thin_out
@@ -250,7 +257,13 @@ def prune(dry_run: bool, repository: str | None, as_json: bool) -> None:
     vault = open_repository(session, repository)
     _ = vault.id  # a place that is no repository is said to be none
     with session.metastore as metastore, hold_alone(metastore, LOCK, hint=LOCK_HINT):
-        done = thin_out(vault, policy, now=datetime.now(UTC), dry_run=dry_run)
+        asked = {"policy": vars(policy)}
+        with ExitStack() as told:
+            outcome: dict[str, Any] = {}
+            if not dry_run:
+                outcome = told.enter_context(recorded(metastore, "backup.prune", vault.address, details=asked))
+            done = thin_out(vault, policy, now=datetime.now(UTC), dry_run=dry_run)
+            outcome |= {"removed": done.removed, "unfinished": done.unfinished, "chunks": done.chunks}
     if as_json:
         say_json({**vars(done), "dry_run": dry_run})
         return

@@ -29,7 +29,18 @@ def root(verbose: int) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: wrong usage is answered like every other error, in JSON if asked for."""
     gc.set_threshold(*_COLLECTOR)
-    from data_workbench.cli import backup, checking, connections, local, pipelines, restore, scaffold, stores, testing  # noqa: F401  # they add commands
+    from data_workbench.cli import (  # noqa: F401  # they add commands
+        audit,
+        backup,
+        checking,
+        connections,
+        local,
+        pipelines,
+        restore,
+        scaffold,
+        stores,
+        testing,
+    )
 
     given = sys.argv[1:] if arguments is None else arguments
     try:

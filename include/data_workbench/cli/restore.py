@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from data_workbench.errors import FatalError, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
-    from data_workbench.backup.restoring import Restoring
+    from data_workbench.backup.restoring import Restoring, Target
     from data_workbench.backup.vault import Vault
     from data_workbench.recovery.point_in_time import PointInTime
 
@@ -72,7 +73,8 @@ def restore(
     _agree(replaced, reader, yes=yes, as_json=as_json)
     started = time.monotonic()
     with shown(as_json=as_json):
-        told = _restore(session, restoring, names, replaced, repository, moment)
+        with _audited(reader, names, replaced, target):
+            told = _restore(session, restoring, names, replaced, repository, moment)
         told["reconciled"] = _reconcile(session, names) if reconcile else None
     told |= {
         "set": reader.manifest.set,
@@ -132,6 +134,32 @@ def _agree(replaced: list[str], reader: Reader, *, yes: bool, as_json: bool) -> 
     if as_json or not sys.stdin.isatty():
         raise UsageError(what, hint="say --yes if that is meant, or restore beside: --beside PREFIX")
     click.confirm(f"{what}. Go on?", abort=True, err=True)
+
+
+@contextmanager
+def _audited(reader: Reader, names: list[str], replaced: list[str], target: Target) -> Iterator[None]:
+    """Tell of the restore before and after it. A lost metastore is a reason to restore, and then told of afterwards;
+    one that is brought back from a set has the trail of that moment, and goes on from there."""
+    from data_workbench.metastore.audit import Act, Author, record
+
+    details = {"set": reader.manifest.set, "stores": names, "replaced": replaced, "beside": target.beside}
+    told = {"into": dict(target.into), **details}
+    subject = reader.vault.address
+    try:
+        with Session().metastore as metastore:
+            record(metastore, Author.of_process(), Act("backup.restore.begun", subject, told))
+    except WorkbenchError as error:
+        click.echo(f"the audit trail cannot tell of this restore before it is done ({error.message})", err=True)
+    state = "failed"
+    try:
+        yield
+        state = "success"
+    finally:
+        try:
+            with Session().metastore as metastore:
+                record(metastore, Author.of_process(), Act("backup.restore.ended", subject, {"state": state, **told}))
+        except WorkbenchError as error:
+            click.echo(f"the audit trail does NOT tell of this restore: {error.message}", err=True)
 
 
 def _restore(

@@ -11,6 +11,7 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
     deferred      relationships whose endpoint was not there yet
     fingerprints  stored vectors by hash
     backups       backup sets, and what verifying them found
+    audit         who did what, when and why, in a chain of hashes
 
 Read `database.py` first, then `tables.py`. The schema changes by the migrations in `migrations` only
 (`workbench db upgrade`). Nothing here knows connectors: a `Metastore` is opened from a SQLAlchemy URL.

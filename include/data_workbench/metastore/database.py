@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, exc, text
 
 from data_workbench.errors import AccessDenied, StateError, StoreBusy, StoreUnavailable, WorkbenchError
 from data_workbench.metastore import values
 from data_workbench.metastore.migrations import HEAD, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from data_workbench.metastore.audit import Author
 
 # A half-open TCP connection (a firewall, a sleeping laptop) is noticed within about a minute.
 _DRIVER_OPTIONS: Mapping[str, Any] = {
@@ -110,12 +113,13 @@ class Metastore:
     def revision(self) -> str | None:
         """The revision of its tables; None before the first upgrade."""
         with self.transaction() as connection:
-            if connection.scalar(text("SELECT to_regclass(:name)"), {"name": f"public.{VERSION_TABLE}"}) is None:
-                return None
-            return connection.scalar(text(f"SELECT version_num FROM public.{VERSION_TABLE}"))
+            return _revision(connection)
 
-    def upgrade(self) -> str:
+    def upgrade(self, *, by: Author | None = None) -> str:
         """Bring the tables to this version; fine to call at any time and by several processes.
+
+        Args:
+            by: who is told to have done it; the system's user if left out.
 
         Raises:
             StateError: they are newer than this version.
@@ -126,8 +130,13 @@ class Metastore:
         if revision is not None and revision > HEAD:
             self.check()
         if revision != HEAD:
+            from data_workbench.metastore import audit
+
             with self.transaction() as connection:
-                upgrade(connection)
+                found = upgrade(connection, read=_revision)
+                if found != HEAD:
+                    act = audit.Act("metastore.upgraded", "metastore", {"from": found, "to": HEAD})
+                    audit.append(connection, by or audit.Author.of_process(), act)
         return self.check()
 
     def close(self) -> None:
@@ -167,6 +176,12 @@ class Metastore:
                 hint="start it (`workbench up` for the local one), or correct the connection WORKBENCH_METASTORE names",
             )
         return error
+
+
+def _revision(connection: Connection) -> str | None:
+    if connection.scalar(text("SELECT to_regclass(:name)"), {"name": f"public.{VERSION_TABLE}"}) is None:
+        return None
+    return connection.scalar(text(f"SELECT version_num FROM public.{VERSION_TABLE}"))
 
 
 def _reason(error: exc.DBAPIError) -> str:

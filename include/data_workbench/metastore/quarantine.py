@@ -18,12 +18,15 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Select, delete, func, select, text, update
 
 from data_workbench.errors import StateError
+from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore, copy_into, draft_like
 from data_workbench.metastore.tables import quarantine
 from data_workbench.metastore.values import dumps, jsonable, key_text, storable
 
 QuarantineState = Literal["open", "replayed", "resolved", "superseded", "discarded"]
 
+_MOST_TOLD = 1_000
+"""Ids of records named in one entry of the audit trail."""
 _FIELDS = ("pipeline", "run_id", "node", "source", "rules", "reason", "key", "row", "ordinal", "seq")
 
 
@@ -135,10 +138,17 @@ def count(store: Metastore, *, pipeline: str | None = None, state: QuarantineSta
         return connection.scalar(select(func.count()).select_from(chosen)) or 0
 
 
-def mark(store: Metastore, ids: Collection[int], state: QuarantineState, *, by: str) -> int:
-    """Change the state of open records; `by` is a user or a run id. The number changed."""
+def mark(
+    store: Metastore, ids: Collection[int], state: QuarantineState, *, by: str, author: audit.Author | None = None
+) -> int:
+    """Change the state of open records by hand; `by` is a user or a run id. The number changed."""
     with store.transaction() as connection:
-        return _mark(connection, ids, state, by)
+        changed = _mark(connection, ids, state, by)
+        if ids:
+            details = {"records": sorted(ids)[:_MOST_TOLD], "asked": len(ids), "changed": changed, "by": by}
+            act = audit.Act(f"quarantine.{state}", _pipelines_of(connection, ids), details)
+            audit.append(connection, author or audit.Author.of_process(), act)
+        return changed
 
 
 def edit(store: Metastore, record_id: int, values: Mapping[str, Any], *, by: str) -> Record:
@@ -150,14 +160,18 @@ def edit(store: Metastore, record_id: int, values: Mapping[str, Any], *, by: str
     with store.transaction() as connection:
         row = connection.execute(select(quarantine).where(quarantine.c.id == record_id).with_for_update()).one_or_none()
         if row is None or row.state != "open":
-            found = "is not there" if row is None else f"is {row.state}"
+            state = "is not there" if row is None else f"is {row.state}"
             raise StateError(
-                f"quarantined record {record_id} {found}", hint="only open ones are edited: workbench quarantine list"
+                f"quarantined record {record_id} {state}", hint="only open ones are edited: workbench quarantine list"
             )
         noted = {"at": datetime.now(UTC).isoformat(), "by": by, "set": jsonable(values)}
         changed = {"edits": [*(row.edits or ()), noted]}
         connection.execute(update(quarantine).where(quarantine.c.id == record_id).values(changed))
-        return _record(connection.execute(select(quarantine).where(quarantine.c.id == record_id)).one())
+        # The columns, not the values: those are data, and stand in the record.
+        act = audit.Act("quarantine.edited", row.pipeline, {"record": record_id, "columns": sorted(values), "by": by})
+        found = connection.execute(select(quarantine).where(quarantine.c.id == record_id)).one()
+        audit.append(connection, audit.Author.of_process(), act)
+        return _record(found)
 
 
 def settle(connection: Connection, pipeline: str, run_id: str, resolved: Collection[int]) -> None:
@@ -181,6 +195,11 @@ def expire(store: Metastore, moment: datetime) -> int:
     statement = delete(quarantine).where(quarantine.c.state != "open", quarantine.c.changed < moment)
     with store.transaction() as connection:
         return connection.execute(statement).rowcount
+
+
+def _pipelines_of(connection: Connection, ids: Collection[int]) -> str:
+    statement = text("SELECT DISTINCT pipeline FROM quarantine WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY 1")
+    return ", ".join(connection.scalars(statement, {"ids": list(ids)})) or "quarantine"
 
 
 def _mark(connection: Connection, ids: Collection[int], state: QuarantineState, by: str) -> int:

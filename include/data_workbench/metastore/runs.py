@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, exc, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.errors import RunConflict, StateError
-from data_workbench.metastore import states
+from data_workbench.metastore import audit, states
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.quarantine import settle
 from data_workbench.metastore.tables import confirmations, destination_states, runs, staged_states
@@ -22,6 +22,8 @@ from data_workbench.metastore.tables import confirmations, destination_states, r
 RunState = Literal["running", "success", "failed", "abandoned"]
 Orchestrator = Literal["cli", "airflow"]
 
+_DATA = ("only_keys", "edits")
+"""Options that hold data: by source, a list or mapping."""
 _COLUMNS = [column for column in runs.c if column.name != "plan"]
 
 
@@ -60,8 +62,14 @@ class Run:
     correlation_id: str | None
 
 
-def begin(store: Metastore, request: RunRequest) -> Run:
+def begin(
+    store: Metastore, request: RunRequest, *, by: audit.Author | None = None, secrets: Collection[str] = ()
+) -> Run:
     """Begin a run, or take up the run of this id: then what was stored counts, not the request.
+
+    Args:
+        by: who begins it, for the audit trail; `author_of` the request if left out.
+        secrets: names of params whose values are kept out of the audit trail.
 
     A run of this id that failed is opened again (a cleared Airflow task); one that succeeded is returned as it is.
 
@@ -70,17 +78,17 @@ def begin(store: Metastore, request: RunRequest) -> Run:
     """
     try:
         with store.transaction() as connection:
-            return _begin(connection, request)
+            return _begin(connection, request, by or author_of(request), secrets)
     except exc.IntegrityError as error:
         raise _began_at_once(request.pipeline) from error
 
 
-def _begin(connection: Connection, request: RunRequest) -> Run:
+def _begin(connection: Connection, request: RunRequest, by: audit.Author, secrets: Collection[str]) -> Run:
     other = _unfinished(connection, request.pipeline)
     if other is not None and other.run_id != request.run_id:
         raise unfinished_conflict(other)
     values = {name: getattr(request, name) for name in RunRequest.__dataclass_fields__}
-    connection.execute(
+    begun = connection.execute(
         insert(runs)
         .values(**values, state="running", started=func.now())
         .on_conflict_do_update(
@@ -88,14 +96,38 @@ def _begin(connection: Connection, request: RunRequest) -> Run:
             set_={"state": "running", "ended": None, "error": None, "result": None},
             where=runs.c.state.in_(["failed", "abandoned"]) & (runs.c.pipeline == request.pipeline),
         )
-    )
+        .returning(runs.c.run_id)
+    ).one_or_none()
     found = _get(connection, request.run_id)
     if found.pipeline != request.pipeline:
         raise RunConflict(
             f"run id {request.run_id!r} belongs to pipeline {found.pipeline!r}, not {request.pipeline!r}",
             hint="give this run another id",
         )
+    if begun is not None:
+        details = {
+            "params": audit.redacted(found.params, secrets),
+            "options": _told_options(found.options),
+            "definition_hash": found.definition_hash,
+        }
+        audit.append(connection, by, _act("run.begun", found, details))
     return found
+
+
+def author_of(run: Run | RunRequest) -> audit.Author:
+    """Who acts for a run: Airflow, or the user of this process. `requested_by` is only what a caller says."""
+    return audit.Author("airflow", "airflow") if run.orchestrator == "airflow" else audit.Author.of_process()
+
+
+def _act(action: str, run: Run, details: Mapping[str, Any]) -> audit.Act:
+    asked = {"requested_by": run.requested_by} if run.requested_by else {}
+    return audit.Act(action, run.pipeline, {**details, **asked}, run.run_id, run.correlation_id)
+
+
+def _told_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were given; of the keys and corrections of a replay their number, since those are data."""
+    given = {name: value for name, value in options.items() if value}
+    return {name: sum(map(len, value.values())) if name in _DATA else value for name, value in given.items()}
 
 
 def unfinished_conflict(other: Run) -> RunConflict:
@@ -245,6 +277,7 @@ def reopen(store: Metastore, run_id: str) -> Run:
                 raise unfinished_conflict(other)
             opened = update(runs).where(runs.c.run_id == run_id)
             connection.execute(opened.values(state="running", ended=None, error=None, result=None))
+            audit.append(connection, author_of(run), _act("run.reopened", run, {}))
             return _get(connection, run_id)
     except exc.IntegrityError as error:
         raise _began_at_once(run.pipeline) from error
@@ -280,7 +313,10 @@ def _end(connection: Connection, run_id: str, *, state: str, result: Mapping[str
     values = {"state": state, "result": told, "error": error}
     changed = update(runs).where(runs.c.run_id == run_id).values(ended=func.clock_timestamp(), **values)
     connection.execute(changed)
-    return _get(connection, run_id)
+    ended = _get(connection, run_id)
+    kind = error.get("kind") if error else None
+    audit.append(connection, author_of(ended), _act("run.ended", ended, {"state": state, "error": kind}))
+    return ended
 
 
 def _confirmed(connection: Connection, run_id: str) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
+from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import source_states, staged_states
 from data_workbench.metastore.values import key_text
@@ -56,7 +57,15 @@ def stage(
         connection.execute(statement.on_conflict_do_update(index_elements=["run_id", "source", "scope"], set_=values))
 
 
-def reset(store: Metastore, pipeline: str, *, source: str | None = None, scope: str | None = None) -> int:
+def reset(
+    store: Metastore,
+    pipeline: str,
+    *,
+    source: str | None = None,
+    scope: str | None = None,
+    by: audit.Author | None = None,
+    run_id: str | None = None,
+) -> int:
     """Forget positions, so that the next run reads from the beginning; the number forgotten."""
     statement = delete(source_states).where(source_states.c.pipeline == pipeline)
     if source is not None:
@@ -64,7 +73,10 @@ def reset(store: Metastore, pipeline: str, *, source: str | None = None, scope: 
     if scope is not None:
         statement = statement.where(source_states.c.scope == scope)
     with store.transaction() as connection:
-        return connection.execute(statement).rowcount
+        forgotten = connection.execute(statement).rowcount
+        act = audit.Act("state.reset", pipeline, {"source": source, "scope": scope, "positions": forgotten}, run_id)
+        audit.append(connection, by or audit.Author.of_process(), act)
+        return forgotten
 
 
 def move_forward(connection: Connection, pipeline: str, run_id: str) -> None:

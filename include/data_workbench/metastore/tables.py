@@ -280,3 +280,23 @@ backup_verifications = Table(
     Column("report", _JSON, nullable=False),
     Index("backup_verifications_by_set", "set_id", "checked"),
 )
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", _WHEN, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("reason", Text),
+    Column("run_id", Text),
+    Column("correlation_id", Text),
+    # Text, not `json`: the hash is of these very characters.
+    Column("details", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("audit_entries_by_time", "at"),
+    Index("audit_entries_by_object", "object", "sequence"),
+)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from data_workbench.connectors.connections import is_secret_name
 from data_workbench.errors import UsageError
 from data_workbench.pipelines.spec import Param
 
@@ -94,6 +95,11 @@ def _convert(kind: str, raw: str | int | float | bool) -> Any:
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         case _:
             return str(uuid.UUID(str(raw)))
+
+
+def secret_params(declared: Mapping[str, Param]) -> list[str]:
+    """Params declared secret, or named as secrets are: their values are kept out of the audit trail."""
+    return [name for name, param in declared.items() if param.secret or is_secret_name(name)]
 
 
 def to_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,11 @@ def content_hash(spec: Pipeline) -> str:
     parts = spec.model_dump(
         mode="json",
         include={"version", "pipeline", "params", "sources", "steps", "contract", "destinations"},
-        exclude={"sources": {"__all__": {"parallel"}}, "contract": {"__all__": {"max_quarantined"}}},
+        exclude={
+            "params": {"__all__": {"secret"}},
+            "sources": {"__all__": {"parallel"}},
+            "contract": {"__all__": {"max_quarantined"}},
+        },
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

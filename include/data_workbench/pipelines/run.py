@@ -32,7 +32,7 @@ from data_workbench.pipelines.ledger import RunLedger
 from data_workbench.pipelines.limits import check_quarantined
 from data_workbench.pipelines.load import load_destination
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import read_params, to_json
+from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.plan import RunPlan, is_current
 from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.reconcile import Remedy
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from data_workbench.connectors.connections import Connections
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
     from data_workbench.records.accounting import WriteCounts
     from data_workbench.settings import Settings
@@ -133,10 +134,12 @@ class Runner:
         run_id: str | None = None,
         requested_by: str | None = None,
         correlation_id: str | None = None,
+        author: Author | None = None,
     ) -> str:
         """Compile and store what a run will do; the id of the run to go on with.
 
-        A run that was interrupted and does the same goes on instead of a new one.
+        A run that was interrupted and does the same goes on instead of a new one. `author` is who begins it, for the
+        audit trail.
         """
         spec = definition.spec
         values = read_params(spec.params, params)
@@ -156,18 +159,21 @@ class Runner:
             log.info("run %s goes on where it stopped", earlier.run_id)
             return earlier.run_id
         with hold_run(self.metastore, spec.pipeline, wanted.run_id, shared=True):
-            found = runs.begin(self.metastore, wanted)
+            author = author or runs.author_of(wanted)
+            found = runs.begin(self.metastore, wanted, by=author, secrets=secret_params(spec.params))
             if runs.load_plan(self.metastore, found.run_id) is None:
-                self._prepare(definition, found, options)
+                self._prepare(definition, found, options, author)
         emit("run.begun", pipeline=spec.pipeline, run_id=found.run_id)
         return found.run_id
 
-    def _prepare(self, definition: Definition, run: Run, options: RunOptions) -> None:
+    def _prepare(self, definition: Definition, run: Run, options: RunOptions, author: Author) -> None:
         """Compile and store the plan and the positions the run starts from."""
-        pipelines.register(self.metastore, run.pipeline, definition_hash=definition.hash, definition=definition.text)
+        pipelines.register(
+            self.metastore, run.pipeline, definition_hash=definition.hash, definition=definition.text, by=author
+        )
         try:
             if options.reset_state:
-                states.reset(self.metastore, run.pipeline)
+                states.reset(self.metastore, run.pipeline, by=author, run_id=run.run_id)
                 deferred.clear(self.metastore, run.pipeline)
             with Stores(self.connections, self.settings) as stores:
                 try:

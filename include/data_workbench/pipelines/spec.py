@@ -47,6 +47,7 @@ class Param(Model):
     default: str | int | float | bool | None = Field(None, description="Value when none is given")
     values: list[str | int | float] | None = Field(None, min_length=1, description="Allowed values")
     description: str | None = Field(None, description="Shown in the form")
+    secret: bool = Field(False, description="The value stays out of the audit trail")
 
 
 class Cursor(Model):

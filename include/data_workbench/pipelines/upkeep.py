@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
+from data_workbench.audit import recorded
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import checks as history
 from data_workbench.metastore import hold_run, quarantine, runs, stages
+from data_workbench.metastore.audit import redacted
 from data_workbench.pipelines import edits, records
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import read_params
+from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
@@ -24,6 +27,7 @@ from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.work import Work
 
 if TYPE_CHECKING:
+    from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.reconcile import Remedy
 
@@ -34,14 +38,20 @@ class Upkeep:
 
     runner: Runner
 
-    def reconcile_in_full(self, definition: Definition, *, params: Mapping[str, Any], remedy: Remedy) -> dict[str, Any]:
-        """Compare everything the pipeline owns with its sources as they are now; repair if the remedy says so."""
+    def reconcile_in_full(
+        self, definition: Definition, *, params: Mapping[str, Any], remedy: Remedy, author: Author | None = None
+    ) -> dict[str, Any]:
+        """Compare everything the pipeline owns with its sources as they are now; repair if the remedy says so.
+
+        What may write goes into the audit trail, by `author` or else the system's user.
+        """
         spec = definition.spec
         values = read_params(spec.params, params)
         run_id = f"reconcile-{new_run_id()}"
         with (
             hold_run(self.runner.metastore, spec.pipeline, run_id),
             Stores(self.runner.connections, self.runner.settings) as stores,
+            self._told(definition, values, remedy, author, run_id) as outcome,
         ):
             plan = compile_run(definition, stores)
             work = Work(
@@ -51,10 +61,23 @@ class Upkeep:
                 staging = replace(self.runner.assembly.staging(work), moves_state=False, keeps_rejected=False)
                 staging.run()
                 answer = self.runner.assembly.reconciler(work, staging).reconcile(full=True, remedy=remedy)
-                return answer.as_dict()
+                document = answer.as_dict()
+                outcome |= {"clean": document["clean"], "repaired": _repaired(document)}
+                return document
             finally:
                 self.runner.artifacts.discard(StoredRun(spec.pipeline, run_id))
                 shutil.rmtree(self.runner.assembly.staging(work).work_folder, ignore_errors=True)
+
+    def _told(
+        self, definition: Definition, values: Mapping[str, Any], remedy: Remedy, author: Author | None, run_id: str
+    ) -> AbstractContextManager[dict[str, Any]]:
+        """The audit trail's word of a comparison that may write."""
+        if not (remedy.repair or remedy.delete):
+            return nullcontext({})
+        params = redacted(to_json(values), secret_params(definition.spec.params))
+        details = {**asdict(remedy), "params": params, "definition_hash": definition.hash}
+        pipeline = definition.spec.pipeline
+        return recorded(self.runner.metastore, "reconcile", pipeline, details=details, author=author, run_id=run_id)
 
     def check(self, definition: Definition, *, wanted: Callable[[StandingContract], bool]) -> list[dict[str, Any]]:
         """Hold what stands in the pipeline's stores now against its contracts; the results are kept as history.
@@ -132,3 +155,7 @@ class Upkeep:
     def discard_quarantine(self, ids: list[int], *, by: str) -> int:
         """Close open records for good; the number closed."""
         return quarantine.mark(self.runner.metastore, ids, "discarded", by=by)
+
+
+def _repaired(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: counts.get("repaired") for name, counts in document["destinations"].items()}

@@ -14,7 +14,10 @@ from data_workbench.errors import FatalError, WorkbenchError
 from data_workbench.provider.connections import airflow_connections
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.run import Runner
     from data_workbench.settings import Settings
 
@@ -43,6 +46,15 @@ def open_runner() -> Iterator[Runner]:
 
     with open_metastore() as metastore:
         yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore)
+
+
+def author_of(context: Context) -> Author:
+    """Who triggered a DAG run, for the audit trail; Airflow itself where nobody did."""
+    from data_workbench.metastore.audit import Author
+
+    dag_run = context["dag_run"]
+    reason = f"{dag_run.run_type} run {dag_run.run_id} of {dag_run.dag_id}"
+    return Author(dag_run.triggering_user_name or "airflow", "airflow", reason)
 
 
 def task_settings() -> Settings:

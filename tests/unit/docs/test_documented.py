@@ -45,7 +45,18 @@ def missing(words: list[str], text: str) -> list[str]:
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    from data_workbench.cli import backup, checking, connections, local, pipelines, restore, scaffold, stores, testing  # noqa: F401  # they add commands
+    from data_workbench.cli import (  # noqa: F401  # they add commands
+        audit,
+        backup,
+        checking,
+        connections,
+        local,
+        pipelines,
+        restore,
+        scaffold,
+        stores,
+        testing,
+    )
     from data_workbench.cli.main import root
 
     def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -20,7 +21,9 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
-def upgrade(connection: Connection) -> None:
-    """Apply what is missing, in the connection's transaction."""
+def upgrade(connection: Connection, *, read: Callable[[Connection], str | None]) -> str | None:
+    """Apply what is missing, in the connection's transaction; the revision it was at when its turn came."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+    found = read(connection)
     command.upgrade(configuration(connection), "head")
+    return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of the SDK; a DAG file has it loaded
 
-from data_workbench.provider.engine import open_metastore, translated
+from data_workbench.provider.engine import author_of, open_metastore, translated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,8 +29,9 @@ def _opened() -> tuple[Settings, Vault]:
 class CreateBackupOperator(BaseOperator):
     """Makes a set of all stores; a second try makes another, and the first try's chunks serve it."""
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+    def execute(self, context: Context) -> dict[str, Any]:
         """The set in a few words."""
+        from data_workbench.audit import recorded
         from data_workbench.backup.creation import Creation, summary
         from data_workbench.backup.keys import open_keyring
         from data_workbench.provider.connections import airflow_connections
@@ -38,7 +39,11 @@ class CreateBackupOperator(BaseOperator):
         with translated(), open_metastore() as metastore:
             settings, vault = _opened()
             keyring = open_keyring(settings)
-            made = Creation(vault, keyring, airflow_connections(), settings, metastore).create(label="scheduled")
+            creation = Creation(vault, keyring, airflow_connections(), settings, metastore)
+            author, asked = author_of(context), {"label": "scheduled"}
+            with recorded(metastore, "backup.create", vault.address, details=asked, author=author) as outcome:
+                made = creation.create(label="scheduled")
+                outcome["set"] = made.set
         told = summary(made)
         self.log.info("set %s of %s, fence %s ms", told["set"], ", ".join(told["stores"]), told["fence_ms"])
         return told
@@ -82,17 +87,22 @@ def _why(report: dict[str, Any]) -> str:
 class PruneBackupsOperator(BaseOperator):
     """Removes sets past their time and chunks nobody needs; what is gone stays gone."""
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+    def execute(self, context: Context) -> dict[str, Any]:
         """How much was removed."""
         from datetime import UTC, datetime
 
+        from data_workbench.audit import recorded
         from data_workbench.backup.creation import LOCK, LOCK_HINT
         from data_workbench.backup.retention import parse_policy, prune
         from data_workbench.metastore import hold_alone
 
         with translated(), open_metastore() as metastore, hold_alone(metastore, LOCK, hint=LOCK_HINT):
             settings, vault = _opened()
-            done = prune(vault, parse_policy(settings.backup_retention), now=datetime.now(UTC))
+            policy = parse_policy(settings.backup_retention)
+            author, asked = author_of(context), {"policy": vars(policy)}
+            with recorded(metastore, "backup.prune", vault.address, details=asked, author=author) as outcome:
+                done = prune(vault, policy, now=datetime.now(UTC))
+                outcome |= {"removed": done.removed, "unfinished": done.unfinished, "chunks": done.chunks}
         self.log.info("kept %s sets, removed %s and %s chunks", len(done.kept), done.removed, done.chunks)
         return {"kept": len(done.kept), "removed": len(done.removed), "chunks": done.chunks}
 

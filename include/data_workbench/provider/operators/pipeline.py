@@ -15,7 +15,7 @@ from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of
 
 from data_workbench.provider import params as given
 from data_workbench.provider import report
-from data_workbench.provider.engine import open_runner, translated, workbench_run_id
+from data_workbench.provider.engine import author_of, open_runner, translated, workbench_run_id
 from data_workbench.provider.waiting import waiting_for_stores
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class StageOperator(PipelineOperator):
             run_id=workbench_run_id(self.pipeline, context["run_id"]),
             requested_by=given.given_request(values, "requested_by") or dag_run.triggering_user_name,
             correlation_id=given.given_request(values, "correlation_id"),
+            author=author_of(context),
         )
 
 
@@ -180,7 +181,9 @@ class ReconcileInFullOperator(PipelineOperator):
             params = given.given_params(spec, values, context["dag_run"].conf)
             remedy = Remedy(**given.given_remedy(spec, values))
             try:
-                answer = Upkeep(runner).reconcile_in_full(definition, params=params, remedy=remedy)
+                answer = Upkeep(runner).reconcile_in_full(
+                    definition, params=params, remedy=remedy, author=author_of(context)
+                )
             except RunConflict as error:
                 raise StoreBusy(error.message, hint="it is tried again", run_id=error.run_id) from error
             self.log.info("%s\n%s", self.pipeline, report.reconcile_table(answer))

@@ -1,0 +1,221 @@
+"""`audit`: who did what, when and why; whether the trail is whole, signed heads, exports, retention."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_workbench.cli.answer import command, say_json, say_table
+from data_workbench.cli.main import root
+from data_workbench.cli.session import Session
+from data_workbench.errors import StateError, UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.audit import Heads, Keys, Report
+    from data_workbench.metastore.audit import Entry
+
+path_type = click.Path(dir_okay=False, path_type=Path)
+heads_option = click.option("--head", type=path_type, help="File of signed heads; WORKBENCH_AUDIT_HEADS without it.")
+key_option = click.option("--key", type=path_type, help="File of the public key, where the pair is not at hand.")
+
+
+@root.group()
+def audit() -> None:
+    """The audit trail: who did what, when and why, in a chain that shows every change."""
+
+
+@command(audit, name="list")
+@click.option("--since", metavar="TIME", help="From this moment on, such as 2026-11-23 or 2026-11-23T10:15:00Z.")
+@click.option("--action", help="Only this action, or all that begin so: run.begun, run.")
+@click.option("--object", "subject", help="Only what was done to this, such as a pipeline.")
+@click.option("--actor", help="Only what this user did.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+def list_(
+    since: str | None, action: str | None, subject: str | None, actor: str | None, limit: int, as_json: bool
+) -> None:
+    """Entries, newest first."""
+    from data_workbench.metastore.audit import list_entries
+
+    moment = _moment("--since", since) if since else None
+    with Session().metastore as store:
+        found = list_entries(store, since=moment, action=action, object=subject, actor=actor, limit=limit)
+    if as_json:
+        say_json({"entries": [_told(entry) for entry in found]})
+        return
+    say_table(
+        ("entry", "when", "who", "from", "what", "to what", "why", "details"),
+        [
+            (str(one.sequence), f"{one.at:%Y-%m-%d %H:%M:%S}", one.actor, one.origin, one.action, one.object,
+             one.reason or "", one.details)
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    import json
+
+    try:
+        details = json.loads(entry.details)
+    except ValueError:  # somebody edited it: `verify` says so, listing goes on
+        details = entry.details
+    return {**entry.as_dict(), "details": details}
+
+
+@command(audit)
+@heads_option
+@key_option
+@click.option("--file", "export", type=path_type, help="Check an exported file instead of the metastore.")
+def verify(head: Path | None, key: Path | None, export: Path | None, as_json: bool) -> None:
+    """Hash every entry again and follow every link; exit 1 and the entries concerned unless all is whole."""
+    session = Session()
+    heads, keys = _trusted(session, head, key)
+    report = _verified(session, heads, keys, export)
+    if as_json:
+        say_json(report.as_dict())
+    else:
+        _say_report(report)
+    if not report.clean:
+        sys.exit(1)
+
+
+def _trusted(
+    session: Session, head: Path | None, key: Path | None, *, makes: bool = False
+) -> tuple[Heads, Keys | None]:
+    """The heads to hold the trail to, and whose signature they must have."""
+    from data_workbench.audit import Heads, open_keys
+
+    heads = Heads.of(session.settings, head)
+    if head is not None and not makes and not head.is_file():
+        raise UsageError(f"there is no file of heads {head}", hint="`workbench audit head` writes one")
+    keys = open_keys(session.settings, public=key, makes=makes)
+    if keys is None and heads.read():
+        raise UsageError(
+            f"there is no key to check the heads of {heads.place} by",
+            hint="give the public key: --key audit-key.pem.pub, or set WORKBENCH_AUDIT_KEY",
+        )
+    return heads, keys
+
+
+@contextmanager
+def _entries(session: Session, export: Path | None) -> Iterator[Iterator[Entry]]:
+    from data_workbench.audit import read_export
+    from data_workbench.metastore.audit import entries
+
+    if export is not None:
+        yield read_export(export)
+        return
+    with session.metastore as store, entries(store) as found:
+        yield found
+
+
+def _verified(session: Session, heads: Heads, keys: Keys | None, export: Path | None = None) -> Report:
+    from data_workbench.audit import verify as check
+
+    with _entries(session, export) as found:
+        return check(found, heads=heads.read(), keys=keys)
+
+
+def _say_report(report: Report) -> None:
+    told = f"{report.entries:,} entries, {report.first or '–'} to {report.last or '–'}"
+    click.echo(f"{told}: {'whole' if report.clean else 'NOT whole'}")
+    if report.sealed_through:
+        click.echo(f"entries up to {report.sealed_through} were exported and sealed")
+    for problem in report.problems:
+        click.echo(f"  entry {problem.sequence} {problem.kind}: {problem.message}")
+    if report.problems_left_out:
+        click.echo(f"  and {report.problems_left_out} more")
+    click.echo(
+        f"held to {report.heads} signed head{'s' if report.heads != 1 else ''}"
+        if report.heads
+        else "no signed head: whether the newest entries were removed cannot be told (workbench audit head)"
+    )
+
+
+@command(audit)
+@heads_option
+def head(head: Path | None, as_json: bool) -> None:
+    """Sign what is the newest entry now, and keep that outside the database; the trail is verified first."""
+    session = Session()
+    heads, keys = _trusted(session, head, None, makes=True)
+    assert keys is not None
+    report = _verified(session, heads, keys)
+    _require_whole(report)
+    assert report.last is not None
+    assert report.hash is not None
+    made = keys.sign(report.last, report.hash)
+    heads.add(made)
+    if as_json:
+        say_json({**made.as_dict(), "file": str(heads.place)})
+    else:
+        click.echo(f"entry {made.sequence} is signed in {heads.place}: copy it to where nobody who writes here can")
+
+
+def _require_whole(report: Report) -> None:
+    """A head over a broken trail would vouch for the break."""
+    if report.clean:
+        return
+    problem = report.problems[0]
+    raise StateError(
+        f"the audit trail is not whole: entry {problem.sequence} {problem.kind}, {problem.message}",
+        hint="see `workbench audit verify`",
+    )
+
+
+@command(audit)
+@click.argument("file", type=path_type)
+@heads_option
+def export(file: Path, head: Path | None, as_json: bool) -> None:
+    """Write all entries to a new FILE as JSON lines, and their signed head to FILE.head."""
+    from data_workbench.audit import Heads, write_export
+
+    session = Session()
+    heads, keys = _trusted(session, head, None, makes=True)
+    assert keys is not None
+    beside = Heads(file.absolute().with_name(f"{file.name}.head"))
+    if beside.place.exists():
+        raise UsageError(f"{beside.place} is there already", hint="name a new file")
+    _require_whole(_verified(session, heads, keys))
+    with _entries(session, None) as found:
+        count, last = write_export(found, file)
+    assert last is not None
+    made = keys.sign(last.sequence, last.hash)
+    beside.add(made)
+    if as_json:
+        say_json({"file": str(file), "head": str(beside.place), "entries": count, "sequence": made.sequence})
+    else:
+        click.echo(f"{count:,} entries in {file}, their head in {beside.place}")
+
+
+@command(audit)
+@click.option("--before", required=True, metavar="TIME", help="Entries older than this, such as 2025-11-23.")
+@click.option("--to", "to", required=True, type=path_type, help="A new file that the removed entries go to.")
+@heads_option
+def seal(before: str, to: Path, head: Path | None, as_json: bool) -> None:
+    """Retention: export old entries to a file, remove them, and leave a signed entry that vouches for them."""
+    from data_workbench.audit import seal_before
+
+    session = Session()
+    moment = _moment("--before", before)
+    heads, keys = _trusted(session, head, None, makes=True)
+    assert keys is not None
+    with session.metastore as store:
+        sealed = seal_before(store, moment, to, keys=keys, heads=heads.read())
+    if as_json:
+        say_json(vars(sealed))
+    else:
+        click.echo(f"entries {sealed.first} to {sealed.through} are in {sealed.file} and no longer in the metastore")
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no moment", hint="write it as 2026-11-23T10:15:00Z") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,234 @@
+"""The audit trail's entries: who did what, when and why, each chained to the one before it by its hash.
+
+`append` writes in the transaction of what it tells of, so that neither is there without the other; what is done
+elsewhere is told before and after (`data_workbench.audit.recorded`). Sequence numbers have no gaps: whoever appends
+holds one advisory lock until its transaction ends, so append last. docs/user-guide/audit.md has the canonical form.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, func, insert, select, text
+
+from data_workbench import settings
+from data_workbench.metastore.database import Metastore
+from data_workbench.metastore.tables import audit_entries
+from data_workbench.metastore.values import dumps, storable
+
+Origin = Literal["cli", "airflow", "rest"]
+
+FORM = "odras-audit/1"
+BEGINNING = "0" * 64
+"""What the first entry has in place of the hash before it."""
+REDACTED = "***"
+
+_LOCK = 0x0DA7A0A0D17
+_LOCK_WAIT = "15s"
+_LARGEST_DETAILS = 65_536
+_LONGEST = 1_000
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who does something, from where, and why if that was said."""
+
+    actor: str
+    origin: Origin
+    reason: str | None = None
+
+    @classmethod
+    def of_process(cls) -> Author:
+        """The operating system's user, with WORKBENCH_REASON."""
+        return cls(_system_user(), "cli", settings.load().reason or None)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What was done to what; `details` is JSON without secrets."""
+
+    action: str
+    object: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str | None = None
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as it stands; `details` is JSON text, the hashes are SHA-256 in hexadecimal."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    origin: str
+    action: str
+    object: str
+    reason: str | None
+    run_id: str | None
+    correlation_id: str | None
+    details: str
+    previous: str
+    hash: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members that are hashed, and the hash."""
+        return {**_members(self), "hash": self.hash}
+
+    def computed_hash(self, *, sequence: int | None = None) -> str:
+        """The hash its content has, or would have at another place."""
+        members = _members(self)
+        if sequence is not None:
+            members["sequence"] = sequence
+        return hash_of(members)
+
+
+_FIELDS = tuple(Entry.__dataclass_fields__)
+_COLUMNS = [audit_entries.c[name] for name in _FIELDS]
+
+
+def canonical(members: Mapping[str, Any]) -> bytes:
+    """RFC 8785 of an object of texts, integers and nulls: sorted names, no spaces, UTF-8.
+
+    https://www.rfc-editor.org/rfc/rfc8785; of numbers there are only integers below 2**53.
+    """
+    return json.dumps(members, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def hash_of(members: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical form."""
+    return hashlib.sha256(canonical(members)).hexdigest()
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as entries have it: UTC, microseconds, `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+
+
+def append(connection: Connection, author: Author, act: Act) -> Entry:
+    """Add an entry in the connection's transaction, as the last thing that is done in it.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: it cannot be written; the transaction, and what it did, is undone.
+    """
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    last = select(audit_entries.c.sequence, audit_entries.c.hash, func.clock_timestamp().label("at"))
+    row = connection.execute(last.order_by(audit_entries.c.sequence.desc()).limit(1)).one_or_none()
+    now = row.at if row else connection.execute(select(func.clock_timestamp())).scalar_one()
+    entry = chained(now, author, act, sequence=row.sequence + 1 if row else 1, previous=row.hash if row else BEGINNING)
+    connection.execute(insert(audit_entries).values(**vars(entry)))
+    return entry
+
+
+def chained(at: datetime, author: Author, act: Act, *, sequence: int, previous: str) -> Entry:
+    """The entry that follows the one with hash `previous`."""
+    values = {
+        "sequence": sequence,
+        "at": at,
+        "actor": _short(author.actor),
+        "origin": author.origin,
+        "action": act.action,
+        "object": _short(act.object),
+        "reason": _short(author.reason),
+        "run_id": _short(act.run_id),
+        "correlation_id": _short(act.correlation_id),
+        "details": _details(act.details),
+        "previous": previous,
+    }
+    entry = Entry(**values, hash="")
+    return Entry(**values, hash=entry.computed_hash())
+
+
+def record(store: Metastore, author: Author, act: Act) -> Entry:
+    """Add an entry in a transaction of its own."""
+    with store.transaction() as connection:
+        return append(connection, author, act)
+
+
+def redacted(values: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
+    """The values without those named in `secrets`."""
+    return {name: REDACTED if name in secrets and value is not None else value for name, value in values.items()}
+
+
+def list_entries(
+    store: Metastore,
+    *,
+    since: datetime | None = None,
+    action: str | None = None,
+    object: str | None = None,  # noqa: A002  # the field's name
+    actor: str | None = None,
+    limit: int = 100,
+) -> list[Entry]:
+    """The latest entries, latest first; `action` also takes the beginning of one, such as `run`."""
+    columns = audit_entries.c
+    statement = select(*_COLUMNS).order_by(columns.sequence.desc()).limit(limit)
+    if since is not None:
+        statement = statement.where(columns.at >= since)
+    if action is not None:
+        below = columns.action.startswith(f"{action}.", autoescape=True)
+        statement = statement.where((columns.action == action) | below)
+    if object is not None:
+        statement = statement.where(columns.object == object)
+    if actor is not None:
+        statement = statement.where(columns.actor == actor)
+    with store.transaction() as connection:
+        return [Entry(**row._mapping) for row in connection.execute(statement)]
+
+
+@contextmanager
+def entries(store: Metastore, *, through: int | None = None, page: int = 2_000) -> Iterator[Iterator[Entry]]:
+    """All entries in their order as of one moment, a page of memory at a time."""
+    statement = select(*_COLUMNS).order_by(audit_entries.c.sequence)
+    if through is not None:
+        statement = statement.where(audit_entries.c.sequence <= through)
+    with store.transaction() as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        streamed = connection.execution_options(stream_results=True, yield_per=page).execute(statement)
+        yield (Entry(*row) for row in streamed)
+
+
+def sequence_before(store: Metastore, moment: datetime) -> int | None:
+    """The last entry older than `moment`."""
+    statement = select(func.max(audit_entries.c.sequence)).where(audit_entries.c.at < moment)
+    with store.transaction() as connection:
+        return connection.scalar(statement)
+
+
+def seal(connection: Connection, author: Author, act: Act, *, through: int) -> int:
+    """Add the entry that seals what is removed, and remove entries up to `through`; the number removed."""
+    append(connection, author, act)
+    connection.execute(text("SELECT set_config('workbench.audit_seal', :through, true)"), {"through": str(through)})
+    return connection.execute(audit_entries.delete().where(audit_entries.c.sequence <= through)).rowcount
+
+
+def _members(entry: Entry) -> dict[str, Any]:
+    values = {name: getattr(entry, name) for name in _FIELDS if name != "hash"}
+    return {**values, "at": moment_text(entry.at), "form": FORM}
+
+
+def _details(details: Mapping[str, Any]) -> str:
+    written = dumps(details)
+    if len(written) <= _LARGEST_DETAILS:
+        return written
+    digest = hashlib.sha256(written.encode()).hexdigest()
+    return dumps({"left_out": "too large", "bytes": len(written), "sha256": digest})
+
+
+def _short(value: str | None) -> Any:
+    return None if value is None else storable(value)[:_LONGEST]
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
