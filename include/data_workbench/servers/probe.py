@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ def http_trouble(url: str, *, data: bytes | None = None, headers: Mapping[str, s
             if error.code == 401:
                 raise Unauthorised from error
             return f"HTTP {error.code}"
+    except http.client.HTTPException as error:
+        # Also our own words: a port that nobody listens on may be the one the system gives us to ask from.
+        return f"what answers does not speak HTTP ({type(error).__name__})"
     except OSError as error:
         return str(error)
     return None
