@@ -93,19 +93,32 @@ def write_manifest(root: Root, folder: str, manifest: Manifest, context: LoadCon
     Raises:
         StoreBusy: another load has switched since the manifest was read.
     """
-    values = {
-        "version": 1,
-        "parts": manifest.parts,
-        "owners": manifest.owners,
-        "load": {
-            "id": load_id(context),
-            "pipeline": context.pipeline,
-            "run": context.run_id,
-            "counts": counts.as_dict(),
-        },
+    load = {
+        "id": load_id(context),
+        "pipeline": context.pipeline,
+        "run": context.run_id,
+        "counts": counts.as_dict(),
     }
+    _write(root, folder, manifest, load, context)
+
+
+def first_manifest(root: Root, folder: str, standing: Manifest, context: LoadContext) -> Manifest:
+    """Note what stands in a folder that had no manifest, before a new part is seen there.
+
+    Without it a load that is killed before its switch would leave a part that counts as one of the folder's files.
+
+    Raises:
+        StoreBusy: another load has done so in the meantime.
+    """
+    content = _write(root, folder, standing, {}, context)
+    return Manifest(standing.parts, standing.owners, content=content)
+
+
+def _write(root: Root, folder: str, manifest: Manifest, load: dict[str, Any], context: LoadContext) -> bytes:
+    values = {"version": 1, "parts": manifest.parts, "owners": manifest.owners, "load": load}
     content = json.dumps(values, indent=1).encode()
     switch(root, posixpath.join(folder, MANIFEST), content, load_id(context), manifest.content)
+    return content
 
 
 def current_parts(root: Root, folder: str) -> list[str]:

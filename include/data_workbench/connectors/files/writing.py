@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import Progress, Writer
 from data_workbench.connectors.files.failures import translated
-from data_workbench.connectors.files.folder import Manifest, load_id, part_name, write_manifest
+from data_workbench.connectors.files.folder import Manifest, first_manifest, load_id, part_name, write_manifest
 from data_workbench.connectors.files.formats.opening import Encoder, open_encoder
 from data_workbench.connectors.files.formats.table import FORMATS, compression_of
 from data_workbench.connectors.files.packing import packed
@@ -61,6 +61,8 @@ class Output:
     def publish(self, kept: Manifest | None, counts: WriteCounts) -> None:
         """Let everything be seen; in a folder beside the parts that `kept` names."""
         with committing(self._context, self._target, None):
+            if kept is not None and kept.content is None:
+                kept = first_manifest(self._root, self._target.path, kept, self._context)
             for publication in self._sealed:
                 publication.publish()
             if kept is not None:

@@ -176,6 +176,32 @@ def test_a_load_that_dies_around_its_commit_ends_the_same(tmp_path: Path, name: 
     assert sorted(row["k"] for row in _rows(tmp_path, target, pa.schema([("k", pa.int64())]))) == expected
 
 
+@pytest.mark.parametrize("run", ["run-1", "run-2"])
+@pytest.mark.parametrize(
+    ("write", "theirs"), [("append", False), ("append", True), ("replace", False), ("merge", False)]
+)
+def test_a_first_load_that_dies_between_its_parts_and_its_switch_leaves_nothing_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str, theirs: bool, run: str
+) -> None:
+    target, schema = _target("f", write, folder=True), pa.schema([("k", pa.int64())])
+    if theirs:
+        (tmp_path / "f").mkdir()
+        pq.write_table(pa.table({"k": [7]}), tmp_path / "f" / "theirs.parquet")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data_workbench.connectors.files.writing.write_manifest", die)
+        with pytest.raises(KeyboardInterrupt):
+            _load(tmp_path, target, pa.table({"k": [1, 2]}))
+    assert len(list((tmp_path / "f").glob("part-run-1*.parquet"))) == 1
+    before = [7] if theirs else []
+    assert [row["k"] for row in _rows(tmp_path, target, schema)] == before
+    assert _load(tmp_path, target, pa.table({"k": [1, 2]}), run=run).inserted == 2
+    assert sorted(row["k"] for row in _rows(tmp_path, target, schema)) == [1, 2, *before]
+
+
 def test_append_to_one_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     target = _target("a.csv", "append", kind="csv")
     with pytest.raises(Unsupported) as caught:
