@@ -16,6 +16,8 @@ from data_workbench.backup.verification import check_content
 from data_workbench.connectors.connections import Connections
 from data_workbench.errors import AccessDenied, StateError, Unsupported, WorkbenchError
 
+pytestmark = pytest.mark.slow
+
 
 def problems(repository: Repository, set_id: str | None = None) -> list[str]:
     """What verifying says, in any of its ways."""

@@ -11,6 +11,8 @@ from data_workbench.pipelines.testing.files import CaseFile, load_cases
 from data_workbench.pipelines.testing.running import run_cases
 from data_workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 PIPELINES = Path(__file__).resolve().parents[4] / "dags" / "pipelines"
 FILES = load_cases([PIPELINES], settings=Settings())
 CASES = [
