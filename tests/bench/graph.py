@@ -163,4 +163,4 @@ def _walk(ground: Ground, driver: Any) -> float:
 def _empty(driver: Any, *labels: str) -> None:
     with driver.session() as session:
         for label in labels:
-            session.run(f"MATCH (n:{label}) CALL (n) {{ DELETE n }} IN TRANSACTIONS OF 20000 ROWS").consume()
+            session.run(f"MATCH (n:{label}) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS OF 20000 ROWS").consume()

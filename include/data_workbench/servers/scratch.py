@@ -17,7 +17,8 @@ from data_workbench.servers.service import Service
 from data_workbench.servers.stack import Stack
 from data_workbench.settings import PORT_OFFSETS, Settings
 
-_FIRST, _LAST, _STEP = 21_000, 60_000, 20
+_FIRST, _LAST, _STEP = 21_000, 32_000, 20
+"""Above the usual stack, below the ports that the system lends to whoever connects (`ip_local_port_range`)."""
 
 
 @contextmanager
