@@ -38,11 +38,6 @@ class Limits:
     group_bytes: int
     compression: str = "lz4"
 
-    @property
-    def part_bytes(self) -> int:
-        """Bytes in memory after which a part is cut: it is read back as one table, whatever part_rows says."""
-        return self.group_bytes
-
 
 class Encoder:
     """The thread that turns row groups into part files; at most one group waits while one is encoded."""
@@ -110,7 +105,8 @@ class Encoder:
             piece = group.slice(start, self._limits.part_rows - part.rows)
             part.write(piece, size * piece.num_rows // group.num_rows)
             start += piece.num_rows
-            if part.rows >= self._limits.part_rows or part.memory >= self._limits.part_bytes:
+            # A part is read back as one table: wide rows cut it before part_rows does.
+            if part.rows >= self._limits.part_rows or part.memory >= self._limits.group_bytes:
                 self._close_part()
 
     def _open_part(self, group: pa.Table) -> _PartFile:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import AccessDenied, StateError, UsageError
+from data_workbench.key_files import keep_once
 from data_workbench.metastore.audit import canonical, moment_text
 
 if TYPE_CHECKING:
@@ -177,14 +178,9 @@ def _make(place: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     made = Ed25519PrivateKey.generate()
-    place.parent.mkdir(parents=True, exist_ok=True)
     content = made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
-    try:
-        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was first: its key stands
-        return
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
+    if not keep_once(place, content):
+        return  # another process was first: its key stands
     public = made.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
     _beside(place).write_bytes(public)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import AccessDenied, StateError, UsageError
+from data_workbench.key_files import keep_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,14 +136,8 @@ def _make(place: Path) -> None:
     import pyrage
 
     made = pyrage.x25519.Identity.generate()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    content = f"# public key: {made.to_public()}\n{made}\n"
-    try:
-        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was first: its key stands
-        return
-    with os.fdopen(handle, "w") as stream:
-        stream.write(content)
+    # Where another process was first, its key stands.
+    keep_once(place, f"# public key: {made.to_public()}\n{made}\n".encode())
 
 
 def _recipient(text: str) -> object:

@@ -21,7 +21,8 @@ _COUNTS: Final = """
 """
 _SUMMARY: Final = f"""
 SELECT run_id, pipeline, state, orchestrator, started, ended, {_COUNTS}, error->>'message' AS trouble
-FROM (SELECT *, row_number() OVER (PARTITION BY pipeline ORDER BY started DESC, run_id) AS place FROM runs
+FROM (SELECT run_id, pipeline, state, orchestrator, started, ended, result, error,
+             row_number() OVER (PARTITION BY pipeline ORDER BY started DESC, run_id) AS place FROM runs
       WHERE (CAST(:pipeline AS text) IS NULL OR pipeline = :pipeline)
         AND (CAST(:run_id AS text) IS NULL OR run_id = :run_id)) latest
 WHERE place <= :count ORDER BY pipeline, started DESC, run_id

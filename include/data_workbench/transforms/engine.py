@@ -38,11 +38,11 @@ PARAM_TYPES: Mapping[str, str] = {
 }
 """Types of params; a uuid is text, as uuid columns are."""
 
-_LEFT_ALONE = "join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup"
+LEFT_ALONE = "join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup"
 _FIXED = (
     "SET TimeZone = 'UTC'",
     "SET preserve_insertion_order = true",
-    "SET disabled_optimizers = 'join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup'",
+    f"SET disabled_optimizers = '{LEFT_ALONE}'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
 )

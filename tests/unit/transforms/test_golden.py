@@ -22,7 +22,7 @@ from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import with_native
 from data_workbench.records.uuids import UUID5_MACROS
 from data_workbench.settings import Settings
-from data_workbench.transforms.engine import set_params
+from data_workbench.transforms.engine import LEFT_ALONE, set_params
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -35,11 +35,10 @@ class SharedEngine:
 
     def __init__(self) -> None:
         self.database = duckdb.connect(config={"threads": 1})
-        kept = "join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup"
         self.database.execute("SET preserve_insertion_order = true")
         for statement in UUID5_MACROS:
             self.database.execute(statement.replace(" TEMP ", " "))  # for all sessions: made once
-        self.database.execute(f"SET disabled_optimizers = '{kept}'")
+        self.database.execute(f"SET disabled_optimizers = '{LEFT_ALONE}'")
 
     @contextmanager
     def __call__(
