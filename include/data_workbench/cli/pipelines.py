@@ -144,30 +144,24 @@ def run(pipeline: str, params: tuple[str, ...], as_json: bool, **options: Any) -
 @command(root)
 @click.argument("pipeline", required=False)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-def runs(pipeline: str | None, limit: int, as_json: bool) -> None:
-    """Runs, newest first."""
+@click.option("--watch", is_flag=True, help="Renew what is shown every two seconds, until interrupted.")
+def runs(pipeline: str | None, limit: int, watch: bool, as_json: bool) -> None:
+    """Runs, newest first, with a bar for each stage under way."""
+    from data_workbench.cli import run_list
     from data_workbench.pipelines.upkeep import Upkeep
 
+    if watch and as_json:
+        raise click.UsageError("--watch is for people: ask again for one JSON document")
     with runner(Session()) as engine:
-        rows = Upkeep(engine).list_runs(pipeline, limit)
+        upkeep = Upkeep(engine)
+        if watch:
+            run_list.watch(lambda: upkeep.list_runs(pipeline, limit))
+            return
+        rows = upkeep.list_runs(pipeline, limit)
     if as_json:
         say_json({"runs": rows})
-        return
-    say_table(
-        ("run", "pipeline", "state", "checks", "by", "started", "seconds"),
-        [
-            (
-                r["run_id"],
-                r["pipeline"],
-                f"{r['state']}: {r['waiting']}" if r["waiting"] else r["state"],
-                tables.outcomes((r["result"] or {}).get("checks")),
-                r["orchestrator"],
-                f"{r['started']:%Y-%m-%d %H:%M:%S}",
-                r["seconds"],
-            )
-            for r in rows
-        ],
-    )
+    else:
+        run_list.say(rows)
 
 
 @command(root)

@@ -1,18 +1,21 @@
-"""The stages of a run (`stage`, `load.graph`, `reconcile`, …): attempts, states and counts."""
+"""The stages of a run (`stage`, `load.graph`, `reconcile`, …): attempts, states, counts and signs of life."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Double, case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.errors import StateError
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import run_stages
+
+MEASURES: Final = ("rows_in", "rows_out", "bytes_in", "bytes_out", "filtered", "quarantined", "peak_memory", "lag")
+"""Names of what is measured of a stage (`pipelines.measures` says what each is)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,41 @@ class StageResult:
     error: dict[str, Any] | None
     started: datetime
     ended: datetime | None
+    progress: dict[str, Any] | None = None
+    """While it runs: `phase`, `rows`, `expected`, `bytes`, as of its last sign of life."""
+    measures: dict[str, Any] | None = None
+    """Once it has ended: see `pipelines.measures`."""
+    silent: float | None = None
+    """While it runs: seconds since its last sign of life, by the metastore's clock."""
+    still: float | None = None
+    """While it runs: seconds since something in it moved, by the metastore's clock."""
+
+    @property
+    def retries(self) -> int:
+        """How often it was begun again."""
+        return self.attempt - 1
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        return (self.ended - self.started).total_seconds() if self.ended else None
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows that came in, by the time it took."""
+        rows = (self.measures or {}).get("rows_in")
+        return round(rows / self.seconds, 1) if rows is not None and self.seconds else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """How it is told: its state, what was measured, and what it does while it runs."""
+        names = ("stage", "state", "attempt", "retries", "started", "ended", "seconds", "rows_per_second", "progress")
+        error = self.error or {}
+        return {
+            **{name: getattr(self, name) for name in names},
+            **{name: (self.measures or {}).get(name) for name in MEASURES},
+            "trouble": error.get("message"),
+            "hint": error.get("hint"),
+        }
 
     @property
     def is_part(self) -> bool:
@@ -41,8 +79,13 @@ def start_stage(store: Metastore, run_id: str, stage: str) -> int:
         "started": func.now(),
         "ended": None,
         "error": None,
+        "beat": func.now(),
+        "moved": func.now(),
+        "progress": None,
+        "measures": None,
     }
-    statement = insert(run_stages).values(run_id=run_id, stage=stage, state="running", attempt=1, started=func.now())
+    first = {"state": "running", "attempt": 1, "started": func.now(), "beat": func.now(), "moved": func.now()}
+    statement = insert(run_stages).values(run_id=run_id, stage=stage, **first)
     updating = statement.on_conflict_do_update(index_elements=["run_id", "stage"], set_=again)
     with store.transaction() as connection:
         return connection.execute(updating.returning(run_stages.c.attempt)).scalar_one()
@@ -56,16 +99,29 @@ def finish_stage(
     counts: Mapping[str, Any] | None = None,
     state: Literal["success", "failed"] = "success",
     error: Mapping[str, Any] | None = None,
+    measures: Mapping[str, Any] | None = None,
 ) -> None:
     """Note how a stage ended. Raises StateError if it never started."""
     statement = (
         update(run_stages)
         .where(run_stages.c.run_id == run_id, run_stages.c.stage == stage)
-        .values(state=state, counts=counts, error=error, ended=func.clock_timestamp())
+        .values(state=state, counts=counts, error=error, ended=func.clock_timestamp(), measures=measures)
     )
     with store.transaction() as connection:
         if connection.execute(statement).rowcount == 0:
             raise StateError(f"stage {stage!r} of run {run_id!r} never started", run_id=run_id)
+
+
+def beat(store: Metastore, run_id: str, stage: str, progress: Mapping[str, Any], *, has_moved: bool) -> None:
+    """Note a sign of life of a running stage, and whether anything in it has moved since the one before."""
+    moved = {"moved": func.now()} if has_moved else {}
+    statement = (
+        update(run_stages)
+        .where(run_stages.c.run_id == run_id, run_stages.c.stage == stage, run_stages.c.state == "running")
+        .values(beat=func.now(), progress=dict(progress), **moved)
+    )
+    with store.transaction() as connection:
+        connection.execute(statement)
 
 
 def note_waiting(store: Metastore, run_id: str, stage: str, reason: Mapping[str, Any]) -> None:
@@ -79,17 +135,33 @@ def note_waiting(store: Metastore, run_id: str, stage: str, reason: Mapping[str,
         connection.execute(statement)
 
 
-def waiting(store: Metastore, run_ids: Sequence[str]) -> dict[str, str]:
-    """What stages of these runs wait for, by run."""
-    columns = run_stages.c
-    statement = select(columns.run_id, columns.error).where(columns.run_id.in_(run_ids), columns.state == "waiting")
-    with store.transaction() as connection:
-        return {row.run_id: str((row.error or {}).get("message")) for row in connection.execute(statement)}
-
-
 def stage_results(store: Metastore, run_id: str) -> dict[str, StageResult]:
     """The stages of a run by name, in the order they began."""
-    columns = [run_stages.c[name] for name in StageResult.__dataclass_fields__]
-    statement = select(*columns).where(run_stages.c.run_id == run_id).order_by(run_stages.c.started, run_stages.c.stage)
+    return {one.stage: one for one in of_runs(store, [run_id]).get(run_id, ())}
+
+
+def of_runs(store: Metastore, run_ids: Sequence[str]) -> dict[str, list[StageResult]]:
+    """The stages of several runs, in the order they began."""
+    found: dict[str, list[StageResult]] = {}
+    statement = (
+        select(run_stages.c.run_id, *_COLUMNS)
+        .where(run_stages.c.run_id.in_(run_ids))
+        .order_by(run_stages.c.started, run_stages.c.stage)
+    )
     with store.transaction() as connection:
-        return {row.stage: StageResult(**row._mapping) for row in connection.execute(statement)}
+        for row in connection.execute(statement):
+            values = dict(row._mapping)
+            found.setdefault(values.pop("run_id"), []).append(StageResult(**values))
+    return found
+
+
+def _seconds_since(moment: Any) -> Any:
+    passed = cast(func.extract("epoch", func.now() - moment), Double)
+    return case((run_stages.c.state == "running", func.greatest(passed, 0.0)))
+
+
+_COLUMNS = [
+    *(run_stages.c[name] for name in StageResult.__dataclass_fields__ if name not in ("silent", "still")),
+    _seconds_since(run_stages.c.beat).label("silent"),
+    _seconds_since(run_stages.c.moved).label("still"),
+]

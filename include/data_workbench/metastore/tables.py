@@ -76,6 +76,10 @@ run_stages = Table(
     Column("error", _JSON),
     Column("started", _WHEN, nullable=False),
     Column("ended", _WHEN),
+    Column("beat", _WHEN),
+    Column("moved", _WHEN),
+    Column("progress", _JSON),
+    Column("measures", _JSON),
 )
 
 confirmations = Table(
@@ -299,4 +303,19 @@ audit_entries = Table(
     Column("hash", Text, nullable=False),
     Index("audit_entries_by_time", "at"),
     Index("audit_entries_by_object", "object", "sequence"),
+)
+
+service_tokens = Table(
+    "service_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("created", _WHEN, nullable=False, server_default=text("now()")),
+    Column("created_by", Text, nullable=False),
+    Column("expires", _WHEN),
+    Column("last_used", _WHEN),
+    Column("revoked", _WHEN),
+    Column("revoked_by", Text),
 )

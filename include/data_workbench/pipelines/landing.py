@@ -95,7 +95,7 @@ def land_source(
         lane.write(corrections.applied(_shape(kept, schema)))
         with counting:  # listeners are not asked to bear two threads
             discarded += batch.num_rows - kept.num_rows
-            emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows)
+            emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows, bytes=batch.nbytes)
 
     with artifacts.begin(context.pipeline, context.run_id, artifact, schema) as writer:
         emit("stage.reading", pipeline=context.pipeline, source=name)

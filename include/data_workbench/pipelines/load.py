@@ -70,12 +70,15 @@ def load_destination(
 ) -> WriteCounts:
     """Load all targets of a destination; relationships after nodes. Safe to repeat after a crash."""
     total = WriteCounts()
-    for index, target in enumerate(plan.destinations[name].targets):
+    targets = plan.destinations[name].targets
+    given = [inputs(target.input) for target in targets]
+    emit("load.begun", destination=name, rows=sum(one.manifest.rows for one in given))
+    for index, target in enumerate(targets):
         counts = _load_target(
             name,
             index,
             target,
-            inputs(target.input),
+            given[index],
             destination=destination,
             context=context(index),
             ledger=ledger,
@@ -117,7 +120,8 @@ def _load_target(
             rows = _without_held(manifest.read_part(part, _present(manifest, columns)))
             _write(writer, rows, part, name, target, ledger)
             ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
-            emit("load.written", destination=name, target=target.name, part=part, rows=rows.num_rows)
+            facts = {"destination": name, "target": target.name, "part": part}
+            emit("load.written", **facts, rows=rows.num_rows, bytes=rows.nbytes)
         if isinstance(target, RelationshipTarget):
             _settle_deferred(writer, target, schema, manifest, name, index, ledger)
         counts = _sum(done, writer.finish())

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from data_workbench.connectors.base import CanDelete, CanReadBack, Destination
 from data_workbench.errors import ReconciliationFailed
+from data_workbench.events import emit
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, LoadContext, RelationshipTarget, Target
 from data_workbench.pipelines.comparing import TargetVerdict, compare_target, existing_ends
 from data_workbench.pipelines.load import LoadInput, matching_rows
@@ -128,6 +129,7 @@ class Reconciler:
             for index, target in enumerate(self.plan.destinations[name].targets):
                 contract = standing_contract(self.plan, name, target) if self.checks else None
                 found = self._target(name, index, target, full=full, remedy=remedy, contract=contract)
+                emit("reconcile.compared", pipeline=self.plan.pipeline, destination=name, target=target.name)
                 if found is None:
                     answer.not_compared.append(f"{name} {target.name}")
                     answer.checks += contract.not_evaluated(NOT_READ) if contract else []

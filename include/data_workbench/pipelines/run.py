@@ -24,13 +24,14 @@ from data_workbench.events import emit
 from data_workbench.metastore import checks as history
 from data_workbench.metastore import deferred, hold_run, pipelines, runs, stages, states
 from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
-from data_workbench.pipelines import fused, records, standing
+from data_workbench.pipelines import fused, measures, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import last_sources, resumable
 from data_workbench.pipelines.ledger import RunLedger
 from data_workbench.pipelines.limits import check_quarantined
 from data_workbench.pipelines.load import load_destination
+from data_workbench.pipelines.noting import Noted, noted_stage
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.plan import RunPlan, is_current
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
+    from data_workbench.pipelines.plan import SourcePlan
     from data_workbench.records.accounting import WriteCounts
     from data_workbench.settings import Settings
 
@@ -181,7 +183,9 @@ class Runner:
                 finally:
                     keep_schemas(self.metastore, stores.described)
             begins = {name: self._begins_at(plan, name, run, options) for name in plan.sources}
-            runs.save_plan(self.metastore, run.run_id, {"plan": plan.to_json(), "begins": begins})
+            estimates = {name: _estimate(stores, one) for name, one in plan.sources.items()}
+            stored = {"plan": plan.to_json(), "begins": begins, "estimates": estimates}
+            runs.save_plan(self.metastore, run.run_id, stored)
         except WorkbenchError as error:
             error.run_id = run.run_id
             runs.finish(self.metastore, run.run_id, state="failed", error=error.as_dict())
@@ -208,18 +212,26 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
         if done is not None and done.state == "success" and (may_stream or fused.FUSED not in (done.counts or {})):
             return dict(done.counts or {})
-        with self._noted(run_id, STAGE) as counts, self._open(run_id) as work, self.lineage.told(work, STAGE, counts):
+        with noted_stage(self.metastore, run_id, STAGE) as noted, self._open(run_id) as work:
+            self._stage(work, noted, may_stream=may_stream)
+        return dict(noted.counts)
+
+    def _stage(self, work: Work, noted: Noted, *, may_stream: bool) -> None:
+        counts = noted.counts
+        noted.pulse.expected = work.expected_rows
+        with self.lineage.told(work, STAGE, counts):
             streamed = fused.decide(work, self.metastore) if may_stream else None
             if streamed is not None:
                 counts.update(streamed)
-                return dict(counts)
+                return
             self.artifacts.check_room()
-            result = self.assembly.staging(work).run()
+            staging = self.assembly.staging(work)
+            result = staging.run()
             if not work.options.only_keys:  # a replay is of rows that were set aside: many of them may be again
                 check_quarantined(work, result, self.artifacts)
-            check_accepted(work, self.assembly.staging(work).inputs)
+            check_accepted(work, staging.inputs)
             counts.update(result.as_dict())
-        return dict(counts)
+            noted.measures = measures.of_stage(work.plan, noted.pulse, counts, staging)
 
     def load(self, run_id: str, destination: str) -> dict[str, Any]:
         """Load one destination; its counts."""
@@ -227,7 +239,11 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(name)
         if done is not None and done.state == "success":
             return dict(done.counts or {})
-        with self._noted(run_id, name) as counts, self._open(run_id) as work, self.lineage.told(work, name, counts):
+        with (
+            noted_stage(self.metastore, run_id, name) as noted,
+            self._open(run_id) as work,
+            self.lineage.told(work, name, noted.counts),
+        ):
             written = self._streamed(work, destination)
             if written is None:
                 written = load_destination(
@@ -240,9 +256,10 @@ class Runner:
                     artifacts=self.artifacts,
                     settings=self.settings,
                 )
-            counts.update(written.as_dict())
-            runs.confirm(self.metastore, run_id, destination, counts)
-        return dict(counts)
+            noted.counts.update(written.as_dict())
+            noted.measures = measures.of_load(noted.pulse, noted.counts)
+            runs.confirm(self.metastore, run_id, destination, noted.counts)
+        return dict(noted.counts)
 
     def _streamed(self, work: Work, destination: str) -> WriteCounts | None:
         """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""
@@ -264,8 +281,8 @@ class Runner:
             ReconciliationFailed: they differ; the run is published as failed, its data stands.
             ContractViolated: they hold rows that break a contract; likewise.
         """
-        with self._noted(run_id, RECONCILE) as counts, self._open(run_id) as work:
-            started = time.monotonic()
+        with noted_stage(self.metastore, run_id, RECONCILE) as noted, self._open(run_id) as work:
+            started, counts = time.monotonic(), noted.counts
             with self.lineage.told(work, RECONCILE, counts):
                 answer, checks = self._reconcile(work)
             counts.update(answer)
@@ -336,23 +353,6 @@ class Runner:
         with open_work(self.metastore, run_id, self.connections, self.settings) as work:
             yield work
 
-    @contextmanager
-    def _noted(self, run_id: str, stage: str) -> Iterator[dict[str, Any]]:
-        """Note a stage's beginning and end in the metastore; the block fills in its counts."""
-        stages.start_stage(self.metastore, run_id, stage)
-        counts: dict[str, Any] = {}
-        emit("stage.started", run_id=run_id, stage=stage)
-        try:
-            yield counts
-        except WorkbenchError as error:
-            error.run_id = error.run_id or run_id
-            stages.finish_stage(self.metastore, run_id, stage, state="failed", counts=counts, error=error.as_dict())
-            emit("stage.failed", run_id=run_id, stage=stage, error=error)
-            raise
-        if not isinstance(counts.get("clean"), bool) or counts["clean"]:
-            stages.finish_stage(self.metastore, run_id, stage, counts=counts)
-        emit("stage.finished", run_id=run_id, stage=stage, counts=counts)
-
     def _unchecked(self, run_id: str, error: WorkbenchError) -> list[dict[str, Any]]:
         """The checks of a run that ended before they were made."""
         stored = runs.load_plan(self.metastore, run_id)
@@ -375,6 +375,12 @@ class Runner:
         now = datetime.now(UTC)
         finished = {StoredRun(*key): ended for key, ended in runs.finished_before(self.metastore, now).items()}
         self.artifacts.clean(finished, now=now)
+
+
+def _estimate(stores: Stores, source: SourcePlan) -> int | None:
+    """How many rows the store said this source's stream has."""
+    described = stores.described.get((source.connection, source.stream))
+    return described.estimated_rows if described else None
 
 
 def new_run_id() -> str:

@@ -13,7 +13,7 @@ from data_workbench.artifacts import StoredRun
 from data_workbench.audit import recorded
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import checks as history
-from data_workbench.metastore import hold_run, quarantine, runs, stages
+from data_workbench.metastore import hold_run, liveness, quarantine, runs, stages
 from data_workbench.metastore.audit import redacted
 from data_workbench.pipelines import edits, records
 from data_workbench.pipelines.history import last_plan
@@ -120,11 +120,18 @@ class Upkeep:
         return document, error
 
     def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
-        """Runs as documents, newest first; `waiting` says what a stage of a running one waits for."""
+        """Runs as documents with their stages, newest first; `waiting` and `stuck` say why a running one stands."""
         store = self.runner.metastore
         found = runs.list_runs(store, pipeline=pipeline, limit=limit)
-        waiting = stages.waiting(store, [run.run_id for run in found if run.state == "running"])
-        return [{**records.run_row(run), "waiting": waiting.get(run.run_id)} for run in found]
+        begun = stages.of_runs(store, [run.run_id for run in found])
+        stalls = liveness.stalls(store, [run.run_id for run in found if run.state == "running"])
+        rows = []
+        for run in found:
+            stall = stalls.get(run.run_id)
+            told = {state: stall.reason if stall and stall.state == state else None for state in ("waiting", "stuck")}
+            parts = [one.as_dict() for one in begun.get(run.run_id, ()) if not one.is_part]
+            rows.append({**records.run_row(run), **told, "stages": parts})
+        return rows
 
     def list_quarantine(self, pipeline: str | None, *, state: Any, limit: int) -> list[dict[str, Any]]:
         """Quarantined rows as documents."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,19 @@ class Work:
     now: datetime
     begins: Mapping[str, bool]
     """Per source whether it is read from its position on."""
+    estimates: Mapping[str, int | None] = field(default_factory=dict)
+    """Per source how many rows its store said it has, when the run began."""
+
+    @property
+    def expected_rows(self) -> int | None:
+        """About how many rows will be read; None where nobody can say."""
+        options, sources = self.options, self.plan.sources
+        if options.only_keys:
+            return sum(map(len, options.only_keys.values()))
+        known = {name: rows for name, rows in self.estimates.items() if rows is not None}
+        if set(known) < set(sources) or any(self.begins.values()) or any(one.where for one in sources.values()):
+            return None
+        return sum(min(rows, options.limit or rows) for rows in known.values())
 
     def scope(self, source: str) -> str:
         """The scope of a source's position: the values of the params its filter uses."""
@@ -67,4 +80,5 @@ def open_work(metastore: Metastore, run_id: str, connections: Connections, setti
             options=RunOptions.from_json(run.options),
             now=run.now,
             begins=stored["begins"],
+            estimates=stored.get("estimates", {}),
         )

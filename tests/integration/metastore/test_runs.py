@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from data_workbench.errors import RunConflict, StateError
-from data_workbench.metastore import Metastore, pipelines, quarantine, runs, stages, states
+from data_workbench.metastore import Metastore, hold_run, liveness, pipelines, quarantine, runs, stages, states
+from data_workbench.metastore.liveness import Stall
 
 NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 
@@ -214,10 +216,82 @@ def test_a_pipeline_remembers_its_last_definition(store: Metastore) -> None:
 
 
 def test_a_stage_that_waits_says_for_what_until_it_begins_again(store: Metastore) -> None:
-    runs.begin(store, request())
+    runs.begin(store, request(orchestrator="airflow"))
     stages.start_stage(store, "r1", "load.graph")
     stages.note_waiting(store, "r1", "load.graph", {"message": "waits for connection graph"})
     stages.note_waiting(store, "r1", "never started", {"message": "nobody"})
-    assert stages.waiting(store, ["r1", "r2"]) == {"r1": "waits for connection graph"}
+    assert liveness.stalls(store, ["r1", "r2"]) == {"r1": Stall("waiting", "waits for connection graph")}
     assert stages.start_stage(store, "r1", "load.graph") == 2
-    assert stages.waiting(store, ["r1"]) == {}
+    with hold_run(store, "requirements", "r1", shared=True):
+        assert liveness.stalls(store, ["r1"]) == {}
+
+
+# ------------------------------------------------------------------------------------------------- signs of life
+
+
+def age(store: Metastore, column: str, seconds: int) -> None:
+    """As if the stages of r1 had noted this so long ago."""
+    statement = f"UPDATE run_stages SET {column} = {column} - make_interval(secs => :seconds) WHERE run_id = 'r1'"
+    with store.transaction() as connection:
+        connection.execute(text(statement), {"seconds": seconds})
+
+
+@pytest.mark.parametrize("orchestrator", ["cli", "airflow"])
+def test_a_stage_whose_process_is_gone_is_stuck_at_once(store: Metastore, orchestrator: str) -> None:
+    runs.begin(store, request(orchestrator=orchestrator))
+    assert liveness.stalls(store, ["r1"]) == {}, "it has only just begun"
+    with hold_run(store, "requirements", "r1", shared=orchestrator == "airflow"):
+        stages.start_stage(store, "r1", "stage")
+        assert liveness.stalls(store, ["r1"]) == {}
+    stall = liveness.stalls(store, ["r1"])["r1"]
+    assert stall.state == "stuck"
+    assert "its process is gone" in stall.reason
+
+
+def test_between_tasks_of_airflow_nobody_need_be_there(store: Metastore) -> None:
+    runs.begin(store, request(orchestrator="airflow"))
+    stages.start_stage(store, "r1", "stage")
+    stages.finish_stage(store, "r1", "stage", counts={})
+    assert liveness.stalls(store, ["r1"]) == {}
+    runs.finish(store, "r1", state="failed")
+    runs.begin(store, request("r2"))
+    stages.start_stage(store, "r2", "stage")
+    stages.finish_stage(store, "r2", "stage", counts={})
+    assert "its process is gone" in liveness.stalls(store, ["r2"])["r2"].reason, "a command drives all its stages"
+
+
+def test_a_frozen_process_and_one_in_which_nothing_moves_are_stuck_within_a_minute(store: Metastore) -> None:
+    runs.begin(store, request())
+    with hold_run(store, "requirements", "r1"):
+        stages.start_stage(store, "r1", "load.graph")
+        stages.start_stage(store, "r1", "load.graph.0")
+        age(store, "beat", 30)
+        assert liveness.stalls(store, ["r1"]) == {}
+        age(store, "beat", 20)
+        assert "no sign of life for 5" in liveness.stalls(store, ["r1"])["r1"].reason
+        progress = {"phase": "loading Thing", "rows": 5, "expected": 10, "bytes": 99}
+        stages.beat(store, "r1", "load.graph", progress, has_moved=True)
+        assert liveness.stalls(store, ["r1"]) == {}
+        age(store, "moved", 50)
+        stages.beat(store, "r1", "load.graph", progress, has_moved=False)
+        stall = liveness.stalls(store, ["r1"])["r1"]
+        assert stall.state == "stuck"
+        assert "nothing has moved for 5" in stall.reason
+        assert "(load.graph, loading Thing)" in stall.reason
+        stages.beat(store, "r1", "load.graph", progress, has_moved=True)
+        assert liveness.stalls(store, ["r1"]) == {}
+
+
+def test_a_stage_that_ended_keeps_its_measures_and_gives_no_more_signs(store: Metastore) -> None:
+    runs.begin(store, request())
+    stages.start_stage(store, "r1", "stage")
+    stages.finish_stage(store, "r1", "stage", counts={}, measures={"rows_in": 500, "peak_memory": 9})
+    stages.beat(store, "r1", "stage", {"phase": "late"}, has_moved=True)
+    found = stages.stage_results(store, "r1")["stage"]
+    assert (found.progress, found.silent, found.still) == (None, None, None)
+    told = found.as_dict()
+    assert (told["rows_in"], told["bytes_in"], told["retries"]) == (500, None, 0)
+    assert told["rows_per_second"] > 0
+    assert stages.start_stage(store, "r1", "stage") == 2
+    again = stages.stage_results(store, "r1")["stage"]
+    assert (again.measures, again.retries) == (None, 1)

@@ -63,7 +63,7 @@ def test_the_strip_grows_from_the_right_and_a_broken_check_fills_it() -> None:
     ("seconds", "told"), [(1, "just now"), (240, "4 min ago"), (7_300, "2 h ago"), (200_000, "2 d ago")]
 )
 def test_ages(seconds: int, told: str) -> None:
-    assert ago(NOW - timedelta(seconds=seconds)) == told
+    assert ago(datetime.now(UTC) - timedelta(seconds=seconds)) == told
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-State = Literal["running", "waiting", "success", "failed", "abandoned"]
+State = Literal["running", "waiting", "stuck", "success", "failed", "abandoned"]
 
 
 class RunOut(BaseModel):
@@ -42,15 +42,35 @@ class PipelinesOut(BaseModel):
     total_entries: int
 
 
+class ProgressOut(BaseModel):
+    """How far a running stage has come, a few seconds ago."""
+
+    phase: str
+    rows: int
+    expected: int | None
+    bytes: int
+
+
 class StageOut(BaseModel):
-    """One stage of a run, its latest attempt."""
+    """One stage of a run, its latest attempt; bytes, seconds and rows, `lag` in seconds."""
 
     stage: str
     state: str
     attempt: int
+    retries: int
     started: datetime
     ended: datetime | None
     seconds: float | None
+    rows_in: int | None
+    rows_out: int | None
+    bytes_in: int | None
+    bytes_out: int | None
+    filtered: int | None
+    quarantined: int | None
+    rows_per_second: float | None
+    peak_memory: int | None
+    lag: float | None
+    progress: ProgressOut | None
     trouble: str | None
     hint: str | None
 

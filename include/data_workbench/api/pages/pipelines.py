@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,14 +16,16 @@ from data_workbench.api.services import pipelines as service
 from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from data_workbench.api.datamodels.pipelines import RunDetailsOut, RunOut
+    from data_workbench.api.datamodels.pipelines import RunDetailsOut, RunOut, StageOut
 
 SHOWN = 48
 """Runs in a strip."""
+RENEWED = 10
+"""Seconds: a stuck run is to be seen within a minute (`metastore.liveness`)."""
 LISTED = 100
 REJECTED = 50
 """Quarantined rows of a run on its page; the command line lists all."""
-COLOURS = {"success": "healthy", "failed": "broken", "running": "degraded", "waiting": "degraded"}
+COLOURS = {"success": "healthy", "failed": "broken", "stuck": "broken", "running": "degraded", "waiting": "degraded"}
 """A state's class; an abandoned run has none."""
 
 
@@ -30,7 +33,9 @@ COLOURS = {"success": "healthy", "failed": "broken", "running": "degraded", "wai
 class Span:
     """One stage on the run's time line, in per cent of the whole."""
 
-    stage: Any
+    stage: StageOut
+    seconds: float | None
+    """Until now, if it has not ended."""
     colour: str
     left: float
     width: float
@@ -69,9 +74,10 @@ def _overview() -> Response:
         "pipelines.html",
         title="Pipelines",
         pipelines=[(one, bars(latest), quote(one.pipeline, safe="")) for one, latest in items],
-        counts={state: states.count(state) for state in ("failed", "waiting", "running", "success")},
+        counts={state: states.count(state) for state in ("failed", "stuck", "waiting", "running", "success")},
         colours=COLOURS,
         size=(WIDTH, HEIGHT),
+        renewed=RENEWED,
     )
 
 
@@ -85,6 +91,7 @@ def _pipeline(name: str) -> Response:
         waiting=waiting,
         colours=COLOURS,
         size=(WIDTH, HEIGHT),
+        renewed=RENEWED,
     )
 
 
@@ -105,6 +112,7 @@ def _run(run_id: str) -> Response:
         compared=_table(reconciliation.get("destinations") or {}),
         rejected=rejected,
         colours=COLOURS,
+        renewed=RENEWED,
     )
 
 
@@ -121,15 +129,23 @@ def _entry(one: RunOut) -> Entry:
 
 def spans(told: RunDetailsOut) -> list[Span]:
     """The stages of a run on its time line; loads lie beside each other."""
+    now = datetime.now(UTC)
     begin = min((one.started for one in told.stages), default=told.run.started)
-    whole = max(((one.started - begin).total_seconds() + (one.seconds or 0.0) for one in told.stages), default=0.0)
+    took = [_seconds(one, now) for one in told.stages]
+    ends = [
+        (one.started - begin).total_seconds() + (seconds or 0.0) for one, seconds in zip(told.stages, took, strict=True)
+    ]
+    whole = max(ends, default=0.0) or 1.0
     made = []
-    for one in told.stages:
-        left = (one.started - begin).total_seconds() / (whole or 1.0)
-        width = (one.seconds or 0.0) / (whole or 1.0)
+    for one, seconds in zip(told.stages, took, strict=True):
+        left, width = (one.started - begin).total_seconds() / whole, (seconds or 0.0) / whole
         shown = max(0.5, min(100 * width, 100.0))
-        made.append(Span(one, COLOURS.get(one.state, ""), round(min(100 * left, 99.5), 2), round(shown, 2)))
+        made.append(Span(one, seconds, COLOURS.get(one.state, ""), round(min(100 * left, 99.5), 2), round(shown, 2)))
     return made
+
+
+def _seconds(one: StageOut, now: datetime) -> float | None:
+    return (now - one.started).total_seconds() if one.state == "running" else one.seconds
 
 
 def _table(found: dict[str, Any]) -> tuple[list[str], dict[str, dict[str, Any]]]:

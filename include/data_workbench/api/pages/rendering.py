@@ -34,7 +34,8 @@ def _environment() -> Environment:
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
     )
-    made.filters |= {"ago": ago, "amount": amount, "milliseconds": milliseconds, "number": number}
+    made.filters |= {"ago": ago, "amount": amount, "duration": duration, "milliseconds": milliseconds}
+    made.filters |= {"number": number, "size": size}
     return made
 
 
@@ -69,6 +70,21 @@ def number(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """`40 s`, `12 min`, `3.5 h`, `2.0 d`, or a dash."""
+    if seconds is None:
+        return "–"
+    for length, unit in ((86_400, "d"), (3_600, "h")):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def size(value: float | None) -> str:
+    """Bytes as people read them; a dash for what was not measured."""
+    return "–" if value is None else _bytes(value)
 
 
 def milliseconds(seconds: float | None) -> str:

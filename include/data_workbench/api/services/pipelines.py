@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import groupby
 
 from data_workbench.api.datamodels.pipelines import PipelineOut, RunDetailsOut, RunOut, StageOut
 from data_workbench.api.services.metastore import metastore
 from data_workbench.errors import UsageError
+from data_workbench.metastore import liveness, quarantine, runs, stages
 from data_workbench.metastore import overview as glance
-from data_workbench.metastore import quarantine, runs, stages
+from data_workbench.metastore.liveness import Stall
 from data_workbench.metastore.overview import RunSummary, Waiting
 from data_workbench.metastore.quarantine import Record
-from data_workbench.metastore.stages import StageResult
 
 
 def overview(count: int) -> list[tuple[PipelineOut, list[RunOut]]]:
@@ -20,13 +19,13 @@ def overview(count: int) -> list[tuple[PipelineOut, list[RunOut]]]:
     with metastore() as store:
         found, waiting = glance.latest_runs(store, count=count), glance.open_rows(store)
         running = [one.run_id for one in found if one.state == "running"]
-        stalled = stages.waiting(store, running)
+        stalled = liveness.stalls(store, running)
     told = []
     for name, group in groupby(found, key=lambda one: one.pipeline):
         latest = [_told(one, stalled.get(one.run_id)) for one in group]
         told.append((PipelineOut(pipeline=name, latest=latest[0], quarantine=waiting.get(name, 0)), latest))
-    rank = {"failed": 0, "waiting": 1, "running": 2}
-    return sorted(told, key=lambda one: (rank.get(one[0].latest.state, 3), one[0].pipeline))
+    rank = {"failed": 0, "stuck": 1, "waiting": 2, "running": 3}
+    return sorted(told, key=lambda one: (rank.get(one[0].latest.state, 4), one[0].pipeline))
 
 
 def history(pipeline: str, count: int) -> tuple[list[RunOut], list[Waiting]]:
@@ -35,7 +34,7 @@ def history(pipeline: str, count: int) -> tuple[list[RunOut], list[Waiting]]:
         found = glance.latest_runs(store, count=count, pipeline=pipeline)
         if not found:
             raise UsageError(f"pipeline {pipeline!r} has never run", hint="GET /data/pipelines lists those that have")
-        stalled = stages.waiting(store, [one.run_id for one in found if one.state == "running"])
+        stalled = liveness.stalls(store, [one.run_id for one in found if one.state == "running"])
         return [_told(one, stalled.get(one.run_id)) for one in found], glance.open_by_rule(store, pipeline)
 
 
@@ -46,36 +45,21 @@ def details(run_id: str, *, rejected: int = 0) -> tuple[RunDetailsOut, list[Reco
         if summary is None:
             raise UsageError(f"no run {run_id!r} is known", hint="GET /data/pipelines/NAME/runs lists a pipeline's")
         run, found = runs.get(store, run_id), stages.stage_results(store, run_id)
-        stalled = stages.waiting(store, [run_id]) if run.state == "running" else {}
+        stalled = liveness.stalls(store, [run_id]) if run.state == "running" else {}
         records = quarantine.list_records(store, run_id=run_id, state=None, limit=rejected) if rejected else []
     told = RunDetailsOut(
         run=_told(summary, stalled.get(run_id)),
         requested_by=run.requested_by,
         correlation_id=run.correlation_id,
         params=run.params,
-        stages=[_stage(one) for one in found.values() if not one.is_part],
+        stages=[StageOut(**one.as_dict()) for one in found.values() if not one.is_part],
         document=run.result,
     )
     return told, records
 
 
-def _told(one: RunSummary, stalled: str | None) -> RunOut:
+def _told(one: RunSummary, stalled: Stall | None) -> RunOut:
     values = {name: getattr(one, name) for name in RunOut.model_fields}
     if stalled is not None:
-        values |= {"state": "waiting", "trouble": stalled}
+        values |= {"state": stalled.state, "trouble": stalled.reason}
     return RunOut(**values)
-
-
-def _stage(one: StageResult) -> StageOut:
-    error = one.error or {}
-    end = one.ended or (datetime.now(UTC) if one.state == "running" else None)
-    return StageOut(
-        stage=one.stage,
-        state=one.state,
-        attempt=one.attempt,
-        started=one.started,
-        ended=one.ended,
-        seconds=(end - one.started).total_seconds() if end else None,
-        trouble=error.get("message"),
-        hint=error.get("hint"),
-    )

@@ -168,6 +168,7 @@ class PartedStream:
             writer.checkpoint.save(writer.connection, progress, {AFTER: last})
             emit("load.before_commit", **facts)
         emit("load.after_commit", **facts)
+        emit("load.written", **facts, rows=taken)
         writer.progress, self.last = progress, last
 
 
