@@ -155,6 +155,26 @@ def test_the_pages_of_pipelines_are_for_operators_only_and_lead_to_each_run(airf
         assert "Stages" in caller.get(f"/data/pages/runs/{latest['run_id']}").text
 
 
+def test_metrics_are_for_scrapers_and_operators_and_a_scrapers_token_is_for_nothing_else(airflow: Running) -> None:
+    from data_workbench.connectors.connections import from_environment
+    from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.metastore import tokens
+
+    found = from_environment("workbench_metastore", airflow.stack.environment())
+    assert found is not None
+    with open_metastore(found) as store:
+        _, text = tokens.create(store, "scraper", ["metrics"])
+    with httpx.Client(base_url=airflow.url, trust_env=False) as caller:
+        assert caller.get("/data/metrics").status_code == 401
+        answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
+        for shown in (answer.json()["access_token"], text):
+            told = caller.get("/data/metrics", headers={"authorization": f"Bearer {shown}"})
+            assert told.status_code == 200
+            assert 'workbench_runs_total{pipeline="planets",state="success"}' in told.text
+        for place in ("/data/pipelines", "/data/pages/pipelines", "/api/v2/dags"):
+            assert caller.get(place, headers={"authorization": f"Bearer {text}"}).status_code in (401, 403)
+
+
 def test_a_run_whose_store_is_away_waits_for_it_and_goes_on(airflow: Running) -> None:
     import psycopg
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import HTTPException, status
+from fastapi import HTTPException, Request, status
+from starlette.concurrency import run_in_threadpool
+
+if TYPE_CHECKING:
+    from data_workbench.metastore.tokens import Scope
 
 
 def operator(user: GetUserDep) -> None:
@@ -14,3 +21,41 @@ def operator(user: GetUserDep) -> None:
     """
     if not get_auth_manager().is_authorized_connection(method="GET", user=user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "this needs the right to read connections")
+
+
+def machine(scope: Scope) -> Callable[[Request], Awaitable[None]]:
+    """Lets machines pass that show a service token of this scope, and users who may read connections.
+
+    Answers 401 to whoever is nobody or shows a token that is unknown, expired or revoked, and 403 to one of another
+    scope.
+    """
+
+    async def check(request: Request) -> None:
+        from data_workbench.metastore.tokens import PREFIX
+
+        kind, _, shown = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and shown.strip().startswith(PREFIX):
+            await run_in_threadpool(_require_scope, shown.strip(), scope)
+        else:
+            await _require_operator(request, shown.strip() if kind.lower() == "bearer" else None)
+
+    return check
+
+
+def _require_scope(text: str, scope: Scope) -> None:
+    from data_workbench.api.services.metastore import metastore
+    from data_workbench.metastore import tokens
+
+    with metastore() as store:
+        found = tokens.find(store, text)
+    if found is None:
+        told = {"WWW-Authenticate": "Bearer"}
+        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "this token is unknown, expired or revoked", told)
+    if scope not in found.scopes:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"this token is not for {scope}")
+
+
+async def _require_operator(request: Request, shown: str | None) -> None:
+    from airflow.api_fastapi.core_api.security import COOKIE_NAME_JWT_TOKEN, resolve_user_from_token
+
+    operator(await resolve_user_from_token(shown or request.cookies.get(COOKIE_NAME_JWT_TOKEN)))

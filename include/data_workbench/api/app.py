@@ -29,11 +29,12 @@ def workbench_app() -> FastAPI:
     from data_workbench.api import access
     from data_workbench.api.pages import connections as connections_page
     from data_workbench.api.pages import pipelines as pipelines_page
-    from data_workbench.api.routes import connections, health, pipelines
+    from data_workbench.api.routes import connections, health, metrics, pipelines
     from data_workbench.errors import WorkbenchError
 
     app = FastAPI(title="Data Workbench", openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(health.router())
+    app.include_router(metrics.router(), dependencies=[Depends(access.machine("metrics"))])
     operators = [Depends(access.operator)]
     app.include_router(connections.router(), dependencies=operators)
     app.include_router(connections_page.router(), dependencies=operators)

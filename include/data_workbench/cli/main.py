@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         scaffold,
         stores,
         testing,
+        tokens,
     )
 
     given = sys.argv[1:] if arguments is None else arguments

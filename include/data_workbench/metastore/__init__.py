@@ -4,7 +4,10 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
 
     pipelines     what was defined, and when it was first and last seen
     runs          runs and how they end: `begin`, `find_unfinished`, `confirm`, `publish`, `finish`, …
-    stages        the stages of a run and their counts
+    stages        the stages of a run, their counts, measures and signs of life
+    liveness      which running runs do not move, and why
+    totals        what pipelines did in all
+    tokens        scoped tokens for machines that ask
     locks         one run of a pipeline at a time: `hold_run`
     states        where sources were read up to
     quarantine    rejected rows and what became of them

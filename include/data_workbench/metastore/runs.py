@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, exc, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.errors import RunConflict, StateError
-from data_workbench.metastore import audit, states
+from data_workbench.metastore import audit, states, totals
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.quarantine import settle
 from data_workbench.metastore.tables import confirmations, destination_states, runs, staged_states
@@ -313,6 +313,7 @@ def _end(connection: Connection, run_id: str, *, state: str, result: Mapping[str
     values = {"state": state, "result": told, "error": error}
     changed = update(runs).where(runs.c.run_id == run_id).values(ended=func.clock_timestamp(), **values)
     connection.execute(changed)
+    totals.add(connection, run_id)
     ended = _get(connection, run_id)
     kind = error.get("kind") if error else None
     audit.append(connection, author_of(ended), _act("run.ended", ended, {"state": state, "error": kind}))

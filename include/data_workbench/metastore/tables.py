@@ -82,6 +82,20 @@ run_stages = Table(
     Column("measures", _JSON),
 )
 
+pipeline_totals = Table(
+    "pipeline_totals",
+    metadata,
+    Column("pipeline", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("runs", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("read", BigInteger, nullable=False),
+    Column("written", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("retries", BigInteger, nullable=False),
+    Column("latest", _WHEN, nullable=False),
+)
+
 confirmations = Table(
     "confirmations",
     metadata,

@@ -56,6 +56,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         scaffold,
         stores,
         testing,
+        tokens,
     )
     from data_workbench.cli.main import root
 

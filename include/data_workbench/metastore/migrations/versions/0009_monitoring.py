@@ -1,4 +1,4 @@
-"""What monitoring needs: signs of life and measures of stages, and tokens for machines that ask.
+"""What monitoring needs: signs of life and measures of stages, totals of pipelines, and tokens for machines that ask.
 
 `beat` is the last sign of life of a stage, `moved` the last time something in it moved on.
 """
@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns and the table; stages of earlier runs have no measures."""
+    """Add columns and tables; earlier runs are counted, their rows are not."""
     op.execute(
         "ALTER TABLE run_stages ADD COLUMN beat timestamptz, ADD COLUMN moved timestamptz,"
         " ADD COLUMN progress json, ADD COLUMN measures json"
@@ -32,4 +32,23 @@ def upgrade() -> None:
             revoked timestamptz,
             revoked_by text
         )"""
+    )
+    op.execute(
+        """CREATE TABLE pipeline_totals (
+            pipeline text,
+            state text,
+            runs bigint NOT NULL,
+            seconds double precision NOT NULL,
+            read bigint NOT NULL,
+            written bigint NOT NULL,
+            quarantined bigint NOT NULL,
+            retries bigint NOT NULL,
+            latest timestamptz NOT NULL,
+            PRIMARY KEY (pipeline, state)
+        )"""
+    )
+    op.execute(
+        """INSERT INTO pipeline_totals
+        SELECT pipeline, state, count(*), sum(extract(epoch FROM ended - started)), 0, 0, 0, 0, max(ended)
+        FROM runs WHERE state <> 'running' AND ended IS NOT NULL GROUP BY pipeline, state"""
     )
