@@ -145,6 +145,10 @@ class TransformError(FatalError):
     """A step's expression does not fit its input, or cannot be computed."""
 
 
+class NotAllowed(FatalError):
+    """The run would destroy what stands, and was not given leave to."""
+
+
 class ContractViolated(FatalError):
     """Rows break the contract and `on_invalid: fail` was asked for."""
 

@@ -28,6 +28,17 @@ STATES = ("open", "resolved", "replayed", "superseded", "discarded")
 params_option = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A param of the pipeline.")
 
 
+def _effects(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of effects, given one by one or with commas between, in one order."""
+    from data_workbench.pipelines.effects import ALL, EFFECTS
+
+    names = {name.strip() for one in given for name in one.split(",")}
+    unknown = sorted(names - {*EFFECTS, ALL})
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(EFFECTS)}, {ALL}")
+    return tuple(sorted(names))
+
+
 def find_definition(session: Session, name: str) -> Path:
     """The file of a pipeline given by path or by name."""
     path = Path(name)
@@ -118,7 +129,13 @@ def _metastore_if_there(session: Session) -> AbstractContextManager[Metastore | 
 @click.option("--reset-state", is_flag=True, help="Forget cursors, overlap and deferred rows first.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many rows of each source; no state moves.")
 @click.option("--dry-run", is_flag=True, help="A sample through all stages; nothing is written.")
-@click.option("--allow-model-change", is_flag=True, help="Let a collection be embedded anew by another model.")
+@click.option(
+    "--allow",
+    multiple=True,
+    callback=_effects,
+    metavar="EFFECT",
+    help="Let the run destroy: replace, columns, key, model, or all; `plan` names which.",
+)
 @click.option("--requested-by", help="Who asked for this run.")
 @click.option("--correlation-id", help="The caller's own id for this run.")
 def run(pipeline: str, params: tuple[str, ...], as_json: bool, **options: Any) -> None:

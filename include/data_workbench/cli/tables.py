@@ -112,5 +112,7 @@ def say_plan(document: Mapping[str, Any]) -> None:
     for reader in document.get("consumers") or ():
         broken = f"breaks: {', '.join(reader['missing'])} not written" if reader["missing"] else "has all it names"
         click.echo(f"read by {reader['pipeline']} ({reader['reads']} of {reader['dataset']}): {broken}")
-    if document["destructive"]:
-        click.echo("destructive: " + "; ".join(str(change) for change in document["destructive"]))
+    for change in document["destructive"] or ():
+        click.echo(f"destroys ({change['effect']}): {change['destination']}: {change['object']}: {change['detail']}")
+    if document["allow"]:
+        click.echo(f"a run is refused without --allow {','.join(document['allow'])}")

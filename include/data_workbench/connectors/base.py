@@ -225,14 +225,27 @@ class Source(ABC):
 # --------------------------------------------------------------------------------------------------- writing
 
 
+Effect = Literal["replace", "columns", "key", "model"]
+"""Kinds of change that destroy; `pipelines.effects` has their meanings."""
+
+
 @dataclass(frozen=True)
 class Change:
     """One thing `plan` says a load would do to the store before any row: create, add column, widen, constraint, …"""
 
-    action: Literal["create", "add_column", "alter_column", "drop_column", "create_constraint", "refuse", "none"]
+    action: Literal[
+        "create", "add_column", "alter_column", "create_constraint", "replace", "embed_anew", "stop_column",
+        "change_key", "leave", "refuse", "none",
+    ]  # fmt: skip
     object: str
     detail: str = ""
-    destructive: bool = False
+    effect: Effect | None = None
+    """What it destroys, if it does; a run needs leave for it (`pipelines.effects`)."""
+
+    @property
+    def destructive(self) -> bool:
+        """Whether something is lost that no later run brings back."""
+        return self.effect is not None
 
 
 @dataclass

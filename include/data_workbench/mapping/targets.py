@@ -199,6 +199,11 @@ class LoadContext:
     target_index: int
     now: str
     """The run's time, ISO 8601 with offset; "now" everywhere in a run."""
-    allow_model_change: bool = False
+    allow: tuple[str, ...] = ()
+    """Effects that may destroy what stands, by name, or `all`."""
     definition_hash: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def allows(self, effect: str) -> bool:
+        """Whether this load may do what destroys."""
+        return effect in self.allow or "all" in self.allow

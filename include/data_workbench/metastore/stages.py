@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.errors import StateError
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import run_stages
+from data_workbench.metastore.tables import run_stages, runs
 
 MEASURES: Final = ("rows_in", "rows_out", "bytes_in", "bytes_out", "filtered", "quarantined", "peak_memory", "lag")
 """Names of what is measured of a stage (`pipelines.measures` says what each is)."""
@@ -122,6 +122,19 @@ def beat(store: Metastore, run_id: str, stage: str, progress: Mapping[str, Any],
     )
     with store.transaction() as connection:
         connection.execute(statement)
+
+
+def last_with(store: Metastore, pipeline: str, stage: str, *, besides: str | None = None) -> str | None:
+    """The latest run of a pipeline that began a stage, whatever became of it."""
+    statement = (
+        select(runs.c.run_id)
+        .join(run_stages, run_stages.c.run_id == runs.c.run_id)
+        .where(runs.c.pipeline == pipeline, run_stages.c.stage == stage, runs.c.run_id != (besides or ""))
+        .order_by(runs.c.started.desc(), runs.c.run_id.desc())
+        .limit(1)
+    )
+    with store.transaction() as connection:
+        return connection.scalar(statement)
 
 
 def note_waiting(store: Metastore, run_id: str, stage: str, reason: Mapping[str, Any]) -> None:

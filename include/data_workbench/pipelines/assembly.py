@@ -58,7 +58,7 @@ class Assembly:
             run_id=work.run_id,
             target_index=index,
             now=work.now.isoformat(),
-            allow_model_change=work.options.allow_model_change,
+            allow=work.options.allow,
             definition_hash=work.plan.definition_hash,
         )
 

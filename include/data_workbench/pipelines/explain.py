@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.connectors.base import Change
-from data_workbench.errors import AccessDenied, ConnectionUnknown, RetriableError, WorkbenchError
+from data_workbench.errors import WorkbenchError
+from data_workbench.pipelines import drift
 from data_workbench.pipelines.consumers import consumers_of
-from data_workbench.pipelines.drift import changes_of
+from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_AWAY = (RetriableError, ConnectionUnknown, AccessDenied)
 
 
 def explain(
@@ -52,17 +50,19 @@ def explain(
     with Stores(connections, settings) as stores:
         try:
             plan = compile_run(definition, stores, baseline)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("planned without a store: %s", error.message)
             return _without_stores(definition, error)
-        changes, unknown = _changes(plan, stores)
+        changes, unknown = _changes(plan, stores, metastore)
+        destructive = [change for change in changes or () if change["destructive"]]
         return {
             "pipeline": plan.pipeline,
             "sources": {name: _source(plan, name, stores) for name in plan.sources},
             "steps": _steps(plan),
             "destinations": {name: _destination(plan, name, stores) for name in plan.destinations},
             "changes": changes,
-            "destructive": [change for change in changes or () if change["destructive"]],
+            "destructive": destructive,
+            "allow": None if changes is None else list(dict.fromkeys(change["effect"] for change in destructive)),
             "not_looked_up": unknown,
             "drift": _drift(plan, baseline),
             "consumers": consumers_of(plan, settings),
@@ -129,31 +129,18 @@ def _destination(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
     }
 
 
-def _changes(plan: RunPlan, stores: Stores) -> tuple[list[dict[str, Any]] | None, list[str]]:
-    """What loads would change in the stores' structure; None if no store could be asked."""
+def _changes(
+    plan: RunPlan, stores: Stores, metastore: Metastore | None
+) -> tuple[list[dict[str, Any]] | None, list[str]]:
+    """What loads would change in the stores; None if no store could be asked."""
     changes: list[dict[str, Any]] = []
     unknown: list[str] = []
-    for name, item in plan.destinations.items():
+    for name in plan.destinations:
         try:
-            destination = stores.destination(item.connection)
-            for target in item.targets:
-                schema = plan.transform.node(target.input).columns
-                columns = pa.schema([schema.field(column) for column in target_columns(target, schema.names)])
-                found = destination.plan(target, columns)
-                changes += [_change(name, change) for change in found if change.action != "none"]
-        except _AWAY as error:
+            changes += [as_document(name, change) for change in changes_since(plan, name, stores, metastore)]
+        except AWAY as error:
             unknown.append(f"{name}: {error.message}")
     return (changes if len(unknown) < len(plan.destinations) else None), unknown
-
-
-def _change(destination: str, change: Change) -> dict[str, Any]:
-    return {
-        "destination": destination,
-        "action": change.action,
-        "object": change.object,
-        "detail": change.detail,
-        "destructive": change.destructive,
-    }
 
 
 def _drift(plan: RunPlan, baseline: Mapping[str, SourcePlan] | None) -> dict[str, Any] | None:
@@ -167,7 +154,7 @@ def _drift(plan: RunPlan, baseline: Mapping[str, SourcePlan] | None) -> dict[str
             continue
         added = [column for column in source.columns if column not in before.columns]
         gone = [column for column in before.columns if column not in source.columns]
-        changed = changes_of(before.noted_schema, source.noted_schema, before.columns, source.columns)
+        changed = drift.changes_of(before.noted_schema, source.noted_schema, before.columns, source.columns)
         if changed or source.discard or source.key != before.key:
             key = {"before": list(before.key), "now": list(source.key)} if source.key != before.key else None
             left_out = list(source.discard)
@@ -216,6 +203,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
         },
         "changes": None,
         "destructive": None,
+        "allow": None,
         "not_looked_up": [error.message],
         "drift": None,
         "may_stream": None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import StateError
 from data_workbench.metastore import runs, stages
 from data_workbench.metastore.locks import is_alive
+from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, is_current, sources_of
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ def _go_on(metastore: Metastore, run: Run, wanted: RunRequest) -> Run:
 
 
 def _asks_the_same(run: Run, wanted: RunRequest) -> bool:
-    same_options = {**run.options, "reset_state": False} == {**wanted.options, "reset_state": False}
+    ours, theirs = RunOptions.from_json(run.options), RunOptions.from_json(wanted.options)
+    same_options = replace(ours, reset_state=False) == replace(theirs, reset_state=False)
     return run.definition_hash == wanted.definition_hash and run.params == wanted.params and same_options
 
 

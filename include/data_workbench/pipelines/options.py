@@ -16,7 +16,7 @@ class RunOptions:
         reset_state: forget cursors, overlap and deferred rows before the run.
         limit: at most so many rows of each source; the cursors stay where they are.
         dry_run: a sample through all stages, nothing written to a destination.
-        allow_model_change: a collection may be embedded anew by another model.
+        allow: names of effects that may destroy what stands (`effects.EFFECTS`), or `all`.
         only_keys: read only these keys, per source a list of key columns and values; the cursors stay.
         edits: corrections of some of these keys, per source a list of `key` and `set`, the columns with new values.
     """
@@ -25,7 +25,7 @@ class RunOptions:
     reset_state: bool = False
     limit: int | None = None
     dry_run: bool = False
-    allow_model_change: bool = False
+    allow: tuple[str, ...] = ()
     only_keys: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     edits: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -34,12 +34,19 @@ class RunOptions:
         """Whether the cursors may go on after this run."""
         return self.limit is None and not self.dry_run and not self.only_keys
 
+    def allows(self, effect: str) -> bool:
+        """Whether the run may do what destroys."""
+        return effect in self.allow or "all" in self.allow
+
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
-        values = asdict(self)
+        values = {**asdict(self), "allow": list(self.allow)}
         return values if values["edits"] else {name: one for name, one in values.items() if name != "edits"}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunOptions:
         """The reverse of `to_json`."""
-        return cls(**values)
+        given = dict(values)
+        if given.pop("allow_model_change", False):  # as runs of earlier versions have it
+            given["allow"] = ("model",)
+        return cls(**{**given, "allow": tuple(given.get("allow", ()))})

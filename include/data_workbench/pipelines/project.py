@@ -113,17 +113,23 @@ class _Checking:
         if not isinstance(environments, dict):
             self.say(("environments",), "environments is a mapping of names")
             return found
-        changed = {name: self._environment(name, one) for name, one in environments.items()}
+        changed = {name: self._environment(name, one, found) for name, one in environments.items()}
         if environment and environment not in changed:
             hint = near_names(environment, changed)
             self.say(("environments",), f"there is no environment {environment!r} (WORKBENCH_ENVIRONMENT)", hint)
         return _overlaid(found, changed.get(environment, {}))
 
-    def _environment(self, name: str, given: Any) -> dict[str, dict[str, Any]]:
+    def _environment(self, name: str, given: Any, base: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if not isinstance(given, dict) or set(given) - {"connections"}:
             self.say(("environments", name), f"environment {name} holds `connections:` and nothing else")
             return {}
-        return self._entries(("environments", name, "connections"), given.get("connections") or {})
+        entries = self._entries(("environments", name, "connections"), given.get("connections") or {})
+        for connection, entry in entries.items():
+            if connection not in base and "type" not in entry:
+                message = f"environment {name} changes connection {connection!r}, which is not there"
+                hint = f"{near_names(connection, base)}; one of its own needs a type"
+                self.say(("environments", name, "connections", connection), message, hint)
+        return entries
 
     def _entries(self, top: tuple[str, ...], entries: Any) -> dict[str, dict[str, Any]]:
         if not isinstance(entries, dict):

@@ -24,6 +24,7 @@ from data_workbench.events import emit
 from data_workbench.metastore import checks as history
 from data_workbench.metastore import deferred, hold_run, pipelines, runs, stages, states
 from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
+from data_workbench.pipelines import effects as allowing
 from data_workbench.pipelines import fused, measures, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
@@ -182,9 +183,10 @@ class Runner:
                     plan = compile_run(definition, stores, last_sources(self.metastore, run.pipeline))
                 finally:
                     keep_schemas(self.metastore, stores.described)
+                away = allowing.require_allowed(plan, list(plan.destinations), stores, self.metastore, options)
             begins = {name: self._begins_at(plan, name, run, options) for name in plan.sources}
             estimates = {name: _estimate(stores, one) for name, one in plan.sources.items()}
-            stored = {"plan": plan.to_json(), "begins": begins, "estimates": estimates}
+            stored = {"plan": plan.to_json(), "begins": begins, "estimates": estimates, "away": away}
             runs.save_plan(self.metastore, run.run_id, stored)
         except WorkbenchError as error:
             error.run_id = run.run_id
@@ -239,6 +241,7 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(name)
         if done is not None and done.state == "success":
             return dict(done.counts or {})
+        self._ask_again(run_id, destination)
         with (
             noted_stage(self.metastore, run_id, name) as noted,
             self._open(run_id) as work,
@@ -260,6 +263,14 @@ class Runner:
             noted.measures = measures.of_load(noted.pulse, noted.counts)
             runs.confirm(self.metastore, run_id, destination, noted.counts)
         return dict(noted.counts)
+
+    def _ask_again(self, run_id: str, destination: str) -> None:
+        """What the load would destroy, of a store that was away when the run began."""
+        stored = runs.load_plan(self.metastore, run_id) or {}
+        if destination in stored.get("away", ()):
+            with self._open(run_id) as work:
+                changes = allowing.changes_since(work.plan, destination, work.stores, self.metastore, besides=run_id)
+                allowing.refuse(work.plan, {destination: changes}, work.options)
 
     def _streamed(self, work: Work, destination: str) -> WriteCounts | None:
         """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""

@@ -14,24 +14,7 @@ from data_workbench.pipelines.arrivals import watched_connection
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-    from data_workbench.pipelines.spec import Destination, Pipeline
-
-
-def dataset_names(destination: Destination) -> list[str]:
-    """`connection:dataset` of everything a destination writes, in the file's order, each once."""
-    match destination.shape:
-        case "table":
-            written = [str(destination.table)]
-        case "collection":
-            written = [str(destination.collection)]
-        case "resource" if destination.resource is not None:
-            written = [f"class:{destination.resource.class_}"]
-        case "file":
-            written = [str(destination.file or destination.folder)]
-        case _:
-            labels = [node.label for node in destination.nodes]
-            written = [*labels, *(f"[:{relationship.type}]" for relationship in destination.relationships)]
-    return [f"{destination.connection}:{name}" for name in dict.fromkeys(written)]
+    from data_workbench.pipelines.spec import Pipeline
 
 
 def arrivals_of(spec: Pipeline) -> Asset:

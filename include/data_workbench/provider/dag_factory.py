@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from data_workbench import settings as settings_module
 from data_workbench.errors import DefinitionError, Finding, WorkbenchError
 from data_workbench.pipelines.arrivals import unmet_schedule
+from data_workbench.pipelines.datasets import dataset_names
 from data_workbench.pipelines.definition import Definition, load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule
-from data_workbench.provider.assets import arrivals_of, asset_of, dataset_names
+from data_workbench.provider.assets import arrivals_of, asset_of
 from data_workbench.provider.documents import broken_doc, pipeline_doc, reconcile_doc
 from data_workbench.provider.params import reconcile_params, run_params
 from data_workbench.provider.retries import RETRIES

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from data_workbench.pipelines.arrivals import watched_connection
+from data_workbench.pipelines.datasets import dataset_names
 from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule, TopicSchedule
-from data_workbench.provider.assets import dataset_names
 
 if TYPE_CHECKING:
     from data_workbench.errors import Finding

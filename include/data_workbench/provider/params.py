@@ -5,9 +5,10 @@ Beside them stand the options of a run, and who asked for it; a pipeline's own p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
+from data_workbench.connectors.base import Effect
 from data_workbench.pipelines.params import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -26,11 +27,16 @@ _SHAPES: Mapping[str, dict[str, Any]] = {
     "uuid": {"type": "string", "format": "uuid", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
 }
 
+_ALLOWED: Sequence[str] = [*get_args(Effect), "all"]
 _RUN_OPTIONS: Mapping[str, tuple[Any, dict[str, Any], str]] = {
     "full_refresh": (False, {"type": "boolean"}, "Read everything again and delete what is no longer there"),
     "reset_state": (False, {"type": "boolean"}, "Forget cursors, overlap and deferred rows first"),
     "limit": (None, {"type": ["null", "integer"], "minimum": 1}, "At most so many rows of each source; no state moves"),
-    "allow_model_change": (False, {"type": "boolean"}, "Let a collection be embedded anew by another model"),
+    "allow": (
+        [],
+        {"type": "array", "items": {"enum": _ALLOWED}, "uniqueItems": True, "examples": _ALLOWED},
+        "Let the run destroy what `workbench plan` names: replace, columns, key, model, or all",
+    ),
 }
 _REQUEST: Mapping[str, str] = {
     "requested_by": "Who asked for this run; the user who triggered it if left out",
@@ -85,7 +91,8 @@ def given_params(spec: Pipeline, values: Mapping[str, Any], conf: Mapping[str, A
 
 def given_options(spec: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
     """What was given for the options of a run."""
-    return {name: values[name] for name in _RUN_OPTIONS if name not in spec.params and name in values}
+    given = {name: values[name] for name in _RUN_OPTIONS if name not in spec.params and name in values}
+    return {**given, "allow": tuple(sorted(given.get("allow") or ()))}
 
 
 def given_request(values: Mapping[str, Any], name: str) -> str | None:

@@ -86,13 +86,13 @@ def test_the_options_of_a_run_stand_on_its_page() -> None:
 
 
 def test_the_fields_of_the_json_documents_are_named() -> None:
-    from data_workbench.pipelines import explain, result
+    from data_workbench.pipelines import effects, explain, result
 
     def keys(function: object) -> list[str]:
         return re.findall(r'"(\w+)": ', inspect.getsource(function))  # type: ignore[arg-type]  # a function
 
     assert missing(keys(result.run_document), page("user-guide/runs.md")) == []
-    described = [explain._source, explain._steps, explain._destination, explain._change, explain._without_stores]
+    described = [explain._source, explain._steps, explain._destination, effects.as_document, explain._without_stores]
     named = {key for function in described for key in keys(function)} - {"target", "kind", "input", "name", "type"}
     assert missing(sorted(named - {"nullable"}), section(page("user-guide/api/cli.md"), "workbench plan")) == []
 

@@ -70,7 +70,7 @@ OPTIONS = st.builds(
     reset_state=st.booleans(),
     limit=st.none() | st.integers(1),
     dry_run=st.booleans(),
-    allow_model_change=st.booleans(),
+    allow=st.sampled_from([(), ("model",), ("key", "replace"), ("all",)]),
     only_keys=st.dictionaries(
         st.text(max_size=3), st.lists(st.dictionaries(st.text(max_size=3), st.integers())), max_size=2
     ),

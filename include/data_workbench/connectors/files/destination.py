@@ -81,7 +81,9 @@ class FilesDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanAd
         if wanted.write == "append":
             return [Change("none", wanted.path, "adds part files")]
         how = "manifest switch" if wanted.is_folder else "rename"
-        return [Change("none", wanted.path, f"{wanted.write} by {how}", destructive=wanted.write == "replace")]
+        if wanted.write == "replace":
+            return [Change("replace", wanted.path, f"what stands there is replaced by {how}", "replace")]
+        return [Change("none", wanted.path, f"{wanted.write} by {how}")]
 
     def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> Writer:
         wanted = _file_target(target)

@@ -203,9 +203,9 @@ def _same_family(there: str, wanted: str) -> bool:
 
 def _check_replace(connection: psycopg.Connection, plan: TablePlan) -> None:
     assert plan.found is not None
-    if not plan.is_ours:
-        detail = "replaces all rows of a table that the workbench did not create"
-        plan.changes.append(Change("none", plan.relation.stream, detail, destructive=True))
+    if connection.execute(f"SELECT FROM {plan.relation.sql} LIMIT 1".encode()).fetchone() is not None:
+        whose = "" if plan.is_ours else " that the workbench did not create"
+        plan.changes.append(Change("replace", plan.relation.stream, f"replaces all rows of a table{whose}", "replace"))
     cascades = connection.execute(
         """SELECT conrelid::regclass::text, conname FROM pg_catalog.pg_constraint
            WHERE confrelid = %s AND conrelid <> confrelid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')""",

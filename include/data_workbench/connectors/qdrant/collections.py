@@ -96,14 +96,14 @@ def check_model(store: Qdrant, target: CollectionTarget, context: LoadContext) -
     Raises:
         SchemaConflict: points carry another model and the run does not allow the change.
     """
-    if target.embed is None or context.allow_model_change:
+    if target.embed is None or context.allows("model"):
         return
     other = other_model(store, target.collection, target.embed.model)
     if other is not None:
         raise SchemaConflict(
             f"collection {target.collection!r} holds points of model {other!r}, this load embeds with "
             f"{target.embed.model!r}",
-            hint="allow it and embed all anew (`--allow-model-change --full-refresh`), or write to another collection",
+            hint="allow it and embed all anew (`--allow model --full-refresh`), or write to another collection",
         )
 
 

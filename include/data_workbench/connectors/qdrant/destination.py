@@ -23,6 +23,7 @@ from data_workbench.connectors.qdrant.collections import (
     check_size,
     create,
     names,
+    other_model,
     physical_name,
     refuse_plain,
     shape_of,
@@ -78,10 +79,14 @@ class QdrantDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
         try:
             if wanted.write == "replace":
                 refuse_plain(wanted, collections)
-                return [Change("none", wanted.collection, "replaced by alias switch", destructive=True)]
+                return [Change("replace", wanted.collection, "replaced by alias switch", "replace")]
             check_size(wanted, shape_of(self._store, wanted.collection), size)
+            other = other_model(self._store, wanted.collection, wanted.embed.model) if wanted.embed else None
         except WorkbenchError as error:
             return [Change("refuse", wanted.collection, error.message)]
+        if other is not None and wanted.embed is not None:
+            detail = f"holds points of model {other!r}, this load embeds with {wanted.embed.model!r}"
+            return [Change("embed_anew", wanted.collection, detail, "model")]
         return [Change("none", wanted.collection)]
 
     def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> Writer:

@@ -158,12 +158,11 @@ class QdrantWriter(Writer):
 
     def _refuse_other_model(self, model: str | None) -> None:
         wanted = self._target.embed.model if self._target.embed else None
-        if model not in (None, wanted) and not self._context.allow_model_change:
+        if model not in (None, wanted) and not self._context.allows("model"):
             raise SchemaConflict(
                 f"collection {self._target.collection!r} holds points of model {model!r}, "
                 f"this load embeds with {wanted!r}",
-                hint="allow it and embed all anew (`--allow-model-change --full-refresh`), "
-                "or write to another collection",
+                hint="allow it and embed all anew (`--allow model --full-refresh`), or write to another collection",
             )
 
     def _write(self, points: Points, places: range | list[int]) -> None:

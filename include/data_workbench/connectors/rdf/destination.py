@@ -56,7 +56,7 @@ class RdfDestination(Destination, CanReadBack, CanDelete):
         if is_there is None:
             return [Change("create", f"graph:{graph}")]
         if resources.target.write == "replace":
-            return [Change("none", f"graph:{graph}", "the whole graph is replaced at once", destructive=True)]
+            return [Change("replace", f"graph:{graph}", "the whole graph is replaced at once", "replace")]
         return [Change("none", f"graph:{graph}")]
 
     def open(self, target: Target, schema: pa.Schema, context: LoadContext) -> Writer:

@@ -96,8 +96,10 @@ def _adapt(session: Session, table: Table, target: TableTarget, schema: pa.Schem
             _add(session, table, item, plan)
         elif plan.types is not None:
             _widen(session, table, item, column.field, plan)
+    if target.write == "replace":
+        plan.changes.append(Change("replace", target.table, "replaces all rows of the table", "replace"))
     if not plan.changes:
-        plan.changes.append(Change("none", target.table, target.write, destructive=target.write == "replace"))
+        plan.changes.append(Change("none", target.table, target.write))
 
 
 def _add(session: Session, table: Table, item: pa.Field, plan: TablePlan) -> None:

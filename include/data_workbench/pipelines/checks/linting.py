@@ -12,7 +12,9 @@ from data_workbench.pipelines.checks.destinations import check_destinations
 from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
+from data_workbench.pipelines.checks.together import check_together
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
+from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.resolve import resolve
 from data_workbench.pipelines.rule_files import ENDING, TESTS_ENDING, load_rule_set
 from data_workbench.settings import Settings, load
@@ -54,24 +56,27 @@ def lint_paths(
 ) -> tuple[list[Finding], list[Definition]]:
     """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
 
-    Files `*.rules.yaml` are checked as sets of rules, `*.test.yaml` as tests of the pipeline beside them.
+    The project file is checked with them, and what only several files together show. Files `*.rules.yaml` are checked as sets of rules, `*.test.yaml` as tests of the pipeline beside them.
 
     Raises:
         UsageError: a path does not exist, or cannot be read.
     """
-    findings: list[Finding] = []
+    settings = settings or load()
+    findings = _project_findings(settings)
     definitions: list[Definition] = []
     # By the file itself: it may be given twice, by its path and within a folder.
     files = {file.resolve(): file for path in paths for file in _files(Path(path))}
     for file in files.values():
+        if file.resolve() == settings.project.resolve():
+            continue
         try:
             if file.name.endswith(ENDING):
-                load_rule_set(file, (settings or load()).max_definition_bytes)
+                load_rule_set(file, settings.max_definition_bytes)
                 continue
             if file.name.endswith(TESTS_ENDING):
                 from data_workbench.pipelines.testing.files import load_case_file  # which lints its pipeline
 
-                load_case_file(file, settings or load())
+                load_case_file(file, settings)
                 continue
             definition = load_definition(file, settings=settings)
         except DefinitionError as error:
@@ -79,8 +84,17 @@ def lint_paths(
             continue
         definitions.append(definition)
         findings.extend(lint(definition))
-    findings.extend(_doubled_names(definitions))
+    findings.extend(check_together(definitions))
     return in_order(findings), definitions
+
+
+def _project_findings(settings: Settings) -> list[Finding]:
+    """What is wrong with the project file, if there is one: every pipeline is read with it."""
+    try:
+        load_project(settings)
+    except DefinitionError as error:
+        return list(error.findings)
+    return []
 
 
 def _files(path: Path) -> list[Path]:
@@ -93,19 +107,3 @@ def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise UsageError(f"no file or folder {str(path)!r}", hint="give a .yaml file, or a folder with some")
     return [path]
-
-
-def _doubled_names(definitions: list[Definition]) -> list[Finding]:
-    by_name: dict[str, list[Definition]] = {}
-    for definition in definitions:
-        by_name.setdefault(definition.spec.pipeline, []).append(definition)
-    return [
-        one.finding(
-            ("pipeline",),
-            f"pipeline {name!r} is defined in {', '.join(other.path for other in sharing if other is not one)} too",
-            hint="every pipeline has a name of its own",
-        )
-        for name, sharing in by_name.items()
-        if len(sharing) > 1
-        for one in sharing
-    ]

@@ -32,7 +32,7 @@ def check_schedules(report: Report) -> None:
 
 
 def _check_cron(report: Report, path: Path, text: str, *, presets: tuple[str, ...]) -> None:
-    from croniter import croniter
+    from croniter import CroniterBadDateError, croniter
 
     if text.startswith("@"):
         if text not in presets:
@@ -50,6 +50,10 @@ def _check_cron(report: Report, path: Path, text: str, *, presets: tuple[str, ..
         if part[:1].upper() in ("R", "H") or not croniter.is_valid(alone):
             report.say(path, f"{text!r} is no cron expression: {part!r} is no {name}", hint="see crontab(5)")
             return
+    try:
+        croniter(text, max_years_between_matches=8).get_next()
+    except CroniterBadDateError:
+        report.say(path, f"{text!r} never comes", hint="no month has that day")
 
 
 def check_params(report: Report) -> None:

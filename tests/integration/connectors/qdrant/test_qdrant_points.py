@@ -166,7 +166,7 @@ def test_another_model_is_refused_unless_allowed(destination, client, load) -> N
     client.set_payload("wb_test", {"_wb_model": "hashing-x"}, points=[1], wait=True)
     with pytest.raises(SchemaConflict, match="hashing-x"):
         load(other, _rows((1, "a", "one")))
-    counts, _ = load(other, _rows((1, "a", "one")), context=_context(allow_model_change=True))
+    counts, _ = load(other, _rows((1, "a", "one")), context=_context(allow=("model",)))
     assert counts.updated == 1
     assert _stands(destination, other)[1]["_wb_model"] == MODEL
 
