@@ -1,7 +1,7 @@
 """What a pipeline writes, by the names that others wait for: `schedule: {dataset: NAME}`.
 
-A name is `connection:dataset`: a table, a label, `[:TYPE]`, `class:IRI`, a collection, a file. It is made of what stands in
-the file alone, so nobody has to be asked for it.
+A name is `connection:dataset`: a table, a label, `[:TYPE]`, `class:IRI`, a collection, a file. It is made of what the
+file says alone, so nobody has to be asked for it.
 """
 
 from __future__ import annotations

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.pipelines.expansion import Expanded, Surroundings, expand
 from data_workbench.pipelines.rule_files import ENDING as RULES_ENDING
 from data_workbench.pipelines.rule_files import find_rule_file, load_rule_set
 from data_workbench.pipelines.spec import Pipeline
@@ -33,22 +35,33 @@ class Definition:
     spec: Pipeline
     path: str
     text: str
+    around: Surroundings = field(default=Surroundings(), repr=False)
+
+    @property
+    def tree(self) -> Node:
+        """The places of keys and values, with what the file takes from elsewhere."""
+        return self._expanded.tree
 
     @cached_property
-    def tree(self) -> Node:
-        """The places of keys and values; read when one is asked for, which a sound file seldom needs."""
+    def _expanded(self) -> Expanded:
+        """Read when a place is asked for, which a sound file seldom needs."""
         try:
-            return read_tree(self.text)[0]
+            tree = read_tree(self.text)[0]
         except Unreadable:  # libyaml takes a little more than ruamel does
             found = read_quickly(self.text)
             assert found is not None, "a definition is made of a text that one of the two reads"
-            return found
+            tree = found
+        return expand(tree, self.path, self.around)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the content: comments, order of keys and spelled-out defaults do not change it."""
-        content = self.spec.model_dump(mode="json", by_alias=True)
+        content = self.spec.model_dump(mode="json", by_alias=True, exclude={"use", "defaults", "environments"})
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def in_environment(self, name: str) -> Definition:
+        """What the file says where another environment is on. Raises DefinitionError."""
+        return _parse(self.text, self.path, replace(self.around, environment=name))
 
     def locate(self, *path: str | int, key: bool = False) -> tuple[int, int]:
         """Line and column of a key path, or of its nearest parent that is in the file."""
@@ -72,7 +85,7 @@ class Definition:
         """
         parts = tuple(path)
         place = self.tree.locate_inside(parts, *within) if within else self.tree.locate(parts, key=key)
-        return Finding(self.path, place.line, place.column, message, hint)
+        return self._expanded.finding(place, message, hint)
 
 
 def load_definition(path: str | Path, *, settings: Settings | None = None) -> Definition:
@@ -94,7 +107,7 @@ def load_definition(path: str | Path, *, settings: Settings | None = None) -> De
             f"cannot read pipeline file {str(path)!r}: {error.strerror or type(error).__name__}",
             hint="give the path of a .yaml file that exists and may be read",
         ) from None
-    found = parse_definition(_decode(data, str(path)), path=str(path), settings=settings)
+    found = parse_definition(_decode(data, str(path)), path=str(path), settings=settings, folder=file.parent)
     return _with_rules(found, file.parent, settings)
 
 
@@ -128,33 +141,53 @@ def _with_rules(found: Definition, folder: Path, settings: Settings) -> Definiti
         raise DefinitionError(in_order(findings))
     if steps == found.spec.steps:
         return found
-    return Definition(found.spec.model_copy(update={"steps": steps}), found.path, found.text)
+    return replace(found, spec=found.spec.model_copy(update={"steps": steps}))
 
 
-def parse_definition(text: str, *, path: str = "<text>", settings: Settings | None = None) -> Definition:
-    """Load a pipeline from its text; `path` is what findings name.
+def parse_definition(
+    text: str, *, path: str = "<text>", settings: Settings | None = None, folder: Path | None = None
+) -> Definition:
+    """Load a pipeline from its text; `path` is what findings name, `folder` where its templates lie.
 
     Raises:
-        DefinitionError: it is broken; `findings` has every mistake.
+        DefinitionError: it is broken, or what it uses is; `findings` has every mistake.
     """
     settings = settings or load()
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > settings.max_definition_bytes:
         raise _too_big(path, size, settings)
-    return _parse(text, path)
+    around = surroundings(settings, folder)
+    if _USES.search(text):  # what its template says now is not known here
+        return _parse(text, path, around)
+    return _parse_once(text, path, around)
 
 
-@lru_cache(maxsize=256)
-def _parse(text: str, path: str) -> Definition:
-    """Cached by content: an Airflow process meets the same text again and again."""
+_USES = re.compile(r"\buse[\"']?\s*:")
+
+
+def _parse(text: str, path: str, around: Surroundings) -> Definition:
     quick = read_quickly(text)
     if quick is not None:
         with suppress(ValidationError):  # the careful reading says what and where
-            return Definition(Pipeline.model_validate(quick.plain()), path, text)
-    return _parse_carefully(text, path)
+            return Definition(Pipeline.model_validate(expand(quick, path, around).tree.plain()), path, text, around)
+    return _parse_carefully(text, path, around)
 
 
-def _parse_carefully(text: str, path: str) -> Definition:
+_parse_once = lru_cache(maxsize=256)(_parse)
+"""Cached by content: an Airflow process meets the same text again and again."""
+
+
+def surroundings(settings: Settings, folder: Path | None) -> Surroundings:
+    """What a pipeline file of a folder is read within. Raises DefinitionError for a broken project file."""
+    project, key = None, None
+    if settings.project.is_file():
+        from data_workbench.pipelines.project import load_project, state_of
+
+        project, key = load_project(settings), state_of(settings)
+    return Surroundings(folder, settings.environment, settings.max_definition_bytes, key, project)
+
+
+def _parse_carefully(text: str, path: str, around: Surroundings) -> Definition:
     """A definition, or all that is wrong with it."""
     try:
         tree, problems = read_tree(text)
@@ -162,15 +195,18 @@ def _parse_carefully(text: str, path: str) -> Definition:
         raise DefinitionError([_finding(path, problem) for problem in error.problems]) from None
     findings = [_finding(path, problem) for problem in problems]
     try:
-        spec = Pipeline.model_validate(tree.plain())
+        whole = expand(tree, path, around)
+        spec = Pipeline.model_validate(whole.tree.plain())
+    except DefinitionError as error:
+        raise DefinitionError(in_order([*findings, *error.findings])) from None
     except ValidationError as error:
-        for word in explain(error, tree):
-            place = tree.locate(word.path, key=word.at_key)
-            findings.append(Finding(path, place.line, place.column, word.message, word.hint))
+        for word in explain(error, whole.tree):
+            place = whole.tree.locate(word.path, key=word.at_key)
+            findings.append(whole.finding(place, word.message, word.hint))
         raise DefinitionError(in_order(findings)) from None
     if findings:
         raise DefinitionError(in_order(findings))
-    return Definition(spec, path, text)
+    return Definition(spec, path, text, around)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

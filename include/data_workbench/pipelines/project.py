@@ -4,10 +4,12 @@
     connections:
       odras_postgres: {host: db.site.example, port: 5432, schema: odras, extra: {sslmode: require}}
       lab: {type: duckdb, host: data/lab.duckdb}
+    defaults: {owner: data-team, sources: {schema_policy: freeze}}
     environments:
-      dev: {connections: {odras_postgres: {host: db.dev.site.example}}}
+      dev: {connections: {odras_postgres: {host: db.dev.site.example}}, pipelines: {schedule: null}}
 
-`WORKBENCH_ENVIRONMENT` names the one whose connections go before the file's own, key by key.
+`WORKBENCH_ENVIRONMENT` names the one whose connections go before the file's own, key by key; `defaults` is for all
+pipelines, and what an environment says of `pipelines` goes before what they say.
 What the environment or Airflow says of a connection wins key by key; the file fills what they leave out. An entry with
 a `type` is a connection by itself. Secrets are refused here, by name and by the connector's own model.
 """
@@ -15,19 +17,23 @@ a `type` is a connection by itself. Secrets are refused here, by name and by the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from data_workbench.connectors.connections import Connection, has_secret, is_secret_name
 from data_workbench.connectors.registry import CONNECTORS, spec_of
 from data_workbench.connectors.spec import keys_of
 from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.pipelines.spec import ProjectDefaults, ProjectOverride
 from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.records.names import near_names
 from data_workbench.settings import Settings
 
-_TOP = ("version", "connections", "environments")
+_TOP = ("version", "connections", "defaults", "environments")
 _KEYS = ("type", "host", "port", "login", "schema", "extra")
 
 
@@ -37,6 +43,11 @@ class Project:
 
     path: str
     connections: Mapping[str, Mapping[str, Any]]
+    defaults: Node | None = field(default=None, compare=False, repr=False)
+    """For all pipelines, as a tree with the file's places."""
+    override: Node | None = field(default=None, compare=False, repr=False)
+    """What the environment that is on says of all pipelines."""
+    environments: tuple[str, ...] = field(default=(), compare=False)
 
     def complete(self, connection_id: str, found: Connection | None) -> Connection | None:
         """A connection with this file's defaults; None if neither it nor the file makes one.
@@ -65,13 +76,29 @@ def load_project(settings: Settings) -> Project:
     Raises:
         DefinitionError: it is broken, or holds a secret; every mistake with its place.
     """
-    file = Path(settings.project)
-    if not file.is_file():
-        return Project(str(file), {})
-    if file.stat().st_size > settings.max_definition_bytes:
-        raise DefinitionError([Finding(str(file), 1, 1, f"larger than {settings.max_definition_bytes} bytes")])
+    key = state_of(settings)
+    if key is None:
+        return Project(str(settings.project), {})
+    return _load(key, settings.max_definition_bytes, settings.environment)
+
+
+def state_of(settings: Settings) -> tuple[str, int, int] | None:
+    """What tells one state of the project file from another; None if there is none."""
     try:
-        tree, problems = read_tree(file.read_text(encoding="utf-8"))
+        facts = settings.project.stat()
+    except OSError:
+        return None
+    return (str(settings.project), facts.st_mtime_ns, facts.st_size) if settings.project.is_file() else None
+
+
+@lru_cache(maxsize=8)
+def _load(key: tuple[str, int, int], most_bytes: int, environment: str) -> Project:
+    """Cached by the file's time and size: every pipeline is read within it."""
+    file = Path(key[0])
+    if key[2] > most_bytes:
+        raise DefinitionError([Finding(str(file), 1, 1, f"larger than {most_bytes} bytes")])
+    try:
+        tree, problems = read_tree(file.read_text(encoding="utf-8"), file=str(file))
     except (Unreadable, UnicodeDecodeError) as error:
         places = error.problems if isinstance(error, Unreadable) else ()
         found = [Finding(str(file), one.place.line, one.place.column, one.message, one.hint) for one in places]
@@ -81,10 +108,18 @@ def load_project(settings: Settings) -> Project:
         checking.findings.append(
             Finding(str(file), problem.place.line, problem.place.column, problem.message, problem.hint)
         )
-    connections = checking.connections(settings.environment)
+    connections = checking.connections(environment)
+    checking.of_pipelines()
     if checking.findings:
         raise DefinitionError(sorted(checking.findings, key=lambda one: (one.line, one.column)))
-    return Project(str(file), connections)
+    environments = tree.children.get("environments")
+    return Project(
+        str(file),
+        connections,
+        defaults=tree.children.get("defaults"),
+        override=tree.find(("environments", environment, "pipelines")),
+        environments=tuple(map(str, environments.children)) if environments else (),
+    )
 
 
 class _Checking:
@@ -120,8 +155,9 @@ class _Checking:
         return _overlaid(found, changed.get(environment, {}))
 
     def _environment(self, name: str, given: Any, base: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        if not isinstance(given, dict) or set(given) - {"connections"}:
-            self.say(("environments", name), f"environment {name} holds `connections:` and nothing else")
+        if not isinstance(given, dict) or set(given) - {"connections", "pipelines"}:
+            message = f"environment {name} holds `connections:`, `pipelines:` and nothing else"
+            self.say(("environments", name), message)
             return {}
         entries = self._entries(("environments", name, "connections"), given.get("connections") or {})
         for connection, entry in entries.items():
@@ -130,6 +166,26 @@ class _Checking:
                 hint = f"{near_names(connection, base)}; one of its own needs a type"
                 self.say(("environments", name, "connections", connection), message, hint)
         return entries
+
+    def of_pipelines(self) -> None:
+        """Check what is said of all pipelines, by the models of the language."""
+        self._model(ProjectDefaults, ("defaults",))
+        for name in getattr(self.tree.children.get("environments"), "children", {}):
+            self._model(ProjectOverride, ("environments", str(name), "pipelines"))
+
+    def _model(self, model: type[BaseModel], path: tuple[str, ...]) -> None:
+        node = self.tree.find(path)
+        if node is None:
+            return
+        try:
+            model.model_validate(node.plain())
+        except ValidationError as error:
+            from data_workbench.pipelines.wording import explain
+
+            for word in explain(error, node, model):
+                place = node.locate(word.path, key=word.at_key)
+                message = f"{'.'.join(path)}: {word.message}"
+                self.findings.append(Finding(self.path, place.line, place.column, message, word.hint))
 
     def _entries(self, top: tuple[str, ...], entries: Any) -> dict[str, dict[str, Any]]:
         if not isinstance(entries, dict):

@@ -18,10 +18,13 @@ ENDING = ".rules.yaml"
 TESTS_ENDING = ".test.yaml"
 """Of tests of the pipeline file with the same beginning; see `testing`."""
 
+TEMPLATE_ENDING = ".template.yaml"
+"""Of skeletons of pipelines; see `templates`."""
+
 
 def is_pipeline_file(path: Path) -> bool:
-    """Whether a file's name says that it defines a pipeline, not a set of rules or tests."""
-    return path.suffix in (".yaml", ".yml") and not path.name.endswith((ENDING, TESTS_ENDING))
+    """Whether a file's name says that it defines a pipeline, not a set of rules, tests or a template."""
+    return path.suffix in (".yaml", ".yml") and not path.name.endswith((ENDING, TESTS_ENDING, TEMPLATE_ENDING))
 
 
 def find_rule_file(folder: Path, name: str) -> Path:

@@ -12,19 +12,33 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from data_workbench.pipelines.spec import Pipeline, Source
+from data_workbench.pipelines.spec_reuse import Template
 from data_workbench.pipelines.testing.spec import Cases
 from data_workbench.pipelines.wording import unwrap
 from data_workbench.records.definitions import MOST_COLUMNS
 
 TESTS_FILE = "test.json"
 """The schema of test files, beside that of pipelines."""
+TEMPLATE_FILE = "template.json"
+_GIVEN = ("sources", "destinations")
 _BEGIN, _END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
 
 def pipeline_schema() -> dict[str, Any]:
     """The JSON Schema of a pipeline file."""
     about = ("Workbench pipeline", "A pipeline of the Data Management Workbench.")
-    return _schema_of(Pipeline, "pipeline.json", *about)
+    schema = _schema_of(Pipeline, "pipeline.json", *about)
+    # A template and defaults may give what a file leaves out: which of it is missing, only lint can tell.
+    for name in ("Source", "Destination"):
+        schema["definitions"][name].pop("required", None)
+    needed = [name for name in schema["required"] if name not in _GIVEN]
+    return {**schema, "required": needed, "anyOf": [{"required": ["use"]}, {"required": list(_GIVEN)}]}
+
+
+def template_schema() -> dict[str, Any]:
+    """The JSON Schema of a template file."""
+    about = ("Workbench template", "A skeleton of pipelines of the Data Management Workbench.")
+    return _schema_of(Template, TEMPLATE_FILE, *about)
 
 
 def tests_schema() -> dict[str, Any]:
@@ -90,9 +104,10 @@ def schema_text(schema: dict[str, Any] | None = None) -> str:
 
 
 def write_schema(path: str | Path) -> None:
-    """Write the schemas of pipelines and, beside it, of their tests where editors find them."""
+    """Write the schema of pipelines and, beside it, those of tests and templates where editors find them."""
     Path(path).write_text(schema_text(), encoding="utf-8")
     Path(path).with_name(TESTS_FILE).write_text(schema_text(tests_schema()), encoding="utf-8")
+    Path(path).with_name(TEMPLATE_FILE).write_text(schema_text(template_schema()), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------ tables of keys
@@ -178,6 +193,7 @@ def roots() -> Iterator[tuple[str | None, type[BaseModel]]]:
             if page := page_of(model):
                 yield page, model
     yield Cases.page, Cases
+    yield Template.page, Template
 
 
 def write_key_tables(path: str | Path) -> None:

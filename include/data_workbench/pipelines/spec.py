@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from data_workbench.connectors.graphql.options import GraphqlOptions
 from data_workbench.connectors.rest.options import RestOptions
+from data_workbench.pipelines.spec_reuse import Use
 from data_workbench.quality.contract import Contract
 from data_workbench.records.definitions import (
     MOST_COLUMNS,
@@ -299,6 +300,62 @@ class TopicSchedule(Model):
     topic: Text = Field(description="Topic to listen to")
 
 
+Schedule = str | DatasetSchedule | FileSchedule | TopicSchedule | None
+
+
+class SourceDefaults(Model):
+    """What sources have that do not say it themselves."""
+
+    connection: Text | None = Field(None, description="Connection id, or a file: URL")
+    key: Columns | None = Field(None, description="Columns that identify a row")
+    cursor: Cursor | None = Field(None, description="Read only what changed")
+    deletes: DeletesWhen | Literal["detect", "none"] = Field("none", description="How deletions are known")
+    where: Expression | None = Field(None, description="SQL condition on rows to read")
+    schema_policy: SchemaPolicy = Field("evolve", description="What happens when the source's columns change")
+    parallel: int = Field(1, ge=1, le=16, description="Ranges read at the same time")
+    options: dict[str, Any] = Field(default_factory=dict, description="What only the connector knows")
+
+
+class DestinationDefaults(Model):
+    """What destinations have that do not say it themselves."""
+
+    connection: Text | None = Field(None, description="Connection id, or a file: URL")
+    write: Disposition = Field("merge", description="append, replace all, or merge by key")
+    key: Columns | None = Field(None, description="Columns that identify a row or point")
+
+
+class Defaults(Model):
+    """Keys for all sources and destinations of a file."""
+
+    sources: SourceDefaults | None = Field(None, description="For each source")
+    destinations: DestinationDefaults | None = Field(None, description="For each destination")
+
+
+class ProjectDefaults(Defaults):
+    """In the project file: keys for all pipelines of the site."""
+
+    owner: str | None = Field(None, description="Who answers for it")
+    tags: list[Text] = Field(default_factory=list, description="Words to find it by")
+    max_quarantined: Most | None = Field(None, description="More rows set aside fail the run before a load")
+    reconcile: Reconcile = Field(Reconcile(), description="When the stores are compared")
+
+
+class ProjectOverride(Model):
+    """In an environment of the project file: what goes before what pipelines say."""
+
+    schedule: Schedule = Field(None, description="Goes before the pipeline's schedule; null switches it off")
+    owner: str | None = Field(None, description="Who answers for it here")
+    tags: list[Text] = Field(default_factory=list, description="Words to find it by, here")
+
+
+class Override(ProjectOverride):
+    """What a pipeline says differently in one environment."""
+
+    params: dict[Name, str | int | float | bool | None] = Field(
+        default_factory=dict, description="param: its default value here"
+    )
+
+
 class Pipeline(Model):
     """A pipeline file."""
 
@@ -307,7 +364,12 @@ class Pipeline(Model):
     description: str | None = Field(None, description="What it is for; shown in Airflow and in the catalogue")
     owner: str | None = Field(None, description="Who answers for it")
     tags: list[Text] = Field(default_factory=list, description="Words to find it by")
-    schedule: str | DatasetSchedule | FileSchedule | TopicSchedule | None = Field(
+    use: Use | None = Field(None, description="A template that this file completes")
+    defaults: Defaults | None = Field(None, description="Keys for all sources and destinations")
+    environments: dict[Name, Override] = Field(
+        default_factory=dict, description="By environment (WORKBENCH_ENVIRONMENT), what is different there"
+    )
+    schedule: Schedule = Field(
         None,
         description='Cron text, {dataset: …}, {file: …}, {topic: …}, "@continuous", or null (only when asked for)',
     )

@@ -19,7 +19,7 @@ _UNUSUAL = re.compile(
 )
 
 
-def read_quickly(text: str) -> Node | None:
+def read_quickly(text: str, *, file: str = "") -> Node | None:
     """The tree of a file whose top is a mapping; None if it takes a closer look, be it sound or not.
 
     Values are those of `read_tree`; the places of empty ones are not.
@@ -28,7 +28,7 @@ def read_quickly(text: str) -> Node | None:
 
     if _UNUSUAL.search(text) or not yaml.__with_libyaml__:
         return None
-    builder = TreeBuilder(text)
+    builder = TreeBuilder(text, file)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             builder.take(event)

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-_DEEPEST = 24
-_MOST_NODES = 20_000
+DEEPEST = 24
+MOST_NODES = 20_000
 _MOST_ALIASES = 100
 _MOST_DIGITS = 40
 
@@ -27,10 +27,11 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Place:
-    """Line and column, counted from 1."""
+    """Line and column, counted from 1; the file, where it is not the one that was asked for."""
 
     line: int
     column: int
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class Node:
         bare = node.raw[1:-1] if node.style in ("'", '"') else node.raw
         if bare != node.value or "\n" in bare:
             return node.place
-        return Place(node.place.line, node.place.column + column - 1 + (1 if node.style else 0))
+        after = node.place.column + column - 1 + (1 if node.style else 0)
+        return Place(node.place.line, after, node.place.file)
 
 
 def _inside_block(node: Node, line: int, column: int) -> Place:
@@ -109,11 +111,14 @@ def _inside_block(node: Node, line: int, column: int) -> Place:
     if line >= len(shown) or line > len(meant):
         return node.place
     indent = len(shown[line]) - len(meant[line - 1])
-    return Place(node.place.line + line, max(indent, 0) + column)
+    return Place(node.place.line + line, max(indent, 0) + column, node.place.file)
 
 
-def read_tree(text: str) -> tuple[Node, list[Problem]]:
+def read_tree(text: str, *, file: str = "") -> tuple[Node, list[Problem]]:
     """Read one YAML document whose top is a mapping, with the problems that leave it readable.
+
+    Args:
+        file: what places name, where the text becomes part of another file's tree.
 
     Raises:
         Unreadable: syntax, limits, tags, several documents, or a top that is no mapping.
@@ -121,7 +126,7 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    builder = TreeBuilder(text)
+    builder = TreeBuilder(text, file)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             builder.take(event)
@@ -145,8 +150,9 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
 class TreeBuilder:
     """Makes nodes from a parser's events, one at a time; ruamel's and libyaml's have the same names."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: str = "") -> None:
         self.text = text
+        self.file = file
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self._open: list[Node] = []
@@ -158,7 +164,7 @@ class TreeBuilder:
     def take(self, event: Any) -> None:
         """Take the next event. Raises Unreadable for what no pipeline has: tags, loops, too much of anything."""
         kind = type(event).__name__
-        place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        place = Place(event.start_mark.line + 1, event.start_mark.column + 1, self.file)
         if kind == "DocumentStartEvent":
             self._documents += 1
             if self._documents > 1:
@@ -201,7 +207,7 @@ class TreeBuilder:
 
     def _begin(self, node: Node, event: Any, place: Place) -> None:
         self._refuse_tag(event, place)
-        if len(self._open) >= _DEEPEST:
+        if len(self._open) >= DEEPEST:
             raise _too_deep(place)
         self._remember(event, node)
         self._unfinished.add(id(node))
@@ -216,15 +222,15 @@ class TreeBuilder:
 
     def _add(self, node: Node, place: Place, cost: int = 1) -> None:
         self._nodes += cost
-        if self._nodes > _MOST_NODES:
-            raise Unreadable(Problem(place, f"more than {_MOST_NODES} values", "split the pipeline"))
+        if self._nodes > MOST_NODES:
+            raise Unreadable(Problem(place, f"more than {MOST_NODES} values", "split the pipeline"))
         if not self._open:
             self.root = node
             return
         parent = self._open[-1]
         parent.size += node.size
         parent.height = max(parent.height, node.height + 1)
-        if len(self._open) + node.height > _DEEPEST:
+        if len(self._open) + node.height > DEEPEST:
             raise _too_deep(place)
         if parent.kind == "list":
             parent.children[len(parent.children)] = node
@@ -276,7 +282,7 @@ class TreeBuilder:
 
 
 def _too_deep(place: Place) -> Unreadable:
-    return Unreadable(Problem(place, f"nested more than {_DEEPEST} deep", "a pipeline file needs fewer than 12"))
+    return Unreadable(Problem(place, f"nested more than {DEEPEST} deep", "a pipeline file needs fewer than 12"))
 
 
 def _syntax(error: Any, text: str) -> Problem:

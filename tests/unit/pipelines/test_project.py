@@ -46,7 +46,8 @@ def test_an_environment_goes_before_the_file_key_by_key() -> None:
         ("test", "{dev: {connections: {}}}", "there is no environment 'test'"),
         ("", "{dev: {connections: {site: {password: s3cr3t}}}}", "may hold a secret"),
         ("", "{dev: {connections: {site: {hots: x}}}}", "site: unknown key 'hots'"),
-        ("", "{dev: {pipelines: {}}}", "environment dev holds `connections:` and nothing else"),
+        ("", "{dev: {pipeline: {}}}", "environment dev holds `connections:`, `pipelines:` and nothing else"),
+        ("", "{dev: {pipelines: {cron: x}}}", "environments.dev.pipelines: unknown key 'cron'"),
         ("", "[dev]", "environments is a mapping of names"),
     ],
 )

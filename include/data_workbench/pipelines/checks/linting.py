@@ -9,6 +9,7 @@ from data_workbench.errors import DefinitionError, Finding, UsageError
 from data_workbench.pipelines.checks.columns import check_columns
 from data_workbench.pipelines.checks.contracts import check_contracts
 from data_workbench.pipelines.checks.destinations import check_destinations
+from data_workbench.pipelines.checks.environments import check_environments
 from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
@@ -16,7 +17,8 @@ from data_workbench.pipelines.checks.together import check_together
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
 from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.resolve import resolve
-from data_workbench.pipelines.rule_files import ENDING, TESTS_ENDING, load_rule_set
+from data_workbench.pipelines.rule_files import ENDING, TEMPLATE_ENDING, TESTS_ENDING, load_rule_set
+from data_workbench.pipelines.templates import load_template
 from data_workbench.settings import Settings, load
 
 _ENDINGS = (".yaml", ".yml")
@@ -30,6 +32,7 @@ def lint(definition: Definition) -> list[Finding]:
         report.say(problem.path, problem.message, hint=problem.hint)
     check_params(report)
     check_schedules(report)
+    check_environments(report)
     flow = check_columns(report, resolved)
     check_file_sources(report)
     check_contracts(report, flow)
@@ -56,7 +59,8 @@ def lint_paths(
 ) -> tuple[list[Finding], list[Definition]]:
     """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
 
-    The project file is checked with them, and what only several files together show. Files `*.rules.yaml` are checked as sets of rules, `*.test.yaml` as tests of the pipeline beside them.
+    The project file is checked with them, and what only several files together show. Files `*.rules.yaml` are checked
+    as sets of rules, `*.template.yaml` as templates, `*.test.yaml` as tests of the pipeline beside them.
 
     Raises:
         UsageError: a path does not exist, or cannot be read.
@@ -72,6 +76,9 @@ def lint_paths(
         try:
             if file.name.endswith(ENDING):
                 load_rule_set(file, settings.max_definition_bytes)
+                continue
+            if file.name.endswith(TEMPLATE_ENDING):
+                load_template(file, settings.max_definition_bytes)
                 continue
             if file.name.endswith(TESTS_ENDING):
                 from data_workbench.pipelines.testing.files import load_case_file  # which lints its pipeline
