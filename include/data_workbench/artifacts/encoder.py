@@ -1,17 +1,18 @@
-"""Turning row groups into Parquet parts, in a thread of its own while the caller fetches the next batch.
+"""Turning rows into Parquet parts, in threads of their own while the caller fetches the next batches.
 
-Measured on two cores (16 mixed columns): lz4 encodes 1.4-2 M rows/s, snappy 1.1-1.9 M, zstd level 1 1.0-1.1 M;
-dictionaries on columns of many values cost a third of that, so they are chosen by a look at the first rows;
-the checksum taken on the way costs 5 % of the encoding.
+Measured on two cores (16 mixed columns), each thread: lz4 encodes 1.4-2 M rows/s, snappy 1.1-1.9 M, zstd level 1
+1.0-1.1 M; dictionaries on columns of many values cost a third of that, so they are chosen by a look at the first rows;
+the checksum taken on the way costs 5 % of the encoding. One thread cannot keep up with a quick source such as a CSV file.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import queue
 import threading
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from data_workbench.artifacts.manifest import Manifest, Part
 from data_workbench.errors import ResourceExhausted, StateError, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # By name the level; None where there is but one. Higher ones are slower than the servers that are read.
 _LEVELS: Final = {"lz4": None, "zstd": 1}
@@ -31,130 +32,116 @@ _SAMPLE: Final = 2048
 
 @dataclass(frozen=True)
 class Limits:
-    """Where row groups and parts are cut."""
+    """Where row groups and parts are cut, and how many parts are encoded at the same time."""
 
     part_rows: int
     group_rows: int
-    group_bytes: int
+    part_bytes: int
     compression: str = "lz4"
+    threads: int = 2
 
 
 class Encoder:
-    """The thread that turns row groups into part files; at most one group waits while one is encoded."""
+    """Threads that turn parts into files, as many at the same time as there are threads: the next one has to wait.
+
+    One thread more makes the files durable, since a thread that waits for the disk encodes nothing.
+    """
 
     def __init__(self, manifest: Manifest, limits: Limits, guard: Callable[[], None], prefix: str = "") -> None:
         self._prefix = prefix
         self._manifest = manifest
         self._limits = limits
         self._guard = guard
-        self._queue: queue.Queue[tuple[pa.Table, int] | None] = queue.Queue(maxsize=1)
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
-        self._abandoned = False
-        self._parts: list[Part] = []
-        self._open: _PartFile | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._closing: ThreadPoolExecutor | None = None
+        self._free = threading.Semaphore(limits.threads)
+        self._coming: list[Future[Future[Part]]] = []
+        self._failed = False
         self._dictionary: list[str] | None = None
 
-    def put(self, group: pa.Table, size: int) -> None:
-        self._raise()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=f"stage {self._manifest.name}", daemon=True)
-            self._thread.start()
-        self._queue.put((group, size))
+    def put(self, rows: pa.Table) -> None:
+        """Encode the rows as the next part.
+
+        Raises:
+            ResourceExhausted: the disk is nearly full, or was while an earlier part was written.
+            Unsupported: Parquet has no such type.
+        """
+        self._free.acquire()
+        if self._failed:
+            self._free.release()
+            self._parts()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._limits.threads, f"stage {self._manifest.name}")
+            self._closing = ThreadPoolExecutor(1, "stage, to disk")
+            self._dictionary = _worth_a_dictionary(rows)
+        file = f"{self._prefix}part-{len(self._coming):05d}.parquet"
+        self._coming.append(self._threads.submit(self._encode, file, rows))
 
     def finish(self) -> list[Part]:
-        self._join()
-        self._raise()
-        return self._parts
+        """Wait for the parts; they stand in the order in which they were put."""
+        try:
+            return self._parts()
+        finally:
+            self.abandon()
 
     def abandon(self) -> None:
-        self._abandoned = True
-        self._join()
+        """Wait until no part is written any more; safe to call twice and after `finish`."""
+        for pool in (self._threads, self._closing):
+            if pool is not None:
+                pool.shutdown()
+        self._threads = self._closing = None
 
-    def _join(self) -> None:
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+    def _parts(self) -> list[Part]:
+        return [one.result().result() for one in self._coming]
 
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        # After a failure the queue is still emptied, or the caller would wait for a place in it for ever.
-        while (item := self._queue.get()) is not None:
-            if self._error is None and not self._abandoned:
-                self._guarded(lambda item=item: self._encode(*item))  # type: ignore[misc]  # bound at once
-        self._guarded(self._close_part)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _encode(self, file: str, rows: pa.Table) -> Future[Part]:
         try:
-            work()
-        except pa.ArrowNotImplementedError as error:
-            self._error = self._error or _unstorable(self._manifest, error)
-        except OSError as error:
-            self._error = self._error or _unwritable(self._manifest, error)
-        except BaseException as error:  # carried to the caller's thread, which raises it
-            self._error = self._error or error
+            with self._told():
+                self._guard()
+                sink = self._written(file, rows)
+        finally:
+            self._free.release()
+        assert self._closing is not None
+        return self._closing.submit(self._closed, Part(file, rows.num_rows, sink.size, sink.crc32), sink)
 
-    def _encode(self, group: pa.Table, size: int) -> None:
-        start = 0
-        while start < group.num_rows:
-            part = self._open or self._open_part(group)
-            piece = group.slice(start, self._limits.part_rows - part.rows)
-            part.write(piece, size * piece.num_rows // group.num_rows)
-            start += piece.num_rows
-            # A part is read back as one table: wide rows cut it before part_rows does.
-            if part.rows >= self._limits.part_rows or part.memory >= self._limits.group_bytes:
-                self._close_part()
+    def _closed(self, part: Part, sink: _Checked) -> Part:
+        with self._told():
+            sink.close()
+        return part
 
-    def _open_part(self, group: pa.Table) -> _PartFile:
-        self._guard()
-        if self._dictionary is None:
-            self._dictionary = _worth_a_dictionary(group)
-        name = f"{self._prefix}part-{len(self._parts):05d}.parquet"
-        self._open = _PartFile(self._manifest, name, self._dictionary, self._limits.compression)
-        return self._open
-
-    def _close_part(self) -> None:
-        if self._open is not None:
-            part, self._open = self._open, None
-            closed = part.close()
-            if self._error is None and not self._abandoned:
-                self._parts.append(closed)
-
-
-class _PartFile:
-    """One Parquet file being written."""
-
-    def __init__(self, manifest: Manifest, file: str, dictionary: list[str], compression: str) -> None:
+    def _written(self, file: str, rows: pa.Table) -> _Checked:
+        """The file with the rows, still open."""
         import pyarrow.parquet as pq
 
-        self._file = file
-        self.rows = 0
-        self.memory = 0
-        self._sink = _Checked(manifest.place.create(f"{manifest.folder}/{file}"))
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            manifest.schema,
-            compression=compression,
-            compression_level=_LEVELS[compression],
-            use_dictionary=dictionary,
-            write_statistics=False,  # minima and maxima cost 14 % of the encoding and nobody here asks for them
-        )
-
-    def write(self, table: pa.Table, size: int) -> None:
-        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
-        self.rows += table.num_rows
-        self.memory += size
-
-    def close(self) -> Part:
+        manifest, compression = self._manifest, self._limits.compression
+        sink = _Checked(manifest.place.create(f"{manifest.folder}/{file}"))
         try:
-            self._writer.close()
-        finally:
-            self._sink.close()
-        return Part(self._file, self.rows, self._sink.size, self._sink.crc32)
+            with pq.ParquetWriter(
+                sink,
+                manifest.schema,
+                compression=compression,
+                compression_level=_LEVELS[compression],
+                use_dictionary=self._dictionary or False,
+                write_statistics=False,  # minima and maxima cost 14 % of the encoding and nobody here asks for them
+            ) as writer:
+                writer.write_table(rows, row_group_size=self._limits.group_rows)
+        except BaseException:
+            sink.close()
+            raise
+        return sink
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Note a failure, in words of ours; the caller's thread meets it with the next part, or at the end."""
+        try:
+            yield
+        except BaseException as error:
+            self._failed = True
+            if isinstance(error, pa.ArrowNotImplementedError):
+                raise _unstorable(self._manifest, error) from error
+            if isinstance(error, OSError):
+                raise _unwritable(self._manifest, error) from error
+            raise
 
 
 class _Checked(io.RawIOBase):
@@ -186,7 +173,7 @@ class _Checked(io.RawIOBase):
 
 
 def _make_durable(stream: IO[bytes]) -> None:
-    """A manifest may name only what survives a power cut (15 ms a part, beside the reading)."""
+    """A manifest may name only what survives a power cut (15 ms a part, while others are encoded)."""
     stream.flush()
     try:
         handle = stream.fileno()

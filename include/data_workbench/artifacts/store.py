@@ -63,6 +63,7 @@ class ArtifactStore:
             min(settings.batch_rows, settings.part_rows),
             settings.batch_bytes,
             settings.artifact_compression,
+            settings.duckdb_threads,
         )
         return ArtifactWriter(draft, token, limits, self.check_room)
 

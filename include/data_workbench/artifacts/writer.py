@@ -1,4 +1,4 @@
-"""Writing an artifact: rows are cut into groups here, and encoded by `encoder.py` beside the reading."""
+"""Writing an artifact: rows are cut into parts here, and encoded by `encoder.py` beside the reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """One order of rows within an artifact, encoded by a thread of its own."""
+    """One order of rows within an artifact, encoded by threads of its own."""
 
     def __init__(self, manifest: Manifest, limits: Limits, guard: Callable[[], None], prefix: str = "") -> None:
         self._draft = manifest
@@ -55,17 +55,18 @@ class Lane:
     def _add(self, batch: pa.RecordBatch) -> None:
         start = 0
         while start < batch.num_rows:
-            piece = batch.slice(start, self._limits.group_rows - self._pending_rows)
+            piece = batch.slice(start, self._limits.part_rows - self._pending_rows)
             start += piece.num_rows
             self._pending.append(piece)
             self._pending_rows += piece.num_rows
             self._pending_bytes += piece.nbytes
-            if self._pending_rows >= self._limits.group_rows or self._pending_bytes >= self._limits.group_bytes:
+            # A part is read back as one table: wide rows cut it before part_rows does.
+            if self._pending_rows >= self._limits.part_rows or self._pending_bytes >= self._limits.part_bytes:
                 self._flush()
 
     def _flush(self) -> None:
         if self._pending:
-            self._encoder.put(pa.Table.from_batches(self._pending, schema=self._draft.schema), self._pending_bytes)
+            self._encoder.put(pa.Table.from_batches(self._pending, schema=self._draft.schema))
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import stat
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -361,6 +365,41 @@ def test_lanes_stand_in_their_order_whichever_was_quicker(store: ArtifactStore) 
     assert pa.Table.from_batches(list(manifest.iter_batches()), schema=SCHEMA).equals(wanted)
     assert [part.rows for part in manifest.parts] == [100, 20, 100, 50, 10]
     assert store.find("requirements", RUN, "lanes") == manifest
+
+
+def test_parts_encoded_at_the_same_time_stand_in_the_order_of_their_rows(tmp_path: Path) -> None:
+    class SlowFirst(LocalPlace):
+        """The first part waits until the second one is there."""
+
+        second = threading.Event()
+
+        def create(self, path: str) -> IO[bytes]:
+            if path.endswith("part-00001.parquet"):
+                self.second.set()
+            elif path.endswith("part-00000.parquet"):
+                assert self.second.wait(30)
+            return super().create(path)
+
+    store = ArtifactStore(settings_in(tmp_path), place=SlowFirst(tmp_path / "artifacts"))
+    manifest = write(store, [rows(start, 30) for start in range(0, 450, 30)])
+    wanted = pa.Table.from_batches([rows(0, 450)])
+    assert pa.Table.from_batches(list(manifest.iter_batches()), schema=SCHEMA).equals(wanted)
+    assert [part.rows for part in manifest.parts] == [100, 100, 100, 100, 50]
+
+
+def test_a_part_that_cannot_be_made_durable_is_told_and_nothing_is_published(tmp_path: Path) -> None:
+    class Broken(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    class Failing(LocalPlace):
+        def create(self, path: str) -> IO[bytes]:
+            return Broken() if path.endswith("part-00002.parquet") else super().create(path)
+
+    store = ArtifactStore(settings_in(tmp_path), place=Failing(tmp_path / "artifacts"))
+    with pytest.raises(StateError, match="Input/output error"):
+        write(store, [rows(start, 30) for start in range(0, 900, 30)])
+    assert store.find("requirements", RUN, "clean") is None
 
 
 def test_the_compression_is_a_setting(tmp_path: Path) -> None:

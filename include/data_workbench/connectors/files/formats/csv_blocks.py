@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-BLOCK_BYTES = 4 * 1024**2
+BLOCK_BYTES = 1_000_000
+"""Just below what the allocator takes for large (records/arrow.py): larger ones are new memory, zeroed, each time."""
 _CR, _LF = 13, 10
 
 

@@ -23,6 +23,8 @@ from data_workbench.errors import SchemaConflict, StreamUnknown, UsageError
 
 DELIMITERS = ",;\t|"
 _HEAD_BYTES = 256 * 1024
+_SAMPLE_BYTES = 4 * 1024**2
+"""Types are told from so much: the more is looked at, the fewer cells further down do not fit."""
 _BAD_CELL = re.compile(
     r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to ([^:]+): (?:invalid value '(.*)')?", re.S
 )
@@ -144,7 +146,14 @@ class CsvLayout:
         with self._opening.open() as handle, explained(self):
             if not options.escape:
                 quote = options.quote or None
-                block = next(cut(handle, quote=quote, delimiter=self.delimiter, most=options.max_row_bytes), None)
+                blocks = cut(
+                    handle,
+                    quote=quote,
+                    delimiter=self.delimiter,
+                    most=max(options.max_row_bytes, _SAMPLE_BYTES),
+                    size=_SAMPLE_BYTES,
+                )
+                block = next(blocks, None)
                 if block is not None and block.is_whole:
                     return _first_batch(self.block(block.data, types, _skip, from_start=True))
                 handle = Prefixed(block.data if block is not None else b"", handle)  # type: ignore[assignment]
