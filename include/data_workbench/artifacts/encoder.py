@@ -2,7 +2,7 @@
 
 Measured on two cores (16 mixed columns), each thread: lz4 encodes 1.4-2 M rows/s, snappy 1.1-1.9 M, zstd level 1
 1.0-1.1 M; dictionaries on columns of many values cost a third of that, so they are chosen by a look at the first rows;
-the checksum taken on the way costs 5 % of the encoding. One thread cannot keep up with a quick source such as a CSV file.
+the checksum taken on the way costs 5 % of the encoding. A quick source, such as a CSV file, outruns one thread.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ _M_MMAP_THRESHOLD = -3
 _LARGE = 2**20
 """Bytes from which a block is the system's own."""
 _SPARE = 8 * 2**20
-"""Bytes that a heap keeps when they are freed. glibc would give back all but 128 KiB, only to ask for them again, zeroed
-anew, for the next batch: a third of the processor time of reading a CSV."""
+"""Bytes that a heap keeps when they are freed. glibc would give back all but 128 KiB, only to ask for them again
+(zeroed) for the next batch: a third of the processor time of reading a CSV."""
 
 
 def _keep_pandas_out() -> None:
