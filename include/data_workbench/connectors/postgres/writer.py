@@ -21,6 +21,10 @@ from data_workbench.mapping.targets import LoadContext, TableTarget
 from data_workbench.records import marks
 from data_workbench.records.accounting import WriteCounts
 
+_EXTENDED_AT_ONCE = 128
+"""Pages: twice of what PostgreSQL adds to a table at once (MAX_BUFFERS_TO_EXTEND_BY of hio.c). Those at the end that were
+left empty are filled by the next COPY."""
+
 
 class TableWriter(Writer):
     """What merge, append and replace share. `columns` are the input columns that are written."""
@@ -157,7 +161,7 @@ class TableWriter(Writer):
     def own_new(self, first: int, expected: int) -> str:
         """Own the rows this transaction added, most likely from page `first` on; the condition that finds them."""
         name, anywhere = self.table.relation.sql, "xmin = pg_catalog.pg_current_xact_id()::xid"
-        near = f"ctid >= '({max(first - 1, 0)},0)'::tid AND {anywhere}"
+        near = f"ctid >= '({max(first - _EXTENDED_AT_ONCE, 0)},0)'::tid AND {anywhere}"
         with self.connection.transaction() as attempt:
             if self.ownership.add(self.connection, name, near) == expected:
                 return near

@@ -12,6 +12,7 @@ import pytest
 from conformance.destination import context
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.connectors.postgres.destination import PostgresDestination
+from data_workbench.connectors.postgres.ownership import Ownership
 from data_workbench.errors import AccessDenied, SchemaConflict, StreamUnknown, Unsupported
 from data_workbench.mapping.targets import TableTarget
 from data_workbench.records import marks
@@ -102,6 +103,24 @@ def test_our_own_table_grows(destination, execute) -> None:
     assert execute("SELECT count(*), max(id) FROM there") == [(2, 2**40)]
     with pytest.raises(SchemaConflict, match=r"there\.select"):
         load(destination, target(), pa.table({"id": [1], "select": pa.array([b"x"], pa.binary())}), "run-3")
+
+
+def test_the_rows_of_a_part_are_found_without_reading_those_before_it(destination, execute, monkeypatch) -> None:
+    add, conditions = Ownership.add, []
+
+    def noted(self, connection, table, where="true", *, gone=False):
+        conditions.append(where)
+        return add(self, connection, table, where, gone=gone)
+
+    monkeypatch.setattr(Ownership, "add", noted)
+    rows = pa.table({"id": range(120_000), "t": ["a text of some width " * 5] * 120_000})
+    with destination.open(target(write="append"), rows.schema, context()) as writer:
+        for part in range(6):
+            writer.write(rows.slice(part * 20_000, 20_000), part)
+        writer.finish()
+    assert len(conditions) == 6
+    assert all(one.startswith("ctid >= ") for one in conditions)
+    assert execute("SELECT sum(amount) FROM _workbench.owned_keys") == [(120_000,)]
 
 
 def test_two_loads_that_need_the_same_new_schema_at_once_both_get_it(connection, execute) -> None:
