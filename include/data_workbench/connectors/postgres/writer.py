@@ -22,8 +22,8 @@ from data_workbench.records import marks
 from data_workbench.records.accounting import WriteCounts
 
 _EXTENDED_AT_ONCE = 128
-"""Pages: twice of what PostgreSQL adds to a table at once (MAX_BUFFERS_TO_EXTEND_BY of hio.c). Those at the end that were
-left empty are filled by the next COPY."""
+"""Pages: twice of what PostgreSQL adds to a table at once (MAX_BUFFERS_TO_EXTEND_BY of hio.c). Those at the end that
+were left empty are filled by the next COPY."""
 
 
 class TableWriter(Writer):

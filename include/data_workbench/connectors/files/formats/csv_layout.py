@@ -150,7 +150,7 @@ class CsvLayout:
                     handle,
                     quote=quote,
                     delimiter=self.delimiter,
-                    most=max(options.max_row_bytes, _SAMPLE_BYTES),
+                    most=options.max_row_bytes,
                     size=_SAMPLE_BYTES,
                 )
                 block = next(blocks, None)
