@@ -10,7 +10,7 @@ import copy
 import logging
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from data_workbench.connectors.base import Rejection, Writer
 from data_workbench.connectors.neo4j import progress as positions
@@ -30,9 +30,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Rows = TypeVar("Rows")
 _ATTEMPTS = 3
 _LEFTOVERS_PER_TRANSACTION = 10_000
+
+
+class PreparedRows(Protocol):
+    """A chunk as the driver takes it."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What a statement is given."""
+
+
+Rows = TypeVar("Rows", bound=PreparedRows)
 
 
 @dataclass
@@ -101,6 +111,8 @@ class GraphWriter(Writer, Generic[Rows]):
         groups = ordered(part)
         for chunk, rows in prepared_ahead(cut(groups, position.offset), self.prepare):
             self._commit(chunk, rows, index)
+            # The driver's results hold what a statement was given, in a circle that Python finds much later.
+            rows.rows.clear()
         done = position.part_counts
         self._close_part(index)
         return done
