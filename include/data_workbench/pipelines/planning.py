@@ -17,6 +17,7 @@ from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, Sid
 from data_workbench.pipelines.ranges import require_ranges
 from data_workbench.pipelines.resolve import Resolved, resolve
 from data_workbench.pipelines.spec import DeletesWhen, Pipeline, Source
+from data_workbench.pipelines.streams import spread
 from data_workbench.pipelines.targets import build_targets
 from data_workbench.transforms.expressions import check_expression
 
@@ -39,6 +40,9 @@ def content_hash(spec: Pipeline) -> str:
             "contract": {"__all__": {"max_quarantined"}},
         },
     )
+    for source in parts["sources"].values():
+        if not source["exclude"]:  # as it was before there was such a key
+            del source["exclude"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -63,7 +67,8 @@ def compile_run(
     """
     from data_workbench.pipelines.drift import apply_policy
 
-    spec = definition.spec
+    whole = spread(definition.spec, stores)
+    spec = whole.spec
     resolved = resolve(spec)
     plans: dict[str, SourcePlan] = {}
     for name, source in spec.sources.items():
@@ -88,11 +93,11 @@ def compile_run(
     return RunPlan(
         pipeline=spec.pipeline,
         definition_hash=definition.hash,
-        content_hash=content_hash(spec),
+        content_hash=content_hash(definition.spec),
         sources=plans,
         sides=side_plans(spec),
         transform=transform,
-        destinations=destinations,
+        destinations=whole.gathered(destinations),
         contracts={node: contract.model_dump(mode="json") for node, contract in spec.contract.items()},
         after_load=spec.reconcile.after_load,
         max_quarantined=spec.max_quarantined,

@@ -68,7 +68,10 @@ class Source(Model):
     """One stream read by the pipeline."""
 
     connection: Text = Field(description="Connection id, or a file: URL")
-    stream: Text = Field(description="Table, view, label, [:TYPE], collection, file or path of an API to read")
+    stream: Text = Field(
+        description="Table, view, label, [:TYPE], collection, file or path of an API to read; public.* for many at once"
+    )
+    exclude: list[Text] = Field(default_factory=list, description="Streams that a pattern leaves out, or patterns")
     columns: list[ColumnName] | None = Field(None, min_length=1, description="Columns to read; all if left out")
     key: Columns | None = Field(None, description="Columns that identify a row; the store's primary key if left out")
     cursor: Cursor | None = Field(None, description="Read only what changed; leave out for a full read")
@@ -186,7 +189,7 @@ class Destination(Model):
     input: Name | None = Field(None, description="The last step, or the only source, if left out")
     nodes: list[Node] = Field(default_factory=list, description="Graph: rows to nodes")
     relationships: list[Relationship] = Field(default_factory=list, description="Graph: rows to relationships")
-    table: Text | None = Field(None, description="Table to write, may be schema.table")
+    table: Text | None = Field(None, description="Table to write, may be schema.table; copy.{stream} for each of many")
     collection: Text | None = Field(None, description="Collection to write points to")
     resource: Resource | None = Field(None, description="RDF: rows to resources of a class in a named graph")
     file: Text | None = Field(None, description="One file to write, below the connection's root")
@@ -252,6 +255,8 @@ class Destination(Model):
             raise Mistake("a collection takes embed or vector, not both", at="vector")
 
     def _check_key(self) -> None:
+        if self.table is not None and "{stream}" in self.table:
+            return  # each stream has its own
         if self.write == "merge" and self.shape not in ("graph", "resource") and not self.key:
             at = next(name for name in ("write", "table", "collection") if name in self.model_fields_set)
             raise Mistake(

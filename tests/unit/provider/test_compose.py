@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from data_workbench.connectors.connections import from_environment
+from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.settings import PORT_OFFSETS, Settings
 
@@ -118,8 +119,8 @@ def test_connections_of_the_shipped_pipelines_are_defined(compose: dict[str, Any
     environment = compose["services"]["airflow-worker"]["environment"]
     wanted = {Settings().metastore}
     for path in filter(is_pipeline_file, (REPOSITORY / "dags" / "pipelines").glob("*")):
-        spec = YAML(typ="safe").load(path.read_text())
-        wanted |= {item["connection"] for item in [*spec["sources"].values(), *spec["destinations"].values()]}
+        spec = load_definition(path).spec
+        wanted |= {item.connection for item in [*spec.sources.values(), *spec.destinations.values()]}
     for name in {*wanted, "odras_fuseki"}:
         raw = VARIABLE.sub("secret", environment[f"AIRFLOW_CONN_{name.upper()}"])
         found = from_environment(name, {f"AIRFLOW_CONN_{name.upper()}": raw})

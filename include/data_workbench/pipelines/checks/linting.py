@@ -13,6 +13,7 @@ from data_workbench.pipelines.checks.environments import check_environments
 from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
+from data_workbench.pipelines.checks.streams import check_streams
 from data_workbench.pipelines.checks.together import check_together
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
 from data_workbench.pipelines.project import load_project
@@ -37,6 +38,7 @@ def lint(definition: Definition) -> list[Finding]:
     check_file_sources(report)
     check_contracts(report, flow)
     check_destinations(report, flow, resolved)
+    check_streams(report, resolved)
     return in_order(report.findings)
 
 

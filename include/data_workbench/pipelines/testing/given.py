@@ -26,6 +26,7 @@ from data_workbench.connectors.connections import Connection, Connections
 from data_workbench.errors import StreamUnknown, Unsupported
 from data_workbench.metastore.values import rows_of, table_of
 from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.streams import one_stream
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type, with_native
 
@@ -186,7 +187,10 @@ def as_declared(table: pa.Table, declared: Mapping[str, str]) -> pa.Table:
 
 
 def under_test(spec: Pipeline) -> Pipeline:
-    """The pipeline with every source, lookup and reference reading given rows, each from a stream of its own."""
+    """The pipeline with every source, lookup and reference reading given rows, each from a stream of its own.
+
+    A source that stands for many streams is given one, known by the source's name.
+    """
     sources = {
         name: source.model_copy(
             update={"connection": GIVEN, "stream": name, "parallel": 1, "options": {}, "rest": None, "graphql": None}
@@ -209,7 +213,8 @@ def under_test(spec: Pipeline) -> Pipeline:
                 column = column.model_copy(update={"references": reference})
             columns[name] = column
         contract[node] = promises.model_copy(update={"columns": columns})
-    return spec.model_copy(update={"sources": sources, "steps": steps, "contract": contract})
+    changed = {"sources": sources, "steps": steps, "contract": contract, "destinations": one_stream(spec)}
+    return spec.model_copy(update=changed)
 
 
 class GivenStores(Stores):
