@@ -69,6 +69,8 @@ class Settings:
     """Colon-separated taps that may be run and dlt sources that may be imported; empty means any."""
     python_modules: str = ""
     """Colon-separated modules whose functions `python` steps may call, each with what is below it; empty means none."""
+    hooks: str = ""
+    """Comma-separated connections on which pipelines may run hooks; empty means none."""
     pseudonym_secret: str = field(default="", repr=False)
     """The secret of `pseudonymise` steps that name no connection; at least 16 characters."""
     slow_connection_seconds: float = 2.0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from data_workbench.connectors.connections import Connection
+    from data_workbench.mapping.hooks import BoundHook
     from data_workbench.mapping.targets import LoadContext, Target
     from data_workbench.settings import Settings
 
@@ -99,6 +100,8 @@ class DestinationCapabilities:
     """Batch and checkpoint are committed together, so an append is never doubled by a restart."""
     deletes: bool = False
     longest_name: int | None = None
+    hooks: Literal["sql", "cypher"] | None = None
+    """The language of statements it runs before and after a load: within a transactional load, or by `CanRunHooks`."""
 
 
 # --------------------------------------------------------------------------------------------------- what is asked
@@ -401,6 +404,14 @@ class CanDelete(ABC):
         """Delete the owned rows with these keys; the number deleted."""
 
 
+class CanRunHooks(ABC):
+    """Runs a statement before or after a load, each in a transaction of its own."""
+
+    @abstractmethod
+    def run_hook(self, hook: BoundHook) -> None:
+        """Run it with its values bound."""
+
+
 class CanFindUnique(ABC):
     """Finds rows of other keys that already hold a unique value (a contract's `unique`, against the destination)."""
 
@@ -463,6 +474,7 @@ _POWERS: dict[str, type[ABC]] = {
     "read_back": CanReadBack,
     "delete": CanDelete,
     "find_unique": CanFindUnique,
+    "run_hooks": CanRunHooks,
     "stream_copy": CanStreamCopy,
     "adopt_parts": CanAdoptParts,
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from data_workbench.mapping.hooks import BoundHook
+
 Disposition = Literal["append", "replace", "merge"]
 Missing = Literal["defer", "skip", "quarantine"]
 
@@ -202,6 +204,10 @@ class LoadContext:
     allow: tuple[str, ...] = ()
     """Effects that may destroy what stands, by name, or `all`."""
     definition_hash: str = ""
+    before: tuple[BoundHook, ...] = ()
+    """Statements to run before this target's first row, in its transaction where the store has one."""
+    after: tuple[BoundHook, ...] = ()
+    """Statements to run when its last row is written, in the transaction that ends the load."""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def allows(self, effect: str) -> bool:

@@ -12,6 +12,7 @@ from data_workbench.mapping.targets import LoadContext
 from data_workbench.metastore import states
 from data_workbench.pipelines import records
 from data_workbench.pipelines.folding import fold
+from data_workbench.pipelines.hooks import bound
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.ledger import FingerprintBook
 from data_workbench.pipelines.reconcile import Reconciler
@@ -51,7 +52,9 @@ class Assembly:
             edits=work.options.edits,
         )
 
-    def context(self, work: Work, destination: str, index: int) -> LoadContext:
+    def context(self, work: Work, destination: str, index: int, *, loads: bool = False) -> LoadContext:
+        """Who writes; one that `loads`, and does not repair or look, runs the destination's hooks."""
+        before, after = bound(work.plan.destinations[destination], index, work.params) if loads else ((), ())
         return LoadContext(
             pipeline=work.plan.pipeline,
             destination=destination,
@@ -60,6 +63,8 @@ class Assembly:
             now=work.now.isoformat(),
             allow=work.options.allow,
             definition_hash=work.plan.definition_hash,
+            before=before,
+            after=after,
         )
 
     def reconciler(self, work: Work, staging: Stage | None = None) -> Reconciler:

@@ -16,6 +16,7 @@ from data_workbench.pipelines import drift
 from data_workbench.pipelines.consumers import consumers_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
+from data_workbench.pipelines.hooks import told
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
 from data_workbench.pipelines.planning import compile_run
@@ -126,6 +127,7 @@ def _destination(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
         "replace": capabilities.replace if item.write == "replace" else None,
         "transactional": capabilities.transactional,
         "targets": targets,
+        "hooks": told(item),
     }
 
 
@@ -194,6 +196,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
                 "write": item.write,
                 "replace": None,
                 "transactional": None,
+                "hooks": None,
                 "targets": [
                     {"target": shape, "kind": item.shape, "input": node, "columns": None}
                     for shape, node in _shapes(item, resolved.default_input(name))

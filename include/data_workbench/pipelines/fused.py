@@ -36,7 +36,7 @@ def fits(plan: RunPlan) -> bool:
     [source], [item] = plan.sources.values(), plan.destinations.values()
     if len(plan.transform.nodes) != 1 or not _is_taken_as_it_is(source):
         return False
-    if len(item.targets) != 1 or not isinstance(item.targets[0], TableTarget):
+    if item.before or item.after or len(item.targets) != 1 or not isinstance(item.targets[0], TableTarget):
         return False
     target = item.targets[0]
     if target.write == "merge":

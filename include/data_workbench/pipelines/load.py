@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_workbench.connectors.base import Progress, Rejection, Writer
+from data_workbench.connectors.base import CanRunHooks, Progress, Rejection, Writer
 from data_workbench.events import emit
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
 from data_workbench.metastore.values import rows_of
@@ -22,6 +22,7 @@ from data_workbench.records.marks import HELD, OP, UPSERT
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, Manifest
     from data_workbench.connectors.base import Destination
+    from data_workbench.mapping.hooks import BoundHook
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.settings import Settings
 
@@ -73,6 +74,7 @@ def load_destination(
     targets = plan.destinations[name].targets
     given = [inputs(target.input) for target in targets]
     emit("load.begun", destination=name, rows=sum(one.manifest.rows for one in given))
+    _run_hooks(name, destination, context(0).before)
     for index, target in enumerate(targets):
         counts = _load_target(
             name,
@@ -87,8 +89,17 @@ def load_destination(
         )
         log.info("run %s: %s %s: %s", context(index).run_id, name, target.name, counts.as_dict())
         total.add(counts)
+    _run_hooks(name, destination, context(len(targets) - 1).after)
     total.check(name)
     return total
+
+
+def _run_hooks(name: str, destination: Destination, hooks: Sequence[BoundHook]) -> None:
+    """Run what no transaction of the load takes in: at least once, again after a crash."""
+    if isinstance(destination, CanRunHooks):
+        for hook in hooks:
+            log.info("%s: hook %s", name, hook.hook.statement[:200])
+            destination.run_hook(hook)
 
 
 def _load_target(

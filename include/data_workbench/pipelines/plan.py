@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from data_workbench.errors import StateError
 from data_workbench.mapping import targets as target_shapes
+from data_workbench.mapping.hooks import Hook
 from data_workbench.mapping.targets import Target
 from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""
@@ -94,6 +95,8 @@ class DestinationPlan:
     connection: str
     write: str
     targets: tuple[Target, ...]
+    before: tuple[Hook, ...] = ()
+    after: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ class RunPlan:
                     "connection": item.connection,
                     "write": item.write,
                     "targets": [target_shapes.to_json(target) for target in item.targets],
+                    "before": [asdict(hook) for hook in item.before],
+                    "after": [asdict(hook) for hook in item.after],
                 }
                 for name, item in self.destinations.items()
             },
@@ -163,6 +168,8 @@ class RunPlan:
                     item["connection"],
                     item["write"],
                     tuple(target_shapes.from_json(target) for target in item["targets"]),
+                    tuple(Hook(**_tuples(hook)) for hook in item["before"]),
+                    tuple(Hook(**_tuples(hook)) for hook in item["after"]),
                 )
                 for name, item in data["destinations"].items()
             },

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.http.bindings import references
 from data_workbench.errors import SchemaConflict
+from data_workbench.pipelines.hooks import planned_hooks
 from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
 from data_workbench.pipelines.ranges import require_ranges
 from data_workbench.pipelines.resolve import Resolved, resolve
@@ -38,6 +39,7 @@ def content_hash(spec: Pipeline) -> str:
             "params": {"__all__": {"secret"}},
             "sources": {"__all__": {"parallel"}},
             "contract": {"__all__": {"max_quarantined"}},
+            "destinations": {"__all__": {"hooks"}},
         },
     )
     for source in parts["sources"].values():
@@ -87,6 +89,7 @@ def compile_run(
             item.connection,
             item.write,
             tuple(build_targets(item, resolved.default_input(name), lambda node: node_keys[node])),
+            *planned_hooks(name, item, stores),
         )
         for name, item in spec.destinations.items()
     }

@@ -254,7 +254,7 @@ class Runner:
                     work.plan,
                     self.assembly.staging(work).inputs,
                     destination=work.stores.destination(work.plan.destinations[destination].connection),
-                    context=lambda index: self.assembly.context(work, destination, index),
+                    context=lambda index: self.assembly.context(work, destination, index, loads=True),
                     ledger=RunLedger(self.metastore, work.plan.pipeline, run_id),
                     artifacts=self.artifacts,
                     settings=self.settings,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
 from data_workbench.pipelines.history import last_sources
+from data_workbench.pipelines.hooks import told
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, to_json
@@ -61,6 +62,7 @@ def sample_run(
         "params": to_json(values),
         **result.as_dict(),
         "destinations": {},
+        "hooks": {name: found for name, item in plan.destinations.items() if (found := told(item))},
         "reconciliation": None,
         "examples_quarantined": examples.to_pylist() if examples is not None else [],
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),

@@ -179,6 +179,36 @@ class Resource(Model):
     )
 
 
+class HookStatement(Model):
+    """One statement in the store's own language; `$name` stands for a param, bound."""
+
+    sql: Text | None = Field(None, description="PostgreSQL: one statement, not BEGIN, COMMIT or the like")
+    cypher: Text | None = Field(None, description="Neo4j: one statement")
+
+    @property
+    def language(self) -> Literal["sql", "cypher"]:
+        """Which of the two it is."""
+        return "sql" if self.sql is not None else "cypher"
+
+    @property
+    def statement(self) -> str:
+        """Its text."""
+        return str(self.sql if self.sql is not None else self.cypher)
+
+    @model_validator(mode="after")
+    def _one_language(self) -> HookStatement:
+        if (self.sql is None) == (self.cypher is None):
+            raise Mistake("a hook has one of sql and cypher", hint="write {sql: …} or {cypher: …}")
+        return self
+
+
+class Hooks(Model):
+    """Statements around a destination's load, on connections that the site allows (WORKBENCH_HOOKS)."""
+
+    before: list[HookStatement] = Field(default_factory=list, max_length=20, description="Before the first row")
+    after: list[HookStatement] = Field(default_factory=list, max_length=20, description="After the last row")
+
+
 class Destination(Model):
     """Where rows go: exactly one of nodes/relationships, table, collection, resource, file and folder."""
 
@@ -200,6 +230,7 @@ class Destination(Model):
     key: Columns | None = Field(None, description="Columns that identify a row or point; needed by merge")
     embed: Embed | None = Field(None, description="Collection: make vectors of a text column")
     vector: ColumnName | None = Field(None, description="Collection: the column that holds vectors")
+    hooks: Hooks | None = Field(None, description="Statements to run in the store before and after the load")
     payload: list[ColumnName] | None = Field(
         None, description="Collection: columns kept beside the vector; all by default, key columns always"
     )

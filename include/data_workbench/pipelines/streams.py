@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.errors import SchemaConflict, StreamUnknown
-from data_workbench.pipelines.plan import DestinationPlan
 from data_workbench.pipelines.resolve import resolve
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
+    from data_workbench.pipelines.plan import DestinationPlan
     from data_workbench.pipelines.spec import Destination, Pipeline, Source
     from data_workbench.pipelines.stores import Stores
 
@@ -79,7 +79,7 @@ class Spread:
             whole = self.parts.get(name, name)
             before = found.get(whole)
             targets = (*(before.targets if before else ()), *plan.targets)
-            found[whole] = DestinationPlan(plan.connection, plan.write, targets)
+            found[whole] = replace(plan, targets=targets)
         return found
 
 

@@ -115,3 +115,22 @@ def test_ranges_are_refused_where_the_file_tells_that_there_are_none(source: str
 @pytest.mark.parametrize("source", ["{connection: pg, stream: t, parallel: 4}", "{connection: f, stream: a.csv}"])
 def test_ranges_of_a_store_that_only_its_connection_tells_are_left_to_the_plan(source: str) -> None:
     assert messages(HEAD + f"sources: {{rows: {source}}}\n" + TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        ("{sql: DELETE FROM t WHERE a = $size}", []),
+        ("{sql: SELECT $sise}", ["hook: unknown param $sise"]),
+        ("{sql: SELECT 1; SELECT 2}", ["a hook is one statement; write a list of them"]),
+        ("{sql: COMMIT}", ["COMMIT would end the transaction that the hook is part of, or cannot run in one"]),
+        ("{sql: SELECT 1, cypher: RETURN 2}", ["a hook has one of sql and cypher"]),
+        ("{}", ["a hook has one of sql and cypher"]),
+    ],
+)
+def test_hooks_are_one_statement_with_known_params(hook: str, said: list[str]) -> None:
+    text = HEAD + "params: {size: {type: integer}}\n" + ROWS
+    found = messages(
+        text + f"destinations: {{out: {{connection: d, table: t, write: append, hooks: {{before: [{hook}]}}}}}}\n"
+    )
+    assert found == said

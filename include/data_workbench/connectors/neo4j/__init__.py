@@ -24,6 +24,7 @@ DESTINATION: Final = DestinationCapabilities(
     transactional=True,
     deletes=True,
     longest_name=16_383,
+    hooks="cypher",
 )
 
 __all__ = ["DESTINATION", "SOURCE"]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.base import CanDelete, CanFindUnique, CanReadBack, Change, Destination, Health, Writer
+from data_workbench.connectors.base import (
+    CanDelete,
+    CanFindUnique,
+    CanReadBack,
+    CanRunHooks,
+    Change,
+    Destination,
+    Health,
+    Writer,
+)
 from data_workbench.connectors.neo4j import DESTINATION
 from data_workbench.connectors.neo4j.client import Client
 from data_workbench.connectors.neo4j.names import quoted
@@ -17,11 +26,12 @@ if TYPE_CHECKING:
 
     from data_workbench.connectors.connections import Connection
     from data_workbench.connectors.neo4j.schema import Constraint
+    from data_workbench.mapping.hooks import BoundHook
     from data_workbench.mapping.targets import LoadContext, Target
     from data_workbench.settings import Settings
 
 
-class Neo4jDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
+class Neo4jDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanRunHooks):
     """Nodes and relationships in one database."""
 
     capabilities = DESTINATION
@@ -35,6 +45,9 @@ class Neo4jDestination(Destination, CanReadBack, CanDelete, CanFindUnique):
 
     def close(self) -> None:
         self.client.close()
+
+    def run_hook(self, hook: BoundHook) -> None:
+        self.client.write(lambda transaction: transaction.run(hook.hook.statement, dict(hook.values)).consume())
 
     def plan(self, target: Target, schema: pa.Schema) -> list[Change]:  # noqa: ARG002  # a graph has no columns
         """Labels and types that are new, constraints and indexes to make."""

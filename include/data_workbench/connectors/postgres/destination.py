@@ -49,6 +49,7 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
         transactional=True,
         deletes=True,
         longest_name=LONGEST,
+        hooks="sql",
     )
 
     def __init__(self, connection: Connection, settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,7 @@ from data_workbench.connectors.postgres.encode import rows_with_nul
 from data_workbench.connectors.postgres.ownership import Ownership
 from data_workbench.errors import StateError
 from data_workbench.events import emit
+from data_workbench.mapping.hooks import for_psycopg
 from data_workbench.mapping.targets import LoadContext, TableTarget
 from data_workbench.records import marks
 from data_workbench.records.accounting import WriteCounts
@@ -93,6 +96,8 @@ class TableWriter(Writer):
     def _commit_part(self, part: pa.Table, index: int) -> WriteCounts:
         facts = {"destination": self.context.destination, "target": self.target.name, "part": index}
         with self.connection.transaction():
+            if index == 0:
+                self._run_hooks("before")
             counts, rejected = self._write_part(part)
             after = WriteCounts().add(self.progress.counts).add(counts)
             progress = Progress(parts=index + 1, counts=after)
@@ -194,6 +199,9 @@ class TableWriter(Writer):
         progress = Progress(parts=self.progress.parts, counts=self.progress.counts, finished=True)
         try:
             with self.connection.transaction():
+                if self.progress.parts == 0:
+                    self._run_hooks("before")
+                self._run_hooks("after")
                 self.ownership.compact(self.connection)
                 self.checkpoint.save(self.connection, progress)
                 self.checkpoint.forget_old(self.connection)
@@ -203,6 +211,17 @@ class TableWriter(Writer):
         emit("load.after_commit", **facts)
         self.progress = progress
         return progress.counts
+
+    def _run_hooks(self, when: Literal["before", "after"]) -> None:
+        """Run the load's hooks within the transaction that is open: with it they stand, or are gone."""
+        for number, bound in enumerate(getattr(self.context, when)):
+            try:
+                # The client binds: statements that define things take no parameters from the server's protocol.
+                with psycopg.ClientCursor(self.connection) as cursor:
+                    cursor.execute(for_psycopg(bound.hook.statement).encode(), dict(bound.values))
+            except psycopg.Error as error:
+                found = translated(error, self.address)
+                raise type(found)(f"hook {when}[{number}]: {found.message}", hint=found.hint) from error
 
     def close(self) -> None:
         # Closing the connection rolls back what is open, and drops the staging table.
@@ -257,6 +276,7 @@ class ReplaceWriter(TableWriter):
     def _begin(self) -> None:
         if not self._begun:
             self.connection.execute("BEGIN")
+            self._run_hooks("before")
             self.connection.execute(f"DELETE FROM {self.table.relation.sql}".encode())
             self._begun = True
 
@@ -273,6 +293,7 @@ class ReplaceWriter(TableWriter):
         try:
             self._begin()
             self.ownership.add_all(self.connection, afresh=True)
+            self._run_hooks("after")
             self.checkpoint.save(self.connection, progress)
             self.checkpoint.forget_old(self.connection)
             emit("load.before_commit", **facts)

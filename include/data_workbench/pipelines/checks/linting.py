@@ -11,6 +11,7 @@ from data_workbench.pipelines.checks.contracts import check_contracts
 from data_workbench.pipelines.checks.destinations import check_destinations
 from data_workbench.pipelines.checks.environments import check_environments
 from data_workbench.pipelines.checks.files import check_file_sources
+from data_workbench.pipelines.checks.hooks import check_hooks
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
 from data_workbench.pipelines.checks.streams import check_streams
@@ -39,6 +40,7 @@ def lint(definition: Definition) -> list[Finding]:
     check_contracts(report, flow)
     check_destinations(report, flow, resolved)
     check_streams(report, resolved)
+    check_hooks(report)
     return in_order(report.findings)
 
 
