@@ -10,7 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from graphql import GraphQLError, build_schema, graphql_sync
 
-from api_server.resources import PAGE, encode
+from api_server import resources
+from api_server.resources import encode
 
 if TYPE_CHECKING:
     from api_server.server import ApiServer
@@ -37,12 +38,14 @@ def add_graphql(app: FastAPI, server: ApiServer) -> None:
     """Add the endpoint."""
     schema = build_schema(_SCHEMA)
 
-    def items(_info: Any, first: int = PAGE, after: str | None = None, since: str | None = None) -> dict[str, Any]:
+    def items(
+        _info: Any, first: int | None = None, after: str | None = None, since: str | None = None
+    ) -> dict[str, Any]:
         begin = dt.datetime.fromisoformat(since) if since else None
         rows = sorted(
             (row for row in server.rows if not begin or row["updated_at"] >= begin), key=lambda row: row["id"]
         )
-        start, size = int(after or 0), min(first, PAGE)
+        start, size = int(after or 0), min(first or resources.PAGE, resources.PAGE)
         part = [_told(row) for row in rows[start : start + size]]
         page = {"hasNextPage": start + size < len(rows), "endCursor": str(start + size) if part else None}
         return {"nodes": part, "edges": [{"node": one, "cursor": "x"} for one in part], "pageInfo": page}

@@ -98,13 +98,14 @@ def lake(arena: Arena) -> Iterator[Callable[[], list[str]]]:
 
 @contextmanager
 def api(arena: Arena, rows: list[dict[str, Any]]) -> Iterator[Any]:
-    """A REST API over these rows, as `api`."""
+    """An API over these rows, as `api` over REST and as `graphql`."""
     from unittest.mock import patch
 
     from api_server import ApiServer
 
     with patch("api_server.resources.PAGE", API_PAGE), ApiServer(rows) as server:
         give(arena, "api", conn_type="workbench_rest", host=server.base_url)
+        give(arena, "graphql", conn_type="workbench_graphql", host=server.graphql_url)
         yield server
 
 

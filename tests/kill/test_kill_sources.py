@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,33 @@ def _mysql(arena: Arena, request: pytest.FixtureRequest) -> Iterator[Fill]:
         yield lambda first, end: run(
             "INSERT INTO rows_here VALUES " + ", ".join(f"({n}, {n})" for n in range(first, end))
         )
+
+
+@contextmanager
+def _sqlite(arena: Arena, _: pytest.FixtureRequest) -> Iterator[Fill]:
+    import sqlite3
+
+    path = arena.files / "here.sqlite"
+    others.give(arena, "workshop", conn_type="sqlite", host=str(path))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE rows_here (id integer PRIMARY KEY, seen integer)")
+        yield lambda first, end: connection.executemany(
+            "INSERT INTO rows_here VALUES (?, ?)", [(n, n) for n in range(first, end)]
+        )
+
+
+def _duckdb(arena: Arena, _: pytest.FixtureRequest) -> Any:
+    import duckdb
+
+    path = arena.files / "here.duckdb"
+    others.give(arena, "lab", conn_type="duckdb", host=str(path))
+
+    def fill(first: int, end: int) -> None:
+        with duckdb.connect(path) as connection:  # closed again: one process at a time may write
+            connection.execute("CREATE TABLE IF NOT EXISTS rows_here (id bigint PRIMARY KEY, seen bigint)")
+            connection.execute(f"INSERT INTO rows_here SELECT n, n FROM range({first}, {end}) AS r(n)")
+
+    return nullcontext(fill)
 
 
 def _graph(arena: Arena, _: pytest.FixtureRequest) -> Any:
@@ -127,7 +154,13 @@ def _reqif(arena: Arena, _: pytest.FixtureRequest) -> Any:
     return nullcontext(fill)
 
 
+QUERY = (
+    "query ($size: Int, $after: String, $since: String) { items(first: $size, after: $after, since: $since)"
+    " { nodes { id updated_at } pageInfo { hasNextPage endCursor } } }"
+)
 ORIGINS = {
+    "sqlite": Origin("{connection: workshop, stream: rows_here, key: id, cursor: {column: seen}}", _sqlite),
+    "duckdb": Origin("{connection: lab, stream: rows_here, key: id, cursor: {column: seen}}", _duckdb),
     "mysql": Origin("{connection: shop, stream: rows_here, key: id, cursor: {column: seen}}", _mysql),
     "graph": Origin("{connection: graph, stream: Here, columns: [id, seen], key: id, cursor: {column: seen}}", _graph),
     "points": Origin(
@@ -142,6 +175,12 @@ ORIGINS = {
     "api": Origin(
         "{connection: api, stream: by_offset, key: id, cursor: {column: updated_at}, rest: {data_selector: records,"
         " paginator: {type: offset, limit: 500, total_path: total}, incremental: {start_param: updated_since}}}",
+        _api,
+    ),
+    "graphql": Origin(
+        "{connection: graphql, stream: items, key: id, columns: [id, updated_at], cursor: {column: updated_at},"
+        f' graphql: {{query: "{QUERY}", variables: {{size: 500}}, nodes: items.nodes,'
+        " incremental: {start_param: since}}}",
         _api,
     ),
     "tap": Origin("{connection: tap, stream: parts, key: id, cursor: {column: updated_at}}", _tap),
@@ -160,7 +199,7 @@ STATEFUL = {*SAMPLE, ("run.published", 1), ("stage.landed", 1)}
 
 def points_of(name: str) -> set[tuple[str, int]]:
     """A storm meets all; otherwise those with a state of their own meet the moments around its confirmation."""
-    return set(MANY_COMMITS) if IS_STORM else STATEFUL if name in ("api", "tap") else SAMPLE
+    return set(MANY_COMMITS) if IS_STORM else STATEFUL if name in ("api", "graphql", "tap") else SAMPLE
 
 
 @pytest.mark.parametrize(
