@@ -13,7 +13,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-kill kill-storm bench bench-peers bench-page docs lock clean
+        test-kill kill-storm kill-airflow bench bench-peers bench-page docs lock clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ test-kill: setup ## kill -9 a load at each named point once, and a few times at 
 
 kill-storm: setup ## kill -9 a load 20 times at named and random points, and every network fault (slow)
 	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py
+
+kill-airflow: setup ## kill -9 of worker, scheduler, API server and PostgreSQL at 8 points of runs through Airflow, 5 seeds (an hour)
+	WORKBENCH_KILL_AIRFLOW_SEEDS=$${WORKBENCH_KILL_AIRFLOW_SEEDS:-5} $(PYTEST) tests/end_to_end/test_kill_airflow.py
 
 bench: setup ## Measure against peers within one run; writes docs/bench/results.json and docs/performance.md
 	$(BIN)/python -m tests.bench --keep

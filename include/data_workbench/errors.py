@@ -4,6 +4,7 @@
     ├── RetriableError            try again with back-off
     │   ├── StoreUnavailable      a server does not answer, or dropped the connection
     │   └── StoreBusy             a lock, deadlock or rate limit
+    │       └── SlotsTaken        as many stages as a connection's `limit` allows are at the store
     ├── SkippableError            this record goes to the quarantine, the rest goes on
     │   └── RecordRejected
     └── FatalError                fail now; trying again changes nothing
@@ -80,6 +81,10 @@ class StoreUnavailable(RetriableError):
 
 class StoreBusy(RetriableError):
     """A lock, a deadlock or a rate limit."""
+
+
+class SlotsTaken(StoreBusy):
+    """As many stages as a connection's `limit` allows are at the store."""
 
 
 class SkippableError(WorkbenchError):

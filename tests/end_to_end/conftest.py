@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,47 @@ sources:
 destinations:
   table: {connection: odras_postgres, table: public.moons, key: name, write: merge}
 """
+READINGS = """\
+version: 1
+pipeline: readings
+description: Readings day by day, asked for.
+owner: tests
+params: {since: {type: timestamp}, until: {type: timestamp}}
+partitions: {grain: day, from: since, to: until, start: 2026-01-01}
+sources:
+  rows: {connection: odras_postgres, stream: public.readings, where: "at >= $since and at < $until"}
+destinations:
+  out: {connection: odras_postgres, input: rows, table: public.readings_copy, write: append}
+"""
+CAUGHT_UP = """\
+version: 1
+pipeline: caught_up
+description: Readings of every day since the first, by a clock; each run is late.
+owner: tests
+schedule: "@daily"
+catchup: true
+deadline: 1s
+params: {since: {type: timestamp}, until: {type: timestamp}}
+partitions: {grain: day, from: since, to: until, start: START}
+sources:
+  rows: {connection: odras_postgres, stream: public.late_readings, where: "at >= $since and at < $until"}
+destinations:
+  out: {connection: odras_postgres, input: rows, table: public.late_copy, write: append}
+"""
+KILLED = """\
+version: 1
+pipeline: killed
+description: What kills are tried on; appended and merged, several parts each.
+owner: tests
+params: {round: {type: integer}}
+sources:
+  rows: {connection: odras_postgres, stream: public.kill_rows, where: "round = $round"}
+steps:
+  - {name: same, derive: {letters: "length(word)"}}
+destinations:
+  appended: {connection: odras_postgres, table: public.kill_appended, write: append}
+  merged: {connection: odras_postgres, table: public.kill_merged, key: [round, id], write: merge}
+"""
 ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
 
 
@@ -106,7 +148,7 @@ def airflow(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     from data_workbench.servers import Stack
 
     pipelines = _dag_folder(tmp_path_factory.mktemp("repository"))
-    settings = replace(stack.settings, pipelines=pipelines)
+    settings = replace(stack.settings, pipelines=pipelines, part_rows=150, batch_rows=100)
     found = from_environment("workbench_metastore", stack.environment())
     assert found is not None
     with open_metastore(found) as metastore:
@@ -130,10 +172,16 @@ def _dag_folder(repository: Path) -> Path:
     pipelines.mkdir(parents=True)
     for file in (REPOSITORY / "dags").glob("*.py"):
         (repository / "dags" / file.name).symlink_to(file)
-    (repository / "plugins").symlink_to(REPOSITORY / "plugins")
+    (repository / "plugins").mkdir()
+    for file in [*(REPOSITORY / "plugins").glob("*.py"), _HERE / "kill_point.py"]:
+        (repository / "plugins" / file.name).symlink_to(file)
     (pipelines / "planets.yaml").write_text(PLANETS)
     (pipelines / "planet_points.yaml").write_text(POINTS)
     (pipelines / "arriving.yaml").write_text(ARRIVING)
+    (pipelines / "killed.yaml").write_text(KILLED)
+    (pipelines / "readings.yaml").write_text(READINGS)
+    first = datetime.now(UTC) - timedelta(days=2)
+    (pipelines / "caught_up.yaml").write_text(CAUGHT_UP.replace("START", f"{first:%Y-%m-%d}"))
     (pipelines / "broken.yaml").write_text(
         PLANETS.replace("filter:", "fliter:").replace("pipeline: planets", "pipeline: broken")
     )

@@ -22,14 +22,14 @@ UUID = "7d0f1c52-93a5-4be1-8c7e-0e3a5d0c9b11"
 def example(language: str) -> str:
     """The example of the page that is marked to be run."""
     [found] = re.findall(
-        rf"<!-- run: {language} -->\n```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        rf"<!-- run: {language} -->\n```\w+\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
     return str(found)
 
 
-def executed(airflow: Running, key: str, *command: str) -> str:
+def executed(airflow: Running, key: str, *command: str, **more: str) -> str:
     user, password = airflow.access
-    given = {"AIRFLOW": airflow.url, "AIRFLOW_USER": user, "AIRFLOW_PASSWORD": password, "DAG": DAG, "KEY": key}
+    given = {"AIRFLOW": airflow.url, "AIRFLOW_USER": user, "AIRFLOW_PASSWORD": password, "DAG": DAG, "KEY": key, **more}
     environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -59,3 +60,29 @@ async def _require_operator(request: Request, shown: str | None) -> None:
     from airflow.api_fastapi.core_api.security import COOKIE_NAME_JWT_TOKEN, resolve_user_from_token
 
     operator(await resolve_user_from_token(shown or request.cookies.get(COOKIE_NAME_JWT_TOKEN)))
+
+
+def require_trigger(dag_id: str, user: Any) -> None:
+    """Raise 403 unless the user may trigger this DAG."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+
+    may = get_auth_manager().is_authorized_dag(
+        method="POST", access_entity=DagAccessEntity.RUN, details=DagDetails(id=dag_id), user=user
+    )
+    if not may:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"this needs the right to trigger DAG {dag_id}")
+
+
+def from_here(request: Request) -> None:
+    """Lets a request that changes something pass if it bears a token, or is JSON sent by a page of this server.
+
+    A browser adds the UI's cookie to any page's request, so a cookie alone says nothing of who wanted it.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, "send application/json")
+    if request.headers.get("authorization"):
+        return
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    same = site == "same-origin" if site else bool(origin) and urlsplit(origin).netloc == request.headers.get("host")
+    if not same:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "a request by cookie must come from a page of this server")

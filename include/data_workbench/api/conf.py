@@ -1,7 +1,7 @@
 """What a run may be asked for over REST: refuses a conf that no DAG of ours takes before Airflow makes a run of it.
 
 Airflow checks the values of params it knows, and takes any other name and any size. A typo or a hostile body would then
-be stored, and fail later in the stage task.
+be stored, and fail later in the stage task. A conf with an `idempotency_key` makes one run, however often it is sent.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
+
+from data_workbench.api.idempotency import once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 65_536
 """Of a request for a run. Params are words and numbers; data belongs into a source."""
-_TRIGGER = re.compile(r"/api/v2/dags/((?:pipeline|reconcile)__[^/]+)/dagRuns/?$")
+KEY = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
+"""Of an idempotency key: what Airflow takes as the id of a run."""
+_TRIGGER = re.compile(r"/api/v2/dags/((?:pipeline|reconcile|backfill)__[^/]+)/dagRuns/?$")
 
 
 class ConfGuard:
@@ -45,7 +49,13 @@ class ConfGuard:
             told = ", ".join(repr(name[:60]) for name in unknown[:5])
             await _refuse(send, f"conf: {found[1]} takes no param {told}; see the DAG's form for those it takes")
             return
-        await self._app(scope, _again(body, receive), send)
+        key, mistake = _key_of(body)
+        if mistake:
+            await _refuse(send, mistake)
+        elif key is None:
+            await self._app(scope, _again(body, receive), send)
+        else:
+            await once(self._app, scope, body, key, send)
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -95,6 +105,23 @@ async def _unknown(scope: Scope, dag_id: str, body: bytes) -> list[str]:
         return []
     known = await run_in_threadpool(_params_of, scope["app"].state.dag_bag, dag_id)
     return [] if known is None else sorted(set(conf) - known)
+
+
+def _key_of(body: bytes) -> tuple[str | None, str | None]:
+    """The idempotency key of a request, and what is wrong with it."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, None
+    conf = asked.get("conf") if isinstance(asked, dict) else None
+    key = conf.get("idempotency_key") if isinstance(conf, dict) else None
+    if key is None:
+        return None, None
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        return None, "conf: idempotency_key is 1 to 200 letters, digits and _.~:+-"
+    if asked.get("dag_run_id") not in (None, key):
+        return None, "conf: idempotency_key is the dag_run_id; leave one of them out"
+    return key, None
 
 
 def _params_of(dag_bag: Any, dag_id: str) -> set[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,44 @@ def shown(*, as_json: bool) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bars = _Bars(progress)
         with subscribed(bars.listen):
+            yield
+
+
+@contextmanager
+def backfill_shown(counts: Mapping[str, int], *, as_json: bool) -> Iterator[None]:
+    """One bar over all partitions, if stderr is a terminal and a person reads."""
+    if as_json or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        done, failed = counts["success"], counts["failed"]
+        bar = progress.add_task("partitions", total=sum(counts.values()), completed=done + failed)
+
+        def listen(event: Event) -> None:
+            nonlocal failed
+            if event.name == "backfill.partition":
+                failed += event.facts["state"] == "failed"
+                said = f"partitions ({failed} failed)" if failed else "partitions"
+                progress.update(bar, advance=1, description=said)
+
+        with subscribed(listen):
             yield
 
 

@@ -8,7 +8,8 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
     liveness      which running runs do not move, and why
     totals        what pipelines did in all
     tokens        scoped tokens for machines that ask
-    locks         one run of a pipeline at a time: `hold_run`
+    locks         one run of a pipeline (or of a partition) at a time: `hold_run`
+    backfills     a pipeline over its partitions, and how each of them stands
     states        where sources were read up to
     quarantine    rejected rows and what became of them
     deferred      relationships whose endpoint was not there yet

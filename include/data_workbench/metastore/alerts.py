@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +56,19 @@ def add(connection: Connection, alert: Alert, routes: Sequence[str]) -> None:
     for route in routes:
         row = {"alert_id": alert.id, "route": route, "state": "pending", "attempts": 0, "next_try": alert.created}
         connection.execute(insert(alert_deliveries).values(**row))
+
+
+def id_of(*words: str) -> str:
+    """The id of the one alert of a cause, so that it is told once."""
+    return f"alert_{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]}"
+
+
+def add_once(connection: Connection, alert: Alert, routes: Sequence[str]) -> bool:
+    """Store an alert whose id comes from its cause, unless it is there; whether it is new."""
+    if connection.scalar(select(alerts.c.id).where(alerts.c.id == alert.id)) is not None:
+        return False
+    add(connection, alert, routes)
+    return True
 
 
 def due(store: Metastore, routes: Sequence[str], *, limit: int = 1000) -> list[Due]:

@@ -65,11 +65,13 @@ def _needs_process(orchestrator: str, found: Sequence[StageResult], age: float) 
     """Whether a process should hold the run's lock: of Airflow's runs none needs to between their tasks."""
     if any(one.state == "running" and not one.is_part for one in found):
         return True
-    return orchestrator == "cli" and (bool(found) or age > _BEGINNING)
+    return orchestrator != "airflow" and (bool(found) or age > _BEGINNING)
 
 
 def _gone(orchestrator: str) -> Stall:
-    then = "run it again" if orchestrator == "cli" else "clear its task, unless Airflow tries it again"
+    then = {"cli": "run it again", "backfill": "ask for its backfill again"}.get(
+        orchestrator, "clear its task, unless Airflow tries it again"
+    )
     return Stall("stuck", f"its process is gone; {then}, and it goes on where it stopped")
 
 

@@ -65,10 +65,13 @@ class RunLock:
 
 
 @contextmanager
-def hold_run(store: Metastore, pipeline: str, run_id: str, *, shared: bool = False) -> Iterator[RunLock]:
+def hold_run(
+    store: Metastore, pipeline: str, run_id: str, *, shared: bool = False, scope: str = ""
+) -> Iterator[RunLock]:
     """Hold the lock of a run within a `with` block.
 
     Args:
+        scope: the partition it works on; runs of others may be under way.
         shared: for a process that works on one stage beside others of the same run (Airflow's tasks).
 
     Raises:
@@ -77,7 +80,7 @@ def hold_run(store: Metastore, pipeline: str, run_id: str, *, shared: bool = Fal
     connection = _connect(store)
     try:
         try:
-            lock = _take(store, connection, pipeline, run_id, shared=shared)
+            lock = _take(store, connection, pipeline, run_id, shared=shared, scope=scope)
         except exc.DBAPIError as error:
             store.translate(error)
         yield lock
@@ -95,7 +98,7 @@ def hold_alone(store: Metastore, what: str, *, hint: str) -> Iterator[None]:
     connection = _connect(store)
     try:
         try:
-            taken = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _key("alone", what)})
+            taken = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key_of("alone", what)})
         except exc.DBAPIError as error:
             store.translate(error)
         if not taken:
@@ -104,6 +107,55 @@ def hold_alone(store: Metastore, what: str, *, hint: str) -> Iterator[None]:
     finally:
         # A restore of the metastore itself ends every connection to it, this one too.
         _close(connection, level=logging.DEBUG)
+
+
+@contextmanager
+def try_alone(store: Metastore, *words: str) -> Iterator[bool]:
+    """Hold a lock by name within a `with` block, if it is free: whether it is held. It dies with the process."""
+    connection = _connect(store)
+    try:
+        try:
+            taken = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key_of(*words)}))
+        except exc.DBAPIError as error:
+            store.translate(error)
+        yield taken
+    finally:
+        _close(connection)
+
+
+@contextmanager
+def in_turn(store: Metastore, *words: str) -> Iterator[None]:
+    """Hold a lock by name within a `with` block; whoever holds it is waited for, however long that takes."""
+    connection = _connect(store)
+    try:
+        try:
+            connection.execute(text("SET lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key_of(*words)})
+        except exc.DBAPIError as error:
+            store.translate(error)
+        yield
+    finally:
+        _close(connection)
+
+
+@contextmanager
+def sharing(store: Metastore, *words: str) -> Iterator[None]:
+    """Hold a lock by name together with others within a `with` block, so that `is_shared` tells of it."""
+    connection = _connect(store)
+    try:
+        try:
+            connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": key_of(*words)})
+        except exc.DBAPIError as error:
+            store.translate(error)
+        yield
+    finally:
+        _close(connection)
+
+
+def is_shared(store: Metastore, *words: str) -> bool:
+    """Whether some process holds the lock of this name."""
+    with store.transaction() as connection:
+        return _is_held(connection, key_of(*words))
 
 
 @dataclass
@@ -123,7 +175,7 @@ def fence(store: Metastore, *, wait_seconds: float) -> Iterator[Fence]:
     When time is up the block is entered all the same, and the fence says who was still running.
     """
     connection = _connect(store)
-    key = {"key": _key("fence")}
+    key = {"key": key_of("fence")}
     try:
         deadline = time.monotonic() + wait_seconds
         connection.execute(text(f"SET lock_timeout = {_FENCE_TRY_MS}"))
@@ -161,7 +213,7 @@ def _running(store: Metastore) -> tuple[str, ...]:
 def is_alive(store: Metastore, pipeline: str, run_id: str) -> bool:
     """Whether some process holds the lock of this run."""
     with store.transaction() as connection:
-        return _is_held(connection, _key("run", pipeline, run_id))
+        return _is_held(connection, key_of("run", pipeline, run_id))
 
 
 def _connect(store: Metastore) -> Connection:
@@ -175,13 +227,13 @@ def _connect(store: Metastore) -> Connection:
     return connection
 
 
-def _take(store: Metastore, connection: Connection, pipeline: str, run_id: str, *, shared: bool) -> RunLock:
-    gate = {"key": _key("pipeline", pipeline)}
-    own = _key("run", pipeline, run_id)
+def _take(store: Metastore, connection: Connection, pipeline: str, run_id: str, *, shared: bool, scope: str) -> RunLock:
+    gate = {"key": key_of("pipeline", pipeline)}
+    own = key_of("run", pipeline, run_id)
     connection.execute(text("SELECT pg_advisory_lock(:key)"), gate)
     try:
-        _refuse_others(connection, pipeline, run_id)
-        connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": _key("fence")})
+        _refuse_others(connection, pipeline, run_id, scope)
+        connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": key_of("fence")})
         function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
         if not connection.scalar(text(f"SELECT {function}(:key)"), {"key": own}):
             raise RunConflict(
@@ -195,13 +247,15 @@ def _take(store: Metastore, connection: Connection, pipeline: str, run_id: str, 
     return RunLock(pipeline, run_id, connection, int(backend or 0), store.address)
 
 
-def _refuse_others(connection: Connection, pipeline: str, run_id: str) -> None:
+def _refuse_others(connection: Connection, pipeline: str, run_id: str, scope: str) -> None:
     statement = select(*[runs_table.c[name] for name in runs.Run.__dataclass_fields__]).where(
         runs_table.c.pipeline == pipeline, runs_table.c.state == "running", runs_table.c.run_id != run_id
     )
     for row in connection.execute(statement):
         other = runs.Run(**row._mapping)
-        if other.orchestrator == "airflow" or _is_held(connection, _key("run", pipeline, other.run_id)):
+        if not runs.excludes(other.scope, scope):
+            continue
+        if other.orchestrator == "airflow" or _is_held(connection, key_of("run", pipeline, other.run_id)):
             raise runs.unfinished_conflict(other)
         log.info("run %s of pipeline %s was left unfinished by a process that is gone", other.run_id, pipeline)
 
@@ -216,7 +270,17 @@ def _is_held(connection: Connection, key: int) -> bool:
     return bool(connection.scalar(statement, {"key": key}))
 
 
-def _key(*words: str) -> int:
+@contextmanager
+def held_connection(store: Metastore) -> Iterator[Connection]:
+    """A connection of its own for locks, which are freed at the end of the block or of the process."""
+    connection = _connect(store)
+    try:
+        yield connection
+    finally:
+        _close(connection)
+
+
+def key_of(*words: str) -> int:
     """A bigint for an advisory lock."""
     digest = hashlib.blake2b("\x00".join(words).encode(), digest_size=8, person=b"workbench").digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -1,6 +1,7 @@
 """Runs: how one begins, is found again after a crash, publishes and ends.
 
-A run is `running` from `begin` until `publish` or `finish`; the database lets one pipeline have one such run.
+A run is `running` from `begin` until `publish` or `finish`. A pipeline has one such run, or several of a backfill, each
+of another partition: its scope. A run of scope "" may see all, so it is alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from data_workbench.metastore.quarantine import settle
 from data_workbench.metastore.tables import confirmations, destination_states, runs, staged_states
 
 RunState = Literal["running", "success", "failed", "abandoned"]
-Orchestrator = Literal["cli", "airflow"]
+Orchestrator = Literal["cli", "airflow", "backfill"]
 
 _DATA = ("only_keys", "edits")
 """Options that hold data: by source, a list or mapping."""
@@ -40,6 +41,7 @@ class RunRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     requested_by: str | None = None
     correlation_id: str | None = None
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Run:
     error: dict[str, Any] | None
     requested_by: str | None
     correlation_id: str | None
+    scope: str = ""
 
 
 def begin(
@@ -84,8 +87,9 @@ def begin(
 
 
 def _begin(connection: Connection, request: RunRequest, by: audit.Author, secrets: Collection[str]) -> Run:
-    other = _unfinished(connection, request.pipeline)
-    if other is not None and other.run_id != request.run_id:
+    _one_at_a_time(connection, request.pipeline)
+    other = _unfinished(connection, request.pipeline, request.scope, but=request.run_id)
+    if other is not None:
         raise unfinished_conflict(other)
     values = {name: getattr(request, name) for name in RunRequest.__dataclass_fields__}
     begun = connection.execute(
@@ -132,11 +136,11 @@ def _told_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def unfinished_conflict(other: Run) -> RunConflict:
     """The error that names the run in the way."""
-    end = (
-        "wait for it; in Airflow, let its DAG run end (mark it failed if its tasks are gone)"
-        if other.orchestrator == "airflow"
-        else "wait for it; if its process is gone, run the pipeline again to let it go on, or abandon it"
-    )
+    end = {
+        "airflow": "wait for it; in Airflow, let its DAG run end (mark it failed if its tasks are gone)",
+        "backfill": "wait for the backfill; if its process is gone, give the same command again and it goes on",
+        "cli": "wait for it; if its process is gone, run the pipeline again to let it go on, or abandon it",
+    }[other.orchestrator]
     return RunConflict(
         f"run {other.run_id} of pipeline {other.pipeline!r} is not finished "
         f"({other.orchestrator}, since {other.started.isoformat(timespec='seconds')})",
@@ -145,10 +149,10 @@ def unfinished_conflict(other: Run) -> RunConflict:
     )
 
 
-def find_unfinished(store: Metastore, pipeline: str) -> Run | None:
-    """The run of this pipeline that began and did not end."""
+def find_unfinished(store: Metastore, pipeline: str, scope: str = "") -> Run | None:
+    """A run of this pipeline that began, did not end, and is in the way of one of this scope; the oldest of several."""
     with store.transaction() as connection:
-        return _unfinished(connection, pipeline)
+        return _unfinished(connection, pipeline, scope)
 
 
 def get(store: Metastore, run_id: str) -> Run:
@@ -158,7 +162,12 @@ def get(store: Metastore, run_id: str) -> Run:
 
 
 def list_runs(
-    store: Metastore, *, pipeline: str | None = None, state: RunState | None = None, limit: int = 100
+    store: Metastore,
+    *,
+    pipeline: str | None = None,
+    state: RunState | None = None,
+    scope: str | None = None,
+    limit: int = 100,
 ) -> list[Run]:
     """The latest runs, latest first."""
     statement = select(*_COLUMNS).order_by(runs.c.started.desc(), runs.c.run_id).limit(limit)
@@ -166,6 +175,8 @@ def list_runs(
         statement = statement.where(runs.c.pipeline == pipeline)
     if state is not None:
         statement = statement.where(runs.c.state == state)
+    if scope is not None:
+        statement = statement.where(runs.c.scope == scope)
     with store.transaction() as connection:
         return [_run(row) for row in connection.execute(statement)]
 
@@ -272,7 +283,8 @@ def reopen(store: Metastore, run_id: str) -> Run:
             run = _get(connection, run_id, lock=True)
             if run.state != "failed":
                 return run
-            other = _unfinished(connection, run.pipeline)
+            _one_at_a_time(connection, run.pipeline)
+            other = _unfinished(connection, run.pipeline, run.scope)
             if other is not None:
                 raise unfinished_conflict(other)
             opened = update(runs).where(runs.c.run_id == run_id)
@@ -325,10 +337,23 @@ def _confirmed(connection: Connection, run_id: str) -> dict[str, dict[str, Any]]
     return {row.destination: row.counts for row in connection.execute(statement)}
 
 
-def _unfinished(connection: Connection, pipeline: str) -> Run | None:
+def excludes(one: str, other: str) -> bool:
+    """Whether runs of these scopes may not be under way together."""
+    return not one or not other or one == other
+
+
+def _one_at_a_time(connection: Connection, pipeline: str) -> None:
+    """Until the transaction ends no other run of the pipeline begins: an index cannot tell that "" is every scope."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 8))"), {"name": pipeline})
+
+
+def _unfinished(connection: Connection, pipeline: str, scope: str, *, but: str | None = None) -> Run | None:
     statement = select(*_COLUMNS).where(runs.c.pipeline == pipeline, runs.c.state == "running")
-    row = connection.execute(statement).one_or_none()
-    return None if row is None else _run(row)
+    for row in connection.execute(statement.order_by(runs.c.started, runs.c.run_id)):
+        found = _run(row)
+        if found.run_id != but and excludes(found.scope, scope):
+            return found
+    return None
 
 
 def _get(connection: Connection, run_id: str, *, lock: bool = False) -> Run:

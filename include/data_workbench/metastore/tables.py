@@ -55,8 +55,9 @@ runs = Table(
     Column("error", _JSON),
     Column("requested_by", Text),
     Column("correlation_id", Text),
+    Column("scope", Text, nullable=False, server_default=text("''")),
     Index("runs_by_pipeline", "pipeline", "started"),
-    Index("runs_one_unfinished", "pipeline", unique=True, postgresql_where=text("state = 'running'")),
+    Index("runs_one_unfinished", "pipeline", "scope", unique=True, postgresql_where=text("state = 'running'")),
 )
 
 
@@ -332,4 +333,37 @@ service_tokens = Table(
     Column("last_used", _WHEN),
     Column("revoked", _WHEN),
     Column("revoked_by", Text),
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("request", _JSON, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    Column("definition_hash", Text, nullable=False),
+    Column("parallel", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("requested_by", Text),
+    Column("correlation_id", Text),
+    Column("created", _WHEN, nullable=False),
+    Column("ended", _WHEN),
+    Index("backfills_by_pipeline", "pipeline", "created"),
+    Index("backfills_one_unfinished", "pipeline", unique=True, postgresql_where=text("state = 'running'")),
+)
+
+backfill_partitions = Table(
+    "backfill_partitions",
+    metadata,
+    Column("backfill_id", Text, ForeignKey("backfills.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("params", _JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("run_id", Text),
+    Column("error", _JSON),
+    Column("started", _WHEN),
+    Column("ended", _WHEN),
 )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from data_workbench.pipelines.spec import FileSchedule, Pipeline, TopicSchedule
+from data_workbench.pipelines.schedules import FileSchedule, TopicSchedule
+from data_workbench.pipelines.spec import Pipeline
 from data_workbench.records.definitions import Mistake
 
 if TYPE_CHECKING:

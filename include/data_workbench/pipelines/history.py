@@ -45,10 +45,11 @@ def resumable(metastore: Metastore, wanted: RunRequest) -> Run | None:
         RunConflict: another run of the pipeline is under way.
         StateError: an interrupted run has appended rows, and the pipeline is asked to do something else now.
     """
-    unfinished = runs.find_unfinished(metastore, wanted.pipeline)
-    if unfinished is not None:
-        return _take_up(metastore, unfinished, wanted)
-    latest = runs.list_runs(metastore, pipeline=wanted.pipeline, limit=1)
+    while (unfinished := runs.find_unfinished(metastore, wanted.pipeline, wanted.scope)) is not None:
+        taken = _take_up(metastore, unfinished, wanted)
+        if taken is not None or unfinished.run_id == wanted.run_id:
+            return taken
+    latest = runs.list_runs(metastore, pipeline=wanted.pipeline, scope=wanted.scope, limit=1)
     gives_up = wanted.options.get("reset_state")
     if latest and not gives_up and latest[0].state == "failed" and latest[0].run_id != wanted.run_id:
         stored = runs.load_plan(metastore, latest[0].run_id)
@@ -102,7 +103,8 @@ def _go_on(metastore: Metastore, run: Run, wanted: RunRequest) -> Run:
 def _asks_the_same(run: Run, wanted: RunRequest) -> bool:
     ours, theirs = RunOptions.from_json(run.options), RunOptions.from_json(wanted.options)
     same_options = replace(ours, reset_state=False) == replace(theirs, reset_state=False)
-    return run.definition_hash == wanted.definition_hash and run.params == wanted.params and same_options
+    same = run.definition_hash == wanted.definition_hash and run.params == wanted.params and run.scope == wanted.scope
+    return same and same_options
 
 
 def _is_published(metastore: Metastore, run: Run, stored: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@
     connections:
       odras_postgres: {host: db.site.example, port: 5432, schema: odras, extra: {sslmode: require}}
       lab: {type: duckdb, host: data/lab.duckdb}
+      odras_neo4j: {limit: 4}
     defaults: {owner: data-team, sources: {schema_policy: freeze}}
     environments:
       dev: {connections: {odras_postgres: {host: db.dev.site.example}}, pipelines: {schedule: null}}
@@ -34,7 +35,9 @@ from data_workbench.records.names import near_names
 from data_workbench.settings import Settings
 
 _TOP = ("version", "connections", "defaults", "environments")
-_KEYS = ("type", "host", "port", "login", "schema", "extra")
+_KEYS = ("type", "host", "port", "login", "schema", "extra", "limit")
+_NUMBERS = ("port", "limit")
+_MOST_SLOTS = 1000
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Project:
     override: Node | None = field(default=None, compare=False, repr=False)
     """What the environment that is on says of all pipelines."""
     environments: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """How many stages may be at a connection's store at a time, where the file says so."""
+        return {name: int(given["limit"]) for name, given in self.connections.items() if "limit" in given}
 
     def complete(self, connection_id: str, found: Connection | None) -> Connection | None:
         """A connection with this file's defaults; None if neither it nor the file makes one.
@@ -206,8 +214,10 @@ class _Checking:
                 self._extra(top, name, value, str(entry.get("type") or ""))
             elif isinstance(value, str) and "://" in value and _carries(value):
                 self._secret((*top, key), f"{name}.{key}")
-            elif not isinstance(value, int if key == "port" else str):
-                self.say((*top, key), f"{name}.{key} should be {'a number' if key == 'port' else 'text'}")
+            elif not isinstance(value, int if key in _NUMBERS else str) or isinstance(value, bool):
+                self.say((*top, key), f"{name}.{key} should be {'a number' if key in _NUMBERS else 'text'}")
+            elif key == "limit" and not 1 <= int(value) <= _MOST_SLOTS:
+                self.say((*top, key), f"{name}.limit is {value}; it is between 1 and {_MOST_SLOTS}")
         if entry.get("type") not in (None, *CONNECTORS):
             self.say(
                 (*top, "type"), f"{name}: no connector serves this type", near_names(str(entry["type"]), CONNECTORS)

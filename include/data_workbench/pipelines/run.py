@@ -11,18 +11,19 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import ArtifactStore, StoredRun
-from data_workbench.errors import ContractViolated, ReconciliationFailed, WorkbenchError
+from data_workbench.errors import WorkbenchError
 from data_workbench.events import emit
 from data_workbench.metastore import checks as history
-from data_workbench.metastore import deferred, hold_run, pipelines, runs, stages, states
+from data_workbench.metastore import deferred, hold_run, pipelines, runs, slots, stages, states
+from data_workbench.metastore.busy import require_no_backfill
 from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
 from data_workbench.pipelines import effects as allowing
 from data_workbench.pipelines import fused, measures, records, standing
@@ -37,18 +38,20 @@ from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.plan import RunPlan, is_current
 from data_workbench.pipelines.planning import compile_run
+from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import run_document
 from data_workbench.pipelines.schema_history import keep_schemas
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling import LineageTeller
+from data_workbench.pipelines.verdicts import broken, unclean
 from data_workbench.pipelines.work import Work, open_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from data_workbench.connectors.connections import Connections
-    from data_workbench.metastore import Metastore
+    from data_workbench.metastore import Metastore, RunLock
     from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.plan import SourcePlan
@@ -63,8 +66,16 @@ STAGE, RECONCILE = "stage", "reconcile"
 class Runner:
     """Runs pipelines over one metastore."""
 
-    def __init__(self, *, settings: Settings, connections: Connections, metastore: Metastore) -> None:
+    def __init__(
+        self, *, settings: Settings, connections: Connections, metastore: Metastore, waits: bool = True
+    ) -> None:
+        """Keep what runs are made over.
+
+        Args:
+            waits: for a slot of a connection that has a `limit`; otherwise a stage without one raises SlotsTaken.
+        """
         self.settings = settings
+        self.waits = waits
         self.connections = connections
         self.metastore = metastore
         self.artifacts = ArtifactStore(settings)
@@ -99,20 +110,33 @@ class Runner:
         error: WorkbenchError | None = None
         with hold_run(self.metastore, definition.spec.pipeline, run_id) as lock:
             try:
-                self.stage(run_id)
-                self._load_all(run_id)
-                lock.require()
-                self.reconcile(run_id)
+                self.carry_out(run_id, lock)
             except WorkbenchError as caught:
                 error = caught
-                caught.run_id = run_id
-                self.fail(run_id, caught)
-            except Exception as caught:
-                self.fail(run_id, WorkbenchError(f"{type(caught).__name__}: {str(caught)[:500]}"))
-                raise
         document = self.result(run_id)
         document["seconds"] = round(time.monotonic() - started, 3)
         return document, error
+
+    def carry_out(self, run_id: str, lock: RunLock, *, turn: AbstractContextManager[None] | None = None) -> None:
+        """All stages of a run that has begun and whose lock is held; one that fails is noted as failed.
+
+        Args:
+            turn: entered once all is staged, and left when the run is published: loads of one pipeline take turns.
+        """
+        try:
+            self.stage(run_id)
+            with turn or nullcontext():
+                lock.require()
+                self._load_all(run_id)
+                lock.require()
+                self.reconcile(run_id)
+        except WorkbenchError as caught:
+            caught.run_id = run_id
+            self.fail(run_id, caught)
+            raise
+        except Exception as caught:
+            self.fail(run_id, WorkbenchError(f"{type(caught).__name__}: {str(caught)[:500]}"))
+            raise
 
     def _load_all(self, run_id: str) -> None:
         """Destinations side by side."""
@@ -138,11 +162,12 @@ class Runner:
         requested_by: str | None = None,
         correlation_id: str | None = None,
         author: Author | None = None,
+        scope: str = "",
     ) -> str:
         """Compile and store what a run will do; the id of the run to go on with.
 
         A run that was interrupted and does the same goes on instead of a new one. `author` is who begins it, for the
-        audit trail.
+        audit trail; `scope` the partition it works on, if the params choose one.
         """
         spec = definition.spec
         values = read_params(spec.params, params)
@@ -156,12 +181,15 @@ class Runner:
             options=options.to_json(),
             requested_by=requested_by,
             correlation_id=correlation_id,
+            scope=scope,
         )
+        if not scope:
+            require_no_backfill(self.metastore, spec.pipeline)
         earlier = resumable(self.metastore, wanted)
         if earlier is not None:
             log.info("run %s goes on where it stopped", earlier.run_id)
             return earlier.run_id
-        with hold_run(self.metastore, spec.pipeline, wanted.run_id, shared=True):
+        with hold_run(self.metastore, spec.pipeline, wanted.run_id, shared=True, scope=scope):
             author = author or runs.author_of(wanted)
             found = runs.begin(self.metastore, wanted, by=author, secrets=secret_params(spec.params))
             if runs.load_plan(self.metastore, found.run_id) is None:
@@ -214,7 +242,15 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
         if done is not None and done.state == "success" and (may_stream or fused.FUSED not in (done.counts or {})):
             return dict(done.counts or {})
-        with noted_stage(self.metastore, run_id, STAGE) as noted, self._open(run_id) as work:
+        plan = self._plan(run_id)
+        # A load that finds it cannot stream stages its rows within, and has all slots already.
+        sides = [one.connection for one in plan.sides.values()]
+        reads = [*sides, *(one.connection for one in plan.sources.values())] if may_stream else []
+        with (
+            self._slots(reads),
+            noted_stage(self.metastore, run_id, STAGE) as noted,
+            self._open(run_id) as work,
+        ):
             self._stage(work, noted, may_stream=may_stream)
         return dict(noted.counts)
 
@@ -242,7 +278,10 @@ class Runner:
         if done is not None and done.state == "success":
             return dict(done.counts or {})
         self._ask_again(run_id, destination)
+        plan = self._plan(run_id)
+        reads = [one.connection for one in plan.sources.values()] if self._is_streamed(run_id) else []
         with (
+            self._slots([plan.destinations[destination].connection, *reads]),
             noted_stage(self.metastore, run_id, name) as noted,
             self._open(run_id) as work,
             self.lineage.told(work, name, noted.counts),
@@ -292,13 +331,17 @@ class Runner:
             ReconciliationFailed: they differ; the run is published as failed, its data stands.
             ContractViolated: they hold rows that break a contract; likewise.
         """
-        with noted_stage(self.metastore, run_id, RECONCILE) as noted, self._open(run_id) as work:
+        with (
+            self._slots([one.connection for one in self._plan(run_id).destinations.values()]),
+            noted_stage(self.metastore, run_id, RECONCILE) as noted,
+            self._open(run_id) as work,
+        ):
             started, counts = time.monotonic(), noted.counts
             with self.lineage.told(work, RECONCILE, counts):
                 answer, checks = self._reconcile(work)
             counts.update(answer)
             history.keep(self.metastore, checks, run_id=run_id)
-            wrong = _unclean(run_id, answer) if answer["clean"] is False else _broken(run_id, checks)
+            wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)
             result = self._document(run_id, reconciliation=answer, checks=checks)
             result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
             runs.publish(
@@ -355,6 +398,11 @@ class Runner:
 
     # ---------------------------------------------------------------------------------------------- inside
 
+    def _slots(self, names: Iterable[str]) -> AbstractContextManager[None]:
+        """A slot of each of these connections that the project file limits."""
+        limits = load_project(self.settings).limits
+        return slots.taken(self.metastore, {one: limits[one] for one in names if one in limits}, wait=self.waits)
+
     def _plan(self, run_id: str) -> RunPlan:
         stored = runs.load_plan(self.metastore, run_id) or {}
         return RunPlan.from_json(stored["plan"])
@@ -397,33 +445,3 @@ def _estimate(stores: Stores, source: SourcePlan) -> int | None:
 def new_run_id() -> str:
     """An id that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-
-
-def _broken(run_id: str, checks: list[dict[str, Any]]) -> ContractViolated | None:
-    """What fails a run whose stores agree with it: rows that stand there and break a contract."""
-    told = standing.broken(checks)
-    if not told:
-        return None
-    return ContractViolated(
-        f"what stands in the stores breaks the contract ({'; '.join(told[:5])})",
-        hint="see `checks` in the run's document for keys; `workbench check PIPELINE` looks again",
-        run_id=run_id,
-    )
-
-
-def _unclean(run_id: str, answer: Mapping[str, Any]) -> ReconciliationFailed:
-    told = []
-    for name, counts in answer["destinations"].items():
-        nested = {**(counts.get("relationships") or {}), **(counts.get("vectors") or {})}
-        found = {
-            what: count
-            for what, count in {**counts, **nested}.items()
-            if isinstance(count, int) and count and what not in ("foreign", "held", "repaired")
-        }
-        if found:
-            told.append(f"{name}: " + ", ".join(f"{count} {what}" for what, count in found.items()))
-    return ReconciliationFailed(
-        f"the stores differ from what was loaded ({'; '.join(told)})",
-        hint="see `workbench reconcile PIPELINE`, then repair with --repair",
-        run_id=run_id,
-    )

@@ -6,13 +6,14 @@ keys are refused. Whether names fit together (steps, columns, labels) is checked
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from data_workbench.connectors.graphql.options import GraphqlOptions
 from data_workbench.connectors.rest.options import RestOptions
+from data_workbench.pipelines.partitions import Partitions
+from data_workbench.pipelines.schedules import Schedule
 from data_workbench.pipelines.spec_reuse import Use
 from data_workbench.quality.contract import Contract
 from data_workbench.records.definitions import (
@@ -308,37 +309,6 @@ class Reconcile(Model):
     full: Text | None = Field(None, description="A cron expression for the full comparison")
 
 
-class DatasetSchedule(Model):
-    """Run when a dataset (Airflow asset) was updated."""
-
-    dataset: Text | list[Text] = Field(description="Dataset (asset) names; with several, all must be updated")
-
-
-class FileSchedule(Model):
-    """Run when a file is new or has changed."""
-
-    file: Text = Field(description="Path or pattern to watch, below the connection's root")
-    connection: Text | None = Field(
-        None, description="Connection of the files; that of the source that reads them if left out"
-    )
-    every: Duration = Field(timedelta(seconds=30), description="How often to look: 1s to 1d")
-
-    @model_validator(mode="after")
-    def _not_too_often(self) -> FileSchedule:
-        if not timedelta(seconds=1) <= self.every <= timedelta(days=1):
-            raise Mistake("every is between 1s and 1d", at="every", hint="30s is usual; leave it out for that")
-        return self
-
-
-class TopicSchedule(Model):
-    """Run when a message arrives on a topic: kept for streams; lint refuses it until a broker's client is there."""
-
-    topic: Text = Field(description="Topic to listen to")
-
-
-Schedule = str | DatasetSchedule | FileSchedule | TopicSchedule | None
-
-
 class SourceDefaults(Model):
     """What sources have that do not say it themselves."""
 
@@ -407,9 +377,24 @@ class Pipeline(Model):
     )
     schedule: Schedule = Field(
         None,
-        description='Cron text, {dataset: …}, {file: …}, {topic: …}, "@continuous", or null (only when asked for)',
+        description="Cron text, {cron: …}, {every: …}, {timetable: …}, {dataset: …}, {file: …}, {topic: …}, "
+        '"@continuous", or null (only when asked for)',
+    )
+    catchup: bool = Field(
+        False,
+        description="Run for each partition by time that no run has been for, from the first; needs a cron schedule",
+    )
+    on_overlap: Literal["queue", "skip"] = Field(
+        "queue",
+        description="When a scheduled run's time comes while another run is under way: wait for it, or pass over",
+    )
+    deadline: Duration | None = Field(
+        None, description="A run that has not ended so long after it was asked for is told as an alert, such as 30m"
     )
     params: dict[Name, Param] = Field(default_factory=dict, description="Values given when a run is triggered")
+    partitions: Partitions | None = Field(
+        None, description="What a backfill goes over: {grain: day, from: PARAM}, {param, values} or {size, from, to}"
+    )
     sources: dict[Name, Source] = Field(min_length=1, description="Streams to read, by name")
     steps: list[Step] = Field(
         default_factory=list, max_length=200, description="Transformations, each taking the step before it"

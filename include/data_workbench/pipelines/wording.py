@@ -27,8 +27,12 @@ class Wording:
 
 
 _CHOICES = {
-    "schedule": 'a cron text such as "*/15 * * * *", {dataset: …}, {file: …}, {topic: …}, "@continuous" or null',
+    "schedule": 'a cron text such as "*/15 * * * *", {cron: …}, {every: …}, {timetable: …}, {dataset: …}, {file: …}, '
+    '{topic: …}, "@continuous" or null',
+    "cron": "a cron text, or a list of them",
     "deletes": "{when: SQL}, detect or none",
+    "partitions": "{grain: hour, day or month, from: PARAM, to: PARAM}, {param: PARAM, values: […]} or "
+    "{size: N, from: PARAM, to: PARAM}",
     "default": "a text, a number, true or false",
     "min": "a text or a number",
     "max": "a text or a number",
@@ -51,6 +55,7 @@ _NAME_WORDS = "begin with a lower-case letter; lower-case letters, digits and un
 _OTHER_PATTERNS = (
     ("^[A-Za-z][A-Za-z0-9+.-]*:", "IRI", "write it in full, as http://purl.org/dc/terms/title"),
     ("^[A-Za-z]{1,8}", "language", "write for example en or de-AT"),
+    ("^[A-Z_a-z]", "class", "write it as package.module:Class"),
     (r"^[A-Za-z_]\w*(\.", "function", "write it as package.module:function"),
 )
 """How a pattern that is no name's begins, what it is of, and what to write."""

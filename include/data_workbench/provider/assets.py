@@ -21,7 +21,7 @@ def arrivals_of(spec: Pipeline) -> Asset:
     """The asset that a pipeline's file schedule waits for, with what watches the files; it belongs to this pipeline."""
     from airflow.sdk import Asset, AssetWatcher
 
-    from data_workbench.pipelines.spec import FileSchedule
+    from data_workbench.pipelines.schedules import FileSchedule
     from data_workbench.provider.triggers import FileArrivalTrigger
 
     schedule = spec.schedule

@@ -1,4 +1,5 @@
-"""From pipeline files to DAGs: `pipeline__<name>` for each, and `reconcile__<name>` where a full reconciliation is due.
+"""From pipeline files to DAGs: `pipeline__<name>` for each, `reconcile__<name>` where a full reconciliation is due, and
+`backfill__<name>` where there are partitions.
 
     stage >> load.<destination> (side by side) >> reconcile
 
@@ -20,21 +21,22 @@ from data_workbench.errors import DefinitionError, Finding, WorkbenchError
 from data_workbench.pipelines.arrivals import unmet_schedule
 from data_workbench.pipelines.datasets import dataset_names
 from data_workbench.pipelines.definition import Definition, load_definition
+from data_workbench.pipelines.partitions import TimePartitions
 from data_workbench.pipelines.rule_files import is_pipeline_file
-from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule
-from data_workbench.provider.assets import arrivals_of, asset_of
-from data_workbench.provider.documents import broken_doc, pipeline_doc, reconcile_doc
-from data_workbench.provider.params import reconcile_params, run_params
+from data_workbench.provider.assets import asset_of
+from data_workbench.provider.deadlines import deadline_of
+from data_workbench.provider.documents import backfill_doc, broken_doc, pipeline_doc, reconcile_doc
+from data_workbench.provider.params import backfill_params, reconcile_params, run_params
 from data_workbench.provider.retries import RETRIES
 from data_workbench.provider.tags import Tag
+from data_workbench.provider.timetables import first_moment, schedule_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.settings import Settings
 
-PIPELINE, RECONCILE = "pipeline__", "reconcile__"
+PIPELINE, RECONCILE, BACKFILL = "pipeline__", "reconcile__", "backfill__"
 _LONGEST_RUN = timedelta(hours=12)
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -56,7 +58,7 @@ def _files(folder: Path, wanted: str | None) -> list[Path]:
     """The pipeline files in a fixed order; those named like their pipeline first, as they have the better claim."""
     files = sorted(path for path in folder.glob("*") if is_pipeline_file(path) and path.is_file())
     if wanted is not None:
-        name = wanted.removeprefix(PIPELINE).removeprefix(RECONCILE)
+        name = wanted.removeprefix(PIPELINE).removeprefix(RECONCILE).removeprefix(BACKFILL)
         files = [path for path in files if _may_define(path, name)] or files
     return sorted(files, key=lambda path: not _may_define(path, path.stem, by_name=False))
 
@@ -89,7 +91,10 @@ def _dags_of(file: Path, made: Mapping[str, DAG], settings: Settings) -> list[DA
 def _built(definition: Definition, file: Path) -> list[DAG]:
     """The DAGs of a sound file. Raises DefinitionError where Airflow finds what the language lets pass."""
     spec = definition.spec
-    needed = [name for name, param in spec.params.items() if param.required and param.default is None]
+    by_time = spec.partitions.params if isinstance(spec.partitions, TimePartitions) else ()
+    needed = [
+        name for name, param in spec.params.items() if param.required and param.default is None and name not in by_time
+    ]
     for key, text in ((("schedule",), spec.schedule), (("reconcile", "full"), spec.reconcile.full)):
         if text is not None and needed:
             message = f"a schedule cannot give param {needed[0]!r}, which is required and has no default"
@@ -100,6 +105,7 @@ def _built(definition: Definition, file: Path) -> list[DAG]:
     return [
         _or_finding(_pipeline_dag, definition, file, ("schedule",)),
         *([_or_finding(_reconcile_dag, definition, file, ("reconcile", "full"))] if spec.reconcile.full else []),
+        *([_or_finding(_backfill_dag, definition, file, ("partitions",))] if spec.partitions else []),
     ]
 
 
@@ -126,13 +132,15 @@ def _pipeline_dag(definition: Definition, file: Path) -> DAG:
     which = {"pipeline": spec.pipeline, "definition": str(file)}
     with DAG(
         f"{PIPELINE}{spec.pipeline}",
-        schedule=_schedule(spec),
+        schedule=schedule_of(spec),
+        start_date=first_moment(spec),
+        deadline=deadline_of(spec),
         description=_first_sentence(spec.description),
         doc_md=pipeline_doc(definition, file=file.name),
         params=run_params(spec),
         tags=_tags(Tag.PIPELINE, spec.tags),
         dagrun_timeout=None if spec.schedule == "@continuous" else _LONGEST_RUN,
-        **_common(spec.owner),
+        **{**_common(spec.owner), "catchup": spec.catchup},
     ) as dag:
         stage = StageOperator(task_id="stage", doc_md="Reads, transforms and validates; writes staged files.", **which)
         with TaskGroup("load", tooltip="Destinations, side by side") as loads:
@@ -164,6 +172,28 @@ def _reconcile_dag(definition: Definition, file: Path) -> DAG:
     return dag
 
 
+def _backfill_dag(definition: Definition, file: Path) -> DAG:
+    from airflow.sdk import DAG
+
+    from data_workbench.provider.operators import backfill as tasks
+
+    spec = definition.spec
+    which = {"pipeline": spec.pipeline, "definition": str(file)}
+    with DAG(
+        f"{BACKFILL}{spec.pipeline}",
+        schedule=None,
+        description=f"Runs {spec.pipeline} over its partitions",
+        doc_md=backfill_doc(spec, file=file.name),
+        params=backfill_params(spec),
+        tags=_tags(Tag.BACKFILL, spec.tags),
+        **_common(spec.owner),
+    ) as dag:
+        prepare = tasks.PrepareBackfillOperator(task_id=tasks.PREPARE, doc_md="Lists the partitions.", **which)
+        work = tasks.WorkBackfillOperator.partial(task_id="work", **which).expand_kwargs(prepare.output)
+        work >> tasks.FinishBackfillOperator(task_id="finish", doc_md="Tells what has come.", **which)
+    return dag
+
+
 def _broken_dag(file: Path, findings: list[Finding], made: Mapping[str, DAG]) -> DAG:
     from airflow.sdk import DAG
 
@@ -191,22 +221,6 @@ def _common(owner: str | None) -> dict[str, Any]:
         "max_active_runs": 1,
         "default_args": {"owner": owner or "data-workbench", **RETRIES},
     }
-
-
-def _schedule(spec: Pipeline) -> Any:
-    """Airflow's schedule."""
-    match spec.schedule:
-        case DatasetSchedule(dataset=names):
-            return [asset_of(name) for name in ([names] if isinstance(names, str) else names)]
-        case FileSchedule():
-            return [arrivals_of(spec)]
-        case None | "@continuous" | "@once":
-            return spec.schedule
-    from airflow.sdk import CronTriggerTimetable
-
-    # Left to itself, Airflow runs a DAG the moment it is unpaused if its time has just passed: such a run would come
-    # between an operator who unpauses it and the run he then asks for.
-    return CronTriggerTimetable(str(spec.schedule), timezone="UTC", run_immediately=timedelta(0))
 
 
 def _tags(first: Tag, more: Iterable[str]) -> list[str]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from data_workbench.pipelines.arrivals import watched_connection
 from data_workbench.pipelines.datasets import dataset_names
-from data_workbench.pipelines.spec import DatasetSchedule, FileSchedule, TopicSchedule
+from data_workbench.pipelines.schedules import (
+    ClockSchedule,
+    CronSchedule,
+    DatasetSchedule,
+    FileSchedule,
+    TimetableSchedule,
+    TopicSchedule,
+)
 
 if TYPE_CHECKING:
     from data_workbench.errors import Finding
@@ -59,6 +66,20 @@ def reconcile_doc(spec: Pipeline, *, file: str) -> str:
     )
 
 
+def backfill_doc(spec: Pipeline, *, file: str) -> str:
+    """`doc_md` of `backfill__<name>`."""
+    return (
+        f"Runs `{spec.pipeline}` over its partitions, each a run of its own and each exactly once.\n\n"
+        f"**When**: only when asked for (UI, `POST /data/backfills`)  \n**Owner**: {spec.owner or 'nobody named'}  \n"
+        f"**Who is hurt if it fails**: readers of {', '.join(_written(spec))} miss the partitions it names  \n"
+        f"**File**: `{file}`\n\n"
+        "### When it fails\nThe log of `finish` names the partitions that have not come and why; their runs are on the "
+        "pipeline's page. A lane (`work`) that is red was stopped by a store or a run of the pipeline: clear it.\n\n"
+        "### How to rerun\nClear the red tasks: a partition that has come is not run again. Trigger with the same span "
+        "and `retry_failed` to try those that failed. `workbench backfill` does the same without Airflow."
+    )
+
+
 def broken_doc(findings: Sequence[Finding], *, file: str) -> str:
     """`doc_md` of a file with mistakes."""
     rows = [(f"{one.line}:{one.column}", one.message, one.hint or "") for one in findings]
@@ -77,6 +98,12 @@ def schedule_words(spec: Pipeline) -> str:
             return "only when asked for (UI, REST)"
         case str() as text:
             return f"`{text}`" + ("" if text.startswith("@") else " (UTC)")
+        case CronSchedule(cron=texts, timezone=zone):
+            return " and ".join(f"`{text}`" for text in texts) + f" ({zone})"
+        case ClockSchedule(every=every):
+            return f"every {every}"
+        case TimetableSchedule(timetable=name):
+            return f"by the timetable `{name}`"
         case DatasetSchedule(dataset=names):
             return "after an update of " + " and ".join(f"`{name}`" for name in _listed(names))
         case FileSchedule(file=pattern, every=every):

@@ -38,14 +38,14 @@ def open_metastore() -> Iterator[Metastore]:
 
 @contextmanager
 def open_runner() -> Iterator[Runner]:
-    """A runner over the connections Airflow knows."""
+    """A runner over the connections Airflow knows; a task without a slot of a connection is deferred, not kept."""
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
     from data_workbench.pipelines.run import Runner
 
     with open_metastore() as metastore:
-        yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore)
+        yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore, waits=False)
 
 
 def author_of(context: Context) -> Author:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from data_workbench.connectors.base import Effect
 from data_workbench.pipelines.params import MAX_TEXT
+from data_workbench.pipelines.partitions import TimePartitions
 
 if TYPE_CHECKING:
     from airflow.sdk import Param as AirflowParam
@@ -41,6 +42,19 @@ _RUN_OPTIONS: Mapping[str, tuple[Any, dict[str, Any], str]] = {
 _REQUEST: Mapping[str, str] = {
     "requested_by": "Who asked for this run; the user who triggered it if left out",
     "correlation_id": "The caller's own id of this run",
+    "idempotency_key": "The same key over REST again is answered with the run it gave",
+}
+_BOUND: Mapping[str, Any] = {"type": ["null", "string"], "maxLength": 60, "pattern": "^[0-9TZ:.+-]*$"}
+_SPAN: Mapping[str, tuple[Any, dict[str, Any], str]] = {
+    "from": (None, {**_BOUND}, "Where the first partition begins; the file's start if left out"),
+    "to": (None, {**_BOUND}, "Where the last one ends; what begins there is not among them"),
+    "only": (
+        None,
+        {"type": ["null", "array"], "items": {"type": "string", "maxLength": 200}, "maxItems": 10_000},
+        "Keys of partitions; all between the two if left out",
+    ),
+    "parallel": (1, {"type": "integer", "minimum": 1, "maximum": 16}, "Partitions at a time"),
+    "retry_failed": (False, {"type": "boolean"}, "Try the failed partitions of the same backfill again"),
 }
 _WORDS = r"^[\w .,:@+#=-]*$"
 """Names, addresses and ids; nothing that a shell, a query or a path is made of: these travel into logs and reports."""
@@ -77,9 +91,37 @@ def reconcile_params(spec: Pipeline) -> dict[str, AirflowParam]:
     return found
 
 
+def backfill_params(spec: Pipeline) -> dict[str, AirflowParam]:
+    """What a backfill takes: the span, the pipeline's params that partitions do not give, and who asked."""
+    from airflow.sdk import Param as AirflowParam
+
+    assert spec.partitions is not None
+    found = {name: _as_airflow(param) for name, param in spec.params.items() if name not in spec.partitions.params}
+    for name, (default, schema, description) in _SPAN.items():
+        found[name] = AirflowParam(default, description=description, section="Partitions", **schema)
+    for name, description in _REQUEST.items():
+        schema = {"type": ["null", "string"], "maxLength": 200, "pattern": _WORDS}
+        found[name] = AirflowParam(None, description=description, section="Request", **schema)
+    return found
+
+
+def given_span(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given for the span of a backfill, as `backfill.Asked` takes it."""
+    return {"first": values.get("from"), "last": values.get("to"), "only": tuple(values.get("only") or ())}
+
+
+def given_beside_partitions(spec: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given for the params that partitions do not give."""
+    assert spec.partitions is not None
+    mine = [name for name in spec.params if name not in spec.partitions.params and name not in _SPAN]
+    return {name: values[name] for name in mine if values.get(name) is not None}
+
+
 def own_params(spec: Pipeline) -> dict[str, AirflowParam]:
-    """The params the file declares."""
-    return {name: _as_airflow(param) for name, param in spec.params.items()}
+    """The params the file declares; Airflow does not ask for those that a run by a clock takes from its time."""
+    by_time = spec.partitions.params if spec.schedule and isinstance(spec.partitions, TimePartitions) else ()
+    optional = {name: param.model_copy(update={"required": False}) for name, param in spec.params.items()}
+    return {name: _as_airflow(optional[name] if name in by_time else param) for name, param in spec.params.items()}
 
 
 def given_params(spec: Pipeline, values: Mapping[str, Any], conf: Mapping[str, Any] | None) -> dict[str, Any]:

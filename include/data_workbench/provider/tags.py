@@ -10,6 +10,7 @@ class Tag(StrEnum):
 
     PIPELINE = "pipeline"
     RECONCILIATION = "reconciliation"
+    BACKFILL = "backfill"
     HOUSEKEEPING = "housekeeping"
     BROKEN = "broken"
     """Its file has mistakes; the DAG's page lists them."""

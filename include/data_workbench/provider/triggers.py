@@ -1,4 +1,4 @@
-"""What the triggerer runs: waiting for stores while tasks are deferred, watching for files."""
+"""What the triggerer runs: waiting for stores and for other runs while tasks are deferred, watching for files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class StoresBackTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, wait, look again; the stores are asked in a thread."""
         until, pause = datetime.fromisoformat(self.until), _FIRST_PAUSE
-        found = {name: await _find(name) for name in [*self.connection_ids, _metastore_id()]}
+        found = {name: await find_connection(name) for name in [*self.connection_ids, _metastore_id()]}
         while True:
             away = await asyncio.to_thread(_broken, self.connection_ids, found)
             if not away or datetime.now(UTC) >= until:
@@ -100,7 +100,9 @@ class FileArrivalTrigger(BaseEventTrigger):
     async def _look(self, arrivals: Arrivals, trouble: str) -> tuple[list[str], str]:
         """What has arrived, and what is wrong, told once for as long as it stays the same."""
         try:
-            found = {} if "://" in self.connection_id else {self.connection_id: await _find(self.connection_id)}
+            found = (
+                {} if "://" in self.connection_id else {self.connection_id: await find_connection(self.connection_id)}
+            )
             return await asyncio.to_thread(_arrived, arrivals, self.connection_id, found), ""
         except WorkbenchError as error:
             said = f"{error.message}; {error.hint}" if error.hint else error.message
@@ -114,10 +116,10 @@ class FileArrivalTrigger(BaseEventTrigger):
 def _arrived(arrivals: Arrivals, connection_id: str, found: dict[str, Connection | None]) -> list[str]:
     from data_workbench import settings as settings_module
 
-    return arrivals.look(_connections(found).get(connection_id), settings_module.load())
+    return arrivals.look(connections_of(found).get(connection_id), settings_module.load())
 
 
-def _connections(found: dict[str, Connection | None]) -> Connections:
+def connections_of(found: dict[str, Connection | None]) -> Connections:
     """What was found, with the project file's defaults."""
     from data_workbench import settings as settings_module
     from data_workbench.connectors.connections import Connections
@@ -126,13 +128,78 @@ def _connections(found: dict[str, Connection | None]) -> Connections:
     return Connections(found.get, complete=load_project(settings_module.load()).complete)
 
 
+class PipelineFreeTrigger(BaseTrigger):
+    """Fires when no process works at a run or backfill of a pipeline, or when the time is up."""
+
+    def __init__(self, *, pipeline: str, until: str) -> None:
+        super().__init__()
+        self.pipeline, self.until = pipeline, until
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """As Airflow keeps it."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"pipeline": self.pipeline, "until": self.until}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look, wait, look again; a metastore that is away leaves the question open."""
+        until, pause = datetime.fromisoformat(self.until), _FIRST_PAUSE
+        found = {name: await find_connection(name) for name in [_metastore_id()]}
+        while await asyncio.to_thread(_is_busy, self.pipeline, found) and datetime.now(UTC) < until:
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, _LONGEST_PAUSE / 2)
+        yield TriggerEvent({"until": self.until, "away": {}})
+
+
+class SlotsFreeTrigger(BaseTrigger):
+    """Fires when each of these connections has a slot, or when the time is up; whoever is first takes it."""
+
+    def __init__(self, *, limits: dict[str, int], until: str) -> None:
+        super().__init__()
+        self.limits, self.until = limits, until
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """As Airflow keeps it."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"limits": self.limits, "until": self.until}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look, wait, look again."""
+        until = datetime.fromisoformat(self.until)
+        found = {name: await find_connection(name) for name in [_metastore_id()]}
+        while not await asyncio.to_thread(_has_slots, self.limits, found) and datetime.now(UTC) < until:
+            await asyncio.sleep(_FIRST_PAUSE)
+        yield TriggerEvent({"until": self.until, "away": {}})
+
+
+def _has_slots(limits: dict[str, int], found: dict[str, Connection | None]) -> bool:
+    from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.errors import RetriableError
+    from data_workbench.metastore.slots import is_free
+
+    try:
+        with open_metastore(connections_of(found).get(_metastore_id())) as metastore:
+            return is_free(metastore, limits)
+    except RetriableError:
+        return False
+
+
+def _is_busy(pipeline: str, found: dict[str, Connection | None]) -> bool:
+    from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.errors import RetriableError
+    from data_workbench.metastore.busy import is_busy
+
+    try:
+        with open_metastore(connections_of(found).get(_metastore_id())) as metastore:
+            return is_busy(metastore, pipeline)
+    except RetriableError:
+        return True
+
+
 def _metastore_id() -> str:
     from data_workbench import settings as settings_module
 
     return settings_module.load().metastore
 
 
-async def _find(connection_id: str) -> Connection | None:
+async def find_connection(connection_id: str) -> Connection | None:
     """The environment first, as everywhere; Airflow's own lookup would block the triggerer if it were not awaited."""
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -157,7 +224,7 @@ def _broken(connection_ids: list[str], found: dict[str, Connection | None]) -> d
     from data_workbench.provider.watching import broken_ones
 
     settings = settings_module.load()
-    connections = _connections(found)
+    connections = connections_of(found)
     try:
         with open_metastore(connections.get(settings.metastore)) as metastore:
             return broken_ones(connection_ids, find=connections.get, metastore=metastore, settings=settings)

@@ -1,4 +1,4 @@
-"""A task whose store is away waits, with that reason, and goes on when the store is back.
+"""A task whose store is away, or has no slot for it, waits with that reason, and goes on when the store is there.
 
 The task is deferred: it takes no worker slot while it waits, and several pipelines on one broken store do not fail one
 by one. What it had finished stands, so going on repeats nothing. After WORKBENCH_STORE_WAIT_HOURS it fails.
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from data_workbench import settings as settings_module
-from data_workbench.errors import StoreUnavailable, WorkbenchError
+from data_workbench.errors import SlotsTaken, StoreUnavailable, WorkbenchError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -37,6 +37,15 @@ def waiting_for_stores(
     until = datetime.fromisoformat(event["until"]) if event else _now() + timedelta(hours=settings.store_wait_hours)
     try:
         yield
+    except SlotsTaken as error:
+        if _now() >= until:
+            raise
+        log.warning("waiting until %s: %s", until.isoformat(timespec="seconds"), error.message)
+        from data_workbench.provider.triggers import SlotsFreeTrigger
+
+        operator.defer(
+            trigger=SlotsFreeTrigger(limits=_limits(connection_ids), until=until.isoformat()), method_name=RESUME
+        )
     except StoreUnavailable as error:
         away = _away(connection_ids, error)
         if not away or _now() >= until:
@@ -48,6 +57,13 @@ def waiting_for_stores(
         operator.defer(
             trigger=StoresBackTrigger(connection_ids=sorted(away), until=until.isoformat()), method_name=RESUME
         )
+
+
+def _limits(connection_ids: list[str]) -> dict[str, int]:
+    from data_workbench.pipelines.project import load_project
+
+    limits = load_project(settings_module.load()).limits
+    return {one: limits[one] for one in connection_ids if one in limits}
 
 
 def _now() -> datetime:

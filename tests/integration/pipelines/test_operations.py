@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from sqlalchemy import update
 
-from data_workbench.errors import SchemaConflict, StateError
+from data_workbench.errors import SchemaConflict, SlotsTaken, StateError
+from data_workbench.events import Event, subscribed
 from data_workbench.metastore import runs, tables
 from data_workbench.metastore.locks import hold_run
+from data_workbench.metastore.slots import taken
+from data_workbench.pipelines.run import Runner
 
 if TYPE_CHECKING:
     from tests.integration.pipelines.conftest import Site
@@ -283,3 +287,40 @@ def test_the_public_document_has_the_promised_fields(rows: Site) -> None:
     assert {"pipeline", "sources", "steps", "destinations", "changes", "destructive"} <= set(planned)
     status, compared, _ = rows.command("reconcile", rows.file(text))
     assert (status, compared["clean"], compared["scope"]) == (0, True, "full")
+
+
+def test_stages_of_all_runs_share_the_slots_of_a_connection(site: Site) -> None:
+    site.sql("CREATE TABLE slotted (id int PRIMARY KEY)")
+    site.sql("INSERT INTO slotted SELECT generate_series(1, 50)")
+    project = site.folder / "workbench.yaml"
+    project.write_text("version: 1\nconnections: {pg: {limit: 1}}\n")
+    text = """
+    version: 1
+    pipeline: NAME
+    sources: {rows: {connection: pg, stream: public.slotted}}
+    steps: [{name: more, derive: {twice: "id * 2"}}]
+    destinations:
+      out: {connection: pg, table: public.NAME_copy, key: [id], write: merge}
+    """
+    definitions = [site.definition(text.replace("NAME", name)) for name in ("one", "two", "three")]
+    at_work: set[str] = set()
+    most = 0
+
+    def listen(event: Event) -> None:
+        nonlocal most
+        if event.name == "stage.started":
+            at_work.add(f"{event.facts['run_id']} {event.facts['stage']}")
+            most = max(most, len(at_work))
+        elif event.name in ("stage.finished", "stage.failed"):
+            at_work.discard(f"{event.facts['run_id']} {event.facts['stage']}")
+
+    runner = site.runner(project=project)
+    with subscribed(listen), ThreadPoolExecutor(3) as pool:
+        done = [pool.submit(runner.run, definition, params={}) for definition in definitions]
+        assert [one.result()[1] for one in done] == [None, None, None]
+    assert most == 1
+    assert [site.one(f"SELECT sum(twice) FROM {name}_copy") for name in ("one", "two", "three")] == [2550] * 3
+    impatient = Runner(settings=runner.settings, connections=runner.connections, metastore=site.metastore, waits=False)
+    with taken(site.metastore, {"pg": 1}, wait=False):
+        _, error = impatient.run(definitions[0], params={})
+    assert isinstance(error, SlotsTaken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -61,3 +62,20 @@ def test_a_body_that_is_too_big_is_refused_without_reading_the_rest() -> None:
 def test_other_requests_are_not_looked_into(path: str, method: str) -> None:
     body = [b"x" * 40_000] * 3
     assert ask(path, body, method) == (200, b"".join(body), 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "run_id", "told"),
+    [(7, None, "letters"), ("a b", None, "letters"), ("x" * 201, None, "letters"), ("a", "b", "leave one of them out")],
+)
+def test_a_key_that_is_no_id_of_a_run_is_refused(key: Any, run_id: str | None, told: str) -> None:
+    body = json.dumps({"conf": {"idempotency_key": key}, "dag_run_id": run_id}).encode()
+    with patch("data_workbench.api.conf._unknown", new=nothing_unknown):
+        status, answer, _ = ask(TRIGGER, [body])
+    assert status == 400
+    assert told in json.loads(answer)["detail"]
+
+
+async def nothing_unknown(*_: Any) -> list[str]:
+    """Airflow's answer for a DAG that takes everything."""
+    return []

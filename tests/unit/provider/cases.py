@@ -29,6 +29,25 @@ CASES = {
     ),
     "whose_files.yaml": _pipeline("whose_files", "schedule: {file: 'in/*.csv'}"),
     "waits_for_topic.yaml": _pipeline("waits_for_topic", "schedule: {topic: orders}"),
+    "by_day.yaml": _pipeline(
+        "by_day",
+        """schedule: "0 1 * * *"
+catchup: true
+deadline: 30m
+params:
+  since: {type: timestamp, required: true}
+  until: {type: timestamp, required: true}
+  colour: {type: text}
+partitions: {grain: day, from: since, to: until, start: 2026-01-01}""",
+    ).replace("write: replace", "write: append"),
+    "crons.yaml": _pipeline("crons", 'schedule: {cron: ["0 8 * * *", "0 12 * * 6"], timezone: Europe/Berlin}'),
+    "clock.yaml": _pipeline("clock", "schedule: {every: 90m}"),
+    "table.yaml": _pipeline(
+        "table",
+        "schedule: {timetable: 'airflow.sdk:CronTriggerTimetable', arguments: {cron: '5 4 * * *', timezone: UTC}}",
+    ),
+    "no_table.yaml": _pipeline("no_table", "schedule: {timetable: 'os.path:join'}"),
+    "bad_table.yaml": _pipeline("bad_table", "schedule: {timetable: 'airflow.sdk:CronTriggerTimetable'}"),
     "always.yaml": _pipeline("always", 'schedule: "@continuous"'),
     "asks.yaml": _pipeline(
         "asks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ def test_a_sound_file_is_a_dag_with_its_owner_tags_and_words(parsed: Parsed) -> 
         ("twice", "2:11", "'sound'"),
         ("whose_files", "3:18", "connection: ID"),
         ("waits_for_topic", "3:19", "message broker"),
+        ("no_table", "3:1", "is not a timetable"),
+        ("bad_table", "3:1", "does not take these arguments"),
     ],
 )
 def test_a_broken_file_is_a_dag_that_names_the_place(parsed: Parsed, stem: str, place: str, said: str) -> None:
@@ -86,3 +89,32 @@ def test_options_of_a_run_stand_beside_and_give_way_to_own_params(parsed: Parsed
     assert params["limit"]["type"] == ["null", "string"]
     assert params["full_refresh"]["type"] == "boolean"
     assert {"requested_by", "correlation_id"} <= set(params)
+
+
+def test_partitions_have_a_backfill_of_their_own_and_a_schedule_that_catches_up(parsed: Parsed) -> None:
+    dag, backfill = parsed.cases["pipeline__by_day"], parsed.cases["backfill__by_day"]
+    assert dag["catchup"] is True
+    assert dag["serialised"]["dag"]["start_date"] == datetime(2026, 1, 2, tzinfo=UTC).timestamp()
+    assert "CronTriggerTimetable" in str(dag["serialised"]["dag"]["timetable"])
+    assert list(backfill["tasks"]) == ["finish", "prepare", "work"]
+    assert (backfill["schedule"], backfill["tags"]) == ("None", ["backfill"])
+    assert set(backfill["params"]) == {
+        *("colour", "from", "to", "only", "parallel", "retry_failed"),
+        *("requested_by", "correlation_id", "idempotency_key"),
+    }
+    assert "exactly once" in backfill["doc"]
+
+
+def test_a_deadline_is_airflows_and_calls_ours(parsed: Parsed) -> None:
+    assert "data_workbench.provider.deadlines.tell" in str(parsed.cases["pipeline__by_day"]["serialised"])
+    assert "deadlines.tell" not in str(parsed.cases["pipeline__crons"]["serialised"])
+
+
+def test_schedules_by_several_crons_a_clock_and_a_timetable(parsed: Parsed) -> None:
+    found = {name: str(parsed.cases[f"pipeline__{name}"]["serialised"]) for name in ("crons", "clock", "table")}
+    assert "MultipleCronTriggerTimetable" in found["crons"]
+    assert "Europe/Berlin" in found["crons"]
+    assert "DeltaTriggerTimetable" in found["clock"]
+    assert "5400.0" in found["clock"]
+    assert "5 4 * * *" in found["table"]
+    assert "every 1:30:00" in parsed.cases["pipeline__clock"]["doc"]

@@ -12,6 +12,7 @@ from data_workbench.pipelines.checks.destinations import check_destinations
 from data_workbench.pipelines.checks.environments import check_environments
 from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.hooks import check_hooks
+from data_workbench.pipelines.checks.partitions import check_partitions
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
 from data_workbench.pipelines.checks.streams import check_streams
@@ -35,6 +36,7 @@ def lint(definition: Definition) -> list[Finding]:
     check_params(report)
     check_schedules(report)
     check_environments(report)
+    check_partitions(report)
     flow = check_columns(report, resolved)
     check_file_sources(report)
     check_contracts(report, flow)

@@ -7,11 +7,14 @@ from data_workbench.pipelines.arrivals import unmet_schedule
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.spec import FileSchedule, Param
+from data_workbench.pipelines.partitions import TimePartitions
+from data_workbench.pipelines.schedules import CronSchedule, FileSchedule
+from data_workbench.pipelines.spec import Param
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 _PRESETS = ("@continuous", "@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+_PARTITIONS = "add partitions: {grain: day, from: PARAM, to: PARAM, start: …}"
 _PARTS = ("minute", "hour", "day of the month", "month", "day of the week")
 
 
@@ -20,6 +23,8 @@ def check_schedules(report: Report) -> None:
     spec = report.definition.spec
     if isinstance(spec.schedule, str):
         _check_cron(report, ("schedule",), spec.schedule, presets=_PRESETS)
+    elif isinstance(spec.schedule, CronSchedule):
+        _check_crons(report, spec.schedule)
     elif isinstance(spec.schedule, FileSchedule):
         check_path(report, ("schedule", "file"), spec.schedule.file)
         if spec.schedule.connection is not None:
@@ -29,6 +34,44 @@ def check_schedules(report: Report) -> None:
         report.findings.append(unmet)
     if spec.reconcile.full is not None:
         _check_cron(report, ("reconcile", "full"), spec.reconcile.full, presets=_PRESETS[2:])
+    _check_catchup(report)
+
+
+def _check_crons(report: Report, schedule: CronSchedule) -> None:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    for position, text in enumerate(schedule.cron):
+        _check_cron(report, report.item(("schedule", "cron"), position), text, presets=_PRESETS[2:])
+    try:
+        ZoneInfo(schedule.timezone)
+    except (ValueError, OSError, KeyError):  # no such zone, or no name of one
+        hint = near_names(schedule.timezone, available_timezones())
+        report.say(("schedule", "timezone"), f"no time zone {schedule.timezone[:60]!r} is known", hint=hint)
+
+
+def _check_catchup(report: Report) -> None:
+    """`catchup` has something to catch up with, and scheduled runs of partitions know which one they are for."""
+    spec = report.definition.spec
+    clock = isinstance(spec.schedule, CronSchedule) and len(spec.schedule.cron) == 1
+    clock = clock or (isinstance(spec.schedule, str) and spec.schedule not in _PRESETS[:2])
+    by_time = isinstance(spec.partitions, TimePartitions)
+    if spec.catchup and spec.schedule is not None:  # an environment may have switched it off
+        if not clock:
+            report.say(("catchup",), "only runs by one cron text can be caught up with", hint='schedule: "0 1 * * *"')
+        elif not isinstance(spec.partitions, TimePartitions):
+            report.say(("catchup",), "without partitions by time every run would read the same", hint=_PARTITIONS)
+        elif spec.partitions.start is None:
+            report.say(("catchup",), "where the first partition begins is not known", hint="add partitions: {start: …}")
+        if spec.on_overlap == "skip":
+            report.say(("on_overlap",), "with catchup no run may be passed over", hint="leave one of them out")
+    elif by_time and spec.schedule is not None and not clock:
+        message = "a run by this schedule is for no partition by time: its params would be empty"
+        report.say(("schedule",), message, hint="use a cron text, or schedule: null and `workbench backfill`")
+    elif spec.partitions is not None and not by_time and spec.schedule is not None:
+        needed = [name for name in spec.partitions.params if name in spec.params and spec.params[name].default is None]
+        if needed:
+            message = f"a run by schedule has no value for param {needed[0]!r}, which its partition gives"
+            report.say(("schedule",), message, hint="schedule: null and `workbench backfill`, or a default")
 
 
 def _check_cron(report: Report, path: Path, text: str, *, presets: tuple[str, ...]) -> None:

@@ -16,6 +16,8 @@ from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of
 from data_workbench.provider import params as given
 from data_workbench.provider import report
 from data_workbench.provider.engine import author_of, open_runner, translated, workbench_run_id
+from data_workbench.provider.overlap import waiting_for_turn
+from data_workbench.provider.timetables import partition_params
 from data_workbench.provider.waiting import waiting_for_stores
 
 if TYPE_CHECKING:
@@ -89,7 +91,11 @@ class StageOperator(PipelineOperator):
         """The run's id, where its staged files are, and the counts."""
         from data_workbench.metastore import hold_run
 
-        with translated(), open_runner() as runner:
+        with (
+            translated(),
+            open_runner() as runner,
+            waiting_for_turn(self, runner.metastore, context, skips=self._skips()),
+        ):
             run_id = self._begin(runner, context)
             with hold_run(runner.metastore, self.pipeline, run_id, shared=True) as lock:
                 counts = runner.stage(run_id)
@@ -98,6 +104,12 @@ class StageOperator(PipelineOperator):
         address = f"{runner.settings.artifact_url}/{self.pipeline}/{run_id}"
         return {"run_id": run_id, "artifacts": address, **counts}
 
+    def _skips(self) -> bool:
+        from data_workbench import settings as settings_module
+        from data_workbench.pipelines.definition import load_definition
+
+        return load_definition(self.definition, settings=settings_module.load()).spec.on_overlap == "skip"
+
     def _begin(self, runner: Runner, context: Context) -> str:
         from data_workbench.pipelines.options import RunOptions
 
@@ -105,7 +117,10 @@ class StageOperator(PipelineOperator):
         spec, values, dag_run = definition.spec, context["params"], context["dag_run"]
         return runner.begin(
             definition,
-            params=given.given_params(spec, values, dag_run.conf),
+            params={
+                **given.given_params(spec, values, dag_run.conf),
+                **partition_params(spec, dag_run.conf, dag_run.logical_date),
+            },
             options=RunOptions(**given.given_options(spec, values)),
             orchestrator="airflow",
             run_id=workbench_run_id(self.pipeline, context["run_id"]),
