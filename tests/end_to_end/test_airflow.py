@@ -22,7 +22,7 @@ def test_a_triggered_run_arrives_and_tells_what_it_did(airflow: Running) -> None
     client.wait_for_dag(DAG)
     client.unpause(DAG)
     began = time.monotonic()
-    conf = {"requested_by": "end to end", "correlation_id": "abc"}
+    conf = {"requested_by": "end to end", "correlation_id": "abc", "allow": ["key", "columns"]}
     run = client.trigger(DAG, conf=conf, dag_run_id="first")
     again = client.trigger(DAG, conf=conf, dag_run_id="first")
     assert again.run_id == run.run_id
@@ -56,11 +56,15 @@ def test_the_run_knows_who_asked(airflow: Running) -> None:
     import psycopg
 
     with psycopg.connect(postgres_dsn(airflow.stack.settings, "workbench")) as connection:
-        statement = "SELECT orchestrator, requested_by, correlation_id, state FROM runs WHERE run_id = 'planets__first'"
-        assert connection.execute(statement).fetchone() == ("airflow", "end to end", "abc", "success")
+        columns = "orchestrator, requested_by, correlation_id, state, options -> 'allow'"
+        statement = f"SELECT {columns} FROM runs WHERE run_id = 'planets__first'"
+        told = connection.execute(statement.encode()).fetchone()
+        assert told == ("airflow", "end to end", "abc", "success", ["columns", "key"])
 
 
-@pytest.mark.parametrize("conf", [{"batch_id": "no uuid"}, {"limit": 0}, {"full_refresh": "perhaps"}])
+@pytest.mark.parametrize(
+    "conf", [{"batch_id": "no uuid"}, {"limit": 0}, {"full_refresh": "perhaps"}, {"allow": ["everything"]}]
+)
 def test_a_conf_that_does_not_fit_is_refused_at_once(airflow: Running, conf: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="HTTP 400"):
         airflow.client.trigger(DAG, conf=conf)

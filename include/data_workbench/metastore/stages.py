@@ -124,17 +124,17 @@ def beat(store: Metastore, run_id: str, stage: str, progress: Mapping[str, Any],
         connection.execute(statement)
 
 
-def last_with(store: Metastore, pipeline: str, stage: str, *, besides: str | None = None) -> str | None:
-    """The latest run of a pipeline that began a stage, whatever became of it."""
+def latest_with(store: Metastore, pipeline: str, stage: str, *, besides: str | None = None) -> dict[str, str]:
+    """The latest runs of a pipeline that began a stage, newest first, and what has become of it."""
     statement = (
-        select(runs.c.run_id)
+        select(runs.c.run_id, run_stages.c.state)
         .join(run_stages, run_stages.c.run_id == runs.c.run_id)
         .where(runs.c.pipeline == pipeline, run_stages.c.stage == stage, runs.c.run_id != (besides or ""))
         .order_by(runs.c.started.desc(), runs.c.run_id.desc())
-        .limit(1)
+        .limit(20)
     )
     with store.transaction() as connection:
-        return connection.scalar(statement)
+        return {row.run_id: row.state for row in connection.execute(statement)}
 
 
 def note_waiting(store: Metastore, run_id: str, stage: str, reason: Mapping[str, Any]) -> None:

@@ -7,16 +7,19 @@ does is its schema policy's matter; asked here is what the pipeline's file asks 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from data_workbench.connectors.base import Change, Effect
-from data_workbench.errors import AccessDenied, ConnectionUnknown, NotAllowed, RetriableError, StateError
+from data_workbench.errors import AccessDenied, ConnectionUnknown, NotAllowed, RetriableError
+from data_workbench.mapping import targets as target_shapes
 from data_workbench.mapping.targets import CollectionTarget, ResourceTarget, Target
 from data_workbench.metastore import runs, stages
-from data_workbench.pipelines.plan import RunPlan
+from data_workbench.pipelines.plan import RunPlan, is_current
 from data_workbench.pipelines.targets import target_columns
 
 if TYPE_CHECKING:
@@ -35,11 +38,24 @@ AWAY: Final = (RetriableError, ConnectionUnknown, AccessDenied)
 """A store that cannot be asked now."""
 
 
-def changes_of(plan: RunPlan, name: str, stores: Stores, before: RunPlan | None) -> list[Change]:
+@dataclass(frozen=True)
+class Before:
+    """A destination as the last run that loaded it had it.
+
+    Args:
+        plan: None if another version of the workbench stored it: then its targets are known, their columns are not.
+    """
+
+    connection: str
+    targets: tuple[Target, ...]
+    plan: RunPlan | None
+
+
+def changes_of(plan: RunPlan, name: str, stores: Stores, before: Before | None) -> list[Change]:
     """What loading one destination would change.
 
     Args:
-        before: the plan of the last run that loaded it; None if none is known.
+        before: as it was loaded last; None if it was not, or that is not known.
 
     Raises:
         RetriableError, ConnectionUnknown, AccessDenied: the store cannot be asked.
@@ -50,11 +66,12 @@ def changes_of(plan: RunPlan, name: str, stores: Stores, before: RunPlan | None)
     for target in item.targets:
         columns = target_columns(target, plan.transform.node(target.input).columns.names)
         schema = plan.transform.node(target.input).columns
-        earlier = _earlier(before, name, item.connection, target)
+        earlier = _earlier(before, item.connection, target)
         told = destination.plan(target, pa.schema([schema.field(column) for column in columns]))
         found += [change for change in told if not _is_usual(change, target, earlier)]
-        if before is not None and earlier is not None and before.content_hash != plan.content_hash:
-            found += _edited(target, columns, earlier, before)
+        then = before.plan if before is not None else None
+        if then is not None and earlier is not None and then.content_hash != plan.content_hash:
+            found += _edited(target, columns, earlier, then)
     found += _left(plan, name, before)
     return [change for change in found if change.action != "none"]
 
@@ -67,14 +84,23 @@ def changes_since(
     return changes_of(plan, name, stores, before)
 
 
-def _last_loading(metastore: Metastore, pipeline: str, destination: str, besides: str | None) -> RunPlan | None:
-    """The plan of the last run that began to load a destination, whatever became of it."""
-    run_id = stages.last_with(metastore, pipeline, f"load.{destination}", besides=besides)
-    stored = runs.load_plan(metastore, run_id) if run_id else None
-    try:
-        return RunPlan.from_json(stored["plan"]) if stored else None
-    except StateError:  # another version stored it: nothing can be said of its targets
-        return None
+def _last_loading(metastore: Metastore, pipeline: str, destination: str, besides: str | None) -> Before | None:
+    """What the last run that may have written to a destination had planned for it."""
+    for run_id, state in stages.latest_with(metastore, pipeline, f"load.{destination}", besides=besides).items():
+        stored = runs.load_plan(metastore, run_id)
+        if stored is None or (destination in stored.get("away", ()) and state != "success"):
+            continue  # its store was away when it began, and it may have been refused when it was asked again
+        item = stored["plan"]["destinations"][destination]
+        plan = RunPlan.from_json(stored["plan"]) if is_current(stored["plan"]) else None
+        return Before(item["connection"], tuple(_readable(item["targets"])), plan)
+    return None
+
+
+def _readable(targets: Iterable[dict[str, Any]]) -> Iterator[Target]:
+    """Stored targets of any version, as far as they can still be read."""
+    for one in targets:
+        with suppress(TypeError, KeyError, ValueError):
+            yield target_shapes.from_json(one)
 
 
 def require_allowed(
@@ -115,12 +141,11 @@ def refuse(plan: RunPlan, changes: Mapping[str, list[Change]], options: RunOptio
         )
 
 
-def _earlier(before: RunPlan | None, name: str, connection: str, target: Target) -> Target | None:
+def _earlier(before: Before | None, connection: str, target: Target) -> Target | None:
     """The same target as it was loaded before."""
-    item = before.destinations.get(name) if before else None
-    if item is None or item.connection != connection:
+    if before is None or before.connection != connection:
         return None
-    return next((one for one in item.targets if one.kind == target.kind and one.name == target.name), None)
+    return next((one for one in before.targets if one.kind == target.kind and one.name == target.name), None)
 
 
 def _is_usual(change: Change, target: Target, earlier: Target | None) -> bool:
@@ -128,9 +153,9 @@ def _is_usual(change: Change, target: Target, earlier: Target | None) -> bool:
     return change.effect == "replace" and earlier is not None and earlier.write == target.write == "replace"
 
 
-def _edited(target: Target, columns: list[str], earlier: Target, before: RunPlan) -> Iterator[Change]:
+def _edited(target: Target, columns: list[str], earlier: Target, then: RunPlan) -> Iterator[Change]:
     """What a changed file does to what stands: columns no longer written, another key."""
-    were = target_columns(earlier, before.transform.node(earlier.input).columns.names)
+    were = target_columns(earlier, then.transform.node(earlier.input).columns.names)
     loses = target.write == "replace" or isinstance(target, CollectionTarget | ResourceTarget)
     for column in were:
         if column not in columns:
@@ -143,11 +168,11 @@ def _edited(target: Target, columns: list[str], earlier: Target, before: RunPlan
         yield Change("change_key", target.name, f"{words}: {EFFECTS['key']}", "key")
 
 
-def _left(plan: RunPlan, name: str, before: RunPlan | None) -> Iterator[Change]:
+def _left(plan: RunPlan, name: str, before: Before | None) -> Iterator[Change]:
     """Targets that were loaded under this name and are not any more: told, since nobody tends to them now."""
-    item, now = (before.destinations.get(name) if before else None), plan.destinations[name]
-    for one in item.targets if item else ():
-        is_same = item is not None and item.connection == now.connection
+    now = plan.destinations[name]
+    for one in before.targets if before else ():
+        is_same = before is not None and before.connection == now.connection
         if not is_same or not any(one.kind == new.kind and one.name == new.name for new in now.targets):
             yield Change("leave", one.name, "is no longer written: what stands there stays as it is")
 

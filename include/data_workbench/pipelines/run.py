@@ -277,7 +277,6 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(name)
         if done is not None and done.state == "success":
             return dict(done.counts or {})
-        self._ask_again(run_id, destination)
         plan = self._plan(run_id)
         reads = [one.connection for one in plan.sources.values()] if self._is_streamed(run_id) else []
         with (
@@ -286,6 +285,7 @@ class Runner:
             self._open(run_id) as work,
             self.lineage.told(work, name, noted.counts),
         ):
+            self._ask_again(work, destination)
             written = self._streamed(work, destination)
             if written is None:
                 written = load_destination(
@@ -303,13 +303,12 @@ class Runner:
             runs.confirm(self.metastore, run_id, destination, noted.counts)
         return dict(noted.counts)
 
-    def _ask_again(self, run_id: str, destination: str) -> None:
+    def _ask_again(self, work: Work, destination: str) -> None:
         """What the load would destroy, of a store that was away when the run began."""
-        stored = runs.load_plan(self.metastore, run_id) or {}
+        stored = runs.load_plan(self.metastore, work.run_id) or {}
         if destination in stored.get("away", ()):
-            with self._open(run_id) as work:
-                changes = allowing.changes_since(work.plan, destination, work.stores, self.metastore, besides=run_id)
-                allowing.refuse(work.plan, {destination: changes}, work.options)
+            changes = allowing.changes_since(work.plan, destination, work.stores, self.metastore, besides=work.run_id)
+            allowing.refuse(work.plan, {destination: changes}, work.options)
 
     def _streamed(self, work: Work, destination: str) -> WriteCounts | None:
         """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""

@@ -48,15 +48,16 @@ def pipeline_dags(folder: Path | str, *, settings: Settings | None = None) -> di
     settings = settings or settings_module.load()
     wanted = get_parsing_context().dag_id
     made: dict[str, DAG] = {}
-    for file in _files(Path(folder), wanted):
+    for file in _files(Path(folder), wanted, settings.project.resolve()):
         for dag in _dags_of(file, made, settings):
             made[dag.dag_id] = dag
     return made
 
 
-def _files(folder: Path, wanted: str | None) -> list[Path]:
+def _files(folder: Path, wanted: str | None, project: Path) -> list[Path]:
     """The pipeline files in a fixed order; those named like their pipeline first, as they have the better claim."""
-    files = sorted(path for path in folder.glob("*") if is_pipeline_file(path) and path.is_file())
+    found = (path for path in folder.glob("*") if is_pipeline_file(path) and path.resolve() != project)
+    files = sorted(path for path in found if path.is_file())
     if wanted is not None:
         name = wanted.removeprefix(PIPELINE).removeprefix(RECONCILE).removeprefix(BACKFILL)
         files = [path for path in files if _may_define(path, name)] or files

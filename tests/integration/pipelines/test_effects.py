@@ -61,6 +61,14 @@ def test_rows_of_others_are_replaced_only_when_that_is_allowed_and_ours_always(r
     rows.run(text)  # from now on it replaces what it wrote itself
 
 
+def test_an_upgrade_asks_nobody_for_leave(rows: Site) -> None:
+    """A plan that another version stored is not run, but what it replaced is known."""
+    text = copy("table: public.mine, key: id, write: replace")
+    rows.run(text)
+    rows.sql("UPDATE runs SET plan = jsonb_set(plan::jsonb, '{plan,format}', '1')")
+    rows.run(text)
+
+
 def test_a_table_that_stands_empty_is_nobodys_loss(rows: Site) -> None:
     rows.sql("CREATE TABLE kept (id int PRIMARY KEY, name text, code text)")
     rows.run(copy("table: public.kept, key: id, write: replace"))
@@ -152,6 +160,8 @@ def test_a_store_that_was_away_when_the_run_began_is_asked_before_it_is_loaded(
         with pytest.raises(NotAllowed):
             runner.load(run_id, "out")
     assert rows.sql("SELECT id FROM kept") == [(99,)]
+    runner.fail(run_id, NotAllowed("as an orchestrator would"))
+    refused(rows, text, "replace")  # that the load was begun gives no leave
 
 
 def test_the_command_takes_names_of_effects_and_refuses_others(rows: Site) -> None:

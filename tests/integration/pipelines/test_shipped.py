@@ -31,6 +31,7 @@ WRITTEN: dict[str, dict[str, int]] = {
     "tenants_export": {"file": 2},
 }
 """At least so many rows come of the first run."""
+WITH_A_FULL_COMPARISON = ("individuals", "projects", "requirement_tables")
 
 
 @pytest.fixture
@@ -58,6 +59,8 @@ def test_the_shipped_pipelines_bring_rows_and_change_nothing_when_run_again(odra
         second = _run(odras, name)
         for counts in second["destinations"].values():
             assert counts["updated"] == counts["deleted"] == 0, name
+        if name not in WITH_A_FULL_COMPARISON:
+            continue
         runner = odras.runner()
         definition = load_checked(FOLDER / f"{name}.yaml", settings=runner.settings)
         answer = Upkeep(runner).reconcile_in_full(definition, params={}, remedy=Remedy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ def test_options_of_a_run_stand_beside_and_give_way_to_own_params(parsed: Parsed
     params = parsed.cases["pipeline__asks"]["params"]
     assert params["limit"]["type"] == ["null", "string"]
     assert params["full_refresh"]["type"] == "boolean"
+    assert params["allow"]["items"] == {"enum": ["replace", "columns", "key", "model", "all"]}
     assert {"requested_by", "correlation_id"} <= set(params)
 
 
@@ -118,3 +120,11 @@ def test_schedules_by_several_crons_a_clock_and_a_timetable(parsed: Parsed) -> N
     assert "5400.0" in found["clock"]
     assert "5 4 * * *" in found["table"]
     assert "every 1:30:00" in parsed.cases["pipeline__clock"]["doc"]
+
+
+def test_a_project_file_among_the_pipelines_is_no_dag(tmp_path: Path) -> None:
+    from data_workbench.provider.dag_factory import _files
+
+    for name in ("a.yaml", "b.template.yaml", "c.rules.yaml", "a.test.yaml", "workbench.yaml"):
+        (tmp_path / name).write_text("version: 1\n")
+    assert [path.name for path in _files(tmp_path, None, (tmp_path / "workbench.yaml").resolve())] == ["a.yaml"]
