@@ -16,6 +16,7 @@ from data_workbench.cli.answer import command, fail, read_pairs, say_error, say_
 from data_workbench.cli.main import root
 from data_workbench.cli.progress import shown
 from data_workbench.cli.session import Session
+from data_workbench.cli.tracing import traced
 from data_workbench.errors import ReconciliationFailed, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def run(pipeline: str, params: tuple[str, ...], as_json: bool, **options: Any) -
     chosen = RunOptions(**options)
     definition = load(session, pipeline)
     values = read_pairs(params)
-    with runner(session) as engine, shown(as_json=as_json):
+    with traced(), runner(session) as engine, shown(as_json=as_json):
         document, error = engine.run(definition, params=values, options=chosen, **who)
     if as_json:
         say_json({**document, "error": error.as_dict()} if error else document)
@@ -258,7 +259,7 @@ def replay(pipeline: str, records: Sequence[int], params: tuple[str, ...], as_js
 
     session = Session()
     definition = load(session, pipeline)
-    with runner(session) as engine, shown(as_json=as_json):
+    with traced(), runner(session) as engine, shown(as_json=as_json):
         document, error = Upkeep(engine).replay(definition, list(records), params=read_pairs(params))
     if error and not document:
         fail(error, as_json=as_json)

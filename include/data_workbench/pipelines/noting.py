@@ -12,6 +12,7 @@ from data_workbench.events import emit
 from data_workbench.metastore import runs, stages
 from data_workbench.pipelines import measures
 from data_workbench.pipelines.pulse import Pulse, beating
+from data_workbench.pipelines.spans import note, span
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -30,20 +31,23 @@ class Noted:
 def noted_stage(metastore: Metastore, run_id: str, stage: str) -> Iterator[Noted]:
     """Note a stage while the block does it."""
     attempt = stages.start_stage(metastore, run_id, stage)
-    noted = Noted(Pulse(runs.get(metastore, run_id).pipeline, stage, attempt))
+    pipeline = runs.get(metastore, run_id).pipeline
+    noted = Noted(Pulse(pipeline, stage, attempt))
     emit("stage.started", run_id=run_id, stage=stage)
-    try:
-        with beating(metastore, run_id, noted.pulse):
-            yield noted
-    except WorkbenchError as error:
-        error.run_id = error.run_id or run_id
-        _note_end(metastore, run_id, stage, noted, state="failed", error=error.as_dict())
-        emit("stage.failed", run_id=run_id, stage=stage, error=error)
-        raise
-    _note_end(metastore, run_id, stage, noted)
+    with span(f"workbench {stage}", pipeline=pipeline, run_id=run_id, stage=stage, attempt=attempt) as made:
+        try:
+            with beating(metastore, run_id, noted.pulse):
+                yield noted
+        except WorkbenchError as error:
+            error.run_id = error.run_id or run_id
+            note(made, _note_end(metastore, run_id, stage, noted, state="failed", error=error.as_dict()))
+            emit("stage.failed", run_id=run_id, stage=stage, error=error)
+            raise
+        note(made, _note_end(metastore, run_id, stage, noted))
     emit("stage.finished", run_id=run_id, stage=stage, counts=noted.counts)
 
 
-def _note_end(metastore: Metastore, run_id: str, stage: str, noted: Noted, **ended: Any) -> None:
+def _note_end(metastore: Metastore, run_id: str, stage: str, noted: Noted, **ended: Any) -> dict[str, Any]:
     known = noted.measures or (measures.of_failed(noted.pulse) if ended else measures.of_process())
     stages.finish_stage(metastore, run_id, stage, counts=noted.counts, measures=known, **ended)
+    return known

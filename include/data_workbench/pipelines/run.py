@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import run_document
 from data_workbench.pipelines.schema_history import keep_schemas
+from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.verdicts import broken, unclean
@@ -124,12 +126,13 @@ class Runner:
             turn: entered once all is staged, and left when the run is published: loads of one pipeline take turns.
         """
         try:
-            self.stage(run_id)
-            with turn or nullcontext():
-                lock.require()
-                self._load_all(run_id)
-                lock.require()
-                self.reconcile(run_id)
+            with span("workbench run", pipeline=lock.pipeline, run_id=run_id):
+                self.stage(run_id)
+                with turn or nullcontext():
+                    lock.require()
+                    self._load_all(run_id)
+                    lock.require()
+                    self.reconcile(run_id)
         except WorkbenchError as caught:
             caught.run_id = run_id
             self.fail(run_id, caught)
@@ -145,7 +148,8 @@ class Runner:
             self.load(run_id, names[0])
             return
         with ThreadPoolExecutor(max_workers=min(4, len(names)), thread_name_prefix="load") as pool:
-            futures = [pool.submit(self.load, run_id, name) for name in names]
+            # In the context of this thread: a load's span is the child of the run's.
+            futures = [pool.submit(copy_context().run, self.load, run_id, name) for name in names]
         for future in futures:
             future.result()
 
