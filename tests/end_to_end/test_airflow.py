@@ -159,6 +159,42 @@ def test_the_pages_of_pipelines_are_for_operators_only_and_lead_to_each_run(airf
         assert "Stages" in caller.get(f"/data/pages/runs/{latest['run_id']}").text
 
 
+def test_a_row_corrected_and_replayed_over_rest_arrives_by_a_run_of_the_dag(airflow: Running) -> None:
+    import psycopg
+
+    with httpx.Client(base_url=airflow.url, trust_env=False, timeout=60) as caller:
+        assert caller.get("/data/quarantine").status_code == 401
+        answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
+        cookie = {"cookie": f"_token={answer.json()['access_token']}", "content-type": "application/json"}
+        caller.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        told = caller.get("/data/quarantine?pipeline=planets").json()
+        vulcan = next(one for one in told["records"] if one["key"] == {"name": "Vulcan"})
+        caller.headers.pop("authorization")
+        place, body = f"/data/quarantine/{vulcan['id']}/edit", {"set": {"moons": 3}}
+        assert caller.post(place, json=body, headers={**cookie, "origin": "https://evil.example"}).status_code == 403
+        same = {**cookie, "origin": airflow.url}
+        assert caller.post(place, json=body, headers=same).status_code == 200
+        asked = {"pipeline": "planets", "records": [vulcan["id"]], "reason": "looked again"}
+        answer = caller.post("/data/quarantine/replay", json=asked, headers=same)
+        assert answer.status_code == 202, answer.text
+        found = answer.json()
+        assert (found["dag_id"], found["is_paused"]) == ("pipeline__planets", False)
+        assert airflow.client.wait(found["dag_id"], found["dag_run_id"]).state == "success"
+        after = caller.get(f"/data/quarantine/{vulcan['id']}", headers=same).json()["record"]
+        assert after["state"] == "replayed"
+        again = caller.post("/data/quarantine/replay", json=asked, headers=same)
+        assert again.status_code == 400
+        nobody = caller.post(
+            "/data/quarantine/replay", json={**asked, "pipeline": "nobody", "records": "all"}, headers=same
+        )
+        assert nobody.status_code == 400
+
+    with psycopg.connect(postgres_dsn(airflow.stack.settings, "odras")) as connection:
+        assert connection.execute("SELECT moons FROM planets WHERE name = 'Vulcan'").fetchone() == (3,)
+    written = (airflow.stack.settings.home / "files" / "out" / "planets.jsonl").read_text()
+    assert len(written.splitlines()) == 3, "a file that is replaced as a whole still has them all"
+
+
 def test_metrics_are_for_scrapers_and_operators_and_a_scrapers_token_is_for_nothing_else(airflow: Running) -> None:
     from data_workbench.connectors.connections import from_environment
     from data_workbench.connectors.metastore import open_metastore

@@ -12,6 +12,9 @@ from fastapi import HTTPException, Request, status
 from starlette.concurrency import run_in_threadpool
 
 if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+
+    from data_workbench.metastore.audit import Author
     from data_workbench.metastore.tokens import Scope
 
 
@@ -63,7 +66,7 @@ async def _require_operator(request: Request, shown: str | None) -> None:
 
 
 def require_trigger(dag_id: str, user: Any) -> None:
-    """Raise 403 unless the user may trigger this DAG."""
+    """Raise 403 unless the user may trigger this DAG: who may run a pipeline may mend what it set aside, too."""
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 
     may = get_auth_manager().is_authorized_dag(
@@ -73,16 +76,33 @@ def require_trigger(dag_id: str, user: Any) -> None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"this needs the right to trigger DAG {dag_id}")
 
 
+def author(user: BaseUser, reason: str | None) -> Author:
+    """A user of Airflow, for the audit trail."""
+    from data_workbench.metastore.audit import Author
+
+    return Author(user.get_name(), "rest", reason or None)
+
+
 def from_here(request: Request) -> None:
     """Lets a request that changes something pass if it bears a token, or is JSON sent by a page of this server.
 
-    A browser adds the UI's cookie to any page's request, so a cookie alone says nothing of who wanted it.
+    A browser adds the UI's cookie to any page's request, so a cookie alone says nothing of who wanted it. A form of
+    another site can send neither JSON nor, without our consent, a header of its own.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, "send application/json")
-    if request.headers.get("authorization"):
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
         return
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    same = site == "same-origin" if site else bool(origin) and urlsplit(origin).netloc == request.headers.get("host")
+    same = site == "same-origin" if site else bool(origin) and _is_ours(str(origin), request)
     if not same:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "a request by cookie must come from a page of this server")
+
+
+def _is_ours(origin: str, request: Request) -> bool:
+    """Whether a page's origin is the address it asks, or the one that Airflow says it has behind a proxy."""
+    from airflow.configuration import conf
+
+    host, asked = urlsplit(origin).netloc.lower(), request.headers.get("host", "").lower()
+    public = urlsplit(conf.get("api", "base_url", fallback="") or "").netloc.lower()
+    return bool(host) and host in {asked, public}

@@ -55,14 +55,14 @@ class Waiting:
     """Open quarantined rows of one rule.
 
     Args:
-        example: the reason given for the newest of them.
+        newest: the id of the newest of them.
     """
 
     pipeline: str
     node: str
     rule: str
     rows: int
-    example: str
+    newest: int
 
 
 def latest_runs(store: Metastore, *, count: int, pipeline: str | None = None) -> list[RunSummary]:
@@ -90,7 +90,7 @@ def open_rows(store: Metastore) -> dict[str, int]:
 def open_by_rule(store: Metastore, pipeline: str, *, limit: int = 100) -> list[Waiting]:
     """Open quarantined rows of a pipeline by step and rule, the most frequent first; a row may break several."""
     statement = text(
-        "SELECT pipeline, node, rule, count(*) AS rows, (array_agg(reason ORDER BY id DESC))[1] AS example"
+        "SELECT pipeline, node, rule, count(*) AS rows, max(id) AS newest"
         " FROM quarantine, unnest(rules) AS rule WHERE state = 'open' AND pipeline = :pipeline"
         " GROUP BY pipeline, node, rule ORDER BY rows DESC, node, rule LIMIT :limit"
     )

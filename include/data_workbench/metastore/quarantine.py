@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, text, update
+from sqlalchemy import Connection, Row, Select, any_, delete, func, literal, select, text, update
 
 from data_workbench.errors import StateError
 from data_workbench.metastore import audit
@@ -105,11 +105,12 @@ def list_records(
     pipeline: str | None = None,
     run_id: str | None = None,
     state: QuarantineState | None = "open",
+    rule: str | None = None,
     limit: int | None = 100,
     after: int = 0,
 ) -> list[Record]:
     """Records by id; give the last one's id as `after` for the next page."""
-    statement = _chosen(pipeline, run_id, state).where(quarantine.c.id > after).order_by(quarantine.c.id)
+    statement = _chosen(pipeline, run_id, state, rule).where(quarantine.c.id > after).order_by(quarantine.c.id)
     with store.transaction() as connection:
         return [_record(row) for row in connection.execute(statement.limit(limit))]
 
@@ -131,9 +132,16 @@ def get(store: Metastore, record_id: int) -> Record:
         return _record(row)
 
 
-def count(store: Metastore, *, pipeline: str | None = None, state: QuarantineState | None = "open") -> int:
+def count(
+    store: Metastore,
+    *,
+    pipeline: str | None = None,
+    run_id: str | None = None,
+    state: QuarantineState | None = "open",
+    rule: str | None = None,
+) -> int:
     """How many records."""
-    chosen = _chosen(pipeline, None, state).with_only_columns(quarantine.c.id).subquery()
+    chosen = _chosen(pipeline, run_id, state, rule).with_only_columns(quarantine.c.id).subquery()
     with store.transaction() as connection:
         return connection.scalar(select(func.count()).select_from(chosen)) or 0
 
@@ -143,15 +151,24 @@ def mark(
 ) -> int:
     """Change the state of open records by hand; `by` is a user or a run id. The number changed."""
     with store.transaction() as connection:
-        changed = _mark(connection, ids, state, by)
-        if ids:
-            details = {"records": sorted(ids)[:_MOST_TOLD], "asked": len(ids), "changed": changed, "by": by}
-            act = audit.Act(f"quarantine.{state}", _pipelines_of(connection, ids), details)
-            audit.append(connection, author or audit.Author.of_process(), act)
-        return changed
+        return close(connection, ids, state, by=by, author=author or audit.Author.of_process())
 
 
-def edit(store: Metastore, record_id: int, values: Mapping[str, Any], *, by: str) -> Record:
+def close(
+    connection: Connection, ids: Collection[int], state: QuarantineState, *, by: str, author: audit.Author
+) -> int:
+    """The same in the caller's transaction; told in the audit trail."""
+    changed = _mark(connection, ids, state, by)
+    if ids:
+        details = {"records": sorted(ids)[:_MOST_TOLD], "asked": len(ids), "changed": changed, "by": by}
+        act = audit.Act(f"quarantine.{state}", _pipelines_of(connection, ids), details)
+        audit.append(connection, author, act)
+    return changed
+
+
+def edit(
+    store: Metastore, record_id: int, values: Mapping[str, Any], *, by: str, author: audit.Author | None = None
+) -> Record:
     """Note corrected values of an open record, with who and when; a replay uses them.
 
     Raises:
@@ -170,7 +187,7 @@ def edit(store: Metastore, record_id: int, values: Mapping[str, Any], *, by: str
         # The columns, not the values: those are data, and stand in the record.
         act = audit.Act("quarantine.edited", row.pipeline, {"record": record_id, "columns": sorted(values), "by": by})
         found = connection.execute(select(quarantine).where(quarantine.c.id == record_id)).one()
-        audit.append(connection, audit.Author.of_process(), act)
+        audit.append(connection, author or audit.Author.of_process(), act)
         return _record(found)
 
 
@@ -212,8 +229,12 @@ def _mark(connection: Connection, ids: Collection[int], state: QuarantineState, 
     return connection.execute(statement, {"state": state, "by": by, "ids": list(ids)}).rowcount
 
 
-def _chosen(pipeline: str | None, run_id: str | None, state: QuarantineState | None) -> Select[Any]:
+def _chosen(
+    pipeline: str | None, run_id: str | None, state: QuarantineState | None, rule: str | None = None
+) -> Select[Any]:
     statement = select(quarantine)
+    if rule is not None:
+        statement = statement.where(literal(rule) == any_(quarantine.c.rules))
     if pipeline is not None:
         statement = statement.where(quarantine.c.pipeline == pipeline)
     if run_id is not None:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from data_workbench.errors import RunConflict, StateError
 from data_workbench.metastore import audit, states, totals
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.quarantine import settle
+from data_workbench.metastore.quarantine import close, settle
 from data_workbench.metastore.tables import confirmations, destination_states, runs, staged_states
 
 RunState = Literal["running", "success", "failed", "abandoned"]
@@ -224,6 +224,7 @@ def publish(
     state: Literal["success", "failed"] = "success",
     error: Mapping[str, Any] | None = None,
     resolved: Collection[int] = (),
+    replayed: Collection[int] = (),
 ) -> Run:
     """End a run whose destinations all hold its data, and move its sources forward, in one transaction.
 
@@ -231,6 +232,7 @@ def publish(
         destinations: all that must have confirmed.
         state: `failed` when the load stands but what follows it (reconciliation) is not clean.
         resolved: ids of quarantined records whose key came with a valid row in this run.
+        replayed: ids of those that this run was asked to send through again.
 
     Raises:
         StateError: a destination has not confirmed; nothing is changed.
@@ -248,6 +250,7 @@ def publish(
             )
         states.move_forward(connection, run.pipeline, run_id)
         settle(connection, run.pipeline, run_id, resolved)
+        close(connection, replayed, "replayed", by=run_id, author=author_of(run))
         return _end(connection, run_id, state=state, result=result, error=error)
 
 

@@ -13,17 +13,43 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.errors import UsageError
+from data_workbench.errors import StateError, UsageError
+from data_workbench.metastore import quarantine
 from data_workbench.metastore.values import key_text, rows_of, table_of
+from data_workbench.pipelines.history import plan_of
 from data_workbench.pipelines.records import source_key
 from data_workbench.records.names import near_names
 from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+    from data_workbench.metastore.audit import Author
     from data_workbench.metastore.quarantine import Record
     from data_workbench.pipelines.plan import RunPlan
 
 _BOOLEANS = {"true": True, "false": False}
+
+
+def edit(
+    metastore: Metastore, record_id: int, given: Mapping[str, str | None], *, by: str, author: Author | None = None
+) -> Record:
+    """Correct columns of an open record; its row stays as it was, a replay uses what is given.
+
+    Args:
+        given: texts by column; None is NULL. They are held against the plan of the run that rejected the row.
+
+    Raises:
+        UsageError: a column or a value does not fit.
+        StateError: the record is not open, or its run's plan is gone.
+    """
+    record = quarantine.get(metastore, record_id)
+    plan = plan_of(metastore, record.run_id)
+    if plan is None:
+        raise StateError(
+            f"the plan of run {record.run_id}, which set record {record_id} aside, is gone",
+            hint=f"run {record.pipeline!r} again and edit the new record",
+        )
+    return quarantine.edit(metastore, record_id, checked(plan, record, given), by=by, author=author)
 
 
 def checked(plan: RunPlan, record: Record, given: Mapping[str, str | None]) -> dict[str, Any]:

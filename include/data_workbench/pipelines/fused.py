@@ -54,7 +54,13 @@ def _is_taken_as_it_is(source: SourcePlan) -> bool:
 def decide(work: Work, metastore: Metastore) -> dict[str, Any] | None:
     """The stage's counts if this run is streamed; None if it is staged."""
     options = work.options
-    if not fits(work.plan) or any(work.begins.values()) or not options.moves_state or options.full_refresh:
+    if (
+        not fits(work.plan)
+        or any(work.begins.values())
+        or not options.moves_state
+        or options.full_refresh
+        or options.edits
+    ):
         return None
     [(name, source)], [item] = work.plan.sources.items(), work.plan.destinations.values()
     if work.stores.connection(source.connection).kind != work.stores.connection(item.connection).kind:

@@ -23,6 +23,15 @@ def last_plan(metastore: Metastore, pipeline: str) -> RunPlan | None:
     return RunPlan.from_json(stored) if stored and is_current(stored) else None
 
 
+def plan_of(metastore: Metastore, run_id: str) -> RunPlan | None:
+    """The plan of a run, unless it is gone or another version of the workbench stored it."""
+    try:
+        stored = runs.load_plan(metastore, run_id)
+    except StateError:
+        return None
+    return RunPlan.from_json(stored["plan"]) if stored and is_current(stored["plan"]) else None
+
+
 def last_sources(metastore: Metastore, pipeline: str) -> Mapping[str, SourcePlan] | None:
     """The sources of the last successful run: what schema policies judge drift against."""
     stored = _last_stored(metastore, pipeline)

@@ -19,6 +19,7 @@ class RunOptions:
         allow: names of effects that may destroy what stands (`effects.EFFECTS`), or `all`.
         only_keys: read only these keys, per source a list of key columns and values; the cursors stay.
         edits: corrections of some of these keys, per source a list of `key` and `set`, the columns with new values.
+        replays: ids of the quarantined records these keys are of; publishing the run closes them.
     """
 
     full_refresh: bool = False
@@ -28,6 +29,7 @@ class RunOptions:
     allow: tuple[str, ...] = ()
     only_keys: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     edits: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    replays: list[int] = field(default_factory=list)
 
     @property
     def moves_state(self) -> bool:
@@ -41,7 +43,8 @@ class RunOptions:
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
         values = {**asdict(self), "allow": list(self.allow)}
-        return values if values["edits"] else {name: one for name, one in values.items() if name != "edits"}
+        # Left out where empty: the options of an earlier version's runs are compared with these.
+        return {name: one for name, one in values.items() if one or name not in ("edits", "replays")}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunOptions:

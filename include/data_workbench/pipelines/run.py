@@ -355,6 +355,7 @@ class Runner:
                 state="failed" if wrong else "success",
                 error=wrong.as_dict() if wrong else None,
                 resolved=self._resolved(work),
+                replayed=[] if wrong else work.options.replays,
             )
             self._tidy(work)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
@@ -363,10 +364,11 @@ class Runner:
         return answer
 
     def _resolved(self, work: Work) -> list[int]:
-        """Quarantined records that this run settles; those of a replay are marked by it."""
+        """Quarantined records that this run settles; a replay closes those it was asked for."""
         if work.options.only_keys:
             return []
-        return records.resolved(self.metastore, self.settings, work, self.artifacts)
+        found = records.resolved(self.metastore, self.settings, work, self.artifacts)
+        return sorted(set(found) - set(work.options.replays))
 
     def _reconcile(self, work: Work) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The comparison, and the contracts' checks on what it has read back."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
 from data_workbench.audit import recorded
-from data_workbench.errors import StateError, WorkbenchError
+from data_workbench.errors import WorkbenchError
 from data_workbench.metastore import checks as history
 from data_workbench.metastore import hold_run, liveness, quarantine, runs, stages
 from data_workbench.metastore.audit import redacted
@@ -19,7 +19,6 @@ from data_workbench.pipelines import edits, records
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
-from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
@@ -109,15 +108,21 @@ class Upkeep:
         self, definition: Definition, ids: list[int], *, params: Mapping[str, Any]
     ) -> tuple[dict[str, Any], WorkbenchError | None]:
         """Run quarantined rows through the pipeline again, read afresh by their keys, with what was edited in them."""
+        return self.runner.run(definition, params=params, options=self.replay_options(definition, ids))
+
+    def replay_options(self, definition: Definition, ids: list[int]) -> RunOptions:
+        """The options of a run that replays these open records, or all of the pipeline's if none are named.
+
+        Raises:
+            UsageError: there are none, or one cannot be replayed.
+        """
         with Stores(self.runner.connections, self.runner.settings) as stores:
             plan = compile_run(definition, stores)
         chosen, keys = records.keys_to_replay(self.runner.metastore, plan, ids)
-        options = RunOptions(only_keys=keys, edits=edits.to_replay(plan, chosen))
-        document, error = self.runner.run(definition, params=params, options=options)
-        if error is None:
-            ids = [record.id for record in chosen]
-            quarantine.mark(self.runner.metastore, ids, "replayed", by=document["run_id"])
-        return document, error
+        if any(one.write == "replace" for one in plan.destinations.values()):
+            # With some of its rows it would hold these alone; what feeds it is read in full by every run.
+            keys = {name: rows for name, rows in keys.items() if plan.sources[name].incremental}
+        return RunOptions(only_keys=keys, edits=edits.to_replay(plan, chosen), replays=[record.id for record in chosen])
 
     def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:
         """Runs as documents with their stages, newest first; `waiting` and `stuck` say why a running one stands."""
@@ -143,21 +148,8 @@ class Upkeep:
         return vars(quarantine.get(self.runner.metastore, record))
 
     def edit_quarantine(self, record_id: int, given: Mapping[str, str | None], *, by: str) -> dict[str, Any]:
-        """Correct columns of an open record; its row stays as it was, a replay uses what is given.
-
-        Args:
-            given: texts by column; None is NULL. They are held against the plan of the run that rejected the row.
-        """
-        metastore = self.runner.metastore
-        record = quarantine.get(metastore, record_id)
-        stored = runs.load_plan(metastore, record.run_id)
-        if stored is None:
-            raise StateError(
-                f"the plan of run {record.run_id}, which set record {record_id} aside, is gone",
-                hint=f"run {record.pipeline!r} again and edit the new record",
-            )
-        values = edits.checked(RunPlan.from_json(stored["plan"]), record, given)
-        return vars(quarantine.edit(metastore, record_id, values, by=by))
+        """Correct columns of an open record (`edits.edit`)."""
+        return vars(edits.edit(self.runner.metastore, record_id, given, by=by))
 
     def discard_quarantine(self, ids: list[int], *, by: str) -> int:
         """Close open records for good; the number closed."""

@@ -39,6 +39,13 @@ _RUN_OPTIONS: Mapping[str, tuple[Any, dict[str, Any], str]] = {
         "Let the run destroy what `workbench plan` names: replace, columns, key, model, or all",
     ),
 }
+_REPLAY: Mapping[str, Any] = {
+    "type": ["null", "string", "array"],
+    "pattern": "^all$",
+    "items": {"type": "integer", "minimum": 1},
+    "minItems": 1,
+    "maxItems": 10_000,
+}
 _REQUEST: Mapping[str, str] = {
     "requested_by": "Who asked for this run; the user who triggered it if left out",
     "correlation_id": "The caller's own id of this run",
@@ -73,6 +80,9 @@ def run_params(spec: Pipeline) -> dict[str, AirflowParam]:
     for name, (default, schema, description) in _RUN_OPTIONS.items():
         if name not in spec.params:
             found[name] = AirflowParam(default, description=description, section="Run options", **schema)
+    if "replay" not in spec.params:
+        told = "Ids of quarantined records, or all: read these rows again instead of the sources"
+        found["replay"] = AirflowParam(None, description=told, section="Run options", **_REPLAY)
     for name, description in _REQUEST.items():
         if name not in spec.params:
             schema = {"type": ["null", "string"], "maxLength": 200, "pattern": _WORDS}
@@ -126,7 +136,7 @@ def own_params(spec: Pipeline) -> dict[str, AirflowParam]:
 
 def given_params(spec: Pipeline, values: Mapping[str, Any], conf: Mapping[str, Any] | None) -> dict[str, Any]:
     """What was given for the file's own params, names nobody declared included, so that the engine refuses them."""
-    ours = {*_RUN_OPTIONS, *_REQUEST, *_REMEDY} - set(spec.params)
+    ours = {*_RUN_OPTIONS, *_REQUEST, *_REMEDY, "replay"} - set(spec.params)
     unknown = {name: value for name, value in (conf or {}).items() if name not in ours and name not in spec.params}
     return {**{name: values.get(name) for name in spec.params}, **unknown}
 
@@ -135,6 +145,12 @@ def given_options(spec: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
     """What was given for the options of a run."""
     given = {name: values[name] for name in _RUN_OPTIONS if name not in spec.params and name in values}
     return {**given, "allow": tuple(sorted(given.get("allow") or ()))}
+
+
+def given_replay(spec: Pipeline, values: Mapping[str, Any]) -> list[int] | None:
+    """Ids of the quarantined records to send through again, [] for all open ones; None for an ordinary run."""
+    given = None if "replay" in spec.params else values.get("replay")
+    return given if given is None else [] if given == "all" else [int(one) for one in given]
 
 
 def given_request(values: Mapping[str, Any], name: str) -> str | None:

@@ -1,4 +1,5 @@
-"""Pages under Airflow's Browse menu, in an iframe: HTML made on the server, no script, no outside host.
+"""Pages under Airflow's Browse menu, in an iframe: HTML made on the server, no outside host.
 
-`rendering.py` has the environment all pages share; one module a page; `templates/` their HTML.
+`rendering.py` has the environment all pages share; one module a page; `templates/` their HTML. Pages that change
+something have one script, `forms.js`, which sends their forms as JSON; the others have none.
 """

@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
+from data_workbench.api.pages.plots import HEIGHT as PLOT_HEIGHT
+from data_workbench.api.pages.plots import WIDTH as PLOT_WIDTH
+from data_workbench.api.pages.plots import plots
 from data_workbench.api.pages.rendering import milliseconds, page
 from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
 from data_workbench.api.services import pipelines as service
@@ -86,8 +89,11 @@ def _pipeline(name: str) -> Response:
     return page(
         "pipeline.html",
         title=name,
+        place=quote(name, safe=""),
         runs=[(one, quote(one.run_id, safe="")) for one in runs],
         bars=bars(runs[:SHOWN]),
+        plots=plots(service.measured(runs[:SHOWN]), COLOURS, SHOWN),
+        plot_size=(PLOT_WIDTH, PLOT_HEIGHT),
         waiting=waiting,
         colours=COLOURS,
         size=(WIDTH, HEIGHT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -19,10 +20,13 @@ _HEADERS: Final = {
 }
 
 
-def page(template: str, **values: Any) -> HTMLResponse:
-    """A rendered page with its headers."""
-    text = _environment().get_template(template).render(now=datetime.now(UTC), **values)
-    return HTMLResponse(text, headers=_HEADERS)
+def page(template: str, *, has_forms: bool = False, **values: Any) -> HTMLResponse:
+    """A rendered page with its headers; one with forms may load our script, and ask this server."""
+    text = _environment().get_template(template).render(now=datetime.now(UTC), has_forms=has_forms, **values)
+    headers = dict(_HEADERS)
+    if has_forms:
+        headers["content-security-policy"] += "; script-src 'self'; connect-src 'self'; form-action 'none'"
+    return HTMLResponse(text, headers=headers)
 
 
 @cache
@@ -35,7 +39,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {"ago": ago, "amount": amount, "duration": duration, "milliseconds": milliseconds}
-    made.filters |= {"number": number, "size": size}
+    made.filters |= {"number": number, "size": size, "values": shown_values}
     return made
 
 
@@ -85,6 +89,15 @@ def duration(seconds: float | None) -> str:
 def size(value: float | None) -> str:
     """Bytes as people read them; a dash for what was not measured."""
     return "–" if value is None else _bytes(value)
+
+
+def shown_values(value: object) -> str:
+    """JSON values in one line: `id: 7, text: …`; `null` for null."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {shown_values(one)}" for name, one in value.items())
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def milliseconds(seconds: float | None) -> str:

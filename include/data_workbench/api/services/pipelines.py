@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from data_workbench.api.datamodels.pipelines import PipelineOut, RunDetailsOut, RunOut, StageOut
@@ -12,6 +14,7 @@ from data_workbench.metastore import overview as glance
 from data_workbench.metastore.liveness import Stall
 from data_workbench.metastore.overview import RunSummary, Waiting
 from data_workbench.metastore.quarantine import Record
+from data_workbench.pipelines.masking import Masks
 
 
 def overview(count: int) -> list[tuple[PipelineOut, list[RunOut]]]:
@@ -28,14 +31,45 @@ def overview(count: int) -> list[tuple[PipelineOut, list[RunOut]]]:
     return sorted(told, key=lambda one: (rank.get(one[0].latest.state, 4), one[0].pipeline))
 
 
-def history(pipeline: str, count: int) -> tuple[list[RunOut], list[Waiting]]:
-    """The latest runs of one pipeline, newest first, and what waits in its quarantine. Raises UsageError."""
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A run with what was measured of its stages."""
+
+    run: RunOut
+    stages: list[StageOut]
+
+
+def measured(shown: Sequence[RunOut]) -> list[MeasuredRun]:
+    """These runs with the measures of their stages, in their order."""
+    with metastore() as store:
+        found = stages.of_runs(store, [one.run_id for one in shown])
+    return [
+        MeasuredRun(one, [StageOut(**stage.as_dict()) for stage in found.get(one.run_id, ()) if not stage.is_part])
+        for one in shown
+    ]
+
+
+def history(pipeline: str, count: int) -> tuple[list[RunOut], list[tuple[Waiting, str]]]:
+    """The latest runs of one pipeline, newest first, and what waits in its quarantine with the newest row's reason.
+
+    Raises:
+        UsageError: it has never run.
+    """
     with metastore() as store:
         found = glance.latest_runs(store, count=count, pipeline=pipeline)
         if not found:
             raise UsageError(f"pipeline {pipeline!r} has never run", hint="GET /data/pipelines lists those that have")
         stalled = liveness.stalls(store, [one.run_id for one in found if one.state == "running"])
-        return [_told(one, stalled.get(one.run_id)) for one in found], glance.open_by_rule(store, pipeline)
+        masks = Masks(store)
+        held = glance.open_by_rule(store, pipeline)
+        reasons = {id_: masks.masked(quarantine.get(store, id_)).record.reason for id_ in {one.newest for one in held}}
+        return [_told(one, stalled.get(one.run_id)) for one in found], [(one, reasons[one.newest]) for one in held]
+
+
+def waiting(pipeline: str) -> list[Waiting]:
+    """What waits in a pipeline's quarantine, by step and rule."""
+    with metastore() as store:
+        return glance.open_by_rule(store, pipeline)
 
 
 def details(run_id: str, *, rejected: int = 0) -> tuple[RunDetailsOut, list[Record]]:
@@ -47,6 +81,8 @@ def details(run_id: str, *, rejected: int = 0) -> tuple[RunDetailsOut, list[Reco
         run, found = runs.get(store, run_id), stages.stage_results(store, run_id)
         stalled = liveness.stalls(store, [run_id]) if run.state == "running" else {}
         records = quarantine.list_records(store, run_id=run_id, state=None, limit=rejected) if rejected else []
+        masks = Masks(store)
+        records = [masks.masked(one).record for one in records]
     told = RunDetailsOut(
         run=_told(summary, stalled.get(run_id)),
         requested_by=run.requested_by,

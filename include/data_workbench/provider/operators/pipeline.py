@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of the SDK; a DAG file has it loaded
@@ -112,16 +113,20 @@ class StageOperator(PipelineOperator):
 
     def _begin(self, runner: Runner, context: Context) -> str:
         from data_workbench.pipelines.options import RunOptions
+        from data_workbench.pipelines.upkeep import Upkeep
 
         definition = self.read_definition()
         spec, values, dag_run = definition.spec, context["params"], context["dag_run"]
+        options, replay = RunOptions(**given.given_options(spec, values)), given.given_replay(spec, values)
+        if replay is not None:
+            options = replace(Upkeep(runner).replay_options(definition, replay), allow=options.allow)
         return runner.begin(
             definition,
             params={
                 **given.given_params(spec, values, dag_run.conf),
                 **partition_params(spec, dag_run.conf, dag_run.logical_date),
             },
-            options=RunOptions(**given.given_options(spec, values)),
+            options=options,
             orchestrator="airflow",
             run_id=workbench_run_id(self.pipeline, context["run_id"]),
             requested_by=given.given_request(values, "requested_by") or dag_run.triggering_user_name,
