@@ -16,6 +16,7 @@ from tests.bench import (
     loading,
     parsing,
     performance,
+    quarantine,
     ranges,
     report,
     scheduler,
@@ -37,6 +38,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "parse": (parsing.measure, ("postgres",)),
     "vectors": (vectors.measure, ("postgres", "qdrant")),
     "airflow": (scheduler.measure, ("postgres",)),
+    "quarantine": (quarantine.measure, ("postgres",)),
     "flat": (flat.measure, ("postgres", "neo4j", "qdrant")),
 }
 """What is measured and the servers it needs."""

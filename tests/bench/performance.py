@@ -20,6 +20,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Graph and vectors": ("neo4j", "qdrant", "embedding"),
     "Files": ("csv",),
     "Memory at four times the rows": ("flat",),
+    "Rows set aside": ("quarantine",),
     "What stands beside the rows": ("overhead", "parse", "airflow"),
 }
 """Headings, and how the names of their figures begin."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import uuid
 
 from tests.bench.figures import Figure, middle
@@ -26,6 +28,8 @@ destinations:
   copy: {connection: odras_postgres, table: public.smallest_copied, key: id, write: merge}
 """
 DAG = "pipeline__smallest"
+STAGES = 3
+"""Tasks of the DAG, one after the other."""
 
 
 def measure(ground: Ground) -> list[Figure]:
@@ -41,9 +45,23 @@ def measure(ground: Ground) -> list[Figure]:
         client.unpause(DAG)
         runs = [seconds(lambda: _run(ground, client)) for _ in range(ground.rounds)]
     ground.stack.down(["airflow"])
+    path = str(ground.write("smallest_alone", PIPELINE.replace("pipeline: smallest", "pipeline: smallest_alone")))
+    alone = [seconds(lambda: _command(ground, path)) for _ in range(ground.rounds + 1)][1:]
     details = {"samples": [round(one, 2) for one in runs], "airflow_start_seconds": round(start, 1)}
     what = "Airflow: REST trigger to finished DAG run of the smallest pipeline"
-    return [Figure("airflow", what, middle(runs), 30.0, "less", "s", details)]
+    beside = {"dag_run_seconds": middle(runs), "command_seconds": middle(alone), "stages": STAGES}
+    over = (middle(runs) - middle(alone)) / STAGES
+    told = "Airflow: what a stage takes longer than in `workbench run`, its way through the scheduler included"
+    return [
+        Figure("airflow", what, middle(runs), 30.0, "less", "s", details),
+        Figure("airflow_stage", told, round(over, 3), 3.0, "less", "s", beside),
+    ]
+
+
+def _command(ground: Ground, path: str) -> None:
+    ground.say("workbench run")
+    command = [sys.executable, "-c", "from data_workbench.cli import main; main()", "run", path, "--json"]
+    subprocess.run(command, env=ground.environment(), cwd=REPOSITORY, capture_output=True, check=True)
 
 
 def _run(ground: Ground, client: AirflowClient) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.bench import csv_files, files, graph, loading, ranges, report, startup, tables, vectors
+from tests.bench import csv_files, files, graph, loading, quarantine, ranges, report, startup, tables, vectors
 from tests.bench.ground import Ground
 
 from data_workbench.connectors.connections import Connections, from_environment
@@ -23,7 +23,7 @@ def ground(stack: Stack) -> Ground:
     return Ground(stack, rows=2_000, rounds=1, say=lambda text: None)
 
 
-@pytest.mark.parametrize("subject", [files, ranges, tables, loading, csv_files, graph, startup, vectors])
+@pytest.mark.parametrize("subject", [files, ranges, tables, loading, csv_files, graph, startup, vectors, quarantine])
 def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> None:
     figures = subject.measure(ground)  # type: ignore[attr-defined]  # a module
     told = report.document(figures, rows=2_000, rounds=1)
@@ -31,5 +31,6 @@ def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> 
     assert all(one.measured is None or one.measured >= 0 for one in figures)
     assert all(one.details.get("reconciled", True) for one in figures)
     assert len(report.table(told["figures"]).splitlines()) == len(figures) + 2
-    exact = [one for one in figures if one.name == "parquet_decimals"]
+    counted = ("parquet_decimals", "quarantine_reasons", "quarantine_landed", "quarantine_replayed")
+    exact = [one for one in figures if one.name in counted]
     assert all(one.is_met for one in exact)
