@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ import psycopg
 import pytest
 
 from data_workbench.metastore import liveness, runs, stages
-from data_workbench.pipelines import noting, pulse
 from data_workbench.pipelines.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -40,12 +38,13 @@ def rows(site: Site) -> None:
     )
 
 
-@pytest.fixture
-def quick_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signs of life ten times a second, and a stage is stuck after one second of nothing."""
-    slow = pulse.beating
-    monkeypatch.setattr(noting, "beating", lambda *given: slow(*given, every=0.1))
-    monkeypatch.setattr(liveness, "STUCK_SECONDS", 1.0)
+QUICK = (
+    "from functools import partial\n"
+    "from data_workbench.pipelines import noting, pulse\n"
+    "noting.beating = partial(pulse.beating, every=1.0)\n"
+    "from data_workbench.cli import main; main()"
+)
+"""The command with a sign of life every second, in a process of its own: what a test computes is no movement of it."""
 
 
 def measured(site: Site, run_id: str) -> dict[str, dict[str, Any]]:
@@ -95,17 +94,14 @@ def test_a_stage_that_failed_tells_how_far_it_came(site: Site, rows: None) -> No
     assert failed["trouble"]
 
 
-@pytest.mark.usefixtures("quick_pulse")
-def test_others_see_a_run_advance_and_that_it_hangs(site: Site, rows: None) -> None:
+def test_others_see_a_run_advance_and_that_it_hangs(site: Site, rows: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock on the destination's table holds the load up; what is seen comes from the metastore alone."""
+    monkeypatch.setattr(liveness, "STUCK_SECONDS", 3.0)
     site.run(TEXT)
     site.sql("UPDATE rows SET name = 'row again', seen = seen + interval '1 day'")
-    ended: list[dict[str, Any]] = []
-    running = threading.Thread(target=lambda: ended.append(site.run(TEXT)))
     with psycopg.connect(site.dsn) as other:
         other.execute("LOCK TABLE rows_copy IN ACCESS EXCLUSIVE MODE")
-        running.start()
-        run_id = until(lambda: _begun(site), "a stage")
+        process = _started(site, QUICK)
         row = until(lambda: _stuck(site, "nothing has moved for"), "the alarm")
         assert row["state"] == "running"
         [under_way] = [one for one in row["stages"] if one["state"] == "running"]
@@ -113,9 +109,9 @@ def test_others_see_a_run_advance_and_that_it_hangs(site: Site, rows: None) -> N
         shown = _shown([row])
         assert "stuck: nothing has moved" in shown.replace("\n", " ")
         assert under_way["stage"] in shown
-    running.join()
-    assert ended[0]["state"] == "success"
-    assert liveness.stalls(site.metastore, [run_id]) == {}
+    assert process.wait() == 0
+    assert liveness.stalls(site.metastore, [row["run_id"]]) == {}
+    assert runs.get(site.metastore, row["run_id"]).state == "success"
 
 
 def test_a_killed_run_is_seen_at_once(site: Site, rows: None) -> None:
@@ -154,6 +150,12 @@ def test_a_bar_tells_how_much_of_what_is_expected_has_come() -> None:
     assert "reading [rows]" in shown
     assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in shown
     assert "250 rows" in _shown([{**run, "stages": [{**stage, "progress": {**progress, "expected": None}}]}])
+
+
+def _started(site: Site, program: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", program, "run", site.file(TEXT)]
+    nowhere: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, env=site.environment(), **nowhere)
 
 
 def _begun(site: Site) -> str | None:
