@@ -16,7 +16,7 @@ from data_workbench.pipelines import drift
 from data_workbench.pipelines.consumers import consumers_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
-from data_workbench.pipelines.hooks import told
+from data_workbench.pipelines.hooks import require_permitted, told
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
 from data_workbench.pipelines.planning import compile_run
@@ -44,9 +44,11 @@ def explain(
 
     Raises:
         UsageError: a param does not fit.
+        AccessDenied: the site does not let hooks run where the pipeline has some.
         StreamUnknown, SchemaConflict: the stores answer, and the pipeline does not fit them.
     """
     read_params(definition.spec.params, params)
+    require_permitted(definition.spec, settings)
     baseline = _baseline(metastore, definition.spec.pipeline)
     with Stores(connections, settings) as stores:
         try:

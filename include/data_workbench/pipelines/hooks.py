@@ -14,25 +14,30 @@ from data_workbench.mapping.hooks import BoundHook, Hook, params_of, values_of
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.plan import DestinationPlan
-    from data_workbench.pipelines.spec import Destination, HookStatement
+    from data_workbench.pipelines.spec import Destination, HookStatement, Pipeline
     from data_workbench.pipelines.stores import Stores
+    from data_workbench.settings import Settings
+
+
+def require_permitted(spec: Pipeline, settings: Settings) -> None:
+    """Refuse hooks on connections that the site does not list. Raises AccessDenied."""
+    listed = {one.strip() for one in settings.hooks.split(",")}
+    for name, item in spec.destinations.items():
+        if item.hooks is not None and item.connection not in listed:
+            raise AccessDenied(
+                f"destination {name!r}: hooks may not run on connection {item.connection!r}",
+                hint="whoever runs the site adds it to WORKBENCH_HOOKS",
+            )
 
 
 def planned_hooks(name: str, item: Destination, stores: Stores) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
     """What a destination runs before and after its load.
 
     Raises:
-        AccessDenied: the site does not let hooks run on this connection.
         Unsupported: its store runs none, or none in this language.
     """
     if item.hooks is None:
         return (), ()
-    listed = {one.strip() for one in stores.settings.hooks.split(",")}
-    if item.connection not in listed:
-        raise AccessDenied(
-            f"destination {name!r}: hooks may not run on connection {item.connection!r}",
-            hint="whoever runs the site adds it to WORKBENCH_HOOKS",
-        )
     language = stores.destination(item.connection).capabilities.hooks
     for one in (*item.hooks.before, *item.hooks.after):
         if one.language != language:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from data_workbench.connectors.http.bindings import references
-from data_workbench.errors import SchemaConflict
-from data_workbench.pipelines.hooks import planned_hooks
+from data_workbench.errors import SchemaConflict, StreamUnknown
+from data_workbench.pipelines.hooks import planned_hooks, require_permitted
 from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
 from data_workbench.pipelines.ranges import require_ranges
 from data_workbench.pipelines.resolve import Resolved, resolve
 from data_workbench.pipelines.spec import DeletesWhen, Pipeline, Source
-from data_workbench.pipelines.streams import spread
+from data_workbench.pipelines.streams import is_pattern, spread
 from data_workbench.pipelines.targets import build_targets
 from data_workbench.transforms.expressions import check_expression
 
@@ -66,15 +66,17 @@ def compile_run(
 
     Raises:
         StreamUnknown, SchemaConflict: a name or type does not fit what the stores have.
+        AccessDenied, Unsupported: hooks may not, or cannot, run where the pipeline has some.
     """
     from data_workbench.pipelines.drift import apply_policy
 
+    require_permitted(definition.spec, stores.settings)
     whole = spread(definition.spec, stores)
     spec = whole.spec
     resolved = resolve(spec)
     plans: dict[str, SourcePlan] = {}
     for name, source in spec.sources.items():
-        stream = stores.describe(source.connection, source.stream, source.connector_options)
+        stream = _described(name, source, stores)
         before = baseline.get(name) if baseline else None
         shape = apply_policy(name, source, stream, before)
         reason = full_reason(spec, resolved, name, source, stream)
@@ -105,6 +107,16 @@ def compile_run(
         after_load=spec.reconcile.after_load,
         max_quarantined=spec.max_quarantined,
     )
+
+
+def _described(name: str, source: Source, stores: Stores) -> Stream:
+    try:
+        return stores.describe(source.connection, source.stream, source.connector_options)
+    except StreamUnknown as error:
+        if not is_pattern(source.stream):
+            raise
+        hint = "many tables at once need a destination for each: table: 'copy.{stream}', or file: '{stream}.parquet'"
+        raise StreamUnknown(f"source {name!r}: {error.message}", hint=hint) from error
 
 
 def _plan_source(

@@ -123,6 +123,9 @@ def test_hooks_run_only_where_the_site_lets_them(rows: Site) -> None:
         rows.try_run(copy())
     assert "WORKBENCH_HOOKS" in str(caught.value.hint)
     assert rows.one("SELECT count(*) FROM rows_copy") == 0
+    runner = rows.runner()
+    with pytest.raises(AccessDenied):
+        explain(rows.definition(copy()), {}, runner.settings, runner.connections, rows.metastore)
 
 
 GRAPH = """

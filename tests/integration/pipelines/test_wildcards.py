@@ -137,6 +137,13 @@ def test_two_streams_for_one_place_are_refused(shop: Site) -> None:
         shop.try_run(copy().replace("shop.*", "shop*.items"))
 
 
+def test_many_tables_for_one_place_are_told_what_is_missing(shop: Site) -> None:
+    text = COPY.replace(", exclude: [shop.audit_*]", "") % {"target": "table: copied.all, key: id", "deletes": "none"}
+    with pytest.raises(StreamUnknown, match=r"source 'all': .*shop\.\*") as caught:
+        shop.try_run(text)
+    assert "{stream}" in str(caught.value.hint)
+
+
 def test_a_pattern_that_fits_nothing_is_told(shop: Site) -> None:
     with pytest.raises(StreamUnknown, match=r"source 'all': nothing fits 'shp\.\*'"):
         shop.try_run(copy().replace("shop.*", "shp.*"))
