@@ -97,6 +97,16 @@ def test_a_day_that_never_comes_is_told(tmp_path: Path) -> None:
     assert found(tmp_path, a=("'0 0 29 2 *'", table("a"))) == []
 
 
+def test_a_project_file_in_a_folder_is_checked_from_wherever_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    text = "version: 1\nenvironments: {dev: {connections: {pg: {host: x}}}}\n"
+    (tmp_path / "site" / "workbench.yaml").write_text(text, encoding="utf-8")
+    findings, definitions = lint_paths([tmp_path / "site"], settings=Settings(project=tmp_path / "workbench.yaml"))
+    assert [(one.line, one.column) for one in findings] == [(2, 36)]
+    assert "'pg', which is not there" in findings[0].message
+    assert definitions == []
+
+
 def test_an_environment_that_changes_a_connection_nobody_has_is_told_beside_the_pipelines(tmp_path: Path) -> None:
     environments = "{dev: {connections: {pgg: {host: x}, own: {type: duckdb}}}}"
     project = f"version: 1\nconnections: {{pg: {{host: h}}}}\nenvironments: {environments}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
@@ -77,7 +78,9 @@ def lint_paths(
     # By the file itself: it may be given twice, by its path and within a folder.
     files = {file.resolve(): file for path in paths for file in _files(Path(path))}
     for file in files.values():
-        if file.resolve() == settings.project.resolve():
+        if file.name == settings.project.name:
+            if file.resolve() != settings.project.resolve():  # of another site, or of this one from elsewhere
+                findings.extend(_project_findings(replace(settings, project=file, environment="")))
             continue
         try:
             if file.name.endswith(ENDING):
