@@ -157,6 +157,10 @@ def test_the_pages_of_pipelines_are_for_operators_only_and_lead_to_each_run(airf
         assert f'href="pipelines/{name}"' in caller.get(places[1]).text
         assert latest["run_id"] in caller.get(f"/data/pages/pipelines/{name}").text
         assert "Stages" in caller.get(f"/data/pages/runs/{latest['run_id']}").text
+        page = caller.get("/data/pages/runs/planets__first").text
+        log = "/dags/pipeline__planets/runs/first/tasks/load.table"
+        assert f'href="../../..{log}"' in page
+        assert caller.get(log).status_code == 200
 
 
 def test_a_row_corrected_and_replayed_over_rest_arrives_by_a_run_of_the_dag(airflow: Running) -> None:

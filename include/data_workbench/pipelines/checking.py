@@ -37,7 +37,8 @@ def check_accepted(work: Work, inputs: Callable[[str], LoadInput]) -> None:
             continue
         started = time.monotonic()
         results = verify(contract, inputs(node).manifest.dataset(), node)
-        emit("stage.checked", pipeline=work.plan.pipeline, node=node, seconds=time.monotonic() - started)
+        facts = {"pipeline": work.plan.pipeline, "run_id": work.run_id, "node": node}
+        emit("stage.checked", **facts, seconds=time.monotonic() - started)
         for result in results:
             log.info("run %s: %s %s: %s", work.run_id, node, result.name, result.outcome)
             if result.outcome == "failed":

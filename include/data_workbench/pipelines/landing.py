@@ -86,6 +86,7 @@ def land_source(
         now=context.now,
         options=plan.options,
     )
+    facts = {"pipeline": context.pipeline, "run_id": context.run_id, "source": name}
     discarded, counting = 0, threading.Lock()
     corrections = Corrections(plan.key, schema, edits)
 
@@ -95,10 +96,10 @@ def land_source(
         lane.write(corrections.applied(_shape(kept, schema)))
         with counting:  # listeners are not asked to bear two threads
             discarded += batch.num_rows - kept.num_rows
-            emit("stage.read", pipeline=context.pipeline, source=name, rows=batch.num_rows, bytes=batch.nbytes)
+            emit("stage.read", **facts, rows=batch.num_rows, bytes=batch.nbytes)
 
     with artifacts.begin(context.pipeline, context.run_id, artifact, schema) as writer:
-        emit("stage.reading", pipeline=context.pipeline, source=name)
+        emit("stage.reading", **facts)
         source = stores.source(plan.connection)
         if keys is None:
             position, rejected = _read(source, request, plan.parallel, writer, take)

@@ -73,7 +73,7 @@ def load_destination(
     total = WriteCounts()
     targets = plan.destinations[name].targets
     given = [inputs(target.input) for target in targets]
-    emit("load.begun", destination=name, rows=sum(one.manifest.rows for one in given))
+    emit("load.begun", destination=name, run_id=context(0).run_id, rows=sum(one.manifest.rows for one in given))
     _run_hooks(name, destination, context(0).before)
     for index, target in enumerate(targets):
         counts = _load_target(
@@ -132,7 +132,7 @@ def _load_target(
             _write(writer, rows, part, name, target, ledger)
             ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
             facts = {"destination": name, "target": target.name, "part": part}
-            emit("load.written", **facts, rows=rows.num_rows, bytes=rows.nbytes)
+            emit("load.written", **facts, run_id=context.run_id, rows=rows.num_rows, bytes=rows.nbytes)
         if isinstance(target, RelationshipTarget):
             _settle_deferred(writer, target, schema, manifest, name, index, ledger)
         counts = _sum(done, writer.finish())

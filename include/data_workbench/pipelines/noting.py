@@ -32,11 +32,11 @@ def noted_stage(metastore: Metastore, run_id: str, stage: str) -> Iterator[Noted
     """Note a stage while the block does it."""
     attempt = stages.start_stage(metastore, run_id, stage)
     pipeline = runs.get(metastore, run_id).pipeline
-    noted = Noted(Pulse(pipeline, stage, attempt))
+    noted = Noted(Pulse(run_id, stage, attempt))
     emit("stage.started", run_id=run_id, stage=stage)
     with span(f"workbench {stage}", pipeline=pipeline, run_id=run_id, stage=stage, attempt=attempt) as made:
         try:
-            with beating(metastore, run_id, noted.pulse):
+            with beating(metastore, noted.pulse):
                 yield noted
         except WorkbenchError as error:
             error.run_id = error.run_id or run_id

@@ -34,7 +34,7 @@ _BUSY_SHARE: Final = 0.02
 class Pulse:
     """What one stage of a run has moved so far."""
 
-    pipeline: str
+    run_id: str
     stage: str
     attempt: int = 1
     expected: int | None = None
@@ -52,11 +52,12 @@ class Pulse:
     def listen(self, event: Event) -> None:
         """Take in an event of this stage."""
         facts = event.facts
-        if self.destination is not None:
-            if facts.get("destination") == self.destination:
-                self._of_load(event)
-        elif facts.get("pipeline") == self.pipeline:
+        if facts.get("run_id") != self.run_id:
+            return
+        if self.destination is None:
             self._of_stage(event)
+        elif facts.get("destination") == self.destination:
+            self._of_load(event)
 
     def _of_load(self, event: Event) -> None:
         match event.name:
@@ -91,12 +92,11 @@ class Pulse:
 
 
 @contextmanager
-def beating(metastore: Metastore, run_id: str, pulse: Pulse, *, every: float = BEAT_SECONDS) -> Iterator[Pulse]:
+def beating(metastore: Metastore, pulse: Pulse, *, every: float = BEAT_SECONDS) -> Iterator[Pulse]:
     """Count what moves within the block, and give signs of life."""
     done = threading.Event()
-    thread = threading.Thread(
-        target=_beat, args=(metastore, run_id, pulse, done, every), name=f"pulse {pulse.stage}", daemon=True
-    )
+    name, given = f"pulse {pulse.stage}", (metastore, pulse, done, every)
+    thread = threading.Thread(target=_beat, args=given, name=name, daemon=True)
     thread.start()
     try:
         with subscribed(pulse.listen):
@@ -106,13 +106,13 @@ def beating(metastore: Metastore, run_id: str, pulse: Pulse, *, every: float = B
         thread.join(timeout=2 * every)
 
 
-def _beat(metastore: Metastore, run_id: str, pulse: Pulse, done: threading.Event, every: float) -> None:
+def _beat(metastore: Metastore, pulse: Pulse, done: threading.Event, every: float) -> None:
     has_moved = _movement(pulse)
     while not done.wait(every):
         try:
-            stages.beat(metastore, run_id, pulse.stage, pulse.as_dict(), has_moved=has_moved())
+            stages.beat(metastore, pulse.run_id, pulse.stage, pulse.as_dict(), has_moved=has_moved())
         except WorkbenchError as error:  # the run itself meets the metastore's trouble, and says so
-            log.debug("run %s gave no sign of life: %s", run_id, error.message)
+            log.debug("run %s gave no sign of life: %s", pulse.run_id, error.message)
 
 
 def _movement(pulse: Pulse) -> Callable[[], bool]:

@@ -129,7 +129,8 @@ class Reconciler:
             for index, target in enumerate(self.plan.destinations[name].targets):
                 contract = standing_contract(self.plan, name, target) if self.checks else None
                 found = self._target(name, index, target, full=full, remedy=remedy, contract=contract)
-                emit("reconcile.compared", pipeline=self.plan.pipeline, destination=name, target=target.name)
+                run_id = self.context(name, index).run_id
+                emit("reconcile.compared", run_id=run_id, destination=name, target=target.name)
                 if found is None:
                     answer.not_compared.append(f"{name} {target.name}")
                     answer.checks += contract.not_evaluated(NOT_READ) if contract else []

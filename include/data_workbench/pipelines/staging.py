@@ -87,7 +87,7 @@ class Stage:
     def run(self) -> StageResult:
         """Land, transform, reject; safe to repeat."""
         landed = {name: self._land(name) for name in self.plan.sources}
-        emit("stage.landed", pipeline=self.plan.pipeline, sources=list(landed))
+        emit("stage.landed", pipeline=self.plan.pipeline, run_id=self.context.run_id, sources=list(landed))
         sides = {
             name: land_side(name, side, context=self.context, stores=self.stores, artifacts=self.artifacts)
             for name, side in self.plan.sides.items()

@@ -77,7 +77,7 @@ def test_runs_are_told_as_they_were(site: Site, caller: TestClient) -> None:
     last = told["workbench_last_success_timestamp_seconds", "counted"]
     assert datetime.fromtimestamp(last, UTC) > datetime.now(UTC) - timedelta(hours=1)
     assert told["workbench_run_duration_seconds_total", "counted", "success"] > 0
-    assert told["workbench_run_active", "counted", "running"] == 0
+    assert told["workbench_runs_active", "counted", "running"] == 0
 
     site.run(TEXT)
     site.sql("INSERT INTO rows VALUES (53, 'row', '2026-11-02 00:01Z')")
@@ -91,7 +91,7 @@ def test_a_run_that_does_not_move_is_told(site: Site, caller: TestClient) -> Non
     runs.begin(site.metastore, runs.RunRequest("r1", "halted", now, "hash"), by=BY)
     stages.start_stage(site.metastore, "r1", "stage")
     told = scrape(caller, text)
-    assert [told["workbench_run_active", "halted", state] for state in ("running", "waiting", "stuck")] == [0, 0, 1]
+    assert [told["workbench_runs_active", "halted", state] for state in ("running", "waiting", "stuck")] == [0, 0, 1]
     assert ("workbench_last_run_success", "halted") not in told
 
 

@@ -19,7 +19,7 @@ def test_beyond_the_latest_thousand_pipelines_are_counted_only() -> None:
         for n in range(count)
     ]
     totals = [Totals(one.pipeline, "success", 1, 2.0, 1, 1, 0, 0, NOW) for one in latest]
-    found = {one.name: one.samples for one in _Collected(Snapshot(totals, latest, {}, {}, {}, {})).collect()}
+    found = {one.name: one.samples for one in _Collected(Snapshot(totals, latest, {}, [], {}, {}, {})).collect()}
     [left] = found["workbench_pipelines_left_out"]
     assert left.value == 7
     told = {sample.labels["pipeline"] for sample in found["workbench_runs"]}

@@ -19,7 +19,7 @@ def families() -> dict[str, Metric]:
     """Every family by the name its samples have."""
     from data_workbench.api.services.metrics import Snapshot, _Collected
 
-    found = _Collected(Snapshot([], [], {}, {}, {}, {})).collect()
+    found = _Collected(Snapshot([], [], {}, [], {}, {}, {})).collect()
     return {one.name + ("_total" if one.type == "counter" else ""): one for one in found}
 
 

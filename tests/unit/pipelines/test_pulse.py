@@ -12,29 +12,31 @@ from data_workbench.pipelines.measures import moment
 from data_workbench.pipelines.pulse import Pulse, _movement, peak_memory
 
 
-def test_a_stage_counts_the_rows_of_its_pipeline() -> None:
-    pulse = Pulse("mine", "stage")
-    for name in ("mine", "other"):
-        pulse.listen(Event("stage.reading", {"pipeline": name, "source": f"{name}_rows"}))
-        pulse.listen(Event("stage.read", {"pipeline": name, "source": f"{name}_rows", "rows": 10, "bytes": 80}))
-    assert (pulse.rows, pulse.bytes, pulse.begun) == (10, 80, {"mine_rows"})
-    assert pulse.phase == "reading mine_rows"
-    pulse.listen(Event("stage.landed", {"pipeline": "mine", "sources": ["mine_rows"]}))
+def test_a_stage_counts_the_rows_of_its_run_though_others_of_its_pipeline_are_beside_it() -> None:
+    pulse = Pulse("r1", "stage")
+    for run_id in ("r1", "r2"):
+        facts = {"pipeline": "mine", "run_id": run_id, "source": f"rows_{run_id}"}
+        pulse.listen(Event("stage.reading", facts))
+        pulse.listen(Event("stage.read", {**facts, "rows": 10, "bytes": 80}))
+    assert (pulse.rows, pulse.bytes, pulse.begun) == (10, 80, {"rows_r1"})
+    assert pulse.phase == "reading rows_r1"
+    pulse.listen(Event("stage.landed", {"pipeline": "mine", "run_id": "r1", "sources": ["rows_r1"]}))
     assert pulse.phase == "transforming"
 
 
 def test_a_load_counts_the_rows_of_its_destination_and_knows_how_many_will_come() -> None:
-    pulse = Pulse("mine", "load.graph")
-    pulse.listen(Event("load.begun", {"destination": "graph", "rows": 500}))
-    for name in ("graph", "table"):
-        pulse.listen(Event("load.written", {"destination": name, "target": "T", "part": 0, "rows": 200, "bytes": 9}))
-    pulse.listen(Event("load.written", {"destination": "graph", "target": "T", "part": 1, "rows": 100}))
-    pulse.listen(Event("stage.read", {"pipeline": "mine", "source": "s", "rows": 7, "bytes": 7}))
+    pulse = Pulse("r1", "load.graph")
+    pulse.listen(Event("load.begun", {"destination": "graph", "run_id": "r1", "rows": 500}))
+    part = {"destination": "graph", "run_id": "r1", "target": "T", "part": 0, "rows": 200, "bytes": 9}
+    for facts in (part, {**part, "destination": "table"}, {**part, "run_id": "r2"}):
+        pulse.listen(Event("load.written", facts))
+    pulse.listen(Event("load.written", {**part, "part": 1, "rows": 100, "bytes": None}))
+    pulse.listen(Event("stage.read", {"run_id": "r1", "source": "s", "rows": 7, "bytes": 7}))
     assert pulse.as_dict() == {"phase": "loading T", "rows": 300, "expected": 500, "bytes": 9}
 
 
 def test_rows_a_new_phase_and_computing_are_movement_and_waiting_is_none() -> None:
-    pulse = Pulse("mine", "stage")
+    pulse = Pulse("r1", "stage")
     has_moved = _movement(pulse)
     pulse.rows = 5
     assert has_moved()

@@ -110,6 +110,7 @@ def _run(run_id: str) -> Response:
         title=run_id,
         told=told,
         spans=spans(told),
+        logs=logs(told),
         place=quote(told.run.pipeline, safe=""),
         sources=_table(document.get("sources") or {}),
         steps=_table(document.get("steps") or {}),
@@ -148,6 +149,16 @@ def spans(told: RunDetailsOut) -> list[Span]:
         shown = max(0.5, min(100 * width, 100.0))
         made.append(Span(one, seconds, COLOURS.get(one.state, ""), round(min(100 * left, 99.5), 2), round(shown, 2)))
     return made
+
+
+def logs(told: RunDetailsOut) -> dict[str, str]:
+    """Where Airflow shows the log of each stage, from the run's page; none for a run that is not a DAG run's."""
+    dag_run = told.run.run_id.removeprefix(f"{told.run.pipeline}__")
+    if told.run.orchestrator != "airflow" or dag_run == told.run.run_id:
+        return {}
+    dag = quote(f"pipeline__{told.run.pipeline}", safe="")
+    tasks = f"../../../dags/{dag}/runs/{quote(dag_run, safe='')}/tasks"
+    return {one.stage: f"{tasks}/{quote(one.stage, safe='')}" for one in told.stages}
 
 
 def _seconds(one: StageOut, now: datetime) -> float | None:

@@ -5,15 +5,16 @@ Nothing is counted in this process, so it does not matter which of several API s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, get_args
 
 from data_workbench.api.services.metastore import metastore
-from data_workbench.metastore import connection_checks, liveness, overview, stages, totals
+from data_workbench.metastore import connection_checks, liveness, overview, runs, stages, totals
 from data_workbench.metastore.connection_checks import ConnectionState
-from data_workbench.metastore.runs import RunState
+from data_workbench.metastore.runs import Run, RunState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_PIPELINES: Final = 1_000
 """Told one by one, those that ended a run last; how many are left out is told, too."""
+MOST_RUNNING: Final = 10_000
 ACTIVE: Final = ("running", "waiting", "stuck")
 _ENDED: Final = tuple(state for state in get_args(RunState) if state != "running")
 _CONNECTION: Final = ("healthy", "degraded", "broken")
@@ -40,6 +42,7 @@ class Snapshot:
     totals: list[Totals]
     latest: list[RunSummary]
     stages: dict[str, list[StageResult]]
+    running: list[Run]
     stalls: dict[str, Stall]
     waiting: dict[str, int]
     connections: dict[str, ConnectionState]
@@ -57,11 +60,13 @@ def registry() -> CollectorRegistry:
 def _snapshot() -> Snapshot:
     with metastore() as store:
         latest = overview.latest_runs(store, count=1)
+        running = runs.list_runs(store, state="running", limit=MOST_RUNNING)
         return Snapshot(
             totals=totals.totals(store),
             latest=latest,
             stages=stages.of_runs(store, [one.run_id for one in latest]),
-            stalls=liveness.stalls(store, [one.run_id for one in latest if one.state == "running"]),
+            running=running,
+            stalls=liveness.stalls(store, [one.run_id for one in running]),
             waiting=overview.open_rows(store),
             connections=connection_checks.states(store),
         )
@@ -86,7 +91,7 @@ class _Collected:
         latest = [one for one in self._found.latest if one.pipeline in kept]
         yield from _moments(self._found.totals, latest, kept)
         yield from _latest(latest, self._found.stages)
-        yield _active(latest, self._found.stalls)
+        yield _active(latest, self._found.running, self._found.stalls)
         held = _gauge("workbench_quarantine_rows", "Rows that wait in the quarantine.", "pipeline")
         for one in latest:
             held.add_metric([one.pipeline], self._found.waiting.get(one.pipeline, 0))
@@ -163,13 +168,15 @@ def _latest(latest: Iterable[RunSummary], begun: dict[str, list[StageResult]]) -
     yield from (well, took, lag, memory)
 
 
-def _active(latest: Iterable[RunSummary], stalls: dict[str, Stall]) -> Metric:
-    family = _gauge("workbench_run_active", "Whether a run is under way, and how it is.", "pipeline", "state")
-    for run in latest:
+def _active(latest: Iterable[RunSummary], running: Iterable[Run], stalls: dict[str, Stall]) -> Metric:
+    family = _gauge("workbench_runs_active", "Runs under way, by how they are.", "pipeline", "state")
+    found: Counter[tuple[str, str]] = Counter()
+    for run in running:
         stall = stalls.get(run.run_id)
-        state = (stall.state if stall else "running") if run.state == "running" else None
+        found[run.pipeline, stall.state if stall else "running"] += 1
+    for one in latest:
         for name in ACTIVE:
-            family.add_metric([run.pipeline, name], float(state == name))
+            family.add_metric([one.pipeline, name], found[one.pipeline, name])
     return family
 
 

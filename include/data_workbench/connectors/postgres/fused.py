@@ -81,7 +81,8 @@ class Fusion:
 
     def _stream(self, reading: PostgresReading, last: list[str] | None) -> tuple[WriteCounts, dict[str, Any] | None]:
         writer = self.writer
-        emit("load.reading", destination=writer.context.destination, target=writer.target.name)
+        context = writer.context
+        emit("load.reading", destination=context.destination, run_id=context.run_id, target=writer.target.name)
         selection = reading.begin()
         order = self._order(reading, selection, goes_on=last is not None)
         if order is not None:

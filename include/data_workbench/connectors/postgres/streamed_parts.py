@@ -168,7 +168,7 @@ class PartedStream:
             writer.checkpoint.save(writer.connection, progress, {AFTER: last})
             emit("load.before_commit", **facts)
         emit("load.after_commit", **facts)
-        emit("load.written", **facts, rows=taken)
+        emit("load.written", **facts, run_id=writer.context.run_id, rows=taken)
         writer.progress, self.last = progress, last
 
 
