@@ -36,7 +36,9 @@ class FilesConfig(StoreConfig):
     login: str | None = Field(None, description="access key, storage account or user")
     password: SecretStr | None = Field(None, description="secret key, account key or password")
     port: int | None = Field(None, ge=1, le=65535, description="sftp: when it is not 22")
-    endpoint_url: str | None = Field(None, description="s3: a server that is not Amazon's, such as http://minio:9000")
+    endpoint_url: str | None = Field(
+        None, description="s3, gs, abfs: another server than the vendor's, e.g. http://minio:9000"
+    )
     region: str | None = Field(None, description="s3: region")
     session_token: SecretStr | None = Field(None, description="s3: token of temporary keys")
     anonymous: bool = Field(False, description="s3, gs, abfs: read public data without keys")

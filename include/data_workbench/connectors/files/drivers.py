@@ -54,22 +54,28 @@ def _s3(config: FilesConfig) -> dict[str, Any]:
 
 
 def _gs(config: FilesConfig) -> dict[str, Any]:
+    shared = {"endpoint_url": config.endpoint_url, **_NO_OLD_LISTINGS}
     if config.anonymous:
-        return {"token": "anon"}
+        return {"token": "anon", **shared}
     if config.token is None:
-        return {"token": "google_default"}
+        return {"token": "google_default", **shared}
     import json
 
     try:
-        return {"token": json.loads(config.token.get_secret_value())}
+        return {"token": json.loads(config.token.get_secret_value()), **shared}
     except ValueError:
         raise UsageError("`token` is no JSON", hint="put the service account's key file into it, as it is") from None
 
 
 def _abfs(config: FilesConfig) -> dict[str, Any]:
     if config.anonymous:
-        return {"account_name": config.login, "anon": True}
-    return {"account_name": config.login, "account_key": _clear(config.password), "anon": False}
+        return {"account_name": config.login, "anon": True, **_NO_OLD_LISTINGS}
+    key = _clear(config.password)
+    if config.endpoint_url is None:
+        return {"account_name": config.login, "account_key": key, "anon": False, **_NO_OLD_LISTINGS}
+    parts = {"AccountName": config.login, "AccountKey": key, "BlobEndpoint": config.endpoint_url}
+    text = ";".join(f"{name}={value}" for name, value in parts.items() if value is not None)
+    return {"connection_string": text, **_NO_OLD_LISTINGS}
 
 
 def _sftp(config: FilesConfig) -> dict[str, Any]:
