@@ -101,11 +101,11 @@ def spread(spec: Pipeline, stores: Stores) -> Spread:
             sources[name] = source
             continue
         for stream in _streams(spec, name, source, many[name], stores):
-            one = f"{name}__{_slug(stream.name)}"
+            one = _free(f"{name}__{_slug(stream.name)}", spec.sources)
             cursor = source.cursor if source.cursor and source.cursor.column in stream.schema.names else None
             sources[one] = source.model_copy(update={"stream": stream.name, "cursor": cursor, "exclude": []})
             for destination in many[name]:
-                part = f"{destination}__{_slug(stream.name)}"
+                part = _free(f"{destination}__{_slug(stream.name)}", spec.destinations)
                 parts[part] = destination
                 destinations[part] = _part(spec.destinations[destination], stream, one)
     _require_places(spec, destinations, parts)
@@ -119,8 +119,12 @@ def _of(whole: str, destinations: Mapping[str, Any], parts: Mapping[str, str]) -
 
 def _streams(spec: Pipeline, name: str, source: Source, written: list[str], stores: Stores) -> list[Stream]:
     """The streams that a source stands for now, in the order of their names; views are not among them."""
-    there = [one for one in stores.source(source.connection).discover(source.stream) if not one.kind.endswith("view")]
-    kept = [one for one in there if not any(fnmatchcase(one.name, pattern) for pattern in source.exclude)]
+    store = stores.source(source.connection)
+    found = store.discover(source.stream)
+    if not found and "." not in source.stream:  # `table` means `public.table`, here too
+        found = store.discover(f"public.{source.stream}")
+    there = [one for one in found if not one.kind.endswith("view")]
+    kept = [one for one in there if not any(_fits(one.name, pattern) for pattern in source.exclude)]
     # A copy beside the original matches, too; it would be copied again in the next run, and so on.
     copies = {
         _render(getattr(item, key), one.name)
@@ -169,6 +173,17 @@ def _render(pattern: str, stream: str) -> str:
 
 def _short(stream: str) -> str:
     return stream.removeprefix("public.")
+
+
+def _fits(stream: str, pattern: str) -> bool:
+    return fnmatchcase(stream, pattern) or fnmatchcase(_short(stream), pattern)
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    if name in taken:
+        message = f"{name!r} is the name that a stream of a pattern gets, and stands in the file already"
+        raise SchemaConflict(message, hint="rename the one in the file")
+    return name
 
 
 def _slug(stream: str) -> str:

@@ -144,6 +144,24 @@ def test_many_tables_for_one_place_are_told_what_is_missing(shop: Site) -> None:
     assert "{stream}" in str(caught.value.hint)
 
 
+def test_a_pattern_without_a_schema_is_of_public_tables(shop: Site) -> None:
+    shop.sql("CREATE TABLE stock_in (id int PRIMARY KEY); CREATE TABLE stock_out (id int PRIMARY KEY)")
+    shop.sql("CREATE TABLE stock_old (id int PRIMARY KEY)")
+    text = copy().replace("shop.*", "stock_*").replace("shop.audit_*", "stock_old")
+    assert sorted(shop.run(text)["sources"]) == ["all__stock_in", "all__stock_out"]
+
+
+def test_a_name_that_a_stream_would_get_is_not_given_twice(shop: Site) -> None:
+    shop.sql("CREATE TABLE stock_in (id int PRIMARY KEY)")
+    text = (
+        copy()
+        .replace("shop.*", "stock_*")
+        .replace("destinations:", "  all__stock_in: {connection: pg, stream: t}\ndestinations:")
+    )
+    with pytest.raises(SchemaConflict, match="'all__stock_in' is the name"):
+        shop.try_run(text.replace("copy: {", "copy: {input: all, "))
+
+
 def test_a_pattern_that_fits_nothing_is_told(shop: Site) -> None:
     with pytest.raises(StreamUnknown, match=r"source 'all': nothing fits 'shp\.\*'"):
         shop.try_run(copy().replace("shop.*", "shp.*"))
