@@ -129,8 +129,8 @@ def _file(connection: Connection, path: str) -> DatasetName:
 
 
 def _api(connection: Connection, stream: str) -> DatasetName:
-    from data_workbench.connectors.http.client import origin_of
     from data_workbench.connectors.http.config import HttpConfig
+    from data_workbench.connectors.http.origins import origin_of
     from data_workbench.connectors.registry import spec_of
 
     config = spec_of(connection.kind).of(connection)

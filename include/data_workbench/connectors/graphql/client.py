@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_workbench.connectors.http.bindings import as_json
-from data_workbench.connectors.http.client import Answer, Api, Request
+from data_workbench.connectors.http.client import Api
+from data_workbench.connectors.http.messages import Answer, Request
 from data_workbench.errors import (
     AccessDenied,
     FatalError,

@@ -10,19 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+from urllib.parse import parse_qsl
 
 from data_workbench.connectors.http import answers, patience
 from data_workbench.connectors.http.auth import ClientCredentials, Credentials, Hidden
+from data_workbench.connectors.http.messages import Answer, Judge, Request
+from data_workbench.connectors.http.origins import Origins, joined
 from data_workbench.errors import (
     AccessDenied,
     FatalError,
     RetriableError,
-    SchemaConflict,
     StoreBusy,
     StoreUnavailable,
     StreamUnknown,
@@ -44,41 +45,6 @@ _MOST_REDIRECTS = 5
 _AGAIN = (500, 502, 503, 504)
 _MOST_ERROR_BYTES = 65_536
 
-Pairs = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to ask: an absolute URL without credentials, its query, and for POST a JSON body."""
-
-    url: str
-    query: Pairs = ()
-    method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Any = None
-
-    @property
-    def where(self) -> str:
-        """The request for messages: never its query, which may hold anything."""
-        return f"{self.method} {self.url.partition('?')[0]}"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A JSON document with what came around it."""
-
-    document: Any
-    headers: Mapping[str, str]
-    url: str
-    """Where it came from, for links relative to it."""
-    size: int
-    links: Mapping[str, str] = field(default_factory=dict)
-    """Link header (RFC 8288): relation to target."""
-
-
-Judge = Callable[[Answer], "tuple[WorkbenchError, float | None] | None"]
-"""Gives the error an answer means, with the seconds to wait before another try where it is worth one."""
-
 
 class _Again(Exception):
     """Worth another try, after so many seconds if the server said so."""
@@ -94,8 +60,7 @@ class Api:
     def __init__(self, connection_id: str, config: HttpConfig) -> None:
         self.config = config
         self._id = connection_id
-        self._origin = origin_of(config.url)
-        self._allowed = {_allowed_origin(one) for one in config.allowed_hosts}
+        self._origins = Origins(config.url, config.allowed_hosts)
         self._pace = patience.Pace(config.requests_per_second)
         self._hidden = Hidden(config)
         self._client: httpx.Client | None = None
@@ -120,8 +85,8 @@ class Api:
         Raises:
             AccessDenied: it leads to another origin, and the connection does not allow that one.
         """
-        target = _joined(answer.url, link)
-        self._check_origin(target, f"a link in the answer of {answer.url.partition('?')[0]}")
+        target = joined(answer.url, link)
+        self._origins.check(target, f"a link in the answer of {answer.url.partition('?')[0]}")
         base, _, query = target.partition("#")[0].partition("?")
         pairs = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True)]
         return Request(base, tuple(pair for pair in pairs if pair[0] not in self._who.query))
@@ -197,7 +162,7 @@ class Api:
         """Send, follow redirects, and once more with another token after a 401."""
         renewed = False
         for _ in range(_MOST_REDIRECTS + 2):
-            who = self._who.headers() if self._is_ours(request.url) else {}
+            who = self._who.headers() if self._origins.is_ours(request.url) else {}
             response, body = self._exchange(request, who)
             if response.status_code == 401 and who and not renewed and self._who.renewed(who):
                 renewed = True
@@ -211,7 +176,7 @@ class Api:
 
     def _exchange(self, request: Request, who: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         time.sleep(self._turn(request.where))
-        ours = self._is_ours(request.url)
+        ours = self._origins.is_ours(request.url)
         fixed = {name: value.get_secret_value() for name, value in self.config.headers.items()} if ours else {}
         query = [*request.query, *(self._who.query.items() if ours else ())]
         headers = {"Accept": "application/json", **fixed, **request.headers, **who}
@@ -248,8 +213,8 @@ class Api:
             raise
 
     def _redirected(self, request: Request, response: httpx.Response) -> Request:
-        target = _joined(request.url, response.headers.get("location", ""))
-        self._check_origin(target, f"a redirect of {request.where}")
+        target = joined(request.url, response.headers.get("location", ""))
+        self._origins.check(target, f"a redirect of {request.where}")
         base, _, query = target.partition("#")[0].partition("?")
         pairs = tuple(pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in self._who.query)
         if request.method != "GET" and response.status_code in (301, 302, 303):
@@ -350,17 +315,6 @@ class Api:
                 )
             return self._client
 
-    def _is_ours(self, url: str) -> bool:
-        return origin_of(url) == self._origin
-
-    def _check_origin(self, url: str, what: str) -> None:
-        origin = origin_of(url)
-        if origin != self._origin and origin not in self._allowed:
-            raise AccessDenied(
-                f"{what} leads to {origin}, away from {self._origin}",
-                hint="if that is meant, add it to `allowed_hosts` of the connection; credentials stay here",
-            )
-
 
 @cache
 def _trust(ca_bundle: str | None) -> ssl.SSLContext:
@@ -368,43 +322,3 @@ def _trust(ca_bundle: str | None) -> ssl.SSLContext:
     import ssl
 
     return ssl.create_default_context(cafile=ca_bundle)
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, in one spelling."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "an address that cannot be read"
-    scheme = parts.scheme.lower()
-    usual = {"http": 80, "https": 443}
-    if scheme not in usual:
-        return f"{scheme[:20]}: (only http and https are followed)"
-    tail = f":{port}" if port and port != usual[scheme] else ""
-    return f"{scheme}://{(parts.hostname or '').lower()}{tail}"
-
-
-def _joined(base: str, link: str) -> str:
-    try:
-        return urljoin(base, link)
-    except ValueError:  # it will be refused as an address that cannot be read
-        return link
-
-
-def _allowed_origin(text: str) -> str:
-    origin = origin_of(text if "://" in text else f"https://{text}")
-    if "(" in origin:
-        raise UsageError(f"allowed_hosts: {text[:80]!r} is no origin", hint="write it as https://host")
-    return origin
-
-
-def segment(value: str) -> str:
-    """A value as one segment of a path.
-
-    Raises:
-        SchemaConflict: it is empty, `.` or `..`, which would lead elsewhere.
-    """
-    if value in ("", ".", ".."):
-        raise SchemaConflict(f"{value!r} cannot stand in a path", hint="filter such parents out")
-    return quote(value, safe="")

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from data_workbench.connectors.http.client import Answer, Api, Request
+from data_workbench.connectors.http.client import Api
+from data_workbench.connectors.http.messages import Answer, Request
 from data_workbench.connectors.http.paths import JsonPath
 from data_workbench.connectors.rest.options import Paginator
 from data_workbench.errors import ResourceExhausted, SchemaConflict

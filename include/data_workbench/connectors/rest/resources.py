@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 from data_workbench.connectors.http.bindings import ABSENT, as_json, as_text, bound, query_pairs
-from data_workbench.connectors.http.client import Answer, Api, Request, segment
+from data_workbench.connectors.http.client import Api
+from data_workbench.connectors.http.messages import Answer, Request
+from data_workbench.connectors.http.origins import segment
 from data_workbench.connectors.http.parallel import side_by_side
 from data_workbench.connectors.http.paths import JsonPath
 from data_workbench.connectors.http.reading import Caps, Page, Pages

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, SourceCapabilities, Stream
 from data_workbench.connectors.http.checking import check
-from data_workbench.connectors.http.client import Api, Request
+from data_workbench.connectors.http.client import Api
 from data_workbench.connectors.http.columns import Layout
 from data_workbench.connectors.http.cursors import start_of
+from data_workbench.connectors.http.messages import Request
 from data_workbench.connectors.http.reading import ApiReading, layout_from, sampled
 from data_workbench.connectors.options import read_options
 from data_workbench.connectors.rest.config import RestConfig

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.http import patience
 from data_workbench.connectors.http.bindings import ABSENT, as_json, as_text, bound, references
-from data_workbench.connectors.http.client import origin_of, segment
 from data_workbench.connectors.http.columns import layout_of
+from data_workbench.connectors.http.origins import origin_of, segment
 from data_workbench.connectors.http.parallel import side_by_side
 from data_workbench.connectors.http.paths import JsonPath
 from data_workbench.connectors.rest.config import RestConfig
