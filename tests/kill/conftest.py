@@ -175,7 +175,7 @@ def arena(
 
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS _workbench CASCADE")
-        connection.execute("DROP TABLE IF EXISTS rows, rows_copy")
+        connection.execute("DROP TABLE IF EXISTS rows, rows_copy, hooked")
         emptied = [name for name in metadata.tables if name != "audit_entries"]  # the audit trail only ever grows
         connection.execute(f"TRUNCATE {', '.join(emptied)} CASCADE".encode())
     variables = {
@@ -188,6 +188,7 @@ def arena(
         "WORKBENCH_CACHE": str(stack.settings.cache_folder),
         "WORKBENCH_METASTORE": "meta",
         "WORKBENCH_MIN_FREE_DISK": "1",
+        "WORKBENCH_HOOKS": "pg",
         "WORKBENCH_PART_ROWS": "400",
         "WORKBENCH_BATCH_ROWS": "200",
     }

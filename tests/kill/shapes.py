@@ -91,6 +91,14 @@ def _in_table(arena: Arena) -> list[Any]:
     return sorted(arena.sql("SELECT id, name, other FROM rows_copy"))
 
 
+def _with_hooks(arena: Arena) -> list[Any]:
+    """The table's rows; each run that succeeded, however often it was killed, has run its hooks once."""
+    [(runs,)] = arena.sql("SELECT count(*) FROM runs WHERE state = 'success'")
+    told = arena.sql("SELECT said, count(*) FROM hooked GROUP BY said ORDER BY said")
+    assert told == [("after", runs), ("before", runs)]
+    return _in_table(arena)
+
+
 def _in_nodes(arena: Arena) -> list[Any]:
     with arena.graph.session() as session:
         return sorted(tuple(one.values()) for one in session.run("MATCH (n:Row) RETURN n.id, n.name, n.other"))
@@ -149,6 +157,15 @@ def _by_reading(connection: str, stream: str) -> Callable[[Arena], list[Any]]:
 
 _IRI = "https://example.org/row"
 _TABLE = "  out: {connection: pg, table: public.rows_copy, "
+_HOOKS = """
+    hooks:
+      before: [{sql: INSERT INTO hooked VALUES ('before')}]
+      after: [{sql: INSERT INTO hooked VALUES ('after')}]"""
+_HOOKED = """  out:
+    connection: pg
+    table: public.rows_copy
+    key: id
+    write: %s"""
 _GRAPH = """  out:
     connection: graph
     write: %s
@@ -166,6 +183,10 @@ SHAPES: Final = {
     ),
     "merge": Shape(STAGED + _TABLE + "key: id}", _in_table),
     "replace": Shape(STAGED + _TABLE + "write: replace}", _in_table, ONE_COMMIT, ("load.after_commit", 1)),
+    "hooks": Shape(STAGED + _HOOKED % "append" + _HOOKS, _with_hooks, sharpest=("load.after_commit", 1)),
+    "hooks of a replace": Shape(
+        STAGED + _HOOKED % "replace" + _HOOKS, _with_hooks, ONE_COMMIT, ("load.before_commit", 1)
+    ),
     "streamed append": Shape(
         STREAMED + _TABLE + "write: append}", _in_table, STREAM_POINTS, ("load.after_commit", 1), tuple(ALL)
     ),

@@ -30,6 +30,7 @@ def fill(arena: Arena) -> None:
     """Rows, each with a neighbour."""
     arena.sql("CREATE TABLE rows (id int PRIMARY KEY, name text, other int, seen int)")
     arena.sql(f"INSERT INTO rows SELECT n, 'row ' || n, n + 1, n / 10 FROM generate_series(1, {SIZE}) n")
+    arena.sql("CREATE TABLE hooked (said text)")
     arena.sql("ANALYZE rows")
 
 
