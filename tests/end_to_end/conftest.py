@@ -102,6 +102,18 @@ sources:
 destinations:
   out: {connection: odras_postgres, input: rows, table: public.late_copy, write: append}
 """
+TOLD = """\
+version: 1
+pipeline: told
+description: Planets, when a message says so.
+owner: tests
+schedule: {topic: planets, connection: events, every: 1s, params: {batch_id: batch.id}}
+params: {batch_id: {type: uuid}}
+sources:
+  planets: {connection: workbench_files, stream: planets.csv, key: [name], options: {delimiter: ","}}
+destinations:
+  table: {connection: odras_postgres, input: planets, table: public.told_planets, key: name, write: merge}
+"""
 KILLED = """\
 version: 1
 pipeline: killed
@@ -178,6 +190,7 @@ def _dag_folder(repository: Path) -> Path:
     (pipelines / "planets.yaml").write_text(PLANETS)
     (pipelines / "planet_points.yaml").write_text(POINTS)
     (pipelines / "arriving.yaml").write_text(ARRIVING)
+    (pipelines / "told.yaml").write_text(TOLD)
     (pipelines / "killed.yaml").write_text(KILLED)
     (pipelines / "readings.yaml").write_text(READINGS)
     first = datetime.now(UTC) - timedelta(days=2)

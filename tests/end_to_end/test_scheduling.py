@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from tests.end_to_end.conftest import Running
 from tests.end_to_end.test_rest_page import example, executed
 
+import local_kafka
 from data_workbench.connectors.connections import from_environment
 from data_workbench.connectors.metastore import open_metastore
 from data_workbench.metastore import hold_run, runs
@@ -153,3 +158,26 @@ def test_a_run_whose_pipeline_is_busy_elsewhere_waits_and_goes_on(airflow: Runni
             eventually(lambda: client.task_states("pipeline__planets", "behind").get("stage") == "deferred")
             runs.finish(metastore, "by_hand", state="abandoned")
     assert client.wait("pipeline__planets", "behind", timeout=300).state == "success"
+
+
+def test_messages_on_a_topic_run_the_pipeline_with_what_they_name(
+    airflow: Running, caller: httpx.Client, tmp_path: Path
+) -> None:
+    batch = "7d0f1c52-93a5-4be1-8c7e-0e3a5d0c9b11"
+    with local_kafka.running(tmp_path / "kafka", airflow.stack.settings.cache_folder) as broker:
+        admin = AdminClient({"bootstrap.servers": broker})
+        admin.create_topics([NewTopic("planets", 1, 1)])["planets"].result(60)
+        extra = json.dumps({"bootstrap.servers": broker})
+        known = {"connection_id": "events", "conn_type": "kafka", "extra": extra}
+        assert caller.post("/api/v2/connections", json=known).status_code == 201
+        producer = Producer({"bootstrap.servers": broker})
+        for body in (json.dumps({"batch": {"id": batch}}), "poison", json.dumps({"batch": {"id": batch}})):
+            producer.produce("planets", body.encode())
+        assert producer.flush(60) == 0
+        airflow.client.wait_for_dag("pipeline__told")
+        airflow.client.unpause("pipeline__told")
+        ended = "SELECT params->>'batch_id' FROM runs WHERE pipeline = 'told' AND state = 'success'"
+        found = eventually(lambda: sql(airflow, ended, "workbench"))
+        caller.patch("/api/v2/dags/pipeline__told", json={"is_paused": True})
+    assert set(found) == {(batch,)}
+    assert sql(airflow, "SELECT count(*) FROM told_planets") == [(4,)]

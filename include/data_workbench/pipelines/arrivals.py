@@ -1,4 +1,4 @@
-"""What a pipeline waits for beside the clock: whose files, and what nothing here can wait for.
+"""What a pipeline waits for beside the clock: whose files, and which params a message can give.
 
 `lint` and the DAG loader ask alike; the loader may import nothing slow, so this stands apart from the checks.
 """
@@ -23,12 +23,11 @@ def unmet_schedule(definition: Definition) -> Finding | None:
         if isinstance(spec.schedule, FileSchedule):
             watched_connection(spec)
         elif isinstance(spec.schedule, TopicSchedule):
-            topic = spec.schedule.topic
-            raise Mistake(
-                f"nothing listens to topic {topic!r}: this version has no client of a message broker",
-                at="topic",
-                hint="let what reads the topic write files, and wait for them: schedule: {file: …}",
-            )
+            unknown = sorted(set(spec.schedule.params) - set(spec.params))
+            if unknown:
+                raise Mistake(
+                    f"no param {unknown[0]!r} is declared", at="params", hint=f"add it to params: {unknown[0]}: {{…}}"
+                )
     except Mistake as mistake:
         return definition.finding(("schedule", str(mistake.at)), mistake.message, hint=mistake.hint)
     return None

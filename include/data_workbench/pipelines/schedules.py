@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from data_workbench.records.definitions import MOST_COLUMNS, Duration, Mistake, Model, Text, as_list
+from data_workbench.records.definitions import MOST_COLUMNS, Duration, Mistake, Model, Name, Text, as_list
 
 _LEAST, _MOST = timedelta(minutes=1), timedelta(days=366)
 
@@ -65,9 +65,22 @@ class FileSchedule(Model):
 
 
 class TopicSchedule(Model):
-    """Run when a message arrives on a topic: kept for streams; lint refuses it until a broker's client is there."""
+    """Run when messages have come on a topic, once for all that one look finds."""
 
-    topic: Text = Field(description="Topic to listen to")
+    topic: Text = Field(description="Kafka topic to listen to")
+    connection: str = Field("", max_length=200, description="Connection id of the broker; needed")
+    params: dict[Name, Text] = Field(
+        default_factory=dict, description="param: the field of a JSON message that gives it, below others by dots"
+    )
+    every: Duration = Field(timedelta(seconds=5), description="How long a look takes: 1s to 5m")
+
+    @model_validator(mode="after")
+    def _names_its_broker(self) -> TopicSchedule:
+        if not self.connection:
+            raise Mistake(f"topic {self.topic!r} has no broker", at="topic", hint="add connection: ID")
+        if not timedelta(seconds=1) <= self.every <= timedelta(minutes=5):
+            raise Mistake("every is between 1s and 5m", at="every", hint="5s is usual; leave it out for that")
+        return self
 
 
 Schedule = (

@@ -6,6 +6,7 @@ and of nothing that a connection holds, so parsing asks nobody and a moved serve
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -34,6 +35,32 @@ def arrivals_of(spec: Pipeline) -> Asset:
     )
     watcher = AssetWatcher(name=f"files_of_{spec.pipeline}", trigger=trigger)
     return Asset(name=f"arrivals:{spec.pipeline}", uri=f"workbench://arrivals/{spec.pipeline}", watchers=[watcher])
+
+
+def messages_of(spec: Pipeline) -> Asset:
+    """The asset that a pipeline's topic schedule waits for, with what listens to the topic; it is this pipeline's."""
+    from airflow.sdk import Asset, AssetWatcher
+
+    from data_workbench.pipelines.schedules import TopicSchedule
+    from data_workbench.provider.topics import TopicTrigger
+
+    schedule = spec.schedule
+    assert isinstance(schedule, TopicSchedule)
+    fields = {name: {"field": one, "type": spec.params[name].type} for name, one in schedule.params.items()}
+    trigger = TopicTrigger(
+        pipeline=spec.pipeline,
+        connection_id=schedule.connection,
+        topic=schedule.topic,
+        every=schedule.every.total_seconds(),
+        params=json.dumps(fields, sort_keys=True),
+    )
+    watcher = AssetWatcher(name=f"messages_of_{spec.pipeline}", trigger=trigger)
+    return Asset(name=messages_name(spec), uri=f"workbench://messages/{spec.pipeline}", watchers=[watcher])
+
+
+def messages_name(spec: Pipeline) -> str:
+    """The name of that asset."""
+    return f"messages:{spec.pipeline}"
 
 
 def asset_of(name: str) -> Asset:

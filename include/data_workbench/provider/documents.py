@@ -109,8 +109,8 @@ def schedule_words(spec: Pipeline) -> str:
         case FileSchedule(file=pattern, every=every):
             seconds = every.total_seconds()
             return f"when files `{pattern}` of `{watched_connection(spec)}` are new or changed (every {seconds:g} s)"
-        case TopicSchedule(topic=topic):
-            return f"never: nothing listens to topic `{topic}`"
+        case TopicSchedule(topic=topic, connection=broker):
+            return f"when messages have come on topic `{topic}` of `{broker}`"
 
 
 def _listed(names: str | list[str]) -> list[str]:

@@ -141,6 +141,23 @@ def given_params(spec: Pipeline, values: Mapping[str, Any], conf: Mapping[str, A
     return {**{name: values.get(name) for name in spec.params}, **unknown}
 
 
+def message_params(asset: str, events: Mapping[Any, Any]) -> dict[str, Any]:
+    """What all events of an asset that a run was made for say alike of its params; nothing if they differ.
+
+    Args:
+        events: `triggering_asset_events` of the run's context.
+    """
+    payloads = [
+        (event.extra or {}).get("payload") or {}
+        for key, found in events.items()
+        if getattr(key, "name", None) == asset
+        for event in found
+    ]
+    values = [one.get("params") for one in payloads]
+    alike = bool(values) and values[0] is not None and all(one == values[0] for one in values)
+    return dict(values[0] or {}) if alike else {}
+
+
 def given_options(spec: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
     """What was given for the options of a run."""
     given = {name: values[name] for name in _RUN_OPTIONS if name not in spec.params and name in values}

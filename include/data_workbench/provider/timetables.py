@@ -14,8 +14,9 @@ from data_workbench.pipelines.schedules import (
     DatasetSchedule,
     FileSchedule,
     TimetableSchedule,
+    TopicSchedule,
 )
-from data_workbench.provider.assets import arrivals_of, asset_of
+from data_workbench.provider.assets import arrivals_of, asset_of, messages_of
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.spec import Pipeline
@@ -38,6 +39,8 @@ def schedule_of(spec: Pipeline) -> Any:
             return [asset_of(name) for name in ([names] if isinstance(names, str) else names)]
         case FileSchedule():
             return [arrivals_of(spec)]
+        case TopicSchedule():
+            return [messages_of(spec)]
         case None | "@continuous" | "@once":
             return spec.schedule
         case ClockSchedule(every=every):

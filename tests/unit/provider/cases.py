@@ -28,7 +28,10 @@ CASES = {
         "waits_for_file", "schedule: {file: 'in/*.csv', connection: workbench_files, every: 10s}"
     ),
     "whose_files.yaml": _pipeline("whose_files", "schedule: {file: 'in/*.csv'}"),
-    "waits_for_topic.yaml": _pipeline("waits_for_topic", "schedule: {topic: orders}"),
+    "waits_for_topic.yaml": _pipeline(
+        "waits_for_topic",
+        "schedule: {topic: orders, connection: events, params: {batch: order.batch}}\nparams: {batch: {type: integer}}",
+    ),
     "by_day.yaml": _pipeline(
         "by_day",
         """schedule: "0 1 * * *"

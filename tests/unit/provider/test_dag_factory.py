@@ -31,7 +31,6 @@ def test_a_sound_file_is_a_dag_with_its_owner_tags_and_words(parsed: Parsed) -> 
         ("needs_param", "3:11", "'who'"),
         ("twice", "2:11", "'sound'"),
         ("whose_files", "3:18", "connection: ID"),
-        ("waits_for_topic", "3:19", "message broker"),
         ("no_table", "3:1", "is not a timetable"),
         ("bad_table", "3:1", "does not take these arguments"),
     ],
@@ -63,6 +62,20 @@ def test_a_file_schedule_is_an_asset_that_the_triggerer_watches(parsed: Parsed) 
         "connection_id": "workbench_files",
         "pattern": "in/*.csv",
         "every": 10.0,
+    }
+
+
+def test_a_topic_schedule_is_an_asset_that_the_triggerer_listens_for(parsed: Parsed) -> None:
+    dag = parsed.cases["pipeline__waits_for_topic"]
+    assert "messages:waits_for_topic" in dag["schedule"]
+    (watcher,) = _watchers(dag["serialised"])
+    assert watcher["trigger"]["classpath"] == "data_workbench.provider.topics.TopicTrigger"
+    assert watcher["trigger"]["kwargs"] == {
+        "pipeline": "waits_for_topic",
+        "connection_id": "events",
+        "topic": "orders",
+        "every": 5.0,
+        "params": '{"batch": {"field": "order.batch", "type": "integer"}}',
     }
 
 

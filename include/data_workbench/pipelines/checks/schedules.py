@@ -8,7 +8,7 @@ from data_workbench.pipelines.checks.connections import check_connection, check_
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.partitions import TimePartitions
-from data_workbench.pipelines.schedules import CronSchedule, FileSchedule
+from data_workbench.pipelines.schedules import CronSchedule, FileSchedule, TopicSchedule
 from data_workbench.pipelines.spec import Param
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
@@ -29,6 +29,8 @@ def check_schedules(report: Report) -> None:
         check_path(report, ("schedule", "file"), spec.schedule.file)
         if spec.schedule.connection is not None:
             check_connection(report, ("schedule", "connection"), spec.schedule.connection)
+    elif isinstance(spec.schedule, TopicSchedule):
+        check_connection(report, ("schedule", "connection"), spec.schedule.connection)
     unmet = unmet_schedule(report.definition)
     if unmet is not None:
         report.findings.append(unmet)

@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of
 
 from data_workbench.provider import params as given
 from data_workbench.provider import report
+from data_workbench.provider.assets import messages_name
 from data_workbench.provider.engine import author_of, open_runner, translated, workbench_run_id
 from data_workbench.provider.overlap import waiting_for_turn
 from data_workbench.provider.timetables import partition_params
@@ -125,6 +126,7 @@ class StageOperator(PipelineOperator):
             params={
                 **given.given_params(spec, values, dag_run.conf),
                 **partition_params(spec, dag_run.conf, dag_run.logical_date),
+                **given.message_params(messages_name(spec), context.get("triggering_asset_events") or {}),
             },
             options=options,
             orchestrator="airflow",
