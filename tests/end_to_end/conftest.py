@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -169,8 +170,11 @@ def airflow(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     files.mkdir(parents=True, exist_ok=True)
     (files / "planets.csv").write_text(ROWS)
     whole = Stack(settings, extra=[airflow_service(settings)])
+    # A worker that is killed is missed after five minutes by default.
+    patience = {"SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60"}
     try:
-        whole.up(["airflow"])
+        with patch.dict("data_workbench.provider.local._FIXED", patience):
+            whole.up(["airflow"])
         access = airflow_credentials(settings)
         with AirflowClient(*access) as client:
             yield Running(client, whole, access.url, (access.user, access.password))

@@ -23,14 +23,14 @@ from data_workbench.artifacts import ArtifactStore, StoredRun
 from data_workbench.errors import WorkbenchError
 from data_workbench.events import emit
 from data_workbench.metastore import checks as history
-from data_workbench.metastore import deferred, hold_run, pipelines, runs, slots, stages, states
+from data_workbench.metastore import hold_run, runs, slots, stages
 from data_workbench.metastore.busy import require_no_backfill
-from data_workbench.metastore.runs import Orchestrator, Run, RunRequest
+from data_workbench.metastore.runs import Orchestrator, RunRequest
 from data_workbench.pipelines import effects as allowing
 from data_workbench.pipelines import fused, measures, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
-from data_workbench.pipelines.history import last_sources, resumable
+from data_workbench.pipelines.history import resumable
 from data_workbench.pipelines.ledger import RunLedger
 from data_workbench.pipelines.limits import check_quarantined
 from data_workbench.pipelines.load import load_destination
@@ -38,13 +38,11 @@ from data_workbench.pipelines.noting import Noted, noted_stage
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.plan import RunPlan, is_current
-from data_workbench.pipelines.planning import compile_run
+from data_workbench.pipelines.preparing import prepare
 from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import run_document
-from data_workbench.pipelines.schema_history import keep_schemas
 from data_workbench.pipelines.spans import span
-from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.verdicts import broken, unclean
 from data_workbench.pipelines.work import Work, open_work
@@ -56,7 +54,6 @@ if TYPE_CHECKING:
     from data_workbench.metastore import Metastore, RunLock
     from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
-    from data_workbench.pipelines.plan import SourcePlan
     from data_workbench.records.accounting import WriteCounts
     from data_workbench.settings import Settings
 
@@ -197,45 +194,9 @@ class Runner:
             author = author or runs.author_of(wanted)
             found = runs.begin(self.metastore, wanted, by=author, secrets=secret_params(spec.params))
             if runs.load_plan(self.metastore, found.run_id) is None:
-                self._prepare(definition, found, options, author)
+                prepare(self, definition, found, options, author)
         emit("run.begun", pipeline=spec.pipeline, run_id=found.run_id)
         return found.run_id
-
-    def _prepare(self, definition: Definition, run: Run, options: RunOptions, author: Author) -> None:
-        """Compile and store the plan and the positions the run starts from."""
-        pipelines.register(
-            self.metastore, run.pipeline, definition_hash=definition.hash, definition=definition.text, by=author
-        )
-        try:
-            if options.reset_state:
-                states.reset(self.metastore, run.pipeline, by=author, run_id=run.run_id)
-                deferred.clear(self.metastore, run.pipeline)
-            with Stores(self.connections, self.settings) as stores:
-                try:
-                    plan = compile_run(definition, stores, last_sources(self.metastore, run.pipeline))
-                finally:
-                    keep_schemas(self.metastore, stores.described)
-                away = allowing.require_allowed(plan, list(plan.destinations), stores, self.metastore, options)
-            begins = {name: self._begins_at(plan, name, run, options) for name in plan.sources}
-            estimates = {name: _estimate(stores, one) for name, one in plan.sources.items()}
-            stored = {"plan": plan.to_json(), "begins": begins, "estimates": estimates, "away": away}
-            runs.save_plan(self.metastore, run.run_id, stored)
-        except WorkbenchError as error:
-            error.run_id = run.run_id
-            runs.finish(self.metastore, run.run_id, state="failed", error=error.as_dict())
-            raise
-
-    def _begins_at(self, plan: RunPlan, name: str, run: Run, options: RunOptions) -> bool:
-        """Whether a source is read from its position on; the position itself stays in the metastore."""
-        source = plan.sources[name]
-        if not source.incremental or options.full_refresh or options.only_keys:
-            return False
-        scope = states.scope_of({param: run.params.get(param) for param in source.params})
-        known = states.read(self.metastore, run.pipeline, name, scope)
-        if known is not None and known.state.get("content_hash") != plan.content_hash:
-            log.info("run %s: %s is read in full, the pipeline has changed since", run.run_id, name)
-            return False
-        return known is not None
 
     def stage(self, run_id: str, *, may_stream: bool = True) -> dict[str, Any]:
         """Read, transform and validate; the counts of sources and steps.
@@ -439,12 +400,6 @@ class Runner:
         now = datetime.now(UTC)
         finished = {StoredRun(*key): ended for key, ended in runs.finished_before(self.metastore, now).items()}
         self.artifacts.clean(finished, now=now)
-
-
-def _estimate(stores: Stores, source: SourcePlan) -> int | None:
-    """How many rows the store said this source's stream has."""
-    described = stores.described.get((source.connection, source.stream))
-    return described.estimated_rows if described else None
 
 
 def new_run_id() -> str:
