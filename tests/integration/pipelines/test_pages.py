@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from data_workbench.api.pages import pipelines as pages
 from data_workbench.api.routes import pipelines as routes
+from data_workbench.pipelines.backfill import Asked, Backfiller
 
 if TYPE_CHECKING:
     from tests.integration.pipelines.conftest import Site
@@ -104,3 +105,25 @@ def test_many_runs_are_one_question_each(site: Site, browser: TestClient) -> Non
     assert len(browser.get("/data/pipelines/paged/runs?limit=2").json()) == 2
     page = browser.get("/data/pages/pipelines").text
     assert page.count("<rect") == 3
+
+
+def test_a_backfill_shows_how_each_partition_stands(site: Site, browser: TestClient) -> None:
+    text = """
+    version: 1
+    pipeline: parts
+    params: {low: {type: integer}, high: {type: integer}}
+    partitions: {size: 400, from: low, to: high, start: 1, end: 1201}
+    sources: {rows: {connection: pg, stream: public.rows, where: "id >= $low and id < $high"}}
+    contract: {rows: {columns: {name: {pattern: "^row"}}, on_invalid: fail}}
+    destinations: {there: {connection: pg, table: public.parts_copy, key: id}}
+    """
+    site.sql("UPDATE rows SET name = %s WHERE id = 500", HOSTILE)
+    backfiller, definition = Backfiller(site.runner()), site.definition(text)
+    found = backfiller.prepare(definition, Asked())
+    backfiller.work(definition, found.id)
+    assert backfiller.finish(found.id)["state"] == "failed"
+    page = browser.get("/data/pages/pipelines/parts").text
+    assert "2 of 3 partitions have come, 1 failed" in " ".join(page.split())
+    assert "<title>1: success</title>" in page
+    assert "<title>401: failed. " in page
+    assert HOSTILE not in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from data_workbench.api.pages.plots import WIDTH as PLOT_WIDTH
 from data_workbench.api.pages.plots import plots
 from data_workbench.api.pages.rendering import milliseconds, page
 from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
+from data_workbench.api.services import backfills as backfill_service
 from data_workbench.api.services import pipelines as service
 from data_workbench.errors import WorkbenchError
 
@@ -26,6 +27,8 @@ SHOWN = 48
 RENEWED = 10
 """Seconds: a stuck run is to be seen within a minute (`metastore.liveness`)."""
 LISTED = 100
+BACKFILLS, CELLS = 3, 400
+"""Backfills on a pipeline's page, and partitions of one."""
 REJECTED = 50
 """Quarantined rows of a run on its page; the command line lists all."""
 COLOURS = {"success": "healthy", "failed": "broken", "stuck": "broken", "running": "degraded", "waiting": "degraded"}
@@ -95,10 +98,23 @@ def _pipeline(name: str) -> Response:
         plots=plots(service.measured(runs[:SHOWN]), COLOURS, SHOWN),
         plot_size=(PLOT_WIDTH, PLOT_HEIGHT),
         waiting=waiting,
+        backfills=[(one, *cells(one)) for one in backfill_service.latest(name, BACKFILLS)],
         colours=COLOURS,
         size=(WIDTH, HEIGHT),
         renewed=RENEWED,
     )
+
+
+def cells(backfill: Mapping[str, Any]) -> tuple[list[tuple[str, str]], int]:
+    """A class and words for each of its first partitions, and how many are left out."""
+    parts = backfill["partitions"]
+    told = []
+    for one in parts[:CELLS]:
+        trouble = (one["error"] or {}).get("message")
+        told.append(
+            (COLOURS.get(one["state"], ""), f"{one['key']}: {one['state']}" + (f". {trouble}" if trouble else ""))
+        )
+    return told, max(0, len(parts) - CELLS)
 
 
 def _run(run_id: str) -> Response:

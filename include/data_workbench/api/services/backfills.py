@@ -90,9 +90,13 @@ def _queued(backfill_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield pipeline, dict(found.conf or {})
 
 
-def listed(pipeline: str | None, limit: int) -> list[dict[str, Any]]:
-    """The latest backfills, latest first, without their partitions."""
+def latest(pipeline: str | None, limit: int) -> list[dict[str, Any]]:
+    """The latest backfills, latest first, with their partitions."""
     with metastore() as store:
         found = backfills.list_backfills(store, pipeline=pipeline, limit=limit)
-        told = [backfills.document(one, backfills.partitions(store, one.id)) for one in found]
-    return [{name: value for name, value in one.items() if name != "partitions"} for one in told]
+        return [backfills.document(one, backfills.partitions(store, one.id)) for one in found]
+
+
+def listed(pipeline: str | None, limit: int) -> list[dict[str, Any]]:
+    """The latest backfills, latest first, without their partitions."""
+    return [{name: value for name, value in one.items() if name != "partitions"} for one in latest(pipeline, limit)]
