@@ -56,6 +56,14 @@ def test_a_body_that_is_too_big_is_refused_without_reading_the_rest() -> None:
     assert str(MOST_BYTES) in json.loads(body)["detail"]
 
 
+def test_a_request_for_a_backfill_is_bounded_and_passed_on() -> None:
+    assert ask("/data/backfills", [b'{"conf": {"idempotency_key": 7}}'])[:2] == (
+        200,
+        b'{"conf": {"idempotency_key": 7}}',
+    )
+    assert ask("/data/backfills/", [b"x" * 40_000] * 3)[0] == 400
+
+
 @pytest.mark.parametrize(
     ("path", "method"), [("/api/v2/dags/other/dagRuns", "POST"), (TRIGGER + "/list", "POST"), (TRIGGER, "GET")]
 )
