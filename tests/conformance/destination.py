@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from conformance.rows import SCHEMA, by_key, make_rows, marked, row
-from data_workbench.connectors.base import CanDelete, CanReadBack, Destination
+from data_workbench.connectors.base import Destination
+from data_workbench.connectors.powers import CanDelete, CanReadBack
 from data_workbench.errors import Unsupported
 from data_workbench.events import Event, subscribed
 from data_workbench.mapping.targets import Disposition, FileTarget, LoadContext, TableTarget, Target

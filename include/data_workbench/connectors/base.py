@@ -1,7 +1,7 @@
 """The contract between the engine and a store.
 
 A `Source` yields Arrow batches, a `Destination` takes them. What a store can do beyond that is data (`capabilities`)
-and small separate bases (`CanReadBack`, `CanReplaceAtomically`, …) that callers ask for with `isinstance`.
+and small separate bases in `powers.py` (`CanReadBack`, `CanDelete`, …) that callers ask for with `isinstance`.
 
 Every method may raise `StoreUnavailable`/`StoreBusy` (try again), `AccessDenied`, `StreamUnknown`, `SchemaConflict`,
 `Unsupported`; a driver's own exceptions never leave a connector (they are translated once, in its `client.py`).
@@ -19,12 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from data_workbench.records.accounting import WriteCounts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
     from data_workbench.connectors.connections import Connection
-    from data_workbench.mapping.hooks import BoundHook
     from data_workbench.mapping.targets import LoadContext, Target
     from data_workbench.settings import Settings
 
@@ -347,134 +344,3 @@ class Destination(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-# --------------------------------------------------------------------------------------------------- optional powers
-
-
-class CanPartition(ABC):
-    """Splits a read into shares that can be read side by side, each by `read` with `partition`."""
-
-    @abstractmethod
-    def partitions(self, request: ReadRequest, count: int) -> list[Partition]:
-        """At most `count` shares of about equal size; one where the stream cannot be split or is small.
-
-        Where the source declares `snapshot`, all shares see one moment of the store; it is held until it is released or
-        the source is closed. A request with a cursor is split where nothing was read before; each share then has the
-        position of the whole.
-        """
-
-    @abstractmethod
-    def release_partitions(self) -> None:
-        """Let go of what shares need to be read; safe to call twice."""
-
-
-class CanReadBack(ABC):
-    """Gives back what it wrote, in the form it was asked to write, for reconciliation."""
-
-    @abstractmethod
-    def read_back(
-        self, target: Target, schema: pa.Schema, context: LoadContext, keys: pa.Table | None
-    ) -> Iterator[pa.RecordBatch]:
-        """Rows of the target as they stand now.
-
-        Yields batches with `schema`'s columns as far as the target writes them (nodes and points: key and properties;
-        relationships: `key` where known, endpoint columns, properties), each value mapped back to its logical type,
-        plus `records.marks.OWNED` (bool: this pipeline wrote it). For an `embed` or `vector` target also
-        `_wb_vector` (list<float32>), `_wb_model` and `_wb_text_hash` (string, null if not there).
-
-        Args:
-            keys: only rows with these keys; None for all, foreign ones included.
-        """
-
-
-class CanTellVitals(ABC):
-    """Tells more of a store's health than that it answers; asked only of one that does."""
-
-    @abstractmethod
-    def vitals(self) -> list[Vital]:
-        """What matters here and now: can it be written, lag, indexes, room left. Takes a second at most."""
-
-
-class CanDelete(ABC):
-    """Deletes by key, for repair."""
-
-    @abstractmethod
-    def delete(self, target: Target, schema: pa.Schema, context: LoadContext, keys: pa.Table) -> int:
-        """Delete the owned rows with these keys; the number deleted."""
-
-
-class CanRunHooks(ABC):
-    """Runs a statement before or after a load, each in a transaction of its own."""
-
-    @abstractmethod
-    def run_hook(self, hook: BoundHook) -> None:
-        """Run it with its values bound."""
-
-
-class CanFindUnique(ABC):
-    """Finds rows of other keys that already hold a unique value (a contract's `unique`, against the destination)."""
-
-    @abstractmethod
-    def find_unique(self, target: Target, columns: tuple[str, ...], values: pa.Table) -> pa.Table:
-        """Rows (target key columns and `columns`) now in the store whose `columns` equal a row of `values`."""
-
-
-class CanStreamCopy(ABC):
-    """Moves a whole stream into a table of the same kind of store without looking inside (the fused path)."""
-
-    @abstractmethod
-    def takes_stream(self, target: Target) -> bool:
-        """Whether nothing stands in the target that a load must be held against, as far as can be seen now."""
-
-    @abstractmethod
-    def copy_from(
-        self, source: Source, request: ReadRequest, target: Target, context: LoadContext, *, compares: bool = False
-    ) -> tuple[WriteCounts, dict[str, Any] | None]:
-        """Stream source rows straight into the target with the same counts, checkpoint and result as the staged path.
-
-        Emits `load.reading` before the first row and, if the copy is compared, `load.compared` with its `seconds`.
-
-        Args:
-            compares: hold what was read, as of the reading's moment, against what stands in the target before the
-                commit.
-
-        Returns:
-            The counts and the source's position.
-
-        Raises:
-            Unsupported: this pair or target cannot, or the comparison found a difference; nothing is written.
-        """
-
-
-class CanAdoptParts(ABC):
-    """Takes staged Parquet files as they are, by link, instead of encoding their rows again."""
-
-    @abstractmethod
-    def adopt(
-        self, target: Target, schema: pa.Schema, context: LoadContext, parts: Sequence[Path]
-    ) -> WriteCounts | None:
-        """The whole load of one target: staged parts become its files, seen at once, safe to repeat.
-
-        Args:
-            parts: staged Parquet files without marks, whose columns are exactly the target's, upserts only.
-
-        Returns:
-            The counts, or None if this target must be written row by row (nothing has happened then).
-        """
-
-
-def powers_of(side: type[Source] | type[Destination]) -> list[str]:
-    """Names of the optional powers a side declares: `read_back`, `delete`, …"""
-    return [name for name, base in _POWERS.items() if issubclass(side, base)]
-
-
-_POWERS: dict[str, type[ABC]] = {
-    "partition": CanPartition,
-    "read_back": CanReadBack,
-    "delete": CanDelete,
-    "find_unique": CanFindUnique,
-    "run_hooks": CanRunHooks,
-    "stream_copy": CanStreamCopy,
-    "adopt_parts": CanAdoptParts,
-}

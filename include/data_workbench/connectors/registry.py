@@ -191,7 +191,7 @@ def abilities_of(kind: str) -> Abilities:
 
 
 def _told(side: type[Source] | type[Destination]) -> dict[str, Any]:
-    from data_workbench.connectors.base import powers_of
+    from data_workbench.connectors.powers import powers_of
 
     plain = {
         name: sorted(value) if isinstance(value, frozenset) else value

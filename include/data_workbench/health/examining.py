@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.base import CanTellVitals, Health, Vital
+from data_workbench.connectors.base import Health, Vital
+from data_workbench.connectors.powers import CanTellVitals
 from data_workbench.connectors.registry import connector_of, open_destination, open_source
 from data_workbench.errors import WorkbenchError
 from data_workbench.health.judge import Verdict, judge

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_workbench.connectors.base import CanReadBack, Destination
+from data_workbench.connectors.base import Destination
+from data_workbench.connectors.powers import CanReadBack
 from data_workbench.mapping.payload_floats import as_stored
 from data_workbench.mapping.payload_values import text_hash
 from data_workbench.mapping.rdf_values import as_kept

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.base import CanStreamCopy, CursorRequest, ReadRequest
+from data_workbench.connectors.base import CursorRequest, ReadRequest
+from data_workbench.connectors.powers import CanStreamCopy
 from data_workbench.errors import Unsupported
 from data_workbench.mapping.targets import TableTarget
 from data_workbench.metastore import quarantine, states

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_workbench.connectors.base import CanRunHooks, Progress, Rejection, Writer
+from data_workbench.connectors.base import Progress, Rejection, Writer
+from data_workbench.connectors.powers import CanRunHooks
 from data_workbench.events import emit
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
 from data_workbench.metastore.values import rows_of
@@ -202,7 +203,7 @@ def _adopt(
     destination: Destination, target: Target, schema: pa.Schema, context: LoadContext, manifest: Manifest
 ) -> WriteCounts | None:
     """Let a file destination link staged Parquet parts that are already exactly what it wants."""
-    from data_workbench.connectors.base import CanAdoptParts
+    from data_workbench.connectors.powers import CanAdoptParts
 
     if not isinstance(destination, CanAdoptParts) or not manifest.schema.equals(schema):
         return None

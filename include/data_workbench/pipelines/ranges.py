@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.connectors.base import CanPartition, ReadRequest
+from data_workbench.connectors.base import ReadRequest
+from data_workbench.connectors.powers import CanPartition
 from data_workbench.errors import Unsupported
 
 if TYPE_CHECKING:

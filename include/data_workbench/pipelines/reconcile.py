@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_workbench.connectors.base import CanDelete, CanReadBack, Destination
+from data_workbench.connectors.base import Destination
+from data_workbench.connectors.powers import CanDelete, CanReadBack
 from data_workbench.errors import ReconciliationFailed
 from data_workbench.events import emit
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, LoadContext, RelationshipTarget, Target

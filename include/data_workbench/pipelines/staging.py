@@ -203,7 +203,7 @@ class Stage:
 
     def _find_unique(self) -> FindUnique:
         """Ask the first destination that can for rows of other keys that hold a unique value already."""
-        from data_workbench.connectors.base import CanFindUnique
+        from data_workbench.connectors.powers import CanFindUnique
 
         def find(node: str, columns: tuple[str, ...], values: pa.Table) -> pa.Table:
             for item in self.plan.destinations.values():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.connectors.base import CanReadBack
+from data_workbench.connectors.powers import CanReadBack
 from data_workbench.errors import FatalError, WorkbenchError
 from data_workbench.mapping.targets import (
     CollectionTarget,

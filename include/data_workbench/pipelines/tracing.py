@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.connectors.base import CanReadBack, ReadRequest
+from data_workbench.connectors.base import ReadRequest
+from data_workbench.connectors.powers import CanReadBack
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping.targets import LoadContext, NodeTarget, RelationshipTarget, Target
 from data_workbench.pipelines.load import matching_rows

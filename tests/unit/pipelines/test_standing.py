@@ -9,7 +9,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pytest
 
-from data_workbench.connectors.base import CanReadBack
+from data_workbench.connectors.powers import CanReadBack
 from data_workbench.errors import StoreUnavailable
 from data_workbench.mapping.targets import LoadContext, TableTarget, Target
 from data_workbench.pipelines.standing import StandingContract, StandingReader, broken

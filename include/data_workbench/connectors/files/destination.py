@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_workbench.connectors.base import (
-    CanAdoptParts,
-    CanDelete,
-    CanFindUnique,
-    CanReadBack,
-    Change,
-    Destination,
-    DestinationCapabilities,
-    Health,
-    Writer,
-)
+from data_workbench.connectors.base import Change, Destination, DestinationCapabilities, Health, Writer
 from data_workbench.connectors.files.client import Root
 from data_workbench.connectors.files.folder import Manifest, current_parts, read_manifest
 from data_workbench.connectors.files.formats.table import FORMATS, compression_of
@@ -29,6 +19,7 @@ from data_workbench.connectors.files.reading import FileReader
 from data_workbench.connectors.files.standing import OLD, Standing
 from data_workbench.connectors.files.streams import Place
 from data_workbench.connectors.files.writing import Current, FreshWriter, MergeWriter, Output, remove_parts
+from data_workbench.connectors.powers import CanAdoptParts, CanDelete, CanFindUnique, CanReadBack
 from data_workbench.connectors.selection import semi_join
 from data_workbench.errors import AccessDenied, Unsupported, WorkbenchError
 from data_workbench.mapping.targets import FileTarget

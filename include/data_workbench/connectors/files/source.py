@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from data_workbench.connectors.base import (
-    CanTellVitals,
     Health,
     Reading,
     ReadRequest,
@@ -25,6 +24,7 @@ from data_workbench.connectors.files.formats.table import format_of
 from data_workbench.connectors.files.options import FileOptions, options_of
 from data_workbench.connectors.files.reading import FileReader
 from data_workbench.connectors.files.streams import SEPARATOR, Place, listed, places_of
+from data_workbench.connectors.powers import CanTellVitals
 from data_workbench.connectors.selection import Selection, bounded
 from data_workbench.errors import SchemaConflict, StoreBusy, StreamUnknown, WorkbenchError
 from data_workbench.records.names import near_names

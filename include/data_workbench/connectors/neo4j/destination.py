@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.base import (
-    CanDelete,
-    CanFindUnique,
-    CanReadBack,
-    CanRunHooks,
-    Change,
-    Destination,
-    Health,
-    Writer,
-)
+from data_workbench.connectors.base import Change, Destination, Health, Writer
 from data_workbench.connectors.neo4j import DESTINATION
 from data_workbench.connectors.neo4j.client import Client
 from data_workbench.connectors.neo4j.names import quoted
+from data_workbench.connectors.powers import CanDelete, CanFindUnique, CanReadBack, CanRunHooks
 from data_workbench.errors import Unsupported
 from data_workbench.mapping.targets import NodeTarget, RelationshipTarget
 

@@ -9,10 +9,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from data_workbench.connectors.base import (
-    CanDelete,
-    CanFindUnique,
-    CanReadBack,
-    CanStreamCopy,
     Change,
     Destination,
     DestinationCapabilities,
@@ -30,6 +26,7 @@ from data_workbench.connectors.postgres.names import LONGEST, Relation, parse_re
 from data_workbench.connectors.postgres.ownership import Ownership
 from data_workbench.connectors.postgres.tables import carry_out, plan_table
 from data_workbench.connectors.postgres.writer import WRITERS, TableWriter
+from data_workbench.connectors.powers import CanDelete, CanFindUnique, CanReadBack, CanStreamCopy
 from data_workbench.errors import SchemaConflict, Unsupported
 from data_workbench.mapping.targets import LoadContext, TableTarget, Target
 from data_workbench.records.accounting import WriteCounts

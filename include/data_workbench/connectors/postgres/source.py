@@ -14,8 +14,6 @@ import pyarrow as pa
 from psycopg import sql
 
 from data_workbench.connectors.base import (
-    CanPartition,
-    CanTellVitals,
     Health,
     Partition,
     Reading,
@@ -34,6 +32,7 @@ from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_b
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
+from data_workbench.connectors.powers import CanPartition, CanTellVitals
 from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
 

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.connectors.base import (
-    CanDelete,
-    CanFindUnique,
-    CanReadBack,
-    Change,
-    Destination,
-    DestinationCapabilities,
-    Health,
-    Writer,
-)
+from data_workbench.connectors.base import Change, Destination, DestinationCapabilities, Health, Writer
+from data_workbench.connectors.powers import CanDelete, CanFindUnique, CanReadBack
 from data_workbench.connectors.qdrant.client import Qdrant, Record
 from data_workbench.connectors.qdrant.collections import (
     check_model,

@@ -16,7 +16,6 @@ import pyarrow as pa
 from pydantic import Field
 
 from data_workbench.connectors.base import (
-    CanTellVitals,
     Health,
     Reading,
     ReadRequest,
@@ -27,6 +26,7 @@ from data_workbench.connectors.base import (
 )
 from data_workbench.connectors.column_types import field_of
 from data_workbench.connectors.options import read_options
+from data_workbench.connectors.powers import CanTellVitals
 from data_workbench.connectors.qdrant import vitals
 from data_workbench.connectors.qdrant.client import PAGE, Qdrant, Record
 from data_workbench.connectors.qdrant.collections import Shape, names, shape_of

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from data_workbench.connectors.base import (
-    CanDelete,
-    CanReadBack,
-    Change,
-    Destination,
-    DestinationCapabilities,
-    Health,
-    Writer,
-)
+from data_workbench.connectors.base import Change, Destination, DestinationCapabilities, Health, Writer
+from data_workbench.connectors.powers import CanDelete, CanReadBack
 from data_workbench.connectors.rdf.client import Sparql
 from data_workbench.connectors.rdf.resources import Resources
 from data_workbench.connectors.rdf.source import check

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 import pyarrow as pa
 
 from data_workbench.connectors.base import (
-    CanDelete,
-    CanFindUnique,
-    CanReadBack,
     Change,
     Destination,
     DestinationCapabilities,
@@ -19,6 +16,7 @@ from data_workbench.connectors.base import (
     ReadRequest,
     Writer,
 )
+from data_workbench.connectors.powers import CanDelete, CanFindUnique, CanReadBack
 from data_workbench.connectors.selection import semi_join
 from data_workbench.connectors.sql.catalogue import find_table
 from data_workbench.connectors.sql.dialects import dialect_of
