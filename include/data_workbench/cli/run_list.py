@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from data_workbench.cli import tables
 
@@ -60,7 +60,8 @@ def _table(rows: Rows) -> Table:
 
     table = Table(header_style="bold", show_edge=False, pad_edge=False)
     for name in (*_WORDS, *_NUMBERS):
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name == "run")  # ids are copied whole
     for run in rows:
         table.add_row(*map(_cell, _row(run)))
     return table
