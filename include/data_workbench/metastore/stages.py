@@ -137,6 +137,18 @@ def latest_with(store: Metastore, pipeline: str, stage: str, *, besides: str | N
         return {row.run_id: row.state for row in connection.execute(statement)}
 
 
+def close_stage(store: Metastore, run_id: str, stage: str) -> None:
+    """Note that a stage whose process died had done its work; one that ended is left alone."""
+    columns = run_stages.c
+    statement = (
+        update(run_stages)
+        .where(columns.run_id == run_id, columns.stage == stage, columns.state == "running")
+        .values(state="success", ended=func.clock_timestamp())
+    )
+    with store.transaction() as connection:
+        connection.execute(statement)
+
+
 def note_waiting(store: Metastore, run_id: str, stage: str, reason: Mapping[str, Any]) -> None:
     """Note that a stage waits for a store and will go on; a stage that never started is left alone."""
     statement = (

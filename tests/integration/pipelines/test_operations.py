@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from data_workbench.errors import SchemaConflict, SlotsTaken, StateError
 from data_workbench.events import Event, subscribed
-from data_workbench.metastore import runs, tables
+from data_workbench.metastore import runs, stages, tables
 from data_workbench.metastore.locks import hold_run
 from data_workbench.metastore.slots import taken
 from data_workbench.pipelines.run import Runner
@@ -324,3 +324,24 @@ def test_stages_of_all_runs_share_the_slots_of_a_connection(site: Site) -> None:
     with taken(site.metastore, {"pg": 1}, wait=False):
         _, error = impatient.run(definitions[0], params={})
     assert isinstance(error, SlotsTaken)
+
+
+def test_a_stage_that_is_asked_again_after_its_run_was_published_says_what_came_out(rows: Site) -> None:
+    definition, runner = rows.definition(copy()), rows.runner()
+    run_id = runner.begin(definition, params={}, orchestrator="airflow")
+    runner.stage(run_id)
+    runner.load(run_id, "table")
+
+    def die(event: Event) -> None:
+        if event.name == "run.published":
+            raise SystemExit  # the process is gone before its task could tell Airflow
+
+    with subscribed(die), pytest.raises(SystemExit):
+        runner.reconcile(run_id)
+    with rows.metastore.transaction() as connection:
+        left = update(tables.run_stages).where(tables.run_stages.c.stage == "reconcile")
+        connection.execute(left.values(state="running", ended=None))
+    assert runs.get(rows.metastore, run_id).state == "success"
+    assert runner.reconcile(run_id)["clean"] is True
+    assert runs.get(rows.metastore, run_id).state == "success"
+    assert stages.stage_results(rows.metastore, run_id)["reconcile"].state == "success"
