@@ -1,6 +1,6 @@
 """The shipped pipelines over a seeded ODRAS, twice: the second run changes nothing, and everything compares equal.
 
-The four that the demo runs are run through Airflow there; this is the rest, in this process.
+Those of the demo, which runs them whole and through Airflow, are run once here, over some rows and without the model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from data_workbench.pipelines.checks import load_checked
+from data_workbench.pipelines.definition import parse_definition
+from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.upkeep import Upkeep
@@ -66,6 +68,20 @@ def test_the_shipped_pipelines_bring_rows_and_change_nothing_when_run_again(odra
         answer = Upkeep(runner).reconcile_in_full(definition, params={}, remedy=Remedy())
         assert answer["clean"] is not False, (name, answer)
     _hides_what_opens_doors(odras)
+
+
+def test_the_pipelines_of_the_demo_bring_rows_to_all_their_stores(odras: Site) -> None:
+    from odras_demo.sources import prepare_files
+
+    prepare_files(odras.files)
+    for name in IN_THE_DEMO:
+        text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").replace("all-MiniLM-L6-v2", "hashing-384")
+        definition = parse_definition(text, settings=odras.settings, folder=FOLDER)
+        document, error = odras.runner().run(definition, params={}, options=RunOptions(limit=300))
+        assert error is None, (name, error, document)
+        assert document["reconciliation"]["clean"], name
+        told = {one: counts["inserted"] for one, counts in document["destinations"].items()}
+        assert all(count > 0 for count in told.values()), (name, told)
 
 
 def _run(site: Site, name: str) -> dict[str, Any]:
