@@ -75,7 +75,8 @@ test-kill: setup ## kill -9 a load at each named point once, and a few times at 
 	$(PYTEST) tests/kill
 
 kill-storm: setup ## kill -9 a load 20 times at named and random points, and every network fault (slow)
-	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py
+	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py \
+	  tests/integration/pipelines/test_backfills.py
 
 kill-airflow: setup ## kill -9 of worker, scheduler, API server and PostgreSQL at 8 points of runs through Airflow, 5 seeds (an hour)
 	WORKBENCH_KILL_AIRFLOW_SEEDS=$${WORKBENCH_KILL_AIRFLOW_SEEDS:-5} $(PYTEST) tests/end_to_end/test_kill_airflow.py
