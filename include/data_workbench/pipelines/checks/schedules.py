@@ -8,13 +8,21 @@ from data_workbench.pipelines.checks.connections import check_connection, check_
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.partitions import TimePartitions
-from data_workbench.pipelines.schedules import CronSchedule, FileSchedule, TopicSchedule
+from data_workbench.pipelines.schedules import (
+    ClockSchedule,
+    CronSchedule,
+    FileSchedule,
+    TimetableSchedule,
+    TopicSchedule,
+)
 from data_workbench.pipelines.spec import Param
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 _PRESETS = ("@continuous", "@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 _PARTITIONS = "add partitions: {grain: day, from: PARAM, to: PARAM, start: …}"
+_TIMED = (CronSchedule, ClockSchedule, TimetableSchedule)
+"""Schedules whose runs have a time."""
 _PARTS = ("minute", "hour", "day of the month", "month", "day of the week")
 
 
@@ -66,9 +74,9 @@ def _check_catchup(report: Report) -> None:
             report.say(("catchup",), "where the first partition begins is not known", hint="add partitions: {start: …}")
         if spec.on_overlap == "skip":
             report.say(("on_overlap",), "with catchup no run may be passed over", hint="leave one of them out")
-    elif by_time and spec.schedule is not None and not clock:
+    elif by_time and spec.schedule is not None and not clock and not isinstance(spec.schedule, _TIMED):
         message = "a run by this schedule is for no partition by time: its params would be empty"
-        report.say(("schedule",), message, hint="use a cron text, or schedule: null and `workbench backfill`")
+        report.say(("schedule",), message, hint="use a schedule by the clock, or null and `workbench backfill`")
     elif spec.partitions is not None and not by_time and spec.schedule is not None:
         needed = [name for name in spec.partitions.params if name in spec.params and spec.params[name].default is None]
         if needed:
