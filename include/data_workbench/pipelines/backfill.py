@@ -171,8 +171,12 @@ class Backfiller:
         with sharing(store, "backfill", backfill_id), ThreadPoolExecutor(lanes or found.parallel, "lane") as pool:
             lane = _Lane(self.runner, definition, found, author, threading.Event())
             asked = [pool.submit(lane.run) for _ in range(lanes or found.parallel)]
-        for one in asked:
-            one.result()
+            try:
+                for one in asked:
+                    one.result()
+            except BaseException:  # Ctrl-C, too: partitions under way come to their end, and no other begins
+                lane.stop.set()
+                raise
 
     def finish(self, backfill_id: str) -> dict[str, Any]:
         """End a backfill that is through, and tell how it stands."""

@@ -196,6 +196,23 @@ def test_a_partition_that_fails_is_told_and_tried_again_alone(readings: Site) ->
         carried_out(readings, text, Asked("2026-01-02", "2026-01-05"), retry_failed=True)
 
 
+def test_interrupted_it_ends_with_the_partition_under_way_and_goes_on_later(readings: Site) -> None:
+    definition, backfiller = readings.definition(APPENDING), Backfiller(readings.runner())
+    found = backfiller.prepare(definition, WEEK, parallel=1)
+
+    def interrupt(event: Event) -> None:
+        if event.name == "backfill.partition":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with subscribed(interrupt), pytest.raises(KeyboardInterrupt):
+        backfiller.work(definition, found.id)
+    counts = backfiller.finish(found.id)["counts"]
+    assert counts["success"] in (1, 2)
+    assert counts["pending"] + counts["success"] == 7
+    assert carried_out(readings, APPENDING, WEEK)["backfill"] == found.id
+    assert readings.one("SELECT count(*) FROM readings_copy") == 7 * 20
+
+
 def test_an_ordinary_run_and_a_partition_keep_out_of_each_others_way(readings: Site) -> None:
     definition, runner = readings.definition(APPENDING), readings.runner()
     run_id = runner.begin(definition, params={"since": "2026-01-01", "until": "2026-01-02"})
