@@ -13,7 +13,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-kill kill-storm kill-airflow bench bench-peers bench-page docs lock clean
+        test-spark test-kill kill-storm kill-airflow bench bench-peers bench-page docs lock clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ schema: setup ## Write the published schema and the tables of keys from the mode
 	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json docs/user-guide/pipeline-language.md
 	$(BIN)/python -m data_workbench.connectors.pages docs/user-guide/connectors
 
-test: lint types test-unit test-integration test-kill test-end-to-end ## Everything CI runs
+test: lint types test-unit test-integration test-kill test-spark test-end-to-end ## Everything CI runs
 
 test-unit: setup ## No server, side by side on all cores
 	$(PYTEST) tests/unit -m "not slow" $(SIDE_BY_SIDE)
@@ -70,6 +70,14 @@ test-integration: setup ## The slow tests of tests/unit side by side, then all o
 
 test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
 	$(PYTEST) tests/end_to_end
+
+SPARK_STAMP := $(VENV)/.spark
+$(SPARK_STAMP): requirements-spark.txt $(STAMP)
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-spark.txt
+	@touch $@
+
+test-spark: $(SPARK_STAMP) ## Pipelines and golden cases on Spark, in this process; installs the extra
+	$(PYTEST) tests/spark
 
 test-kill: setup ## kill -9 a load at each named point once, and a few times at random
 	$(PYTEST) tests/kill
@@ -94,9 +102,12 @@ bench-page: setup ## Write the tables of docs/performance.md from docs/bench/res
 docs: setup ## Hold the documents to the real commands, settings, errors and links
 	$(PYTEST) tests/unit/docs
 
-lock: setup ## Compile requirements.in into requirements.txt, and those of the bench's peers
+lock: setup ## Compile requirements.in into requirements.txt, those of Spark and of the bench's peers
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt
 	echo "-e ." >> requirements.txt
+	grep -v '^-e' requirements.txt > $(VENV)/constraints.txt
+	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/constraints.txt \
+	  requirements-spark.in -o requirements-spark.txt
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 \
 	  requirements-bench.in -o requirements-bench.txt
 

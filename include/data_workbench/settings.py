@@ -59,6 +59,8 @@ class Settings:
     comparison_memory: str = "64MB"
     """DuckDB's memory limit where a store is compared with what was staged; beyond it, it spills to disk."""
     duckdb_threads: int = 2
+    spark_master: str = "local[2]"
+    """Where pipelines with `engine: spark` run that name no master: `local[N]`, `spark://HOST:PORT`, `sc://HOST:PORT`."""
     max_join_rows: int = 100_000_000
     """A join that would make more rows is refused before it makes any."""
     max_definition_bytes: int = 262_144

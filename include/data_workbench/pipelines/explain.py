@@ -60,6 +60,7 @@ def explain(
         destructive = [change for change in changes or () if change["destructive"]]
         return {
             "pipeline": plan.pipeline,
+            "engine": plan.engine.get("name", "duckdb"),
             "sources": {name: _source(plan, name, stores) for name in plan.sources},
             "steps": _steps(plan),
             "destinations": {name: _destination(plan, name, stores) for name in plan.destinations},

@@ -23,7 +23,7 @@ from data_workbench.records.types import native_type
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""
@@ -116,6 +116,8 @@ class RunPlan:
     after_load: str
     max_quarantined: int | str | None = None
     """Of the rows read; a node's own limit stands in its contract."""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """What computes the transform if not DuckDB: `name`, `master`, `options`."""
 
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
@@ -140,6 +142,7 @@ class RunPlan:
             "contracts": dict(self.contracts),
             "after_load": self.after_load,
             "max_quarantined": self.max_quarantined,
+            "engine": dict(self.engine),
         }
 
     @classmethod
@@ -176,6 +179,7 @@ class RunPlan:
             contracts=data["contracts"],
             after_load=data["after_load"],
             max_quarantined=data["max_quarantined"],
+            engine=data["engine"],
         )
 
 

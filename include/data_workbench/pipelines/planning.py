@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from data_workbench.connectors.http.bindings import references
 from data_workbench.errors import SchemaConflict, StreamUnknown
+from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
 from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
 from data_workbench.pipelines.ranges import require_ranges
@@ -85,6 +86,8 @@ def compile_run(
         plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=pushed)
         plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
     transform = _compile_transform(spec, resolved, plans, stores, watched)
+    engine = engine_of(spec)
+    require_engine(engine, transform)
     node_keys = {node.name: tuple(node.key) for node in transform.nodes}
     destinations = {
         name: DestinationPlan(
@@ -106,6 +109,7 @@ def compile_run(
         contracts={node: contract.model_dump(mode="json") for node, contract in spec.contract.items()},
         after_load=spec.reconcile.after_load,
         max_quarantined=spec.max_quarantined,
+        engine=engine,
     )
 
 

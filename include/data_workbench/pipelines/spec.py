@@ -309,6 +309,33 @@ class Reconcile(Model):
     full: Text | None = Field(None, description="A cron expression for the full comparison")
 
 
+class Engine(Model):
+    """What computes the steps."""
+
+    name: Literal["duckdb", "spark"] = Field("spark", description="duckdb, in the process, or spark")
+    master: Text | None = Field(
+        None,
+        description="spark://HOST:PORT, yarn, k8s://…, local[N], or sc://HOST:PORT for Spark Connect; "
+        "WORKBENCH_SPARK_MASTER if left out",
+    )
+    options: dict[Text, str | int | float | bool] = Field(
+        default_factory=dict, description="Configuration of Spark's: {spark.executor.memory: 4g}"
+    )
+
+    @model_validator(mode="after")
+    def _only_spark_has_more(self) -> Engine:
+        for key in ("master", "options"):
+            if self.name == "duckdb" and getattr(self, key):
+                raise Mistake(f"{key!r} belongs to engine spark", at=key, hint="write name: spark, or leave it out")
+        for option in self.options:
+            if not option.startswith("spark."):
+                raise Mistake(f"{option!r} is no option of Spark's", at="options", hint="they begin with spark.")
+        return self
+
+
+EngineChoice = Literal["duckdb", "spark"] | Engine
+
+
 class SourceDefaults(Model):
     """What sources have that do not say it themselves."""
 
@@ -352,6 +379,7 @@ class ProjectOverride(Model):
     schedule: Schedule = Field(None, description="Goes before the pipeline's schedule; null switches it off")
     owner: str | None = Field(None, description="Who answers for it here")
     tags: list[Text] = Field(default_factory=list, description="Words to find it by, here")
+    engine: EngineChoice = Field("duckdb", description="What computes the steps, here")
 
 
 class Override(ProjectOverride):
@@ -394,6 +422,9 @@ class Pipeline(Model):
     params: dict[Name, Param] = Field(default_factory=dict, description="Values given when a run is triggered")
     partitions: Partitions | None = Field(
         None, description="What a backfill goes over: {grain: day, from: PARAM}, {param, values} or {size, from, to}"
+    )
+    engine: EngineChoice = Field(
+        "duckdb", description="What computes the steps: duckdb, spark, or {name: spark, master, options}"
     )
     sources: dict[Name, Source] = Field(min_length=1, description="Streams to read, by name")
     steps: list[Step] = Field(

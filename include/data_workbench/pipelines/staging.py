@@ -19,6 +19,7 @@ import pyarrow as pa
 from data_workbench.events import emit
 from data_workbench.metastore import quarantine, states
 from data_workbench.metastore.values import rows_of
+from data_workbench.pipelines.engines import opener_of
 from data_workbench.pipelines.landing import LandingContext, land_side, land_source
 from data_workbench.pipelines.load import LoadInput
 from data_workbench.pipelines.overlap import collect_overlap, write_overlap
@@ -175,6 +176,7 @@ class Stage:
                 quarantine=rejected.write,
                 find_unique=self._find_unique(),
                 secrets={name: self._secret(name) for name in self.plan.transform.secrets},
+                opener=opener_of(self.plan.engine, self.settings),
             )
             for name, writer in made.items():
                 if name not in report.untouched:

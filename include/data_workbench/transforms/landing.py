@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_FILE_SHIFT = 1 << 36  # rows a file can have; 2**27 files fit beside it
+FILE_SHIFT = 1 << 36  # rows a file can have; 2**27 files fit beside it
 
 
 def land(
     engine: duckdb.DuckDBPyConnection, view: str, schema: pa.Schema, files: Sequence[Path], *, work_folder: Path
 ) -> None:
     """Create a view over landed Parquet files with the schema's columns and ORDINAL."""
+    lands_itself = getattr(engine, "land", None)
+    if lands_itself is not None:  # another engine than DuckDB
+        lands_itself(view, readable_schema(schema), [_readable(file, schema, work_folder) for file in files])
+        return
     found = [_readable(file, schema, work_folder) for file in files] or [_empty(view, schema, work_folder)]
     paths = ", ".join(literal(str(path.resolve())) for path in found)
     columns = [name for name in schema.names if name != ORDINAL]
-    ordinal = ORDINAL if ORDINAL in schema.names else f"CAST(file_index AS BIGINT) * {_FILE_SHIFT} + file_row_number"
+    ordinal = ORDINAL if ORDINAL in schema.names else f"CAST(file_index AS BIGINT) * {FILE_SHIFT} + file_row_number"
     names = f"{listing(columns)}, " if columns else ""
     engine.execute(
         f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT {names}{ordinal} AS {ORDINAL} "

@@ -19,11 +19,12 @@ _BLOCK = 64  # bytes, of SHA-256
 
 def secret_sql(name: str) -> tuple[str, str]:
     """SQL of the inner and the outer block."""
-    inner, outer = (f"getvariable({literal(variable(one)[1:-1])})" for one in _variables(name))
+    inner, outer = (f"getvariable({literal(variable(one)[1:-1])})" for one in variables_of(name))
     return inner, outer
 
 
-def _variables(name: str) -> tuple[str, str]:
+def variables_of(name: str) -> tuple[str, str]:
+    """The names of the variables that hold a secret's two blocks."""
     # No param of a file can have a name with a colon.
     return f"_wb_secret:{name}:inner", f"_wb_secret:{name}:outer"
 
@@ -36,7 +37,7 @@ def secret_bindings(names: Iterable[str], values: Mapping[str, str]) -> dict[str
     """
     bound: dict[str, tuple[str, bytes]] = {}
     for name in names:
-        inner, outer = _variables(name)
+        inner, outer = variables_of(name)
         first, second = _blocks(name, values.get(name))
         bound[inner], bound[outer] = ("BLOB", first), ("BLOB", second)
     return bound
