@@ -2,8 +2,9 @@
 
 An allow-list: AND, OR, NOT, IS [NOT] NULL, =, <>, <, <=, >, >=, BETWEEN, IN, IS [NOT] DISTINCT FROM between a
 column and a value (or a column of the same family). Texts are compared for equality only (order depends on the
-collation), types DuckDB sees as text by their text; no arithmetic, no functions, no LIKE (its escapes differ). The
-rest is filtered by the engine. Values are quoted by the driver and cast to the column's type, so an index serves.
+collation), types DuckDB sees as text by their text; LIKE and starts_with of texts, byte for byte and without an escape,
+and their length; no arithmetic, no other functions. The rest is filtered by the engine. Values are quoted by the driver
+and cast to the column's type, so an index serves.
 """
 
 from __future__ import annotations
@@ -93,6 +94,10 @@ class _Compiler:
             case exp.In() if node.args.get("expressions") and not node.args.get("query"):
                 ones = [self._compare(node.this, "=", one) for one in node.args["expressions"]]
                 return sql.SQL("({})").format(sql.SQL(" OR ").join(ones))
+            case exp.Like() | exp.StartsWith():
+                return self._like(node)
+            case exp.Anonymous() if node.name.lower() == "prefix" and len(node.expressions) == 2:
+                return self._like(exp.StartsWith(this=node.expressions[0], expression=node.expressions[1]))
             case exp.Column():
                 item = self._field(node)
                 if not pa.types.is_boolean(item.type):
@@ -114,11 +119,34 @@ class _Compiler:
             return sql.SQL("({} IS {})").format(self.compile(node.this), sql.SQL(word))
         raise Differs("IS")
 
+    def _like(self, node: exp.Expr) -> sql.Composable:
+        """LIKE and starts_with. DuckDB has no escape unless one is named, PostgreSQL a backslash unless none is."""
+        item = self._text(node.this)
+        value = self._value(node.expression)
+        if isinstance(value, bool | int | float | Decimal):
+            raise Differs("a number against a text")
+        column, given = sql.SQL(quoted(item.name)), _cast(None if value is None else str(value), "text")
+        if isinstance(node, exp.StartsWith):
+            return sql.SQL("pg_catalog.starts_with({}::text, {})").format(column, given)
+        word = "NOT LIKE" if node.args.get("negate") else "LIKE"
+        # In "C" a letter is its bytes: other collations may see two spellings as one.
+        return sql.SQL('({} COLLATE "C" {} {} ESCAPE {})').format(column, sql.SQL(word), given, sql.Literal(""))
+
+    def _text(self, node: exp.Expr) -> pa.Field:
+        """The column of text that a node is."""
+        if isinstance(node, exp.Column):
+            item = self._field(node)
+            if family_of(item) == "text":
+                return item
+        raise Differs("no column of text")
+
     def _compare(self, left: exp.Expr, operator: str, right: exp.Expr) -> sql.Composable:
         left, right = left.unnest(), right.unnest()
-        if not isinstance(left, exp.Column):
+        if not isinstance(left, exp.Column | exp.Length):
             turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
             left, right, operator = right, left, turned.get(operator, operator)
+        if isinstance(left, exp.Length):
+            return self._measure(left, operator, right)
         if not isinstance(left, exp.Column):
             raise Differs("no column on either side")
         item = self._field(left)
@@ -132,6 +160,14 @@ class _Compiler:
             return _binary(quoted(item.name), operator, sql.SQL(quoted(other.name)))
         side, value = _VALUES[family](item, self._value(right))
         return _binary(side, operator, value)
+
+    def _measure(self, left: exp.Length, operator: str, right: exp.Expr) -> sql.Composable:
+        """The number of a text's characters against a whole number."""
+        item, value = self._text(left.this), self._value(right)
+        if isinstance(value, bool) or not isinstance(value, int | None):
+            raise Differs("a length against another type")
+        number = _cast(None if value is None else str(value), "numeric")
+        return _binary(f"pg_catalog.length({quoted(item.name)}::text)", operator, number)
 
     def _field(self, column: exp.Column) -> pa.Field:
         if column.table or column.name not in self._schema.names:
