@@ -48,6 +48,12 @@ class DatasetSchedule(Model):
     dataset: Text | list[Text] = Field(description="Dataset (asset) names; with several, all must be updated")
 
 
+class AliasSchedule(Model):
+    """Run when a dataset was updated that is named while another DAG runs: an Airflow asset under an asset alias."""
+
+    alias: Text | list[Text] = Field(description="Alias names; with several, something under each must be updated")
+
+
 class FileSchedule(Model):
     """Run when a file is new or has changed."""
 
@@ -84,6 +90,14 @@ class TopicSchedule(Model):
 
 
 Schedule = (
-    str | CronSchedule | ClockSchedule | TimetableSchedule | DatasetSchedule | FileSchedule | TopicSchedule | None
+    str
+    | CronSchedule
+    | ClockSchedule
+    | TimetableSchedule
+    | DatasetSchedule
+    | AliasSchedule
+    | FileSchedule
+    | TopicSchedule
+    | None
 )
 """Everything `schedule` may be; a text is a cron text or a preset."""

@@ -405,8 +405,8 @@ class Pipeline(Model):
     )
     schedule: Schedule = Field(
         None,
-        description="Cron text, {cron: …}, {every: …}, {timetable: …}, {dataset: …}, {file: …}, {topic: …}, "
-        '"@continuous", or null (only when asked for)',
+        description="Cron text, {cron: …}, {every: …}, {timetable: …}, {dataset: …}, {alias: …}, {file: …}, "
+        '{topic: …}, "@continuous", or null (only when asked for)',
     )
     catchup: bool = Field(
         False,

@@ -27,8 +27,8 @@ class Wording:
 
 
 _CHOICES = {
-    "schedule": 'a cron text such as "*/15 * * * *", {cron: …}, {every: …}, {timetable: …}, {dataset: …}, {file: …}, '
-    '{topic: …}, "@continuous" or null',
+    "schedule": 'a cron text such as "*/15 * * * *", {cron: …}, {every: …}, {timetable: …}, {dataset: …}, {alias: …}, '
+    '{file: …}, {topic: …}, "@continuous" or null',
     "cron": "a cron text, or a list of them",
     "deletes": "{when: SQL}, detect or none",
     "partitions": "{grain: hour, day or month, from: PARAM, to: PARAM}, {param: PARAM, values: […]} or "
@@ -39,6 +39,7 @@ _CHOICES = {
     "max_quarantined": "a whole number of rows, or a share such as 1%",
     "lag": "a duration such as 5m, or a number",
     "dataset": "a text, or a list of texts",
+    "alias": "a text, or a list of texts",
 }
 _WANTED = {
     "string_type": "a text",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from data_workbench.pipelines.arrivals import watched_connection
 from data_workbench.pipelines.datasets import dataset_names
 from data_workbench.pipelines.schedules import (
+    AliasSchedule,
     ClockSchedule,
     CronSchedule,
     DatasetSchedule,
@@ -106,6 +107,8 @@ def schedule_words(spec: Pipeline) -> str:
             return f"by the timetable `{name}`"
         case DatasetSchedule(dataset=names):
             return "after an update of " + " and ".join(f"`{name}`" for name in _listed(names))
+        case AliasSchedule(alias=names):
+            return "after an update of what is named " + " and ".join(f"`{name}`" for name in _listed(names))
         case FileSchedule(file=pattern, every=every):
             seconds = every.total_seconds()
             return f"when files `{pattern}` of `{watched_connection(spec)}` are new or changed (every {seconds:g} s)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.pipelines.partitions import TimePartitions, first_end, partition_before, typed
 from data_workbench.pipelines.schedules import (
+    AliasSchedule,
     ClockSchedule,
     CronSchedule,
     DatasetSchedule,
@@ -32,11 +33,13 @@ def schedule_of(spec: Pipeline) -> Any:
     Raises:
         ValueError: it names a timetable that is none, or cannot be made.
     """
-    from airflow.sdk import CronTriggerTimetable, DeltaTriggerTimetable, MultipleCronTriggerTimetable
+    from airflow.sdk import AssetAlias, CronTriggerTimetable, DeltaTriggerTimetable, MultipleCronTriggerTimetable
 
     match spec.schedule:
         case DatasetSchedule(dataset=names):
             return [asset_of(name) for name in ([names] if isinstance(names, str) else names)]
+        case AliasSchedule(alias=names):
+            return [AssetAlias(name) for name in ([names] if isinstance(names, str) else names)]
         case FileSchedule():
             return [arrivals_of(spec)]
         case TopicSchedule():

@@ -23,6 +23,7 @@ CASES = {
     "bad_full.yaml": _pipeline("bad_full", 'reconcile: {full: "every day"}'),
     "needs_param.yaml": _pipeline("needs_param", 'schedule: "@daily"\nparams: {who: {required: true}}'),
     "twice.yaml": _pipeline("sound"),
+    "waits_for_alias.yaml": _pipeline("waits_for_alias", "schedule: {alias: whatever_changed}"),
     "waits.yaml": _pipeline("waits", "schedule: {dataset: ['odras_postgres:public.flights', handmade]}"),
     "waits_for_file.yaml": _pipeline(
         "waits_for_file", "schedule: {file: 'in/*.csv', connection: workbench_files, every: 10s}"

@@ -51,6 +51,12 @@ def test_datasets_are_waited_for_as_assets(parsed: Parsed) -> None:
     assert parsed.cases["pipeline__always"]["schedule"] == "@continuous"
 
 
+def test_what_is_named_at_run_time_is_waited_for_as_an_asset_alias(parsed: Parsed) -> None:
+    dag = parsed.cases["pipeline__waits_for_alias"]
+    assert "AssetAlias(name='whatever_changed'" in dag["schedule"]
+    assert "after an update of what is named `whatever_changed`" in dag["doc"]
+
+
 def test_a_file_schedule_is_an_asset_that_the_triggerer_watches(parsed: Parsed) -> None:
     dag = parsed.cases["pipeline__waits_for_file"]
     assert "arrivals:waits_for_file" in dag["schedule"]
