@@ -15,6 +15,7 @@
         ├── StreamUnknown         no such table, label, collection, file or column
         ├── SchemaConflict        a schema does not fit the policy or the destination
         ├── TransformError        a step's expression does not fit its input, or cannot be computed
+        ├── NotAllowed            the run would destroy what stands, without leave to
         ├── ContractViolated      `on_invalid: fail`, or a check at level fail
         ├── Unsupported           the store cannot do it (a capability it does not declare)
         ├── BalanceError          a step or destination lost or invented rows
