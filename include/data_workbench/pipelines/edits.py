@@ -17,7 +17,7 @@ from data_workbench.errors import StateError, UsageError
 from data_workbench.metastore import quarantine
 from data_workbench.metastore.values import key_text, rows_of, table_of
 from data_workbench.pipelines.history import plan_of
-from data_workbench.pipelines.records import source_key
+from data_workbench.pipelines.records import source_key, traced
 from data_workbench.records.names import near_names
 from data_workbench.records.types import native_type
 
@@ -69,13 +69,7 @@ def source_columns(plan: RunPlan, record: Record, names: Mapping[str, Any]) -> t
     Raises:
         UsageError: the record cannot be followed to its source, or a column cannot be edited.
     """
-    traced = source_key(plan, record)
-    if traced is None:
-        raise UsageError(
-            f"record {record.id} ({record.node}) cannot be followed to a key of its source",
-            hint="correct the row at its source; the next full run takes it",
-        )
-    source, _ = traced
+    source, _ = traced(plan, record)
     planned = plan.sources[source]
     of_row = _own_columns(plan, record, source)
     landed = {name: name for name in planned.columns if name not in of_row}

@@ -44,6 +44,21 @@ def source_key(plan: RunPlan, record: Record) -> tuple[str, dict[str, Any]] | No
     return None
 
 
+def traced(plan: RunPlan, record: Record) -> tuple[str, dict[str, Any]]:
+    """`source_key` of a record that is to be read again.
+
+    Raises:
+        UsageError: it has none: its row is made of several, or its key was computed.
+    """
+    found = source_key(plan, record)
+    if found is None:
+        raise UsageError(
+            f"record {record.id} ({record.node}) cannot be followed to a key of its source",
+            hint="correct the row at its source; the next full run takes it",
+        )
+    return found
+
+
 def _nodes(plan: RunPlan, name: str) -> list[str]:
     """The step of that name, or the inputs of the destination of that name."""
     if name in plan.destinations:
@@ -113,16 +128,11 @@ def keys_to_replay(
             raise UsageError(
                 f"record {record.id} is {record.state}, of pipeline {record.pipeline!r}", hint="list open ones"
             )
-        traced = source_key(plan, record)
-        if traced is None:
-            if ids:
-                raise UsageError(
-                    f"record {record.id} ({record.node}) cannot be followed to a key of its source",
-                    hint="correct the row at its source; the next full run takes it",
-                )
+        origin = traced(plan, record) if ids else source_key(plan, record)
+        if origin is None:
             continue
         chosen.append(record)
-        keys.setdefault(traced[0], []).append(traced[1])
+        keys.setdefault(origin[0], []).append(origin[1])
     if not chosen:
         raise UsageError(f"nothing to replay for {plan.pipeline!r}", hint=f"workbench quarantine list {plan.pipeline}")
     return chosen, keys

@@ -234,6 +234,30 @@ def test_bodies_that_say_something_else_are_refused(site: Site, browser: TestCli
     assert held(site)[4] == one
 
 
+def test_a_row_made_of_several_is_not_offered_a_replay_and_refused_one(site: Site, browser: TestClient) -> None:
+    site.run("""
+version: 1
+pipeline: held
+sources: {rows: {connection: pg, stream: public.rows, key: [id]}}
+steps:
+  - {name: sums, aggregate: {by: [note], take: {total: sum(size)}}}
+contract: {sums: {columns: {total: {min: 1}}, on_invalid: quarantine}}
+destinations: {there: {connection: pg, table: public.rows_copy, key: note}}
+""")
+    [one] = browser.get("/data/quarantine?pipeline=held").json()["records"]
+    assert not [name for name in one["row"] if name.startswith("_wb_")]
+    details = browser.get(f"/data/quarantine/{one['id']}").json()
+    assert (details["can_replay"], details["origin"]) == (False, one["ordinal"])
+    page = browser.get(f"/data/pages/records/{one['id']}").text
+    assert "it cannot be read again by itself" in page
+    assert "<button>Discard</button>" in page
+    assert "<button>Replay</button>" not in page
+    assert "data-column=" not in page
+    asked = browser.post("/data/quarantine/replay", json={"pipeline": "held", "records": [one["id"]]}, headers=ORIGIN)
+    assert asked.status_code == 400
+    assert "correct the row at its source" in asked.json()["detail"]
+
+
 def test_records_are_discarded_by_name_and_once(site: Site, browser: TestClient) -> None:
     site.run(TEXT)
     ids = sorted(held(site).values())[:2]

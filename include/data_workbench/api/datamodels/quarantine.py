@@ -52,6 +52,10 @@ class RecordDetailsOut(BaseModel):
     """The version of the pipeline, and so of its rules."""
     promises: dict[str, Any]
     """What the contract asked of the columns its rules look at."""
+    origin: int | None
+    """Its place in the order the source handed rows over; null for one that a destination refused."""
+    can_replay: bool
+    """Whether the row can be read again by a key of its source; one made of several rows cannot."""
 
 
 class _Body(BaseModel):

@@ -20,6 +20,9 @@ from data_workbench.metastore.quarantine import QuarantineState, Record
 from data_workbench.pipelines import edits
 from data_workbench.pipelines.history import plan_of
 from data_workbench.pipelines.masking import Masked, Masks
+from data_workbench.pipelines.plan import RunPlan
+from data_workbench.pipelines.records import source_key, traced
+from data_workbench.records.marks import PREFIX
 
 
 def records(
@@ -46,7 +49,14 @@ def record(record_id: int) -> RecordDetailsOut:
             version = None
         written = (plan.contracts.get(found.node) or {}) if plan else {}
         promises = _promises(written.get("columns") or {}, found.rules)
-        return RecordDetailsOut(record=_told(Masks(store).masked(found)), definition_hash=version, promises=promises)
+        is_refused = plan is not None and found.node in plan.destinations
+        return RecordDetailsOut(
+            record=_told(Masks(store).masked(found)),
+            definition_hash=version,
+            promises=promises,
+            origin=None if is_refused else found.ordinal,
+            can_replay=plan is None or source_key(plan, found) is not None,
+        )
 
 
 def pipelines_of(ids: Collection[int]) -> dict[int, str]:
@@ -78,8 +88,9 @@ def prepare_replay(pipeline: str, ids: Sequence[int] | Literal["all"], author: A
     """Tell of a replay that is asked for; the id its DAG run is to have.
 
     Raises:
-        UsageError: a record is not open, or of another pipeline, or none is open.
+        UsageError: a record is not open, or of another pipeline, or cannot be read again, or none is open.
     """
+    plans: dict[str, RunPlan | None] = {}
     with metastore() as store:
         if ids == "all":
             if not quarantine.list_records(store, pipeline=pipeline, limit=1):
@@ -89,6 +100,10 @@ def prepare_replay(pipeline: str, ids: Sequence[int] | Literal["all"], author: A
                 found = quarantine.get(store, one)
                 if (found.pipeline, found.state) != (pipeline, "open"):
                     raise UsageError(f"record {one} is {found.state}, of pipeline {found.pipeline!r}")
+                if found.run_id not in plans:
+                    plans[found.run_id] = plan_of(store, found.run_id)
+                if (plan := plans[found.run_id]) is not None:
+                    traced(plan, found)
         run_id = f"replay__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
         asked = ids if ids == "all" else sorted(ids)[:1_000]
         details = {"records": asked, "asked": ids if ids == "all" else len(ids), "dag_run_id": run_id}
@@ -99,6 +114,7 @@ def prepare_replay(pipeline: str, ids: Sequence[int] | Literal["all"], author: A
 def _told(masked: Masked) -> RecordOut:
     one: Record = masked.record
     values = {name: getattr(one, name) for name in RecordOut.model_fields if name != "hidden"}
+    values["row"] = {name: value for name, value in one.row.items() if not name.startswith(PREFIX)}
     return RecordOut(**values, hidden=sorted(masked.hidden))
 
 
