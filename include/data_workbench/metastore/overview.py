@@ -9,18 +9,12 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 
 from data_workbench.metastore.database import Metastore
+from data_workbench.metastore.row_counts import QUARANTINED, READ, WRITTEN
 from data_workbench.metastore.runs import Orchestrator, RunState
 
-_COUNTS: Final = """
-    (SELECT sum((one.value->>'read')::bigint) FROM json_each(result->'sources') one) AS read,
-    (SELECT sum((one.value->>'inserted')::bigint + (one.value->>'updated')::bigint + (one.value->>'deleted')::bigint)
-     FROM json_each(result->'destinations') one) AS written,
-    (SELECT sum((one.value->>'quarantined')::bigint)
-     FROM (SELECT * FROM json_each(result->'sources') UNION ALL SELECT * FROM json_each(result->'steps')) one)
-        AS quarantined
-"""
 _SUMMARY: Final = f"""
-SELECT run_id, pipeline, state, orchestrator, started, ended, {_COUNTS}, error->>'message' AS trouble
+SELECT run_id, pipeline, state, orchestrator, started, ended, {READ} AS read, {WRITTEN} AS written,
+    {QUARANTINED} AS quarantined, error->>'message' AS trouble
 FROM (SELECT run_id, pipeline, state, orchestrator, started, ended, result, error,
              row_number() OVER (PARTITION BY pipeline ORDER BY started DESC, run_id) AS place FROM runs
       WHERE (CAST(:pipeline AS text) IS NULL OR pipeline = :pipeline)

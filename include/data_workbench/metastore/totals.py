@@ -9,18 +9,14 @@ from typing import Final
 from sqlalchemy import Connection, select, text
 
 from data_workbench.metastore.database import Metastore
+from data_workbench.metastore.row_counts import QUARANTINED, READ, WRITTEN
 from data_workbench.metastore.tables import pipeline_totals
 
-# The rows of a run as pages count them (`overview.py`), and 0 for what was not counted.
-_ADD: Final = """
+# The rows of a run as pages count them, and 0 for what was not counted.
+_ADD: Final = f"""
 INSERT INTO pipeline_totals (pipeline, state, runs, seconds, read, written, quarantined, retries, latest)
 SELECT pipeline, state, 1, extract(epoch FROM ended - started),
-    coalesce((SELECT sum((one.value->>'read')::bigint) FROM json_each(result->'sources') one), 0),
-    coalesce((SELECT sum((one.value->>'inserted')::bigint + (one.value->>'updated')::bigint
-                         + (one.value->>'deleted')::bigint) FROM json_each(result->'destinations') one), 0),
-    coalesce((SELECT sum((one.value->>'quarantined')::bigint)
-              FROM (SELECT * FROM json_each(result->'sources')
-                    UNION ALL SELECT * FROM json_each(result->'steps')) one), 0),
+    coalesce({READ}, 0), coalesce({WRITTEN}, 0), coalesce({QUARANTINED}, 0),
     (SELECT coalesce(sum(attempt - 1), 0) FROM run_stages
      WHERE run_id = :run_id AND stage !~ '^load[.].*[.][0-9]+$'),
     ended

@@ -65,7 +65,7 @@ def of_load(pulse: Pulse, counts: Mapping[str, Any]) -> dict[str, Any]:
         rows_in=counts["out"],
         rows_out=sum(written),
         bytes_in=pulse.bytes if is_whole else None,
-        quarantined=counts["rejected"],
+        quarantined=counts["rejected"] + related.get("rejected", 0),
     )
 
 

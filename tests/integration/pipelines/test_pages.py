@@ -40,6 +40,14 @@ def browser(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]
         yield client
 
 
+def test_rows_that_a_store_refused_are_among_those_put_aside(site: Site, browser: TestClient) -> None:
+    site.sql("CREATE TABLE rows_copy (id int PRIMARY KEY, name varchar(7))")
+    document = site.run(TEXT.replace("paged", "narrow"))
+    assert document["destinations"]["there"]["rejected"] == 201, "names of a hundred and of a thousand"
+    [one] = browser.get("/data/pipelines").json()["pipelines"]
+    assert (one["quarantine"], one["latest"]["quarantined"]) == (201, 201)
+
+
 def test_a_run_is_told_from_afar_and_in_full(site: Site, browser: TestClient) -> None:
     site.sql("INSERT INTO rows VALUES (5000, %s)", HOSTILE)
     document = site.run(TEXT)
