@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, exc, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -155,11 +155,15 @@ def latest(store: Metastore, pipeline: str, request_hash: str) -> Backfill | Non
         return None if row is None else Backfill(**row._mapping)
 
 
-def list_backfills(store: Metastore, *, pipeline: str | None = None, limit: int = 100) -> list[Backfill]:
+def list_backfills(
+    store: Metastore, *, pipeline: str | None = None, state: BackfillState | None = None, limit: int = 100
+) -> list[Backfill]:
     """The latest backfills, latest first."""
     statement = select(*backfills.c).order_by(backfills.c.created.desc(), backfills.c.id).limit(limit)
     if pipeline is not None:
         statement = statement.where(backfills.c.pipeline == pipeline)
+    if state is not None:
+        statement = statement.where(backfills.c.state == state)
     with store.transaction() as connection:
         return [Backfill(**row._mapping) for row in connection.execute(statement)]
 
@@ -168,6 +172,17 @@ def partitions(store: Metastore, backfill_id: str) -> list[Part]:
     """The partitions in their order."""
     with store.transaction() as connection:
         return _parts(connection, backfill_id)
+
+
+def counts(store: Metastore, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many partitions of each backfill are in each state."""
+    p = backfill_partitions.c
+    grouped = select(p.backfill_id, p.state, func.count().label("amount")).where(p.backfill_id.in_(ids))
+    found = {one: dict.fromkeys(get_args(PartitionState), 0) for one in ids}
+    with store.transaction() as connection:
+        for row in connection.execute(grouped.group_by(p.backfill_id, p.state)):
+            found[row.backfill_id][row.state] = row.amount
+    return found
 
 
 def partition(store: Metastore, backfill_id: str, position: int) -> Part:
@@ -247,7 +262,7 @@ def document(found: Backfill, parts: Sequence[Part]) -> dict[str, Any]:
         "state": found.state,
         "request": found.request,
         "parallel": found.parallel,
-        "counts": {state: states.count(state) for state in ("pending", "running", "success", "failed")},
+        "counts": {state: states.count(state) for state in get_args(PartitionState)},
         "partitions": [
             {
                 "key": one.key,

@@ -45,5 +45,5 @@ def was_under_way(store: Metastore, pipeline: str, moment: datetime, *, but: str
 
 
 def _backfill_at_work(store: Metastore, pipeline: str) -> str | None:
-    running = [one.id for one in backfills.list_backfills(store, pipeline=pipeline) if one.state == "running"]
-    return next((one for one in running if backfills.is_worked_at(store, one)), None)
+    running = backfills.list_backfills(store, pipeline=pipeline, state="running")
+    return next((one.id for one in running if backfills.is_worked_at(store, one.id)), None)

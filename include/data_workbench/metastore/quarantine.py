@@ -125,11 +125,19 @@ def iter_records(store: Metastore, *, pipeline: str, run_id: str | None = None, 
 
 def get(store: Metastore, record_id: int) -> Record:
     """One record. Raises StateError if there is none."""
+    return get_all(store, [record_id])[0]
+
+
+def get_all(store: Metastore, ids: Collection[int]) -> list[Record]:
+    """The records of these ids in their order, each once. Raises StateError for the first that is not there."""
+    wanted = list(dict.fromkeys(ids))
     with store.transaction() as connection:
-        row = connection.execute(select(quarantine).where(quarantine.c.id == record_id)).one_or_none()
-        if row is None:
-            raise StateError(f"no quarantined record {record_id}", hint="list them: workbench quarantine list")
-        return _record(row)
+        rows = connection.execute(select(quarantine).where(quarantine.c.id.in_(wanted)))
+        found = {row.id: _record(row) for row in rows}
+    for one in wanted:
+        if one not in found:
+            raise StateError(f"no quarantined record {one}", hint="list them: workbench quarantine list")
+    return [found[one] for one in wanted]
 
 
 def count(

@@ -118,9 +118,7 @@ def keys_to_replay(
     Raises:
         UsageError: nothing to replay, or a record whose key cannot be followed to its source.
     """
-    found = [quarantine.get(metastore, one) for one in ids] or list(
-        quarantine.iter_records(metastore, pipeline=plan.pipeline)
-    )
+    found = quarantine.get_all(metastore, ids) if ids else quarantine.iter_records(metastore, pipeline=plan.pipeline)
     keys: dict[str, list[dict[str, Any]]] = {}
     chosen = []
     for record in found:

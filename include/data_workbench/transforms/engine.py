@@ -39,13 +39,14 @@ PARAM_TYPES: Mapping[str, str] = {
 """Types of params; a uuid is text, as uuid columns are."""
 
 LEFT_ALONE = "join_order,build_side_probe_side,common_subexpressions,filter_pushdown,filter_pullup"
-_FIXED = (
+FIXED = (
     "SET TimeZone = 'UTC'",
     "SET preserve_insertion_order = true",
     f"SET disabled_optimizers = '{LEFT_ALONE}'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
 )
+"""What every session of DuckDB is told, here and on Spark's executors: results hang on it."""
 
 
 class Opener(Protocol):
@@ -89,7 +90,7 @@ def open_engine(
     connection = duckdb.connect(config=config)
     try:
         connection.execute(f"SET temp_directory = {literal(str(spill))}")
-        for statement in _FIXED:
+        for statement in FIXED:
             connection.execute(statement)
         set_params(connection, params)
         for statement in UUID5_MACROS:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-State = Literal["open", "replayed", "resolved", "superseded", "discarded"]
+from data_workbench.metastore.quarantine import QuarantineState
+
 Reason = Annotated[str | None, Field(max_length=1_000)]
 Ids = Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=10_000)]
 
@@ -26,7 +27,7 @@ class RecordOut(BaseModel):
     row: dict[str, Any]
     ordinal: int
     """Its place in the order the source handed rows over."""
-    state: State
+    state: QuarantineState
     created: datetime
     changed: datetime | None
     changed_by: str | None

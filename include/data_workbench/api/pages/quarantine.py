@@ -8,15 +8,15 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Response
 
-from data_workbench.api.datamodels.quarantine import State
 from data_workbench.api.pages.rendering import page
 from data_workbench.api.services import pipelines as overview
 from data_workbench.api.services import quarantine as service
 from data_workbench.errors import WorkbenchError
+from data_workbench.metastore.quarantine import QuarantineState
 from data_workbench.pipelines.masking import HIDDEN
 
 SHOWN = 100
-STATES = (*get_args(State), "all")
+STATES = (*get_args(QuarantineState), "all")
 
 
 def router() -> APIRouter:
@@ -27,7 +27,7 @@ def router() -> APIRouter:
     def quarantine(
         pipeline: str,
         rule: str | None = None,
-        state: State | Literal["all"] = "open",
+        state: QuarantineState | Literal["all"] = "open",
         after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     ) -> Response:
         try:
@@ -45,7 +45,7 @@ def router() -> APIRouter:
     return found
 
 
-def _quarantine(pipeline: str, rule: str | None, state: State | Literal["all"], after: int) -> Response:
+def _quarantine(pipeline: str, rule: str | None, state: QuarantineState | Literal["all"], after: int) -> Response:
     found = service.records(
         pipeline=pipeline, run_id=None, rule=rule, state=None if state == "all" else state, limit=SHOWN, after=after
     )

@@ -19,11 +19,11 @@ from data_workbench.api.datamodels.quarantine import (
     RecordsOut,
     ReplayIn,
     ReplayOut,
-    State,
 )
 from data_workbench.api.services import quarantine as service
 from data_workbench.api.services import triggering
 from data_workbench.errors import StateError, UsageError, WorkbenchError
+from data_workbench.metastore.quarantine import QuarantineState
 
 Id = Annotated[int, Query(ge=0, lt=2**63)]
 
@@ -38,7 +38,7 @@ def router() -> APIRouter:
         pipeline: str | None = None,
         run_id: str | None = None,
         rule: str | None = None,
-        state: State | Literal["all"] = "open",
+        state: QuarantineState | Literal["all"] = "open",
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
         after: Id = 0,
     ) -> RecordsOut:

@@ -99,4 +99,8 @@ def latest(pipeline: str | None, limit: int) -> list[dict[str, Any]]:
 
 def listed(pipeline: str | None, limit: int) -> list[dict[str, Any]]:
     """The latest backfills, latest first, without their partitions."""
-    return [{name: value for name, value in one.items() if name != "partitions"} for one in latest(pipeline, limit)]
+    with metastore() as store:
+        found = backfills.list_backfills(store, pipeline=pipeline, limit=limit)
+        counts = backfills.counts(store, [one.id for one in found])
+    told = [{**backfills.document(one, []), "counts": counts[one.id]} for one in found]
+    return [{name: value for name, value in one.items() if name != "partitions"} for one in told]

@@ -62,7 +62,8 @@ def history(pipeline: str, count: int) -> tuple[list[RunOut], list[tuple[Waiting
         stalled = liveness.stalls(store, [one.run_id for one in found if one.state == "running"])
         masks = Masks(store)
         held = glance.open_by_rule(store, pipeline)
-        reasons = {id_: masks.masked(quarantine.get(store, id_)).record.reason for id_ in {one.newest for one in held}}
+        newest = quarantine.get_all(store, {one.newest for one in held})
+        reasons = {one.id: masks.masked(one).record.reason for one in newest}
         return [_told(one, stalled.get(one.run_id)) for one in found], [(one, reasons[one.newest]) for one in held]
 
 

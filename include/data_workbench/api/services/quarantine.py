@@ -62,7 +62,7 @@ def record(record_id: int) -> RecordDetailsOut:
 def pipelines_of(ids: Collection[int]) -> dict[int, str]:
     """The pipeline of each record. Raises StateError for one that is not there."""
     with metastore() as store:
-        return {one: quarantine.get(store, one).pipeline for one in dict.fromkeys(ids)}
+        return {one.id: one.pipeline for one in quarantine.get_all(store, ids)}
 
 
 def edit(record_id: int, values: Mapping[str, Any], author: Author) -> RecordOut:
@@ -96,10 +96,9 @@ def prepare_replay(pipeline: str, ids: Sequence[int] | Literal["all"], author: A
             if not quarantine.list_records(store, pipeline=pipeline, limit=1):
                 raise UsageError(f"no row of {pipeline!r} waits in the quarantine")
         else:
-            for one in ids:
-                found = quarantine.get(store, one)
+            for found in quarantine.get_all(store, ids):
                 if (found.pipeline, found.state) != (pipeline, "open"):
-                    raise UsageError(f"record {one} is {found.state}, of pipeline {found.pipeline!r}")
+                    raise UsageError(f"record {found.id} is {found.state}, of pipeline {found.pipeline!r}")
                 if found.run_id not in plans:
                     plans[found.run_id] = plan_of(store, found.run_id)
                 if (plan := plans[found.run_id]) is not None:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.connectors.base import (
-    Health,
-    Reading,
-    ReadRequest,
-    Source,
-    Stream,
-    Vital,
-)
+from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, Stream, Vital
 from data_workbench.connectors.neo4j import SOURCE
 from data_workbench.connectors.neo4j.client import Client
 from data_workbench.connectors.powers import CanTellVitals

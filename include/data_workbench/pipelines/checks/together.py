@@ -46,7 +46,8 @@ class _Start:
 
 def _circles(definitions: Sequence[Definition]) -> Iterator[Finding]:
     """Pipelines that wait for what they set off themselves, each told where its file waits."""
-    starts = {one.spec.pipeline: list(_starts(one, definitions)) for one in definitions}
+    written = [(one.spec.pipeline, name, item) for one in definitions for name, item in _writes(one)]
+    starts = {one.spec.pipeline: list(_starts(one, written)) for one in definitions}
     for definition in definitions:
         name = definition.spec.pipeline
         for writer, start in starts[name]:
@@ -58,10 +59,13 @@ def _circles(definitions: Sequence[Definition]) -> Iterator[Finding]:
                 yield definition.finding(start.path, message, hint=hint)
 
 
-def _starts(definition: Definition, definitions: Sequence[Definition]) -> Iterator[tuple[str, _Start]]:
-    """The pipelines whose writing starts this one."""
+def _starts(definition: Definition, written: Sequence[tuple[str, str, Destination]]) -> Iterator[tuple[str, _Start]]:
+    """The pipelines whose writing starts this one.
+
+    Args:
+        written: pipeline, dataset and destination of everything that is written.
+    """
     schedule = definition.spec.schedule
-    written = [(one.spec.pipeline, name, item) for one in definitions for name, item in _writes(one)]
     if isinstance(schedule, DatasetSchedule):
         names = [schedule.dataset] if isinstance(schedule.dataset, str) else schedule.dataset
         for position, wanted in enumerate(names):

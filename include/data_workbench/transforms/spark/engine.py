@@ -20,7 +20,7 @@ from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import quoted
 from data_workbench.records.uuids import UUID5_MACROS
-from data_workbench.transforms.engine import LEFT_ALONE
+from data_workbench.transforms.engine import FIXED
 from data_workbench.transforms.landing import FILE_SHIFT, rows_in
 from data_workbench.transforms.spark.remote import Remote
 from data_workbench.transforms.spark.select import ROWID
@@ -40,14 +40,7 @@ if TYPE_CHECKING:
 
 _COLLECTED = 20_000
 """Landed rows up to which results come in one piece; of more, they are written to files by the executors."""
-_SETUP = (
-    "SET TimeZone = 'UTC'",
-    "SET preserve_insertion_order = true",
-    f"SET disabled_optimizers = '{LEFT_ALONE}'",
-    "SET autoinstall_known_extensions = false",
-    "SET autoload_known_extensions = false",
-    *UUID5_MACROS,
-)
+_SETUP = (*FIXED, *UUID5_MACROS)
 
 
 def spark_opener(target: SparkTarget) -> Opener:

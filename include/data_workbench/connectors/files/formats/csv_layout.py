@@ -146,14 +146,8 @@ class CsvLayout:
         with self._opening.open() as handle, explained(self):
             if not options.escape:
                 quote = options.quote or None
-                blocks = cut(
-                    handle,
-                    quote=quote,
-                    delimiter=self.delimiter,
-                    most=options.max_row_bytes,
-                    size=_SAMPLE_BYTES,
-                )
-                block = next(blocks, None)
+                most = options.max_row_bytes
+                block = next(cut(handle, quote=quote, delimiter=self.delimiter, most=most, size=_SAMPLE_BYTES), None)
                 if block is not None and block.is_whole:
                     return _first_batch(self.block(block.data, types, _skip, from_start=True))
                 handle = Prefixed(block.data if block is not None else b"", handle)  # type: ignore[assignment]
