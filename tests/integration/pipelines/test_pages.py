@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from data_workbench.api.pages import pipelines as pages
 from data_workbench.api.routes import pipelines as routes
+from data_workbench.api.services.backfills import listed
 from data_workbench.pipelines.backfill import Asked, Backfiller
 
 if TYPE_CHECKING:
@@ -135,3 +136,5 @@ def test_a_backfill_shows_how_each_partition_stands(site: Site, browser: TestCli
     assert "<title>1: success</title>" in page
     assert "<title>401: failed. " in page
     assert HOSTILE not in page
+    whole = backfiller.document(found.id)
+    assert listed("parts", 10) == [{name: one for name, one in whole.items() if name != "partitions"}]
