@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         connections,
         local,
         pipelines,
+        profiling,
         restore,
         scaffold,
         stores,

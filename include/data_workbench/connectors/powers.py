@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data_workbench.connectors.base import Destination, Partition, ReadRequest, Source, Vital
 from data_workbench.records.accounting import WriteCounts
@@ -60,6 +60,27 @@ class CanTellVitals(ABC):
     @abstractmethod
     def vitals(self) -> list[Vital]:
         """What matters here and now: can it be written, lag, indexes, room left. Takes a second at most."""
+
+
+class CanTellShape(ABC):
+    """Tells of a stream what its rows alone do not: how they hang together."""
+
+    @abstractmethod
+    def degrees(self, stream: str) -> list[Degree]:
+        """How many relationships of each type and direction the rows have; none for a stream of relationships."""
+
+    @abstractmethod
+    def inner_edges(self, stream: str) -> Iterator[pa.RecordBatch]:
+        """The relationships between rows of the stream, as numbers `start` and `end`."""
+
+
+class Degree(NamedTuple):
+    """So many nodes have so many relationships of a type in a direction (`out`, `in`)."""
+
+    type: str
+    direction: str
+    degree: int
+    nodes: int
 
 
 class CanDelete(ABC):

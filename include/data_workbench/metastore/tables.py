@@ -260,6 +260,17 @@ checks = Table(
     Index("checks_by_run", "run_id"),
 )
 
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("dataset", Text, nullable=False),
+    Column("taken", _WHEN, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("profile", _JSON, nullable=False),
+    Index("profiles_by_dataset", "dataset", "taken"),
+)
+
 stream_schemas = Table(
     "stream_schemas",
     metadata,

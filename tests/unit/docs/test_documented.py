@@ -52,6 +52,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         connections,
         local,
         pipelines,
+        profiling,
         restore,
         scaffold,
         stores,

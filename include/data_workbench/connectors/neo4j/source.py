@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, Stream, Vital
 from data_workbench.connectors.neo4j import SOURCE
 from data_workbench.connectors.neo4j.client import Client
-from data_workbench.connectors.powers import CanTellVitals
+from data_workbench.connectors.powers import CanTellShape, CanTellVitals, Degree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
 
     from data_workbench.connectors.connections import Connection
     from data_workbench.settings import Settings
 
 
-class Neo4jSource(Source, CanTellVitals):
+class Neo4jSource(Source, CanTellShape, CanTellVitals):
     """One database; streams are `Label` and `[:TYPE]`. The option `sample` says how many values decide the types."""
 
     capabilities = SOURCE
@@ -50,3 +52,13 @@ class Neo4jSource(Source, CanTellVitals):
         from data_workbench.connectors.neo4j.reading import Neo4jReading
 
         return Neo4jReading(self.client, self.describe(request.stream, request.options), request, self.settings)
+
+    def degrees(self, stream: str) -> list[Degree]:
+        from data_workbench.connectors.neo4j import shape
+
+        return shape.degrees(self.client, stream)
+
+    def inner_edges(self, stream: str) -> Iterator[pa.RecordBatch]:
+        from data_workbench.connectors.neo4j import shape
+
+        return shape.inner_edges(self.client, stream)
