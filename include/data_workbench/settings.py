@@ -93,6 +93,10 @@ class Settings:
     """Comma-separated public keys that backups are encrypted for; empty means the one of the identity."""
     backup_identity: str = ""
     """File of the age identity that opens backups; empty means `<home>/backup-identity.txt`."""
+    archives: str = ""
+    """Where archives are kept: a connection's id, a folder or an fsspec URL; empty means `<home>/archives`."""
+    archive_policies: Path = field(default_factory=lambda: Path.cwd() / "dags" / "archives")
+    """Where a policy of archiving named without a path is looked up, and what `archive_expired` runs."""
     point_in_time: str = ""
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
     backup_retention: str = ""
@@ -128,6 +132,11 @@ class Settings:
     def backup_place(self) -> str:
         """Where backup sets are kept."""
         return self.backups or f"file://{(self.home / 'backups').absolute()}"
+
+    @property
+    def archive_place(self) -> str:
+        """Where archives are kept."""
+        return self.archives or f"file://{(self.home / 'archives').absolute()}"
 
     def port(self, service: str) -> int:
         """The local port of a service named in PORT_OFFSETS."""

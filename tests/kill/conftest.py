@@ -125,10 +125,10 @@ class Arena:
         assert outcome["state"] == "success", outcome["error"]
         return outcome
 
-    def kill_after(self, text: str, moment: float) -> None:
+    def kill_after(self, text: str, moment: float, **job: Any) -> None:
         """Start, wait until it works, kill it so many seconds later if it has not ended."""
         self._out.unlink(missing_ok=True)
-        child = self.start(text)
+        child = self.start(text, **job)
         while not (self._out.exists() and self._out.read_text().startswith("ready")):
             time.sleep(0.005)
         time.sleep(moment)

@@ -18,7 +18,17 @@ from pathlib import Path
 import data_workbench
 from data_workbench.records.arrow import prepare_process, without_pandas
 
-_ROOMS = ("artifacts", "connectors", "lineage", "mapping", "metastore", "pipelines", "reconciliation", "transforms")
+_ROOMS = (
+    "archive",
+    "artifacts",
+    "connectors",
+    "lineage",
+    "mapping",
+    "metastore",
+    "pipelines",
+    "reconciliation",
+    "transforms",
+)
 
 
 def warm_up() -> None:

@@ -11,18 +11,23 @@ import os
 import signal
 import traceback
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from tests.kill.broken import checkpoints_in_a_file
 
+from data_workbench.archive.running import Archiver
+from data_workbench.archive.shelf import Shelf, open_shelf
+from data_workbench.audit import open_keys
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.metastore import open_metastore
 from data_workbench.events import Event, subscribed
+from data_workbench.pipelines.archive_policies import load_policy
 from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.run import Runner
-from data_workbench.settings import load
+from data_workbench.settings import Settings, load
 
 TRANSACTION_ROWS = 150
 """Of a graph load: several transactions in a part, so that one dies inside."""
@@ -44,6 +49,20 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def shelf_of(settings: Settings, connections: Connections) -> Shelf:
+    """The shelf of this job, with its keys."""
+    keys = open_keys(settings, makes=True)
+    assert keys is not None
+    return open_shelf(settings.archive_place, connections, settings, keys)
+
+
+def archive(job: dict[str, Any], archiver: Archiver) -> dict[str, Any]:
+    """Archive by the job's policy."""
+    policy = load_policy(Path(job["pipeline"]), archiver.settings)
+    done = archiver.run(policy, now=datetime.fromisoformat(job["archive"]))
+    return {"state": "success", "error": None, "rows": done.rows, "taken_up": done.taken_up, "given_up": done.given_up}
+
+
 def main(job: dict[str, Any]) -> None:
     """Run the job's pipeline to its end, or to its death."""
     settings, connections = load(), Connections(from_environment)
@@ -51,6 +70,11 @@ def main(job: dict[str, Any]) -> None:
         stack.enter_context(patch("data_workbench.connectors.neo4j.chunks.TRANSACTION_ROWS", TRANSACTION_ROWS))
         stack.enter_context(patch("data_workbench.connectors.postgres.partitions.LEAST_PAGES", RANGE_PAGES))
         metastore = stack.enter_context(open_metastore(connections.get(settings.metastore)))
+        if "archive" in job:
+            stack.enter_context(subscribed(Death(job.get("point"), job.get("occurrence", 1))))
+            print("ready", flush=True)
+            print(json.dumps(archive(job, Archiver(shelf_of(settings, connections), connections, settings, metastore))))
+            return
         runner = Runner(settings=settings, connections=connections, metastore=metastore)
         definition = load_definition(job["pipeline"], settings=settings)
         stack.enter_context(subscribed(Death(job.get("point"), job.get("occurrence", 1))))

@@ -76,18 +76,25 @@ class Keys:
 
     def sign(self, sequence: int, digest: str, *, form: str = HEAD_FORM) -> Head:
         """The head that says the entry with this number and hash is the newest now, or the seal through it."""
-        if self.private is None:
-            raise AccessDenied("there is only a public key here", hint="sign where the private key is kept")
         head = Head(sequence, digest, moment_text(datetime.now(UTC)), self.text, form=form)
-        signature = base64.b64encode(self.private.sign(head.signed_bytes)).decode()
-        return replace(head, signature=signature)
+        return replace(head, signature=self.sign_bytes(head.signed_bytes))
 
     def has_signed(self, head: Head) -> bool:
         """Whether the head is signed by this key, whatever key it names itself."""
+        return self.has_signed_bytes(head.signed_bytes, head.signature)
+
+    def sign_bytes(self, content: bytes) -> str:
+        """The signature (base64) of content that names its own form, so that none passes for another's."""
+        if self.private is None:
+            raise AccessDenied("there is only a public key here", hint="sign where the private key is kept")
+        return base64.b64encode(self.private.sign(content)).decode()
+
+    def has_signed_bytes(self, content: bytes, signature: str) -> bool:
+        """Whether a signature of these bytes is this key's."""
         from cryptography.exceptions import InvalidSignature
 
         try:
-            self.public.verify(base64.b64decode(head.signature, validate=True), head.signed_bytes)
+            self.public.verify(base64.b64decode(signature, validate=True), content)
         except (InvalidSignature, ValueError):
             return False
         return True

@@ -6,12 +6,11 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.artifacts.places import LocalPlace, Place, RemotePlace
+from data_workbench.artifacts.opening import open_place
+from data_workbench.artifacts.places import Place
 from data_workbench.backup.manifest import Manifest, is_set_id, read_manifest
-from data_workbench.connectors.files.client import Root
 from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, Unsupported, UsageError, WorkbenchError
 
@@ -207,19 +206,7 @@ def open_vault(where: str, connections: Connections, settings: Settings) -> Vaul
     Raises:
         ConnectionUnknown, UsageError: it cannot be reached that way.
     """
-    if "://" not in where and ("/" in where or where.startswith(".")):
-        where = f"file://{Path(where).absolute()}"
-    connection = connections.get(where)
-    if connection.kind != "workbench_files":
-        raise UsageError(
-            f"connection {where!r} is of type {connection.kind!r}, a repository needs a place for files",
-            hint="name a folder, a URL (s3://bucket/folder) or a connection of type workbench_files",
-        )
-    root = Root(connection, settings)
-    root.check_writable()
-    if root.config.is_local:
-        return Vault(LocalPlace(Path(root.full("."))))
-    return Vault(RemotePlace.over(root.filesystem, root.full("."), root.config.url))
+    return Vault(open_place(where, connections, settings, what="repository"))
 
 
 def _chunk_path(chunk: str) -> str:

@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: wrong usage is answered like every other error, in JSON if asked for."""
     gc.set_threshold(*_COLLECTOR)
     from data_workbench.cli import (  # noqa: F401  # they add commands
+        archive,
         audit,
         backfill,
         backup,

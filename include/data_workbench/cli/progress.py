@@ -93,6 +93,12 @@ class _Bars:
                 self._advance(f"store {facts['path']} (kB)", facts["bytes"] // 1024)
             case "backup.checked":
                 self._advance("check (kB)", facts["bytes"] // 1024)
+            case "archive.part":
+                self._advance("archive (rows)", facts["rows"])
+            case "archive.finished":
+                self._advance("deleted from the table (rows)", facts["rows"])
+            case "archive.checked":
+                self._advance("check (kB)", facts["bytes"] // 1024)
             case "backup.restored":
                 self._advance(f"restore {facts['store']}", facts["count"])
 

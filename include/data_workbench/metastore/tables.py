@@ -5,10 +5,12 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -19,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 metadata = MetaData()
 
@@ -377,4 +379,58 @@ backfill_partitions = Table(
     Column("error", _JSON),
     Column("started", _WHEN),
     Column("ended", _WHEN),
+)
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("archive", Text, primary_key=True),
+    Column("shelf", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("database", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("raw_bytes", BigInteger, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("created", _WHEN, nullable=False),
+    Column("retained_until", _WHEN),
+    Column("legal_hold", Boolean, nullable=False),
+    Column("changed", _WHEN, nullable=False, server_default=text("now()")),
+    Index("archives_by_policy", "policy", "created"),
+)
+
+_BYTEWISE = Text(collation="C")
+"""As ranges of keys are compared, whatever the database's own order."""
+
+archive_parts = Table(
+    "archive_parts",
+    metadata,
+    Column("archive", Text, ForeignKey("archives.archive", ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("first_key", _BYTEWISE, nullable=False),
+    Column("last_key", _BYTEWISE, nullable=False),
+    Column("first_time", _BYTEWISE, nullable=False),
+    Column("last_time", _BYTEWISE, nullable=False),
+    Column("attributes", JSONB, nullable=False),
+    Index("archive_parts_by_attributes", "attributes", postgresql_using="gin"),
+)
+
+archive_texts = Table(
+    "archive_texts",
+    metadata,
+    Column("archive", Text, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("words", TSVECTOR, nullable=False),
+    ForeignKeyConstraint(["archive", "part"], ["archive_parts.archive", "archive_parts.part"], ondelete="CASCADE"),
+    Index("archive_texts_by_words", "words", postgresql_using="gin"),
 )

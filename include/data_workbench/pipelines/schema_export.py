@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from data_workbench.archive.policy import Policy
 from data_workbench.pipelines.spec import Pipeline, Source
 from data_workbench.pipelines.spec_reuse import Template
 from data_workbench.pipelines.testing.spec import Cases
@@ -20,6 +21,7 @@ from data_workbench.records.definitions import MOST_COLUMNS
 TESTS_FILE = "test.json"
 """The schema of test files, beside that of pipelines."""
 TEMPLATE_FILE = "template.json"
+ARCHIVE_FILE = "archive.json"
 _GIVEN = ("sources", "destinations")
 _BEGIN, _END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
@@ -45,6 +47,12 @@ def tests_schema() -> dict[str, Any]:
     """The JSON Schema of a test file."""
     about = ("Workbench pipeline tests", "Unit tests of a pipeline of the Data Management Workbench.")
     return _schema_of(Cases, TESTS_FILE, *about)
+
+
+def archive_schema() -> dict[str, Any]:
+    """The JSON Schema of a policy of archiving."""
+    about = ("Workbench archive policy", "A policy of archiving of the Data Management Workbench.")
+    return _schema_of(Policy, ARCHIVE_FILE, *about)
 
 
 def _schema_of(model: type[BaseModel], name: str, title: str, description: str) -> dict[str, Any]:
@@ -104,10 +112,11 @@ def schema_text(schema: dict[str, Any] | None = None) -> str:
 
 
 def write_schema(path: str | Path) -> None:
-    """Write the schema of pipelines and, beside it, those of tests and templates where editors find them."""
+    """Write the schema of pipelines and, beside it, those of tests, templates and policies where editors find them."""
     Path(path).write_text(schema_text(), encoding="utf-8")
     Path(path).with_name(TESTS_FILE).write_text(schema_text(tests_schema()), encoding="utf-8")
     Path(path).with_name(TEMPLATE_FILE).write_text(schema_text(template_schema()), encoding="utf-8")
+    Path(path).with_name(ARCHIVE_FILE).write_text(schema_text(archive_schema()), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------ tables of keys
@@ -194,6 +203,7 @@ def roots() -> Iterator[tuple[str | None, type[BaseModel]]]:
                 yield page, model
     yield Cases.page, Cases
     yield Template.page, Template
+    yield Policy.page, Policy
 
 
 def write_key_tables(path: str | Path) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from data_workbench.connectors.connections import Connection, from_environment
+from data_workbench.pipelines.archive_policies import load_policy
 from data_workbench.pipelines.checks import lint, lint_paths
 from data_workbench.pipelines.definition import parse_definition
+from data_workbench.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGES = sorted([*(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "README.md"])
 LANGUAGE = REPOSITORY / "docs" / "user-guide" / "pipeline-language.md"
-FROM = ("tests/fixtures/pipelines/", "tests/golden/", "dags/pipelines/", "docker-compose.yaml")
+FROM = ("tests/fixtures/pipelines/", "tests/golden/", "dags/pipelines/", "dags/archives/", "docker-compose.yaml")
 
 _YAML = re.compile(r"(?:<!-- from: (?P<file>\S+) -->\n)?^```yaml\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [(path, found) for path in PAGES for found in _YAML.finditer(path.read_text(encoding="utf-8"))]
@@ -37,7 +39,9 @@ def test_a_yaml_example_is_cut_from_a_file_or_is_a_whole_pipeline(path: Path, bl
 
 @pytest.mark.parametrize("file", sorted({block["file"] for _, block in BLOCKS if block["file"]}))
 def test_the_files_of_examples_lint_clean(file: str) -> None:
-    if not file.endswith(("docker-compose.yaml", "workbench.yaml")) and "golden" not in file:
+    if file.startswith("dags/archives/"):
+        assert load_policy(REPOSITORY / file, Settings()).archive == Path(file).stem
+    elif not file.endswith(("docker-compose.yaml", "workbench.yaml")) and "golden" not in file:
         findings, _ = lint_paths([REPOSITORY / file])
         assert [str(one) for one in findings] == []
 

@@ -1,0 +1,146 @@
+"""Checking archives: every manifest, signature, part, row count and content, and that each object is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.manifest import Manifest
+from data_workbench.archive.parts import decoded
+from data_workbench.archive.shelf import HOLD, MANIFEST, Shelf
+from data_workbench.errors import StateError, WorkbenchError
+from data_workbench.events import emit
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An archive that has to be there, as the metastore or the table's database knows it."""
+
+    policy: str
+    archive: str
+    manifest: str
+
+
+@dataclass
+class Findings:
+    """What checking found; `problems` by archive, those of the shelf itself under an empty text."""
+
+    archives: int = 0
+    parts: int = 0
+    rows: int = 0
+    bytes: int = 0
+    unfinished: list[str] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def say(self, archive: str, problem: str) -> None:
+        """Add a problem."""
+        self.problems.setdefault(archive, []).append(problem)
+
+
+def check_shelf(shelf: Shelf, expected: Iterable[Expected], *, policy: str | None = None) -> Findings:
+    """Check every archive on a shelf, or those of one policy, against what has to be there."""
+    found = Findings()
+    wanted = {one.archive: one for one in expected if policy in (None, one.policy)}
+    there = {name: one for one in shelf.policies() if policy in (None, one) for name in shelf.archives(one)}
+    for name in sorted(wanted.keys() - there.keys()):
+        found.say(name, "it is lost: there is nothing of it on the shelf")
+    for name, owner in sorted(there.items()):
+        _check_one(shelf, owner, name, wanted.get(name), found)
+    for stranger in shelf.strangers() if policy is None else ():
+        found.say("", f"{stranger} belongs to no archive")
+    return found
+
+
+def _check_one(shelf: Shelf, policy: str, archive: str, wanted: Expected | None, found: Findings) -> None:
+    try:
+        manifest = shelf.manifest(policy, archive)
+    except WorkbenchError as error:
+        found.say(archive, error.message)
+        return
+    if manifest is None:
+        if wanted is None:
+            found.unfinished.append(archive)
+        else:
+            found.say(archive, "its manifest is lost")
+        return
+    if wanted is None:
+        found.say(archive, "nobody knows of it: it was put here, or the metastore forgot it")
+    elif shelf.manifest_digest(policy, archive) != wanted.manifest:
+        found.say(archive, "its manifest is another than the one that was registered")
+    problems = problems_of(shelf, manifest)
+    found.archives += 1
+    found.parts += len(manifest.parts)
+    found.rows += manifest.rows
+    found.bytes += manifest.size
+    for one in problems:
+        found.say(archive, one)
+
+
+def problems_of(shelf: Shelf, manifest: Manifest) -> list[str]:
+    """What is wrong with the files of an archive."""
+    problems = []
+    known = {f"{part.sha256}.parquet" for part in manifest.parts} | {MANIFEST, HOLD}
+    for name in sorted(shelf.files(manifest.policy, manifest.archive).keys() - known):
+        problems.append(f"file {name!r} is none of its parts")
+    total = ContentSum()
+    try:
+        for place in range(len(manifest.parts)):
+            try:
+                rows = read_part(shelf, manifest, place)
+                if total.add(rows) != manifest.parts[place].content:
+                    problems.append(f"part {place} does not hold the rows that were written")
+            except StateError as error:
+                problems.append(error.message)
+            emit("archive.checked", archive=manifest.archive, bytes=manifest.parts[place].bytes)
+        if not problems and total.text != manifest.content:
+            problems.append("its parts together are not what was written")
+    finally:
+        total.close()
+    return problems
+
+
+def require_sound(shelf: Shelf, policy: str, archive: str) -> Manifest:
+    """An archive as it stands on its shelf, read back and checked.
+
+    Raises:
+        StateError: it is not what was written.
+    """
+    manifest = shelf.manifest(policy, archive)
+    if manifest is None:
+        raise StateError(f"archive {archive} has no manifest", hint="workbench archive run makes it anew")
+    problems = problems_of(shelf, manifest)
+    if problems:
+        raise StateError(f"archive {archive} is not sound: {problems[0]}", hint="workbench archive verify")
+    return manifest
+
+
+def read_part(shelf: Shelf, manifest: Manifest, place: int) -> pa.Table:
+    """The rows of a part, its hash, columns and number of rows checked. Raises StateError."""
+    facts = manifest.parts[place]
+    try:
+        rows = decoded(shelf.part(manifest.policy, manifest.archive, facts))
+    except (pa.ArrowException, OSError) as error:
+        raise StateError(
+            f"part {facts.sha256[:16]}… of archive {manifest.archive} is no Parquet ({type(error).__name__})",
+            hint="workbench archive verify",
+        ) from None
+    columns = {item.name: str(item.type) for item in rows.schema}
+    if columns != {column.name: column.arrow for column in manifest.columns} or rows.num_rows != facts.rows:
+        raise StateError(
+            f"part {facts.sha256[:16]}… of archive {manifest.archive} has other columns or rows than its manifest says",
+            hint="workbench archive verify",
+        )
+    return rows
+
+
+def as_document(found: Findings) -> Mapping[str, object]:
+    """For the command line and the metastore."""
+    return {**vars(found), "sound": found.is_sound}

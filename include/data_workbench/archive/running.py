@@ -1,0 +1,341 @@
+"""Archiving: the protocol, and taking up what a killed run left.
+
+    1  pin a range of keys, and read its rows in one snapshot
+    2  write parts, then the signed manifest
+    3  read all of it back and check it
+    4  register it in the metastore as `written`; index its words
+    5  in one transaction at the table: delete the rows that are still the same, note the archive as live
+    6  mirror that in the metastore as `live`
+
+Until 5 commits every row is live in the table and the archive is nothing; from then on the database itself says which
+rows are live in the archive. A run begins by bringing whatever is between these steps to one of the two ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.archive import ledger, parts, registration
+from data_workbench.archive.checking import read_part, require_sound
+from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.manifest import FORM, FORMAT, Manifest, Origin, PartFacts, Written, new_archive_id
+from data_workbench.archive.policy import Compression, Policy
+from data_workbench.archive.removal import Removed, remove
+from data_workbench.archive.shelf import Shelf
+from data_workbench.archive.source import Batch, Dataset, Eligible, dataset_of, next_batch, read_batch, source_content
+from data_workbench.connectors.postgres import client
+from data_workbench.connectors.postgres.config import PostgresConfig
+from data_workbench.connectors.postgres.destination import SEARCH_PATH
+from data_workbench.errors import BalanceError, Unsupported, WorkbenchError
+from data_workbench.events import emit
+from data_workbench.metastore import Metastore, archives
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connections
+    from data_workbench.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What a run did, or would do: rows by partition that are past their time, archives made, rows moved and kept."""
+
+    policy: str
+    cutoff: datetime
+    eligible: dict[str, int] = field(default_factory=dict)
+    archives: list[str] = field(default_factory=list)
+    taken_up: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    rows: int = 0
+    kept: int = 0
+    bytes: int = 0
+    raw_bytes: int = 0
+    trials: list[parts.Trial] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times smaller the parts are than their rows in Arrow's memory."""
+        return round(self.raw_bytes / self.bytes, 2) if self.bytes else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A policy's table, locked: nobody else archives, restores or expires it meanwhile."""
+
+    connection: client.PatientConnection
+    dataset: Dataset
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Archiver:
+    """What archiving needs."""
+
+    shelf: Shelf
+    connections: Connections
+    settings: Settings
+    metastore: Metastore
+
+    def run(self, policy: Policy, *, now: datetime, dry_run: bool = False) -> Outcome:
+        """Move what is past its time; take up first what a killed run left.
+
+        Raises:
+            StoreBusy: another process archives, restores or expires this table.
+            NotAllowed: rows of other tables refer to what would be archived.
+            ResourceExhausted, StoreUnavailable, AccessDenied: the shelf or the table; rows stay where they were.
+        """
+        outcome = Outcome(policy.archive, policy.cutoff(now))
+        if dry_run:
+            return self._rehearse(policy, outcome)
+        self.shelf.require_room(self.settings.min_free_disk)
+        with self.opened(policy) as table:
+            self.shelf.prepare()
+            self._converge(policy, table, outcome)
+            eligible = Eligible(table.dataset, policy, outcome.cutoff)
+            eligible.require_unreferenced(table.connection)
+            outcome.eligible = eligible.partitions(table.connection)
+            for partition in outcome.eligible:
+                self._move(eligible, partition, table, outcome)
+        return outcome
+
+    @contextmanager
+    def opened(self, policy: Policy) -> Iterator[Table]:
+        """The policy's table, locked. Raises as `dataset_of` and `ledger.alone` do."""
+        connection = self.connections.get(policy.connection)
+        if connection.kind != "postgres":
+            raise Unsupported(
+                f"connection {policy.connection!r} is of type {connection.kind!r}",
+                hint="rows of PostgreSQL are archived",
+            )
+        config = PostgresConfig.of(connection)
+        with client.translating(config.address), ExitStack() as stack:
+            session = stack.enter_context(client.connect(config, search_path=SEARCH_PATH))
+            dataset = dataset_of(session, policy)
+            stream = dataset.table.relation.stream
+            database = ledger.ensure(session, config.address)
+            stack.enter_context(ledger.alone(session, stream))
+            yield Table(session, dataset, Origin(
+                connection=policy.connection, stream=stream, database=database, key=dataset.table.key
+            ))  # fmt: skip
+
+    def _rehearse(self, policy: Policy, outcome: Outcome) -> Outcome:
+        config = PostgresConfig.of(self.connections.get(policy.connection))
+        with client.translating(config.address), client.connect(config) as session:
+            eligible = Eligible(dataset_of(session, policy), policy, outcome.cutoff)
+            eligible.require_unreferenced(session)
+            outcome.eligible = eligible.partitions(session)
+        return outcome
+
+    # ---------------------------------------------------------------------------------------------- one batch
+
+    def _move(self, eligible: Eligible, partition: str, table: Table, outcome: Outcome) -> None:
+        after: tuple[str, ...] | None = None
+        while True:
+            manifest, after = self._write_next(eligible, partition, after, table, outcome)
+            if manifest is None:
+                return
+            emit("archive.written", archive=manifest.archive, rows=manifest.rows)
+            self.shelf.require_room(self.settings.min_free_disk)
+            self.settle(manifest.policy, manifest.archive, table, outcome)
+            outcome.archives.append(manifest.archive)
+
+    def _write_next(
+        self, eligible: Eligible, partition: str, after: tuple[str, ...] | None, table: Table, outcome: Outcome
+    ) -> tuple[Manifest | None, tuple[str, ...] | None]:
+        """Write the next archive of a partition: its manifest, and the last of its keys."""
+        connection = table.connection
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            batch = next_batch(connection, eligible, partition, after)
+            if batch is None:
+                return None, after
+            draft = Draft(self, eligible, batch, table, outcome)
+            for rows in parts.cut(read_batch(connection, eligible, batch, self.settings), self.settings.part_rows):
+                draft.add(rows)
+            content = source_content(connection, eligible, batch)
+        finally:
+            if not connection.closed:
+                connection.execute("ROLLBACK")
+        return draft.publish(content), batch.last
+
+    def settle(self, policy: str, archive: str, table: Table, outcome: Outcome) -> Removed:
+        """From a manifest that is there to rows that are live in the archive: steps 3 to 6."""
+        manifest = require_sound(self.shelf, policy, archive)
+        digest = self.shelf.manifest_digest(policy, archive) or ""
+        emit("archive.verified", archive=archive)
+        registration.register(self.metastore, self.shelf, manifest, digest, state="written", live=0)
+        emit("archive.registered", archive=archive)
+        noted = ledger.Noted(
+            archive, policy, manifest.origin.stream, digest, manifest.rows, manifest.rows, "live", manifest.created
+        )
+        contents = (read_part(self.shelf, manifest, place) for place in range(len(manifest.parts)))
+        done = remove(table.connection, table.dataset, contents, noted)
+        archives.set_state(self.metastore, archive, "live", live=done.deleted)
+        emit("archive.finished", archive=archive, rows=done.deleted)
+        outcome.rows += done.deleted
+        outcome.kept += done.kept
+        outcome.bytes += manifest.size
+        outcome.raw_bytes += manifest.written.raw_bytes
+        return done
+
+    # ---------------------------------------------------------------------------------------------- after a kill
+
+    def _converge(self, policy: Policy, table: Table, outcome: Outcome) -> None:
+        """Bring every archive of the policy to one of its two ends."""
+        noted = ledger.noted(table.connection, table=table.origin.stream)
+        known = {one.archive: one for one in archives.list_archives(self.metastore, policy=policy.archive)}
+        for archive in self.shelf.archives(policy.archive):
+            mark, entry = noted.get(archive), known.get(archive)
+            if mark is not None:
+                self._mirror(mark, entry, outcome)
+            elif entry is None or entry.state == "written":
+                self._decide(policy, archive, table, outcome)
+        for archive, entry in known.items():
+            if entry.state == "written" and archive not in self.shelf.archives(policy.archive):
+                archives.forget(self.metastore, archive)
+
+    def _mirror(self, mark: ledger.Noted, entry: archives.Archive | None, outcome: Outcome) -> None:
+        """The table's database has decided: bring shelf and metastore in line."""
+        if mark.state != "live":
+            self.shelf.remove(mark.policy, mark.archive)
+            if entry is not None:
+                registration.retire(self.metastore, mark.archive, mark.state)
+            return
+        if entry is None:
+            manifest = require_sound(self.shelf, mark.policy, mark.archive)
+            registration.register(self.metastore, self.shelf, manifest, mark.manifest, state="live", live=mark.live)
+        elif entry.state == "written" or entry.live != mark.live:
+            archives.set_state(self.metastore, mark.archive, "live" if mark.live else "restored", live=mark.live)
+        else:
+            return
+        outcome.taken_up.append(mark.archive)
+
+    def _decide(self, policy: Policy, archive: str, table: Table, outcome: Outcome) -> None:
+        """Nothing of this archive has left the table: finish it, or give it up."""
+        try:
+            manifest = self.shelf.manifest(policy.archive, archive)
+            if manifest is not None and not _is_ours(manifest, policy, table):
+                log.warning("archive %s was made from another table or database; it is left alone", archive)
+                return
+            if manifest is not None and _still_fits(manifest, policy, table):
+                self.settle(policy.archive, archive, table, outcome)
+                outcome.taken_up.append(archive)
+                return
+        except WorkbenchError as error:
+            log.warning("archive %s is left alone: %s", archive, error.message)
+            return
+        archives.forget(self.metastore, archive)
+        self.shelf.remove(policy.archive, archive)
+        outcome.given_up.append(archive)
+
+
+def _is_ours(manifest: Manifest, policy: Policy, table: Table) -> bool:
+    return manifest.policy == policy.archive and manifest.origin.database == table.origin.database
+
+
+def _still_fits(manifest: Manifest, policy: Policy, table: Table) -> bool:
+    """Whether the table and the policy are as they were when the rows were chosen."""
+    same = manifest.columns == table.dataset.facts and manifest.origin.stream == table.origin.stream
+    return same and manifest.definition == definition_of(policy)
+
+
+def definition_of(policy: Policy) -> dict[str, Any]:
+    """A policy as manifests keep it."""
+    return policy.model_dump(mode="json", exclude_none=True)
+
+
+class Draft:
+    """An archive being written: parts first, the manifest last."""
+
+    def __init__(self, archiver: Archiver, eligible: Eligible, batch: Batch, table: Table, outcome: Outcome) -> None:
+        self._archiver, self._eligible, self._batch, self._table = archiver, eligible, batch, table
+        self._outcome = outcome
+        self._created = datetime.now(UTC)
+        self._archive = new_archive_id(self._created, secrets.token_hex(6))
+        self._total = ContentSum()
+        self._parts: list[PartFacts] = []
+        self._raw = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Write a part."""
+        policy, key = self._eligible.policy, self._table.origin.key
+        content = parts.encoded(rows, key, self._compression(rows))
+        name = self._archiver.shelf.put_part(policy.archive, self._archive, content)
+        self._parts.append(part_facts(rows, name, len(content), self._total.add(rows), key[0], policy))
+        self._raw += rows.nbytes
+        emit("archive.part", archive=self._archive, rows=rows.num_rows, bytes=len(content))
+
+    def publish(self, source: str) -> Manifest:
+        """Write the manifest. Raises BalanceError if the server counts other rows than were read."""
+        policy, total = self._eligible.policy, self._total
+        total.close()
+        counted = int(source.partition(":")[0])
+        if counted != total.rows:
+            raise BalanceError(
+                f"archive {self._archive}: {total.rows} rows were read, PostgreSQL counts {counted} in one snapshot",
+                hint="this is a defect of the workbench; nothing was deleted",
+            )
+        compression = self._compression(None)
+        size = sum(part.bytes for part in self._parts)
+        manifest = Manifest(
+            form=FORM,
+            format=FORMAT,
+            archive=self._archive,
+            shelf=self._archiver.shelf.id,
+            policy=policy.archive,
+            definition=definition_of(policy),
+            partition=self._batch.partition,
+            created=self._created,
+            origin=self._table.origin,
+            columns=self._table.dataset.facts,
+            rows=total.rows,
+            content=total.text,
+            source_content=source,
+            written=Written(
+                codec="zstd",
+                level=compression.level,
+                row_group=compression.row_group,
+                raw_bytes=self._raw,
+                percent=round(100 * size / self._raw) if self._raw else 100,
+            ),
+            parts=tuple(self._parts),
+            retained_until=policy.retained_until(self._created),
+            legal_hold=policy.hold,
+        )
+        self._archiver.shelf.publish(manifest)
+        return manifest
+
+    def _compression(self, rows: pa.Table | None) -> Compression:
+        if self._eligible.policy.compression is not None:
+            return self._eligible.policy.compression
+        if not self._outcome.trials:
+            assert rows is not None
+            best, self._outcome.trials = parts.choose(rows.slice(0, parts.SAMPLE_ROWS), self._table.origin.key)
+            self._outcome.trials.sort(key=lambda one: one.compression != best)
+        return self._outcome.trials[0].compression
+
+
+def part_facts(rows: pa.Table, name: str, size: int, content: str, key: str, policy: Policy) -> PartFacts:
+    """What a manifest tells of a part."""
+    first, last = parts.bounds(rows, key)
+    first_time, last_time = parts.bounds(rows, policy.age.column)
+    return PartFacts(
+        sha256=name,
+        bytes=size,
+        rows=rows.num_rows,
+        content=content,
+        first=first,
+        last=last,
+        first_time=first_time,
+        last_time=last_time,
+        attributes=parts.attributes(rows, policy.attributes or ()),
+    )

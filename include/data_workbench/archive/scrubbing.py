@@ -1,0 +1,54 @@
+"""Verifying a shelf against all that is known of it: by the metastore, and by the databases its rows came from."""
+
+from __future__ import annotations
+
+import logging
+
+from data_workbench.archive import ledger
+from data_workbench.archive.checking import Expected, Findings, check_shelf
+from data_workbench.archive.running import Archiver
+from data_workbench.connectors.postgres import client
+from data_workbench.connectors.postgres.config import PostgresConfig
+from data_workbench.errors import WorkbenchError
+from data_workbench.metastore import archives
+
+log = logging.getLogger(__name__)
+_THERE = ("written", "live", "restored")
+
+
+def verify(archiver: Archiver, *, policy: str | None = None) -> Findings:
+    """Check every archive. A database that is away is said so, and what the metastore knows is checked."""
+    registered = archives.list_archives(archiver.metastore, policy=policy, shelf=archiver.shelf.id)
+    expected = {
+        one.archive: Expected(one.policy, one.archive, one.manifest) for one in registered if one.state in _THERE
+    }
+    problems: list[str] = []
+    known = {one.archive: one for one in registered}
+    for connection in sorted({one.connection for one in registered}):
+        try:
+            marks = _marks(archiver, connection)
+        except WorkbenchError as error:
+            problems.append(f"{connection} was not asked which archives it counts on: {error.message}")
+            continue
+        for mark in marks.values():
+            # A database may have archives on several shelves.
+            is_ours = mark.archive in known or mark.archive in archiver.shelf.archives(mark.policy)
+            if is_ours and mark.state == "live" and policy in (None, mark.policy):
+                expected[mark.archive] = Expected(mark.policy, mark.archive, mark.manifest)
+        database = {one.database for one in registered if one.connection == connection}
+        lost = [one.archive for one in registered if one.state == "live" and one.database in database]
+        problems += [
+            f"{name}: {connection} does not know it: rows of it may be in the table again"
+            for name in lost
+            if name not in marks
+        ]
+    found = check_shelf(archiver.shelf, expected.values(), policy=policy)
+    for one in problems:
+        found.say("", one)
+    return found
+
+
+def _marks(archiver: Archiver, connection: str) -> dict[str, ledger.Noted]:
+    config = PostgresConfig.of(archiver.connections.get(connection))
+    with client.translating(config.address), client.connect(config) as session:
+        return ledger.noted(session)

@@ -1,0 +1,348 @@
+"""The table rows are archived from: what it is, which rows are past their time, and reading them in one snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from data_workbench.archive.manifest import ColumnFacts
+from data_workbench.archive.policy import Policy
+from data_workbench.connectors.postgres import pushdown
+from data_workbench.connectors.postgres.catalogue import Column, Table, get_table
+from data_workbench.connectors.postgres.client import PatientConnection
+from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
+from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked
+from data_workbench.connectors.postgres.names import parse_relation, quoted
+from data_workbench.connectors.postgres.redaction import is_redacted
+from data_workbench.connectors.postgres.types import is_list
+from data_workbench.errors import AccessDenied, NotAllowed, StreamUnknown, Unsupported
+from data_workbench.settings import Settings
+
+_TIMES = ("date", "timestamp", "timestamptz")
+_FORMS = {"day": "YYYY-MM-DD", "month": "YYYY-MM", "year": "YYYY"}
+_MODULUS = 1 << 64
+
+# Keys of other tables, and of this one, that point at it.
+_REFERENCES = """
+SELECT c.conname, n.nspname, r.relname, c.conrelid = c.confrelid,
+       (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey) WITH ORDINALITY AS k(number, place)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number),
+       (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.confkey) WITH ORDINALITY AS k(number, place)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number)
+  FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+ WHERE c.contype = 'f' AND c.confrelid = %s AND c.conparentid = 0 ORDER BY c.conname
+"""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key that points at the table."""
+
+    name: str
+    table: str
+    is_own: bool
+    theirs: tuple[str, ...]
+    ours: tuple[str, ...]
+
+    def exists(self, alias: str) -> sql.Composed:
+        """Whether a row points at the row called `alias`; one that points at itself goes with itself."""
+        schema, _, name = self.table.partition("\0")
+        same = [
+            sql.SQL("child.{} = {}.{}").format(sql.Identifier(theirs), sql.SQL(alias), sql.Identifier(ours))
+            for theirs, ours in zip(self.theirs, self.ours, strict=True)
+        ]
+        other = sql.SQL(" AND (child.tableoid, child.ctid) <> ({0}.tableoid, {0}.ctid)").format(sql.SQL(alias))
+        return sql.SQL("EXISTS (SELECT FROM {} AS child WHERE {}{})").format(
+            sql.Identifier(schema, name), sql.SQL(" AND ").join(same), other if self.is_own else sql.SQL("")
+        )
+
+    @property
+    def shown(self) -> str:
+        """The table's name for people."""
+        return self.table.replace("\0", ".")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table that can be archived by a policy."""
+
+    table: Table
+    schema: pa.Schema
+    references: tuple[Reference, ...]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Of the schema, in its order."""
+        found = [self.table.column(name) for name in self.schema.names]
+        return [column for column in found if column is not None]
+
+    @property
+    def facts(self) -> tuple[ColumnFacts, ...]:
+        """Columns as a manifest tells them."""
+        pairs = zip(self.schema, self.columns, strict=True)
+        return tuple(ColumnFacts(name=item.name, native=column.native, arrow=str(item.type)) for item, column in pairs)
+
+    def asked(self) -> list[Asked]:
+        """How each column is asked for and read."""
+        return [asked(column, item.type) for item, column in zip(self.schema, self.columns, strict=True)]
+
+
+def dataset_of(connection: psycopg.Connection, policy: Policy) -> Dataset:
+    """The policy's table.
+
+    Raises:
+        StreamUnknown: there is no such table or column.
+        Unsupported: it cannot be archived: no primary key, an age that is no time, a view.
+        AccessDenied: not all of its rows and columns may be read.
+    """
+    table = get_table(connection, parse_relation(policy.dataset))
+    stream = table.relation.stream
+    if table.kind not in ("table", "partitioned_table"):
+        raise Unsupported(f"{stream} is a {table.kind.replace('_', ' ')}", hint="archive the table its rows are in")
+    if not table.key:
+        raise Unsupported(f"{stream} has no primary key", hint="add one: rows are found again by it")
+    for name in (policy.age.column, *(policy.search or ()), *(policy.attributes or ()), *(policy.as_text or ())):
+        if table.column(name) is None:
+            raise StreamUnknown(f"{stream} has no column {name}", hint=f"it has {', '.join(_names(table))}")
+    _require_readable(table)
+    age = table.column(policy.age.column)
+    assert age is not None
+    if age.native.partition("(")[0] not in _TIMES:
+        raise Unsupported(
+            f"{stream}: {age.name} is {age.native}, no time", hint=f"an age is one of {', '.join(_TIMES)}"
+        )
+    schema = pa.schema([_kept(column, table, policy) for column in table.columns])
+    rows = connection.execute(_REFERENCES, (table.oid,)).fetchall()
+    found = [Reference(row[0], f"{row[1]}\0{row[2]}", row[3], tuple(row[4]), tuple(row[5])) for row in rows]
+    return Dataset(table, schema, tuple(found))
+
+
+def _names(table: Table) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+def _require_readable(table: Table) -> None:
+    stream = table.relation.stream
+    hidden = [one.name for one in table.columns if is_redacted(table.relation.name, one.name)]
+    if hidden:
+        raise AccessDenied(
+            f"{stream}: {', '.join(hidden)} is never read, so its rows cannot be archived whole",
+            hint="leave this table where it is, or delete by its own application",
+        )
+    unreadable = [one.name for one in table.columns if not one.is_readable]
+    if unreadable:
+        raise AccessDenied(
+            f"{stream}: no right to read {', '.join(unreadable)}", hint="GRANT SELECT on the whole table"
+        )
+    if table.has_row_security:
+        raise AccessDenied(
+            f"{stream} has row security: rows that are not seen would be missing",
+            hint="archive it as a role with BYPASSRLS, after taking row security off for it",
+        )
+
+
+def _kept(column: Column, table: Table, policy: Policy) -> pa.Field:
+    """Arrays keep bounds and dimensions only as text, and DuckDB knows 38 digits."""
+    item = column.field(table.relation)
+    as_text = column.name in (policy.as_text or ()) or is_list(item.type) or pa.types.is_decimal256(item.type)
+    return item.with_type(pa.string()) if as_text else item
+
+
+# ------------------------------------------------------------------------------------------------- which rows
+
+
+@dataclass(frozen=True)
+class Eligible:
+    """The rows of a dataset that are past their time."""
+
+    dataset: Dataset
+    policy: Policy
+    cutoff: datetime
+
+    def condition(self, partition: str | None = None) -> sql.Composed:
+        """What holds for them, in one partition or in all."""
+        age = sql.Identifier(self.policy.age.column)
+        parts: list[sql.Composable] = [sql.SQL("t.{} < {}").format(age, self._moment(self.cutoff))]
+        # infinity is no age
+        parts.append(sql.SQL("isfinite(t.{})").format(age))
+        if self.policy.where is not None:
+            parts.append(self._where(self.policy.where))
+        if self.policy.referenced == "keep":
+            parts += [sql.SQL("NOT {}").format(one.exists("t")) for one in self.dataset.references]
+        if partition is not None and self.policy.partition != "none":
+            parts.append(sql.SQL("{} = {}").format(self._label(), sql.Literal(partition)))
+        return sql.SQL("(") + sql.SQL(") AND (").join(parts) + sql.SQL(")")
+
+    def partitions(self, connection: psycopg.Connection) -> dict[str, int]:
+        """Rows by partition, oldest first."""
+        query = sql.SQL("SELECT {}, count(*) FROM {} AS t WHERE {} GROUP BY 1 ORDER BY 1").format(
+            self._label(), sql.SQL(self.dataset.table.relation.sql), self.condition()
+        )
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+    def require_unreferenced(self, connection: psycopg.Connection) -> None:
+        """Raise NotAllowed, with the constraint's name, where another row refers to one of them."""
+        for one in self.dataset.references if self.policy.referenced == "refuse" else ():
+            query = sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND {}").format(
+                sql.SQL(self.dataset.table.relation.sql), self.condition(), one.exists("t")
+            )
+            row = connection.execute(query).fetchone()
+            if row and row[0]:
+                raise NotAllowed(
+                    f"{row[0]} rows of {self.dataset.table.relation.stream} that are past their time are referred to "
+                    f"by {one.shown} (constraint {one.name})",
+                    hint=f"archive {one.shown} first, or write `referenced: keep` to leave such rows in the table",
+                )
+
+    def _label(self) -> sql.Composed:
+        if self.policy.partition == "none":
+            return sql.SQL("{}").format(sql.Literal("all"))
+        form = sql.Literal(_FORMS[self.policy.partition])
+        return sql.SQL("to_char(t.{}, {})").format(sql.Identifier(self.policy.age.column), form)
+
+    def _moment(self, moment: datetime) -> sql.Composed:
+        column = self.dataset.table.column(self.policy.age.column)
+        assert column is not None
+        kind = column.native.partition("(")[0]
+        utc = moment.astimezone(UTC)
+        text = utc.date().isoformat() if kind == "date" else utc.isoformat(sep=" ")
+        return sql.SQL("{}::{}").format(sql.Literal(text if kind != "timestamp" else text[:-6]), sql.SQL(kind))
+
+    def _where(self, expression: str) -> sql.Composable:
+        schema = pa.schema([column.field(self.dataset.table.relation) for column in self.dataset.table.columns])
+        if not pushdown.is_pushed(expression, schema):
+            raise Unsupported(
+                f"`where: {expression}` cannot be asked of PostgreSQL with the same meaning",
+                hint="compare columns with values: =, <>, <, >, between, in, is null, like, and, or, not",
+            )
+        return pushdown.compile_where(expression, schema, {})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A range of keys, pinned: the first and the last of up to `batch_rows` rows, as PostgreSQL's text."""
+
+    partition: str
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+
+
+def next_batch(
+    connection: psycopg.Connection, eligible: Eligible, partition: str, after: Sequence[str] | None
+) -> Batch | None:
+    """The next rows in the order of the key; None if there are none."""
+    key = eligible.dataset.table.key
+    names = sql.SQL(", ").join(sql.Identifier(name) for name in key)
+    condition = eligible.condition(partition)
+    if after is not None:
+        condition += sql.SQL(" AND ") + _beyond(eligible.dataset, ">", after)
+    picked = sql.SQL("WITH picked AS MATERIALIZED (SELECT {} FROM {} AS t WHERE {} ORDER BY {} LIMIT {}) ").format(
+        names,
+        sql.SQL(eligible.dataset.table.relation.sql),
+        condition,
+        names,
+        sql.Literal(eligible.policy.batch_rows),
+    )
+    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in key)
+    # Qualified: a cast keeps its column's name, and texts sort otherwise.
+    forwards = sql.SQL(", ").join(sql.SQL("picked.{}").format(sql.Identifier(name)) for name in key)
+    backwards = sql.SQL(", ").join(sql.SQL("picked.{} DESC").format(sql.Identifier(name)) for name in key)
+    query = picked + sql.SQL(
+        "(SELECT {0} FROM picked ORDER BY {1} LIMIT 1) UNION ALL (SELECT {0} FROM picked ORDER BY {2} LIMIT 1)"
+    ).format(texts, forwards, backwards)
+    rows = connection.execute(query).fetchall()
+    return Batch(partition, tuple(rows[0]), tuple(rows[1])) if rows else None
+
+
+def _beyond(dataset: Dataset, operator: str, values: Sequence[str]) -> sql.Composed:
+    names = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in dataset.table.key)
+    columns = [dataset.table.column(name) for name in dataset.table.key]
+    given = sql.SQL(", ").join(
+        sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.native))
+        for value, column in zip(values, columns, strict=True)
+        if column is not None
+    )
+    return sql.SQL("ROW({}) {} ROW({})").format(names, sql.SQL(operator), given)
+
+
+def _within(eligible: Eligible, batch: Batch) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        [
+            eligible.condition(batch.partition),
+            _beyond(eligible.dataset, ">=", batch.first),
+            _beyond(eligible.dataset, "<=", batch.last),
+        ]
+    )
+
+
+def read_batch(
+    connection: PatientConnection, eligible: Eligible, batch: Batch, settings: Settings
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch in the order of the key, within the connection's transaction."""
+    dataset = eligible.dataset
+    columns = dataset.asked()
+    order = ", ".join(f"t.{quoted(name)}" for name in dataset.table.key)
+    query = sql.SQL("SELECT {} FROM {} AS t WHERE {} ORDER BY {}").format(
+        sql.SQL(", ".join(one.expression for one in columns)),
+        sql.SQL(dataset.table.relation.sql),
+        _within(eligible, batch),
+        sql.SQL(order),
+    )
+    yield from copied(connection, query, dataset.schema, columns, dataset.table.relation.stream, settings)
+
+
+def copied(
+    connection: PatientConnection,
+    query: sql.Composed,
+    schema: pa.Schema,
+    columns: Sequence[Asked],
+    stream: str,
+    settings: Settings,
+) -> Iterator[pa.RecordBatch]:
+    """What a SELECT gives, by COPY."""
+    stop = threading.Event()
+    statement = f"COPY ({query.as_string(connection)}) TO STDOUT (FORMAT binary)"
+    decoder = BlockDecoder(schema, [one.reader for one in columns], stream)
+    blocks = copy_blocks(connection, statement, stop, rows=settings.batch_rows, size=settings.batch_bytes)
+    ahead = ReadAhead(blocks, stop)
+    try:
+        for block in ahead:
+            yield decoder.decode(block)
+    finally:
+        ahead.close()
+        if connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+            connection.cancel_safe(timeout=5)
+            connection.close()
+
+
+def source_content(connection: psycopg.Connection, eligible: Eligible, batch: Batch) -> str:
+    """The batch's content as the server sees it: see `content_of`."""
+    return content_of(
+        connection, f"{eligible.dataset.table.relation.sql} AS t", eligible.dataset, _within(eligible, batch)
+    )
+
+
+def content_of(
+    connection: psycopg.Connection, rows: str, dataset: Dataset, condition: sql.Composable | None = None
+) -> str:
+    """`<rows>:<hex>`: rows, and the sums of both halves of the MD5 of each row's text; the same in any order.
+
+    Args:
+        rows: what follows FROM, with rows called `t`.
+    """
+    columns = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in dataset.schema.names)
+    query = sql.SQL(
+        """SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint::numeric), 0),
+                  coalesce(sum(('x' || right(h, 16))::bit(64)::bigint::numeric), 0)
+           FROM (SELECT md5(ROW({})::text) AS h FROM {} WHERE {}) AS hashed"""
+    ).format(columns, sql.SQL(rows), condition or sql.SQL("true"))
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return f"{row[0]}:{int(row[1]) % _MODULUS:016x}{int(row[2]) % _MODULUS:016x}"

@@ -1,0 +1,183 @@
+"""`archive`: rows past their time, moved to signed Parquet, found there, and brought back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_workbench.cli.answer import command, read_pairs, say_json, say_table
+from data_workbench.cli.main import root
+from data_workbench.cli.progress import shown
+from data_workbench.cli.session import Session
+from data_workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.archive.policy import Policy
+    from data_workbench.archive.running import Archiver, Outcome
+    from data_workbench.archive.shelf import Shelf
+
+shelf_option = click.option("--shelf", help="A folder, URL or connection; WORKBENCH_ARCHIVES without it.")
+
+
+@root.group()
+def archive() -> None:
+    """Rows past their time: moved to signed Parquet, found there, brought back, and expired."""
+
+
+def open_shelf(session: Session, shelf: str | None, *, makes: bool = False) -> Shelf:
+    """The shelf with the keys of this installation; whoever only reads makes none."""
+    from data_workbench.archive.shelf import open_shelf as opened
+    from data_workbench.audit import open_keys
+
+    keys = open_keys(session.settings, makes=makes)
+    if keys is None:
+        raise UsageError(
+            "there is no key to check the signatures of archives with",
+            hint="name it in WORKBENCH_AUDIT_KEY; the first `workbench archive run` makes one",
+        )
+    return opened(shelf or session.settings.archive_place, session.connections, session.settings, keys)
+
+
+@contextmanager
+def archiver(session: Session, shelf: str | None, *, makes: bool = False) -> Iterator[Archiver]:
+    """Everything archiving needs, over the session's stores."""
+    from data_workbench.archive.running import Archiver
+
+    opened = open_shelf(session, shelf, makes=makes)
+    with session.metastore as metastore:
+        yield Archiver(opened, session.connections, session.settings, metastore)
+
+
+def policies(session: Session, names: tuple[str, ...]) -> list[Policy]:
+    """The policies named, or all of the folder. Raises UsageError where there are none."""
+    from data_workbench.pipelines.archive_policies import all_policies, find_policy
+
+    found = [find_policy(name, session.settings) for name in names] if names else all_policies(session.settings)
+    if not found:
+        raise UsageError(
+            f"there is no policy of archiving in {session.settings.archive_policies}",
+            hint="write one, or name a file: workbench archive run POLICY.yaml",
+        )
+    return found
+
+
+def moment(_context: click.Context, _option: click.Parameter, given: str | None) -> datetime | None:
+    """A time with its zone, UTC if none is given."""
+    if given is None:
+        return None
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is no time; write it as 2026-11-23T10:15:00Z") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@command(archive)
+@click.argument("names", metavar="[POLICY]...", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Tell what would be archived; move nothing.")
+@click.option("--now", callback=moment, metavar="TIME", help="What is old as of this moment.")
+@shelf_option
+def run(names: tuple[str, ...], dry_run: bool, now: datetime | None, shelf: str | None, as_json: bool) -> None:
+    """Archive what is past its time, by these policies or all; take up first what a killed run left."""
+    from data_workbench.audit import recorded
+
+    session = Session()
+    wanted = policies(session, names)
+    moment = now or datetime.now(UTC)
+    outcomes = []
+    with archiver(session, shelf, makes=True) as able, shown(as_json=as_json):
+        for policy in wanted:
+            if dry_run:
+                outcomes.append(able.run(policy, now=moment, dry_run=True))
+                continue
+            asked = {"dataset": policy.dataset, "connection": policy.connection, "older_than": policy.age.older_than}
+            with recorded(able.metastore, "archive.run", policy.archive, details=asked) as told:
+                done = able.run(policy, now=moment)
+                told |= {"archives": done.archives, "rows": done.rows, "kept": done.kept, "taken_up": done.taken_up}
+            outcomes.append(done)
+    if as_json:
+        say_json({"policies": [_document(one) for one in outcomes], "dry_run": dry_run})
+        return
+    for one in outcomes:
+        _say_outcome(one, dry_run=dry_run)
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    trials = [
+        {**one.compression.model_dump(), "bytes": one.bytes, "seconds": round(one.seconds, 3)} for one in outcome.trials
+    ]
+    return {**vars(outcome), "trials": trials, "ratio": outcome.ratio}
+
+
+def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
+    eligible = sum(outcome.eligible.values())
+    title = f"{outcome.policy}: {eligible:,} rows of before {outcome.cutoff:%Y-%m-%d %H:%M} UTC"
+    say_table(("partition", "rows"), list(outcome.eligible.items()), title=title)
+    if dry_run:
+        click.echo("nothing was moved")
+        return
+    ratio = f", 1/{outcome.ratio} of their size in memory" if outcome.ratio else ""
+    click.echo(f"{outcome.rows:,} rows moved into {len(outcome.archives)} archives{ratio}")
+    if outcome.kept:
+        click.echo(f"{outcome.kept:,} rows stay: they were changed while they were read, or are referred to")
+    for name, found in (("taken up", outcome.taken_up), ("given up", outcome.given_up)):
+        if found:
+            click.echo(f"{name} after a run that was killed: {', '.join(found)}")
+
+
+@command(archive, name="list")
+@click.argument("policy", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also archives that were replaced, restored or expired.")
+@click.option("--partition", help="Of this partition, such as 2024-03.")
+@click.option("--attribute", "attributes", multiple=True, metavar="COLUMN=VALUE", help="With such rows in them.")
+def list_(
+    policy: str | None, everything: bool, partition: str | None, attributes: tuple[str, ...], as_json: bool
+) -> None:
+    """Archives, oldest first, as the metastore knows them."""
+    from data_workbench.metastore import archives
+
+    session = Session()
+    states = () if everything else ("written", "live")
+    wanted = read_pairs(attributes, option="--attribute")
+    with session.metastore as metastore:
+        found = archives.list_archives(metastore, policy=policy, states=states, partition=partition, attributes=wanted)
+    if as_json:
+        say_json({"archives": [vars(one) for one in found]})
+        return
+    rows = [
+        (one.archive, one.policy, one.partition, one.state, one.rows, one.live, one.bytes,
+         "hold" if one.legal_hold else f"{one.retained_until:%Y-%m-%d}" if one.retained_until else "for ever")
+        for one in found
+    ]  # fmt: skip
+    say_table(("archive", "policy", "partition", "state", "rows", "live", "bytes", "kept until"), rows)
+
+
+@command(archive)
+@click.argument("policy", required=False)
+@shelf_option
+def verify(policy: str | None, shelf: str | None, as_json: bool) -> None:
+    """Check every archive: signature, each file's hash, rows and content, and that nothing is lost or foreign."""
+    from data_workbench.archive.checking import as_document
+    from data_workbench.archive.scrubbing import verify as check
+
+    session = Session()
+    with archiver(session, shelf) as able, shown(as_json=as_json):
+        found = check(able, policy=policy)
+    if as_json:
+        say_json(as_document(found))
+    else:
+        click.echo(
+            f"{found.archives} archives, {found.parts} parts, {found.rows:,} rows, {found.bytes:,} bytes checked"
+        )
+        for name, problems in found.problems.items():
+            for problem in problems:
+                click.echo(f"  {name or 'shelf'}: {problem}")
+        for name in found.unfinished:
+            click.echo(f"  {name}: was never finished; the next run takes it up")
+    if not found.is_sound:
+        sys.exit(1)
