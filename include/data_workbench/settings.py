@@ -97,6 +97,9 @@ class Settings:
     """Where archives are kept: a connection's id, a folder or an fsspec URL; empty means `<home>/archives`."""
     archive_policies: Path = field(default_factory=lambda: Path.cwd() / "dags" / "archives")
     """Where a policy of archiving named without a path is looked up, and what `archive_expired` runs."""
+    lineage_receiver: str = ""
+    """Where OpenLineage events go besides the metastore: a URL without a password, or the id of a `workbench_rest`
+    connection; empty: nowhere."""
     point_in_time: str = ""
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
     backup_retention: str = ""

@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         backup,
         checking,
         connections,
+        lineage,
         local,
         pipelines,
         profiling,

@@ -72,7 +72,11 @@ def runner(session: Session) -> Iterator[Runner]:
     from data_workbench.pipelines.run import Runner
 
     with session.metastore as metastore:
-        yield Runner(settings=session.settings, connections=session.connections, metastore=metastore)
+        engine = Runner(settings=session.settings, connections=session.connections, metastore=metastore)
+        try:
+            yield engine
+        finally:
+            engine.deliver_lineage()
 
 
 @command(root)

@@ -15,12 +15,14 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
     deferred      relationships whose endpoint was not there yet
     fingerprints  stored vectors by hash
     backups       backup sets, and what verifying them found
+    lineage       events of OpenLineage, and the graph derived from them
     audit         who did what, when and why, in a chain of hashes
 
 Read `database.py` first, then `tables.py`. The schema changes by the migrations in `migrations` only
 (`workbench db upgrade`). Nothing here knows connectors: a `Metastore` is opened from a SQLAlchemy URL.
 """
 
+from data_workbench.metastore import lineage_tables as _lineage_tables  # noqa: F401  # they join `tables.metadata`
 from data_workbench.metastore.database import Metastore, metastore_url
 from data_workbench.metastore.locks import RunLock, fence, hold_alone, hold_run
 

@@ -25,6 +25,8 @@ class Noted:
     pulse: Pulse
     counts: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] | None = None
+    lineage: dict[str, Any] | None = None
+    """If lineage of it could not be written: how many events, and why."""
 
 
 @contextmanager
@@ -49,5 +51,7 @@ def noted_stage(metastore: Metastore, run_id: str, stage: str) -> Iterator[Noted
 
 def _note_end(metastore: Metastore, run_id: str, stage: str, noted: Noted, **ended: Any) -> dict[str, Any]:
     known = noted.measures or (measures.of_failed(noted.pulse) if ended else measures.of_process())
+    if noted.lineage:
+        known = {**known, "lineage": noted.lineage}
     stages.finish_stage(metastore, run_id, stage, counts=noted.counts, measures=known, **ended)
     return known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import WorkbenchError
 from data_workbench.metastore import deferred, pipelines, runs, states
@@ -42,7 +42,8 @@ def prepare(runner: Runner, definition: Definition, run: Run, options: RunOption
             away = allowing.require_allowed(plan, list(plan.destinations), stores, runner.metastore, options)
         begins = {name: _begins_at(runner.metastore, plan, name, run, options) for name in plan.sources}
         estimates = {name: _estimate(stores, one) for name, one in plan.sources.items()}
-        stored = {"plan": plan.to_json(), "begins": begins, "estimates": estimates, "away": away}
+        stored: dict[str, Any] = {"plan": plan.to_json(), "begins": begins, "estimates": estimates, "away": away}
+        stored |= {"owner": definition.spec.owner, "description": definition.spec.description}
         runs.save_plan(runner.metastore, run.run_id, stored)
     except WorkbenchError as error:
         error.run_id = run.run_id

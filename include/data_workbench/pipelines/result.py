@@ -34,9 +34,19 @@ def run_document(
         "reconciliation": reconciliation,
         "checks": checks,
         "warnings": staged.get("warnings", []),
+        "lineage_kept_out": sum(_kept_out(stage) for stage in found.values()),
         "timings": {name: _seconds(stage) for name, stage in found.items() if stage.ended and not stage.is_part},
         "seconds": None,
     }
+
+
+def note_kept_out(document: dict[str, Any], lineage: Mapping[str, Any] | None) -> None:
+    """Add what a stage that has not ended yet could not write of its lineage."""
+    document["lineage_kept_out"] += (lineage or {}).get("kept_out", 0)
+
+
+def _kept_out(stage: StageResult) -> int:
+    return int(((stage.measures or {}).get("lineage") or {}).get("kept_out", 0))
 
 
 def _counts(found: Mapping[str, StageResult], name: str) -> dict[str, Any] | None:

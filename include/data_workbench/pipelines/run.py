@@ -41,7 +41,7 @@ from data_workbench.pipelines.plan import RunPlan, is_current
 from data_workbench.pipelines.preparing import prepare
 from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.reconcile import Remedy
-from data_workbench.pipelines.result import run_document
+from data_workbench.pipelines.result import note_kept_out, run_document
 from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.verdicts import broken, unclean
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from data_workbench.connectors.connections import Connections
+    from data_workbench.lineage import Delivered
     from data_workbench.metastore import Metastore, RunLock
     from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
@@ -112,6 +113,8 @@ class Runner:
                 self.carry_out(run_id, lock)
             except WorkbenchError as caught:
                 error = caught
+            finally:
+                self.deliver_lineage()
         document = self.result(run_id)
         document["seconds"] = round(time.monotonic() - started, 3)
         return document, error
@@ -137,6 +140,10 @@ class Runner:
         except Exception as caught:
             self.fail(run_id, WorkbenchError(f"{type(caught).__name__}: {str(caught)[:500]}"))
             raise
+
+    def deliver_lineage(self) -> Delivered:
+        """Hand out what lineage waits in the outbox, at the end of a process's work; never raises."""
+        return self.lineage.deliver(self.metastore, self.connections)
 
     def _load_all(self, run_id: str) -> None:
         """Destinations side by side."""
@@ -222,7 +229,7 @@ class Runner:
     def _stage(self, work: Work, noted: Noted, *, may_stream: bool) -> None:
         counts = noted.counts
         noted.pulse.expected = work.expected_rows
-        with self.lineage.told(work, STAGE, counts):
+        with self.lineage.told(work, STAGE, noted):
             streamed = fused.decide(work, self.metastore) if may_stream else None
             if streamed is not None:
                 counts.update(streamed)
@@ -248,7 +255,7 @@ class Runner:
             self._slots([plan.destinations[destination].connection, *reads]),
             noted_stage(self.metastore, run_id, name) as noted,
             self._open(run_id) as work,
-            self.lineage.told(work, name, noted.counts),
+            self.lineage.told(work, name, noted),
         ):
             self._ask_again(work, destination)
             written = self._streamed(work, destination)
@@ -304,13 +311,14 @@ class Runner:
             self._open(run_id) as work,
         ):
             started, counts = time.monotonic(), noted.counts
-            with self.lineage.told(work, RECONCILE, counts):
+            with self.lineage.told(work, RECONCILE, noted):
                 answer, checks = self._reconcile(work)
             counts.update(answer)
             history.keep(self.metastore, checks, run_id=run_id)
             wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)
             result = self._document(run_id, reconciliation=answer, checks=checks)
             result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
+            note_kept_out(result, noted.lineage)
             runs.publish(
                 self.metastore,
                 run_id,

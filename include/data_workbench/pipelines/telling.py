@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.lineage import ColumnOrigin, DatasetName, LineageDataset, LineageLog, StageRun
+from data_workbench.lineage import ColumnOrigin, DatasetName, LineageDataset, Outbox, StageRun, deliver_outbox
 from data_workbench.lineage import source_name as name_of_source
 from data_workbench.lineage import target_name as name_of_target
 from data_workbench.pipelines.targets import target_columns
+from data_workbench.pipelines.tracing import feeding_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from data_workbench.connectors.connections import Connections
+    from data_workbench.lineage import Delivered
     from data_workbench.mapping.targets import Target
+    from data_workbench.metastore import Metastore
+    from data_workbench.pipelines.noting import Noted
     from data_workbench.pipelines.work import Work
     from data_workbench.settings import Settings
     from data_workbench.transforms.plan import Origin
@@ -31,36 +36,56 @@ class LineageTeller:
     """Tells OpenLineage what the stages of runs do; never fails or holds up a run."""
 
     def __init__(self, settings: Settings) -> None:
-        self._log = LineageLog(settings)
+        self._settings = settings
+        self._outbox = Outbox(settings)
+
+    def deliver(self, metastore: Metastore, connections: Connections) -> Delivered:
+        """Hand out what this process and dead ones put into the outbox; never raises."""
+        self._outbox.close()
+        return deliver_outbox(self._settings, metastore, connections)
 
     @contextmanager
-    def told(self, work: Work, stage: str, counts: Mapping[str, Any]) -> Iterator[None]:
+    def told(self, work: Work, stage: str, noted: Noted) -> Iterator[None]:
         """START before the block, COMPLETE or FAIL after it.
 
         Args:
-            counts: filled by the block: told as the balance, and as rows written.
+            noted: its counts, filled by the block, are told as the balance and as rows written; what of all this could
+                not be written is noted there.
         """
-        run = StageRun(work.plan.pipeline, work.run_id, stage, now=work.now)
+        try:
+            with self._told(work, stage, noted.counts):
+                yield
+        finally:
+            lost = self._outbox.kept_out.pop(work.run_id, 0)
+            if lost:
+                noted.lineage = {"kept_out": lost, "reason": self._outbox.trouble}
+
+    @contextmanager
+    def _told(self, work: Work, stage: str, counts: Mapping[str, Any]) -> Iterator[None]:
+        run = StageRun(
+            work.plan.pipeline, work.run_id, stage, now=work.now, owner=work.owner, description=work.description
+        )
         names = _Names(work)
-        sources = self._found(names.sources)
+        loaded = stage.removeprefix(LOAD) if stage.startswith(LOAD) else None
+        sources = self._found(lambda: names.sources(loaded))
         if stage == STAGE:
-            self._log.tell("START", run.parent, inputs=sources)
-        self._log.tell("START", run, inputs=sources)
+            self._outbox.tell("START", run.parent, inputs=sources)
+        self._outbox.tell("START", run, inputs=sources)
         try:
             yield
         except Exception as error:
-            self._log.tell("FAIL", run, inputs=sources, error=error)
+            self._outbox.tell("FAIL", run, inputs=sources, error=error)
             raise
-        if stage.startswith(LOAD):
-            outputs = self._found(lambda: names.targets(stage.removeprefix(LOAD), counts))
-            self._log.tell("COMPLETE", run, inputs=sources, outputs=outputs, balance=dict(counts))
+        if loaded is not None:
+            outputs = self._found(lambda: names.targets(loaded, counts))
+            self._outbox.tell("COMPLETE", run, inputs=sources, outputs=outputs, balance=dict(counts))
             return
         if stage != RECONCILE:
-            self._log.tell("COMPLETE", run, inputs=sources, balance=dict(counts))
+            self._outbox.tell("COMPLETE", run, inputs=sources, balance=dict(counts))
             return
         targets = self._found(names.all_targets)
-        self._log.tell("COMPLETE", run, inputs=targets, balance=dict(counts))
-        self._log.tell("COMPLETE", run.parent, inputs=sources, outputs=targets)
+        self._outbox.tell("COMPLETE", run, inputs=targets, balance=dict(counts))
+        self._outbox.tell("COMPLETE", run.parent, inputs=sources, outputs=targets)
 
     def _found(self, name_them: Callable[[], list[LineageDataset]]) -> list[LineageDataset]:
         """Datasets by name; one that cannot be named is told in the log, never in the way of the run."""
@@ -77,19 +102,30 @@ class _Names:
     def __init__(self, work: Work) -> None:
         self.work = work
 
-    def sources(self) -> list[LineageDataset]:
+    def sources(self, destination: str | None = None) -> list[LineageDataset]:
+        """Sources and looked-up streams: of the run, or those whose rows and columns reach a destination."""
         plan = self.work.plan
+        used = {*plan.sources, *plan.sides} if destination is None else self._used(destination)
         read = [
             LineageDataset(self._source(name), schema=_visible(source.arrow_schema, source.columns))
             for name, source in plan.sources.items()
+            if name in used
         ]
         known = {one.name for one in read}
-        looked_up = {self._source(name): name for name in plan.sides}
+        looked_up = {self._source(name): name for name in plan.sides if name in used}
         return read + [
             LineageDataset(dataset, schema=plan.transform.sides[name])
             for dataset, name in looked_up.items()
             if dataset not in known
         ]
+
+    def _used(self, destination: str) -> set[str]:
+        used: set[str] = set()
+        for target in self.work.plan.destinations[destination].targets:
+            node = self.work.plan.transform.node(target.input)
+            origins = [*node.conditions, *(one for found in node.lineage.values() for one in found)]
+            used |= feeding_sources(self.work.plan, target.input) | {one.source for one in origins}
+        return used
 
     def _source(self, name: str) -> DatasetName:
         plan = self.work.plan

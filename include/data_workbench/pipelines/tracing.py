@@ -123,7 +123,7 @@ class Scope:
 
         Where a key cannot be followed to a source that params narrow, nothing can be said of it: none is surplus.
         """
-        feeding = self.narrowed & _sources_of(self.plan, target.input)
+        feeding = self.narrowed & feeding_sources(self.plan, target.input)
         for source in feeding:
             key = source_key_of(self.plan, target, source)
             if key is not None:
@@ -147,7 +147,7 @@ class Scope:
         return matching_rows(surplus, present, list(key), "left anti")
 
 
-def _sources_of(plan: RunPlan, node: str) -> set[str]:
+def feeding_sources(plan: RunPlan, node: str) -> set[str]:
     """The sources whose rows reach a node."""
     inputs = plan.transform.node(node).inputs
-    return {node} if not inputs else set().union(*(_sources_of(plan, name) for name in inputs))
+    return {node} if not inputs else set().union(*(feeding_sources(plan, name) for name in inputs))

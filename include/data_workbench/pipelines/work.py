@@ -35,6 +35,9 @@ class Work:
     """Per source whether it is read from its position on."""
     estimates: Mapping[str, int | None] = field(default_factory=dict)
     """Per source how many rows its store said it has, when the run began."""
+    owner: str | None = None
+    description: str | None = None
+    """Of the pipeline, as its file said when the run began."""
 
     @property
     def expected_rows(self) -> int | None:
@@ -81,4 +84,6 @@ def open_work(metastore: Metastore, run_id: str, connections: Connections, setti
             now=run.now,
             begins=stored["begins"],
             estimates=stored.get("estimates", {}),
+            owner=stored.get("owner"),
+            description=stored.get("description"),
         )

@@ -45,7 +45,11 @@ def open_runner() -> Iterator[Runner]:
     from data_workbench.pipelines.run import Runner
 
     with open_metastore() as metastore:
-        yield Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore, waits=False)
+        engine = Runner(settings=task_settings(), connections=airflow_connections(), metastore=metastore, waits=False)
+        try:
+            yield engine
+        finally:
+            engine.deliver_lineage()
 
 
 def author_of(context: Context) -> Author:

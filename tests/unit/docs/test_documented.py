@@ -51,6 +51,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         backup,
         checking,
         connections,
+        lineage,
         local,
         pipelines,
         profiling,

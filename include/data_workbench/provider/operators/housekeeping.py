@@ -93,6 +93,23 @@ class DeliverAlertsOperator(BaseOperator):
         return {"sent": len(told.sent), "failed": len(told.failed)}
 
 
+class DeliverLineageOperator(BaseOperator):
+    """Hands out the lineage that runs of this worker left in their outbox."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """How much was handed out; what a receiver does not take waits for a later run."""
+        from data_workbench import settings as settings_module
+        from data_workbench.lineage import deliver_outbox
+        from data_workbench.provider.connections import airflow_connections
+
+        with translated(), open_metastore() as metastore:
+            done = deliver_outbox(settings_module.load(), metastore, airflow_connections())
+        self.log.info(
+            "%s events delivered, %s files wait (%s)", done.sent, done.waiting, done.trouble or "nothing amiss"
+        )
+        return done.as_dict()
+
+
 class CleanArtifactsOperator(BaseOperator):
     """Removes staged files of runs that ended longer ago than the retention; those of running ones stay."""
 

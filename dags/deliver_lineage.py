@@ -1,0 +1,31 @@
+"""Hands out the lineage that runs left in the outbox of this worker's WORKBENCH_HOME.
+
+Each run delivers its own events at its end. What is left is of killed runs, and of times when the metastore or the
+OpenLineage server of WORKBENCH_LINEAGE_RECEIVER was away.
+
+**When**: every 10 minutes. **Who is hurt if it fails**: nobody at once; lineage is late, none is lost.
+
+**Triage**: the log names the receiver and why it did not take the events; they wait in `<home>/lineage/outbox`.
+**Rerun**: clear the task; a receiver knows repeated events.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG  # noqa: TID253  # a DAG file
+
+from data_workbench.provider.operators.housekeeping import DeliverLineageOperator
+from data_workbench.provider.retries import RETRIES
+from data_workbench.provider.tags import Tag
+
+with DAG(
+    "deliver_lineage",
+    schedule="*/10 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    tags=[Tag.HOUSEKEEPING.value],
+    default_args={"owner": "data-workbench", **RETRIES},
+    doc_md=__doc__,
+    description="Hands out lineage that runs left behind",
+) as dag:
+    DeliverLineageOperator(task_id="deliver")

@@ -1,0 +1,103 @@
+"""From an OpenLineage event, ours or another's, to what the graph folds in.
+
+An event is taken as it is: what a valid one may leave out is left out here, too. Nothing is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from data_workbench.metastore.lineage import ColumnEdge, DatasetFact, Fact, Name, Shape, digest
+from data_workbench.metastore.values import storable
+
+LONGEST_EXPRESSION = 2_000
+"""Characters kept of a transformation's description."""
+
+
+def read_fact(event: Mapping[str, Any]) -> Fact:
+    """What an event tells.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is no valid event (`validation.findings` says where).
+    """
+    identity = digest(event)
+    at = datetime.fromisoformat(event["eventTime"].upper())
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if "run" not in event and "dataset" in event:
+        dataset = event["dataset"]
+        return Fact(identity, "dataset", at, event, datasets=(_dataset(dataset),))
+    inputs, outputs = event.get("inputs") or [], event.get("outputs") or []
+    run, job = event.get("run"), event["job"]
+    run_facets = (run or {}).get("facets") or {}
+    return Fact(
+        id=identity,
+        kind="run" if run is not None else "job",
+        at=at,
+        event=event,
+        state=event.get("eventType") if run is not None else "COMPLETE",
+        run_id=storable(run["runId"]).lower() if run is not None else f"job-event:{identity}",
+        job=_name(job),
+        parent=_parent(run_facets.get("parent")),
+        origin=(run_facets.get("workbench_run") or {}).get("runId"),
+        shape=_shape(inputs, outputs),
+        datasets=tuple(_dataset(one) for one in [*inputs, *outputs]),
+        job_facets=job.get("facets") or {},
+        run_facets=run_facets,
+    )
+
+
+def _name(item: Mapping[str, Any]) -> Name:
+    return Name(storable(item["namespace"]), storable(item["name"]))
+
+
+def _dataset(item: Mapping[str, Any]) -> DatasetFact:
+    return DatasetFact(_name(item), item.get("facets") or {})
+
+
+def _parent(facet: Mapping[str, Any] | None) -> tuple[str, Name] | None:
+    if not facet or facet.get("_deleted"):
+        return None
+    return storable(facet["run"]["runId"]).lower(), _name(facet["job"])
+
+
+def _shape(inputs: list[Any], outputs: list[Any]) -> Shape:
+    described = {}
+    for one in outputs:
+        facet = (one.get("facets") or {}).get("columnLineage")
+        if facet and not facet.get("_deleted"):
+            described[_name(one)] = facet
+    edges = frozenset(edge for name, facet in described.items() for edge in _columns(name, facet))
+    return Shape(frozenset(map(_name, inputs)), frozenset(map(_name, outputs)), frozenset(described), _merged(edges))
+
+
+def _columns(output: Name, facet: Mapping[str, Any]) -> Iterator[ColumnEdge]:
+    for column, told in facet["fields"].items():
+        for origin in told.get("inputFields") or []:
+            yield _edge(origin, output, storable(column), told)
+    for origin in facet.get("dataset") or []:
+        yield _edge(origin, output, None, {})
+
+
+def _edge(origin: Mapping[str, Any], output: Name, column: str | None, told: Mapping[str, Any]) -> ColumnEdge:
+    uses = origin.get("transformations") or []
+    kinds = {storable(use.get("subtype") or use["type"]) for use in uses}
+    if not kinds and told.get("transformationType"):
+        kinds = {storable(told["transformationType"])}
+    expressions = {storable(use["description"])[:LONGEST_EXPRESSION] for use in uses if use.get("description")}
+    made = (tuple(sorted(kinds)), tuple(sorted(expressions)))
+    return ColumnEdge(_name(origin), storable(origin["field"]), output, column, *made)
+
+
+def _merged(edges: frozenset[ColumnEdge]) -> frozenset[ColumnEdge]:
+    """One edge between two columns, however often an event names it."""
+    grouped: dict[ColumnEdge, tuple[set[str], set[str]]] = {}
+    for one in edges:
+        kinds, expressions = grouped.setdefault(one._replace(kinds=(), expressions=()), (set(), set()))
+        kinds.update(one.kinds)
+        expressions.update(one.expressions)
+    return frozenset(
+        ends._replace(kinds=tuple(sorted(kinds)), expressions=tuple(sorted(expressions)))
+        for ends, (kinds, expressions) in grouped.items()
+    )

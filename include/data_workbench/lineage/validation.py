@@ -1,0 +1,149 @@
+"""Whether an event keeps to OpenLineage's core spec 2-0-2 and to the schemas of the facets it names.
+
+A facet is held to a schema if it says that this is its schema; of others only what every facet must have is asked,
+and they are kept as they are. What is wrong is told by its JSON path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from json import loads
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+
+_CORE: Final = "https://openlineage.io/spec/2-0-2/OpenLineage.json"
+_FACET: Final = re.compile(r"https://openlineage\.io/spec/facets/\d+-\d+-\d+/(\w+)\.json(?:#.*)?")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?")
+"""RFC 3339, and without a zone as well, as OpenLineage's own examples have it: that is UTC."""
+LONGEST_NAME: Final = 4_000
+"""Characters of a namespace, a name or a column: longer ones are no names, and hold up whoever lists them."""
+_MOST_TOLD: Final = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, and where."""
+
+    path: str
+    message: str
+
+
+def findings(event: Any) -> list[Finding]:
+    """What is wrong with an event; nothing if it is valid."""
+    if not isinstance(event, Mapping):
+        return [Finding("$", f"an event is an object, not {_called(event)}")]
+    kind = "RunEvent" if "run" in event else "JobEvent" if "job" in event else "DatasetEvent"
+    if kind == "DatasetEvent" and "dataset" not in event:
+        return [Finding("$", "an event has run and job, or job, or dataset")]
+    found: list[Finding] = []
+    for error in _validator(f"{_CORE}#/$defs/{kind}").iter_errors(event):
+        found.extend(_told(error, "$"))
+        if len(found) >= _MOST_TOLD:
+            break
+    if found:
+        return found[:_MOST_TOLD]
+    return [*_of_names(event), *_of_facets(event)][:_MOST_TOLD]
+
+
+def _told(error: ValidationError, root: str) -> Iterator[Finding]:
+    if error.context:
+        for cause in error.context:
+            yield from _told(cause, root)
+        return
+    message = error.message if len(error.message) <= 300 else f"{error.message[:300]}…"
+    yield Finding(f"{root}{error.json_path[1:]}", message)
+
+
+def _called(value: Any) -> str:
+    known = {list: "an array", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    return known.get(type(value), "null")
+
+
+# ----------------------------------------------------------------------------------------------- names and facets
+
+
+def _of_names(event: Mapping[str, Any]) -> Iterator[Finding]:
+    """Names that are too long, and an event time that no calendar has."""
+    try:
+        datetime.fromisoformat(event["eventTime"].upper())
+    except ValueError as error:
+        yield Finding("$.eventTime", str(error))
+    for path, item in _named(event):
+        for key in ("namespace", "name"):
+            if len(item[key]) > LONGEST_NAME:
+                yield Finding(f"{path}.{key}", f"is longer than {LONGEST_NAME} characters")
+
+
+def _named(event: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key in ("job", "dataset"):
+        if key in event:
+            yield f"$.{key}", event[key]
+    for key in ("inputs", "outputs"):
+        for index, item in enumerate(event.get(key, ())):
+            yield f"$.{key}[{index}]", item
+
+
+def _of_facets(event: Mapping[str, Any]) -> Iterator[Finding]:
+    for path, item in [*_named(event), ("$.run", event.get("run", {}))]:
+        for group in ("facets", "inputFacets", "outputFacets"):
+            for name, facet in item.get(group, {}).items():
+                yield from _of_facet(f"{path}.{group}.{name}", name, facet)
+
+
+def _of_facet(path: str, name: str, facet: Mapping[str, Any]) -> Iterator[Finding]:
+    named = _FACET.fullmatch(facet["_schemaURL"])
+    url = _facet_urls().get(named[1]) if named else None
+    if url is None or facet.get("_deleted") is True:
+        return
+    if name not in _facet_keys(url):
+        yield Finding(f"{path}._schemaURL", f"is the schema of {', '.join(_facet_keys(url))}, not of {name}")
+        return
+    for error in _validator(url).iter_errors({name: facet}):
+        yield from _told(error, path.removesuffix(f".{name}"))
+
+
+# ------------------------------------------------------------------------------------------------------- schemas
+
+
+@cache
+def _schemas() -> dict[str, dict[str, Any]]:
+    folder = files("data_workbench.lineage").joinpath("schemas")
+    places = [folder.joinpath("OpenLineage.json"), *folder.joinpath("facets").iterdir()]
+    found = [loads(place.read_text(encoding="utf-8")) for place in places if place.name.endswith(".json")]
+    return {one["$id"]: one for one in found}
+
+
+@cache
+def _facet_urls() -> dict[str, str]:
+    """The schema's URL by the name of its facet; an older version of one is held to the newest."""
+    return {named[1]: url for url in _schemas() if (named := _FACET.fullmatch(url))}
+
+
+@cache
+def _facet_keys(url: str) -> tuple[str, ...]:
+    return tuple(_schemas()[url].get("properties", {}))
+
+
+@cache
+def _validator(url: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator, FormatChecker
+    from referencing import Registry, Resource
+
+    registry: Any = Registry().with_resources(
+        [(name, Resource.from_contents(schema)) for name, schema in _schemas().items()]
+    )
+    formats = FormatChecker(formats=())
+    formats.checks("uuid", ValueError)(lambda value: not isinstance(value, str) or bool(UUID(value)))
+    formats.checks("uri", ValueError)(lambda value: not isinstance(value, str) or bool(urlsplit(value).scheme))
+    formats.checks("date-time")(lambda value: not isinstance(value, str) or bool(_MOMENT.fullmatch(value)))
+    return Draft202012Validator({"$ref": url}, registry=registry, format_checker=formats)
