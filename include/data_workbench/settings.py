@@ -120,6 +120,8 @@ class Settings:
     """The environment of the project file, such as dev or prod, whose connections go before its own."""
     pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
     """Where a pipeline named without a path is looked up."""
+    contracts: Path = field(default_factory=lambda: Path.cwd() / "dags" / "contracts")
+    """Where the contracts of datasets stand, a file each."""
 
     @property
     def artifact_url(self) -> str:

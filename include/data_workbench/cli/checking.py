@@ -24,18 +24,25 @@ if TYPE_CHECKING:
 @command(root)
 @click.argument("subject", required=False)
 def check(subject: str | None, as_json: bool) -> None:
-    """Check what stands in stores now: of a PIPELINE or FILE, a CONTRACT (its node), a DATASET, or all of them."""
+    """Check what stands in stores now: of a PIPELINE or FILE, a CONTRACT, a DATASET, or all of them."""
+    from data_workbench.pipelines.contracts import Contracts
     from data_workbench.pipelines.upkeep import Upkeep
+    from data_workbench.records.arrow import prepare_process
 
+    prepare_process()
     session = Session()
-    definitions, wanted = _chosen(session, subject)
     with runner(session) as engine:
+        contracts = Contracts(session.settings, session.connections, engine.metastore)
+        alone = contracts.find(subject)
+        found = contracts.check(alone)
+        is_file = subject is not None and Path(subject).is_file()
+        definitions, wanted = ([], _nothing) if alone and is_file else _chosen(session, subject)
         upkeep = Upkeep(engine)
-        found = [one for definition in definitions for one in upkeep.check(definition, wanted=wanted)]
+        found += [one for definition in definitions for one in upkeep.check(definition, wanted=wanted)]
     if subject is not None and not found:
         raise UsageError(
             f"nothing is checked for {subject!r}",
-            hint="name a pipeline with a contract, PIPELINE.NODE of one, or a dataset as CONNECTION:NAME",
+            hint="name a contract, a pipeline with one, PIPELINE.NODE, or a dataset as CONNECTION:NAME",
         )
     if as_json:
         say_json({"checks": found})
@@ -43,6 +50,10 @@ def check(subject: str | None, as_json: bool) -> None:
         tables.say_checks(found)
     if any(_is_trouble(one) for one in found):
         sys.exit(1)
+
+
+def _nothing(_: StandingContract) -> bool:
+    return False
 
 
 def _is_trouble(check: dict[str, Any]) -> bool:

@@ -58,7 +58,7 @@ def _profiled(session: Session, dataset: str, columns: tuple[str, ...] | None, s
     from data_workbench.quality.profiling import Asked, profile
 
     connection, stream = split_dataset(dataset)
-    asked = Asked(f"{connection}:{stream}", stream, columns, sample, hidden_columns(session, dataset))
+    asked = Asked(connection, stream, columns, sample, hidden_columns(session, dataset))
     with open_source(session.connections.get(connection), session.settings) as source:
         return profile(source, asked, session.settings)
 

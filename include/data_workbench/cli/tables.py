@@ -66,6 +66,9 @@ def say_checks(found: Sequence[Mapping[str, Any]]) -> None:
     say_table(columns, rows, title="contracts on what stands in the stores")
     for reason in dict.fromkeys(f"{c['dataset']}: {c['reason']}" for c in found if c["reason"]):
         click.echo(f"not evaluated: {reason}")
+    for one in found:
+        if one.get("finder"):
+            click.echo(f"{one['dataset']}: {one['name']}: {one['finder']}")
 
 
 def _keys(sample: Sequence[Mapping[str, Any]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data_workbench.connectors.base import Destination, Partition, ReadRequest, Source, Vital
@@ -70,8 +70,8 @@ class CanTellShape(ABC):
         """How many relationships of each type and direction the rows have; none for a stream of relationships."""
 
     @abstractmethod
-    def inner_edges(self, stream: str) -> Iterator[pa.RecordBatch]:
-        """The relationships between rows of the stream, as numbers `start` and `end`."""
+    def inner_edges(self, stream: str, types: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """The relationships between rows of the stream, of these types or all, as numbers `start` and `end`."""
 
 
 class Degree(NamedTuple):
@@ -81,6 +81,14 @@ class Degree(NamedTuple):
     direction: str
     degree: int
     nodes: int
+
+
+class CanQuery(ABC):
+    """Answers a statement in the store's own language, within a transaction that cannot write."""
+
+    @abstractmethod
+    def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The records it gives."""
 
 
 class CanDelete(ABC):

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import checks
 from data_workbench.metastore.values import jsonable, storable
 
-_GIVEN = [column.name for column in checks.c if column.name not in ("id", "run_id", "checked")]
+_LATER = ("owner", "finder")
+"""What only contracts of their own tell."""
+_GIVEN = [column.name for column in checks.c if column.name not in ("id", "run_id", "checked", *_LATER)]
 
 
 def keep(store: Metastore, found: Sequence[Mapping[str, Any]], *, run_id: str | None = None) -> None:
     """Note results; those that an earlier attempt of the same run noted are replaced.
 
     Args:
-        found: `pipeline`, `dataset`, `name`, `outcome`, `failing`, `sample`, `rows`, `reason`, `contract`,
-            `destination` and `level` of each.
+        found: `pipeline` ('' if it has none), `dataset`, `name`, `outcome`, `failing`, `sample`, `rows`, `reason`,
+            `contract`, `destination` and `level` of each; `owner` and `finder` where they are known.
         run_id: None for a check that was made by hand.
     """
-    rows = [{**{name: one[name] for name in _GIVEN}, "run_id": run_id} for one in found]
+    rows = [
+        {name: one[name] for name in _GIVEN} | {name: one.get(name) for name in _LATER} | {"run_id": run_id}
+        for one in found
+    ]
     for row in rows:
         row["sample"] = jsonable(row["sample"])
         row["reason"] = None if row["reason"] is None else storable(row["reason"])
@@ -44,3 +50,16 @@ def history(
         statement = statement.where(checks.c.name == name)
     with store.transaction() as connection:
         return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def share_passed(store: Metastore, contract: str, since: datetime) -> tuple[int, int]:
+    """Of a contract of its own: how many checks passed or only warned since then, and how many were evaluated."""
+    c = checks.c
+    counted = [func.count().filter(c.outcome.in_(kinds)) for kinds in (("passed", "warned"), _EVALUATED)]
+    statement = select(*counted).where(c.contract == contract, c.pipeline == "", c.checked >= since)
+    with store.transaction() as connection:
+        found = connection.execute(statement).one()
+    return int(found[0]), int(found[1])
+
+
+_EVALUATED = ("passed", "warned", "failed")

@@ -259,7 +259,10 @@ checks = Table(
     Column("level", Text, nullable=False),
     Column("checked", _WHEN, nullable=False, server_default=text("now()")),
     Index("checks_by_dataset", "dataset", "name", "checked"),
+    Column("owner", Text),
+    Column("finder", Text),
     Index("checks_by_run", "run_id"),
+    Index("checks_by_contract", "contract", "checked"),
 )
 
 profiles = Table(

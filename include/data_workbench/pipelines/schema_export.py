@@ -16,12 +16,14 @@ from data_workbench.pipelines.spec import Pipeline, Source
 from data_workbench.pipelines.spec_reuse import Template
 from data_workbench.pipelines.testing.spec import Cases
 from data_workbench.pipelines.wording import unwrap
+from data_workbench.quality.standalone.model import StandaloneContract
 from data_workbench.records.definitions import MOST_COLUMNS
 
 TESTS_FILE = "test.json"
 """The schema of test files, beside that of pipelines."""
 TEMPLATE_FILE = "template.json"
 ARCHIVE_FILE = "archive.json"
+CONTRACT_FILE = "contract.json"
 _GIVEN = ("sources", "destinations")
 _BEGIN, _END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
@@ -53,6 +55,12 @@ def archive_schema() -> dict[str, Any]:
     """The JSON Schema of a policy of archiving."""
     about = ("Workbench archive policy", "A policy of archiving of the Data Management Workbench.")
     return _schema_of(Policy, ARCHIVE_FILE, *about)
+
+
+def contract_schema() -> dict[str, Any]:
+    """The JSON Schema of a contract file."""
+    about = ("Workbench contract", "What a dataset promises, for the Data Management Workbench.")
+    return _schema_of(StandaloneContract, CONTRACT_FILE, *about)
 
 
 def _schema_of(model: type[BaseModel], name: str, title: str, description: str) -> dict[str, Any]:
@@ -112,11 +120,16 @@ def schema_text(schema: dict[str, Any] | None = None) -> str:
 
 
 def write_schema(path: str | Path) -> None:
-    """Write the schema of pipelines and, beside it, those of tests, templates and policies where editors find them."""
+    """Write the schema of pipelines and, beside it, those of the other files where editors find them."""
     Path(path).write_text(schema_text(), encoding="utf-8")
-    Path(path).with_name(TESTS_FILE).write_text(schema_text(tests_schema()), encoding="utf-8")
-    Path(path).with_name(TEMPLATE_FILE).write_text(schema_text(template_schema()), encoding="utf-8")
-    Path(path).with_name(ARCHIVE_FILE).write_text(schema_text(archive_schema()), encoding="utf-8")
+    beside = {
+        TESTS_FILE: tests_schema(),
+        TEMPLATE_FILE: template_schema(),
+        ARCHIVE_FILE: archive_schema(),
+        CONTRACT_FILE: contract_schema(),
+    }
+    for name, schema in beside.items():
+        Path(path).with_name(name).write_text(schema_text(schema), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------ tables of keys
@@ -204,6 +217,7 @@ def roots() -> Iterator[tuple[str | None, type[BaseModel]]]:
     yield Cases.page, Cases
     yield Template.page, Template
     yield Policy.page, Policy
+    yield StandaloneContract.page, StandaloneContract
 
 
 def write_key_tables(path: str | Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -37,15 +37,16 @@ def degrees(client: Client, stream: str) -> list[Degree]:
     return found
 
 
-def inner_edges(client: Client, stream: str) -> Iterator[pa.RecordBatch]:
-    """The relationships from a node of the label to another of it."""
+def inner_edges(client: Client, stream: str, types: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """The relationships from a node of the label to another of it, of these types or all."""
     name = StreamName.parse(stream)
     if name.is_relationship:
         return
     label = quoted(name.name)
+    kinds = ":" + "|".join(map(quoted, types)) if types else ""
     ends = f"{_NUMBER.format('a')} AS start, {_NUMBER.format('b')} AS end"
     with client.session() as session:
-        records = session.run(f"MATCH (a:{label})-->(b:{label}) RETURN {ends}")
+        records = session.run(f"MATCH (a:{label})-[{kinds}]->(b:{label}) RETURN {ends}")
         starts, stops = [], []
         for record in records:
             starts.append(record["start"])

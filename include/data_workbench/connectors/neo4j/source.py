@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.connectors.base import Health, Reading, ReadRequest, Source, Stream, Vital
 from data_workbench.connectors.neo4j import SOURCE
 from data_workbench.connectors.neo4j.client import Client
-from data_workbench.connectors.powers import CanTellShape, CanTellVitals, Degree
+from data_workbench.connectors.powers import CanQuery, CanTellShape, CanTellVitals, Degree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 
-class Neo4jSource(Source, CanTellShape, CanTellVitals):
+class Neo4jSource(Source, CanQuery, CanTellShape, CanTellVitals):
     """One database; streams are `Label` and `[:TYPE]`. The option `sample` says how many values decide the types."""
 
     capabilities = SOURCE
@@ -58,7 +58,11 @@ class Neo4jSource(Source, CanTellShape, CanTellVitals):
 
         return shape.degrees(self.client, stream)
 
-    def inner_edges(self, stream: str) -> Iterator[pa.RecordBatch]:
+    def inner_edges(self, stream: str, types: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         from data_workbench.connectors.neo4j import shape
 
-        return shape.inner_edges(self.client, stream)
+        return shape.inner_edges(self.client, stream, types)
+
+    def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self.client.session() as session:
+            return session.execute_read(lambda work: [dict(one) for one in work.run(statement, dict(parameters))])

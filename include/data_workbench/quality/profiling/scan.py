@@ -41,13 +41,13 @@ class Asked:
     """What shall be looked at.
 
     Args:
-        dataset: its name in the profile, CONNECTION:STREAM.
+        connection: its id, or a URL.
         columns: None looks at all.
         sample: at most so many rows are read; None reads all.
         hidden: columns whose values are not shown, with why.
     """
 
-    dataset: str
+    connection: str
     stream: str
     columns: tuple[str, ...] | None = None
     sample: int | None = None
@@ -76,7 +76,9 @@ def profile(source: Source, asked: Asked, settings: Settings) -> dict[str, Any]:
     elif isinstance(source, CanTellShape) and described.kind == "label" and asked.sample is None:
         told["graph"] = shape.of_nodes(source, asked.stream, told["rows"])
     head = {
-        "dataset": asked.dataset,
+        "dataset": f"{asked.connection}:{asked.stream}",
+        "connection": asked.connection,
+        "stream": asked.stream,
         "kind": described.kind,
         "taken": taken.isoformat(),
         "key": list(described.key),
@@ -91,7 +93,8 @@ def _refuse_unknown(asked: Asked, described: Stream) -> None:
     for name in asked.columns or ():
         if name not in described.schema.names:
             raise StreamUnknown(
-                f"{asked.dataset} has no column {name!r}", hint=near_names(name, described.schema.names)
+                f"{asked.connection}:{asked.stream} has no column {name!r}",
+                hint=near_names(name, described.schema.names),
             )
 
 

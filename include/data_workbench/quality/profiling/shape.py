@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -55,6 +55,58 @@ def components(starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], alone: 
         "largest": [int(size) for size in sizes[:_LARGEST]] or ([1] if alone else []),
         "alone": alone,
     }
+
+
+def on_cycles(batches: Iterable[pa.RecordBatch]) -> list[int]:
+    """The nodes from which a way leads back to themselves, of any length.
+
+    Nodes that nothing leads to, or that lead nowhere, are taken away again and again; what is left is small, and
+    Tarjan's algorithm finds the cycles in it.
+    """
+    edges = list(batches)
+    starts, ends = _column(edges, "start"), _column(edges, "end")
+    while len(starts):
+        kept = np.isin(starts, ends) & np.isin(ends, starts)
+        if kept.all():
+            break
+        starts, ends = starts[kept], ends[kept]
+    follows: dict[int, list[int]] = {}
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        follows.setdefault(start, []).append(end)
+    return sorted(node for piece in _circles(follows) for node in piece)
+
+
+def _circles(follows: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
+    """Strongly connected pieces of more than one node, and nodes that follow themselves."""
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    waiting: set[int] = set()
+    for root in follows:
+        work = [(root, iter(follows[root]))] if root not in number else []
+        while work:
+            node, rest = work[-1]
+            if node not in number:
+                number[node] = low[node] = len(number)
+                stack.append(node)
+                waiting.add(node)
+            for other in rest:
+                if other not in number:
+                    work.append((other, iter(follows.get(other, ()))))
+                    break
+                if other in waiting:
+                    low[node] = min(low[node], number[other])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == number[node]:
+                    piece = [stack.pop()]
+                    while piece[-1] != node:
+                        piece.append(stack.pop())
+                    waiting.difference_update(piece)
+                    if len(piece) > 1 or node in follows.get(node, ()):
+                        yield piece
 
 
 def of_edges(starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> dict[str, Any]:

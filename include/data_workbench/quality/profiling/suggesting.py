@@ -19,7 +19,7 @@ _MARKS: Final = ("_element_id", "_start_", "_end_")
 
 
 def suggest(profile: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"dataset", "columns", "unique"}` in the form in which a contract is written."""
+    """A contract in the form of a file in `dags/contracts`; its name and owner are for a person to think about."""
     rows = profile["rows"]
     columns = {
         name: promise
@@ -29,7 +29,10 @@ def suggest(profile: Mapping[str, Any]) -> dict[str, Any]:
     groups = [list(one) for one in profile["unique"] if not any(name.startswith(_MARKS) for name in one)]
     for [name] in (group for group in groups if len(group) == 1):
         columns.setdefault(name, {})["unique"] = True
-    contract: dict[str, Any] = {"dataset": profile["dataset"], "columns": columns}
+    connection, stream = profile["connection"], profile["stream"]
+    name = re.sub(r"[^a-z0-9]+", "_", stream.lower()).strip("_")[:60]
+    head = {"version": 1, "contract": name if name[:1].isalpha() else f"of_{name}"}
+    contract: dict[str, Any] = {**head, "connection": connection, "stream": stream, "columns": columns}
     several = [group for group in groups if len(group) > 1]
     return contract | ({"unique": several} if several else {})
 

@@ -29,7 +29,7 @@ def profiled(folder: Path, table: pa.Table, **asked: Any) -> dict[str, Any]:
     pq.write_table(table, folder / "rows.parquet")
     connection = Connections(from_environment).get(f"file://{folder}")
     with open_source(connection, Settings(home=folder / "home")) as source:
-        found = profile(source, Asked("files:rows.parquet", "rows.parquet", **asked), Settings(home=folder / "home"))
+        found = profile(source, Asked("files", "rows.parquet", **asked), Settings(home=folder / "home"))
     json.dumps(found, allow_nan=False)
     return found
 
@@ -79,7 +79,7 @@ def test_small_tables_are_told_exactly(tmp_path: Path) -> None:
 def test_strange_tables_have_a_profile_and_a_contract(tmp_path: Path, table: pa.Table) -> None:
     found = profiled(tmp_path, table)
     assert found["rows"] == table.num_rows
-    assert suggest(found)["dataset"] == "files:rows.parquet"
+    assert suggest(found)["stream"] == "rows.parquet"
     assert compare(found, found)["differences"] == []
 
 

@@ -1,0 +1,61 @@
+"""What a compiled check is: a query that finds what breaks it, here and, in words of the store, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+GIVEN = "given"
+"""The relation with the rows of the dataset."""
+
+
+@dataclass(frozen=True)
+class Finder:
+    """One check over rows in DuckDB.
+
+    Args:
+        name: the check's.
+        query: gives the failing rows of `given`, or of a side.
+        columns: those it looks at; they are shown first.
+        side: the connection and stream whose rows it gives, where that is not the dataset's own.
+    """
+
+    name: str
+    query: str
+    columns: tuple[str, ...]
+    level: Literal["fail", "warn"]
+    side: str | None = None
+
+
+@dataclass(frozen=True)
+class GraphFinder:
+    """One check that the graph itself is asked.
+
+    Args:
+        pattern: a MATCH that binds `n` (and `a`, `r`, `b` for relationships) to what breaks it.
+        shown: what is returned of one failing node or relationship, as a map.
+    """
+
+    name: str
+    pattern: str
+    shown: str
+    level: Literal["fail", "warn"]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> str:
+        """How many there are."""
+        return f"{self.pattern} RETURN count(*) AS failing"
+
+    def sample(self, limit: int) -> str:
+        """The first of them."""
+        return f"{self.pattern} RETURN {self.shown} AS found LIMIT {limit:d}"
+
+    @property
+    def told(self) -> str:
+        """For people: values in place of parameters, which are names of labels and properties."""
+        text = self.pattern
+        for name, value in self.parameters.items():
+            text = text.replace(f"${name}", repr(list(value)))
+        return f"{text} RETURN {'n' if '(n' in text else 'a, r, b'}"

@@ -1,0 +1,133 @@
+"""Checks of rows as SQL over what was read: one query each, that gives the rows which break it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data_workbench.quality.contract import Contract
+from data_workbench.quality.predicates import compile_contract
+from data_workbench.quality.standalone.finders import GIVEN, Finder
+from data_workbench.quality.standalone.model import Agreement, Check, Other, StandaloneContract, TextCheck, VectorCheck
+from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
+from data_workbench.records.names import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Side:
+    """Rows of another dataset that a check needs.
+
+    Args:
+        table: how DuckDB calls them.
+        columns: those that are read.
+        where: as it was checked, in DuckDB's dialect.
+    """
+
+    table: str
+    connection: str
+    stream: str
+    columns: tuple[str, ...]
+    where: str | None = None
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.connection}:{self.stream}"
+
+
+def promised(contract: StandaloneContract, schema: pa.Schema) -> Iterator[Finder]:
+    """The finders of the columns' promises and of uniqueness; columns that are not there are `missing`."""
+    there = {name: one for name, one in contract.columns.items() if name in schema.names}
+    groups = [group for group in contract.unique if set(group) <= set(schema.names)]
+    rules = compile_contract(contract.contract, Contract(columns=there, unique=groups, on_invalid="warn"), schema)
+    for rule in rules.rules:
+        query = f"SELECT * FROM {GIVEN} WHERE NOT ({rule.predicate})"
+        yield Finder(rule.name, query, rule.columns, contract.severity)
+    for columns in rules.unique:
+        listed = ", ".join(map(quoted, columns))
+        complete = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
+        query = f"SELECT * FROM {GIVEN} WHERE {complete} QUALIFY count(*) OVER (PARTITION BY {listed}) > 1"
+        yield Finder(f"unique {', '.join(columns)}", query, columns, contract.severity)
+
+
+def missing(contract: StandaloneContract, schema: pa.Schema) -> list[str]:
+    """Columns that the contract names and that are not there."""
+    named = dict.fromkeys([*contract.columns, *(name for group in contract.unique for name in group)])
+    return [name for name in named if name not in schema.names]
+
+
+def compile_check(
+    contract: StandaloneContract, check: Check, conditions: Mapping[str, str], side: Side | None
+) -> Finder:
+    """The finder of a check over rows.
+
+    Args:
+        conditions: the SQL of conditions as it was checked, by the check's title.
+    """
+    level, title = check.severity or contract.severity, check.title
+    match check:
+        case Check(condition=str()):
+            query = f"SELECT * FROM {GIVEN} WHERE NOT coalesce({conditions[title]}, TRUE)"
+            return Finder(title, query, (), level)
+        case Check(references=Other() as other) if side:
+            query = f"SELECT g.* FROM {GIVEN} g WHERE {_complete('g', other.on)} AND NOT EXISTS ({_match(other, side)})"
+            return Finder(title, query, tuple(other.on), level)
+        case Check(covers=Other() as other) if side:
+            match_ = _equal("g", "o", other.on)
+            complete = " AND ".join(f"o.{quoted(name)} IS NOT NULL" for name in other.on.values())
+            query = f"SELECT o.* FROM {side.table} o WHERE {complete} AND NOT EXISTS (FROM {GIVEN} g WHERE {match_})"
+            return Finder(title, query, tuple(other.on.values()), level, side.dataset)
+        case Check(agrees=Agreement() as other) if side:
+            differs = " OR ".join(
+                f"{_text('g', here)} IS DISTINCT FROM {_text('o', there)}" for here, there in other.columns.items()
+            )
+            query = f"SELECT g.* FROM {GIVEN} g WHERE EXISTS ({_match(other, side)} AND ({differs}))"
+            return Finder(title, query, (*other.on, *other.columns), level)
+        case Check(text=TextCheck() as other) if side:
+            stale = f"g.{quoted(STAMP_TEXT_HASH)} IS DISTINCT FROM left(sha256(o.{quoted(other.text)}), 32)"
+            query = f"SELECT g.* FROM {GIVEN} g WHERE EXISTS ({_match(other, side)} AND {stale})"
+            return Finder(title, query, tuple(other.on), level)
+        case Check(model=str() as model):
+            wanted = "'" + model.replace("'", "''") + "'"
+            query = f"SELECT * FROM {GIVEN} WHERE {quoted(STAMP_MODEL)} IS DISTINCT FROM {wanted}"
+            return Finder(title, query, (STAMP_MODEL,), level)
+        case Check(vectors=VectorCheck() as wanted_):
+            return Finder(title, _vectors(wanted_), (), level)
+    raise AssertionError(f"{check.kind} is no check of rows")
+
+
+def _vectors(wanted: VectorCheck) -> str:
+    vector = quoted(wanted.column)
+    norm = f"sqrt(list_dot_product({vector}, {vector}))"
+    broken = [f"NOT isfinite({norm})"]
+    if wanted.dimension is not None:
+        broken.append(f"len({vector}) <> {wanted.dimension:d}")
+    if wanted.min_norm is not None:
+        broken.append(f"{norm} < {wanted.min_norm!r}")
+    if wanted.max_norm is not None:
+        broken.append(f"{norm} > {wanted.max_norm!r}")
+    either = " OR ".join(broken)
+    if not wanted.distinct:
+        return f"SELECT * FROM {GIVEN} WHERE {vector} IS NOT NULL AND ({either})"
+    # By its hash: a partition by the vectors themselves would keep them all in memory.
+    twice = f"count(*) OVER (PARTITION BY hash({vector})) > 1"
+    return f"SELECT * FROM {GIVEN} WHERE {vector} IS NOT NULL QUALIFY {either} OR {twice}"
+
+
+def _match(other: Other, side: Side) -> str:
+    return f"FROM {side.table} o WHERE {_equal('g', 'o', other.on)}"
+
+
+def _equal(here: str, there: str, on: Mapping[str, str]) -> str:
+    return " AND ".join(f"{_text(here, one)} = {_text(there, two)}" for one, two in on.items())
+
+
+def _complete(table: str, on: Mapping[str, str]) -> str:
+    return " AND ".join(f"{table}.{quoted(name)} IS NOT NULL" for name in on)
+
+
+def _text(table: str, column: str) -> str:
+    return f"CAST({table}.{quoted(column)} AS VARCHAR)"
