@@ -7,20 +7,18 @@ the checksum taken on the way costs 5 % of the encoding. A quick source, such as
 
 from __future__ import annotations
 
-import io
-import os
 import threading
-import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_workbench.artifacts.manifest import Manifest, Part
-from data_workbench.errors import ResourceExhausted, StateError, Unsupported
+from data_workbench.artifacts.sinks import CheckedSink, unwritable
+from data_workbench.errors import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,17 +102,17 @@ class Encoder:
         assert self._closing is not None
         return self._closing.submit(self._closed, Part(file, rows.num_rows, sink.size, sink.crc32), sink)
 
-    def _closed(self, part: Part, sink: _Checked) -> Part:
+    def _closed(self, part: Part, sink: CheckedSink) -> Part:
         with self._told():
             sink.close()
         return part
 
-    def _written(self, file: str, rows: pa.Table) -> _Checked:
+    def _written(self, file: str, rows: pa.Table) -> CheckedSink:
         """The file with the rows, still open."""
         import pyarrow.parquet as pq
 
         manifest, compression = self._manifest, self._limits.compression
-        sink = _Checked(manifest.place.create(f"{manifest.folder}/{file}"))
+        sink = CheckedSink(manifest.place.create(f"{manifest.folder}/{file}"))
         try:
             with pq.ParquetWriter(
                 sink,
@@ -140,46 +138,8 @@ class Encoder:
             if isinstance(error, pa.ArrowNotImplementedError):
                 raise _unstorable(self._manifest, error) from error
             if isinstance(error, OSError):
-                raise _unwritable(self._manifest, error) from error
+                raise unwritable(self._manifest, error) from error
             raise
-
-
-class _Checked(io.RawIOBase):
-    """Passes bytes on, with their count and checksum."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.size = 0
-        self.crc32 = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.crc32 = zlib.crc32(data, self.crc32)
-        size = memoryview(data).nbytes
-        self.size += size
-        self._stream.write(data)
-        return size
-
-    def tell(self) -> int:
-        return self.size
-
-    def close(self) -> None:
-        if not self.closed:
-            _make_durable(self._stream)
-            self._stream.close()
-        super().close()
-
-
-def _make_durable(stream: IO[bytes]) -> None:
-    """A manifest may name only what survives a power cut (15 ms a part, while others are encoded)."""
-    stream.flush()
-    try:
-        handle = stream.fileno()
-    except OSError:  # io.UnsupportedOperation: an object store has no such thing
-        return
-    os.fsync(handle)
 
 
 def _worth_a_dictionary(group: pa.Table) -> list[str]:
@@ -198,19 +158,5 @@ def _unstorable(manifest: Manifest, error: Exception) -> Unsupported:
     return Unsupported(
         f"artifact {manifest.name!r} cannot be staged as Parquet: {error}",
         hint="cast the column to text in a step",
-        run_id=manifest.run_id,
-    )
-
-
-def _unwritable(manifest: Manifest, error: OSError) -> Exception:
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
-        return ResourceExhausted(
-            f"no room left in the artifact store {manifest.place.root} ({error.strerror})",
-            hint="free space there, set WORKBENCH_ARTIFACTS elsewhere, then run again: the run goes on",
-            run_id=manifest.run_id,
-        )
-    return StateError(
-        f"the staged file below {manifest.address} could not be written: {error.strerror or error}",
-        hint="check the folder and its rights, then run again",
         run_id=manifest.run_id,
     )

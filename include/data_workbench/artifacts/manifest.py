@@ -7,8 +7,9 @@ import builtins
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +20,26 @@ from data_workbench.errors import StateError
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
+    from pyarrow.parquet import FileMetaData
 
 FORMAT = 1
+_BATCH_ROWS = 16_384
 _BLOCK = 4 * 1024**2
 
 
 @dataclass(frozen=True)
 class Part:
-    """One Parquet file; `crc32` is over its bytes as written, so damage is noticed before anything is decoded."""
+    """Rows that are loaded at once: a Parquet file, or some rows of one that was taken over as it is.
+
+    `bytes` and `crc32` are of the file as written, so damage is noticed before anything is decoded; `offset` counts the
+    file's rows before the part. All rows of a file are in parts, which follow each other.
+    """
 
     file: str
     rows: int
     bytes: int
     crc32: int
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,19 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        return sum(part.bytes for part in self.parts)
+        return sum(part.bytes for part in self.files)
+
+    @property
+    def files(self) -> list[Part]:
+        """The first part of each file, in order."""
+        return [part for part in self.parts if part.offset == 0]
 
     @property
     def checksum(self) -> str:
         digest = hashlib.sha256(self.schema.serialize())
         for part in self.parts:
-            digest.update(f"{part.rows},{part.bytes},{part.crc32};".encode())
+            where = f",{part.offset}" if part.offset else ""
+            digest.update(f"{part.rows},{part.bytes},{part.crc32}{where};".encode())
         if self.extra:
             digest.update(json.dumps(dict(self.extra), sort_keys=True).encode())
         return digest.hexdigest()
@@ -81,51 +95,67 @@ class Manifest:
         return self.place.address(self.folder)
 
     def local_paths(self) -> list[Path] | None:
-        """The part files, for programs that read Parquet themselves; None where they are not on this machine."""
-        paths = [self.place.local(f"{self.folder}/{part.file}") for part in self.parts]
+        """The files, for programs that read Parquet themselves; None where they are not on this machine."""
+        paths = [self.place.local(f"{self.folder}/{part.file}") for part in self.files]
         return [path for path in paths if path is not None] if None not in paths else None
 
     # ------------------------------------------------------------------------------------------------ reading
 
-    def read_part(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """One part, all columns or these, in this order.
+    def tables(self, columns: Sequence[str] | None = None, *, first: int = 0) -> Iterator[pa.Table]:
+        """One table for each part from `first` on, all columns or these, in this order.
 
         Raises:
-            StateError: the file is missing or damaged.
+            StateError: a file is missing or damaged.
         """
         import pyarrow.parquet as pq
 
-        part = self.parts[index]
-        table = pq.ParquetFile(pa.BufferReader(self._bytes_of(part))).read(columns=_listed(columns))
-        return _conform(table, self.select(columns))
+        schema = self.select(columns)
+        for _, group in groupby(self.parts[first:], key=lambda part: part.file):
+            parts = list(group)
+            reader = pq.ParquetFile(pa.BufferReader(self._bytes_of(parts[0])))
+            if parts[0].rows == reader.metadata.num_rows:
+                yield _conform(reader.read(columns=_listed(columns)), schema)
+                continue
+            groups, before = _groups_from(reader.metadata, parts[0].offset)
+            batches = reader.iter_batches(
+                min(_BATCH_ROWS, max(part.rows for part in parts)), row_groups=groups, columns=_listed(columns)
+            )
+            cuts = _cut(batches, [before, *(part.rows for part in parts)])
+            next(cuts)
+            for cut in cuts:
+                yield _conform(pa.Table.from_batches(cut), schema)
 
-    def iter_batches(self, columns: Sequence[str] | None = None, batch_rows: int = 16_384) -> Iterator[pa.RecordBatch]:
+    def iter_batches(
+        self, columns: Sequence[str] | None = None, batch_rows: int = _BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
         """All rows in the order they were written, a batch of memory at a time."""
         import pyarrow.parquet as pq
 
         schema = self.select(columns)
-        for part in self.parts:
-            reader = pq.ParquetFile(pa.BufferReader(self._bytes_of(part)))
-            for batch in reader.iter_batches(batch_size=batch_rows, columns=_listed(columns)):
+        for _, group in groupby(self.parts, key=lambda part: part.file):
+            parts = list(group)
+            reader = pq.ParquetFile(pa.BufferReader(self._bytes_of(parts[0])))
+            rows = min(batch_rows, max(part.rows for part in parts))
+            for batch in reader.iter_batches(batch_size=rows, columns=_listed(columns)):
                 yield from _conform(pa.Table.from_batches([batch]), schema).to_batches()
 
-    def reader(self, columns: Sequence[str] | None = None, batch_rows: int = 16_384) -> pa.RecordBatchReader:
+    def reader(self, columns: Sequence[str] | None = None, batch_rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
         """`iter_batches` as Arrow's own stream, which can be read once."""
         return pa.RecordBatchReader.from_batches(self.select(columns), self.iter_batches(columns, batch_rows))
 
     def dataset(self) -> Dataset:
         """The parts as a pyarrow dataset, for engines that scan several times and push projections down.
 
-        Verifies every part first, since such an engine would not.
+        Verifies every file first, since such an engine would not.
         """
         from pyarrow import dataset
 
         if not self.parts:
             return dataset.dataset(self.schema.empty_table())
-        for part in self.parts:
+        for part in self.files:
             self._bytes_of(part)
         filesystem, base = self.place.arrow()
-        files = [f"{base}/{self.folder}/{part.file}" for part in self.parts]
+        files = [f"{base}/{self.folder}/{part.file}" for part in self.files]
         return dataset.dataset(files, schema=self.schema, format="parquet", filesystem=filesystem)
 
     def select(self, columns: Sequence[str] | None) -> pa.Schema:
@@ -133,13 +163,13 @@ class Manifest:
         return self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
 
     def verify(self) -> None:
-        """Read every part's bytes. Raises StateError for the first that is missing or damaged."""
+        """Read every file's bytes. Raises StateError for the first that is missing or damaged."""
         self._verified.clear()
-        for part in self.parts:
+        for part in self.files:
             self._bytes_of(part)
 
     def copy_part(self, part: Part, folder: Path) -> Path:
-        """Copy one part into a folder of this machine, a block of memory at a time.
+        """Copy a part's file into a folder of this machine, a block of memory at a time.
 
         Raises:
             StateError: the file is missing or damaged; what was copied is not left there.
@@ -233,6 +263,30 @@ def _unreadable(place: Place, why: str) -> StateError:
 
 def _listed(columns: Sequence[str] | None) -> list[str] | None:
     return None if columns is None else list(columns)
+
+
+def _groups_from(footer: FileMetaData, row: int) -> tuple[list[int], int]:
+    """The row groups from the one with this row on, and how many of their rows come before it."""
+    first = 0
+    while first < footer.num_row_groups - 1 and row >= footer.row_group(first).num_rows:
+        row -= footer.row_group(first).num_rows
+        first += 1
+    return list(range(first, footer.num_row_groups)), row
+
+
+def _cut(batches: Iterable[pa.RecordBatch], sizes: Iterable[int]) -> Iterator[list[pa.RecordBatch]]:
+    """Cut a stream of rows into pieces of these numbers of rows."""
+    coming = iter(batches)
+    rest: pa.RecordBatch | None = None
+    for size in sizes:
+        taken: list[pa.RecordBatch] = []
+        while size:
+            if rest is None or rest.num_rows == 0:
+                rest = next(coming)
+            taken.append(rest.slice(0, size))
+            rest = rest.slice(taken[-1].num_rows)
+            size -= taken[-1].num_rows
+        yield taken
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from data_workbench.artifacts.encoder import Encoder, Limits
 from data_workbench.artifacts.manifest import Manifest, Part
+from data_workbench.artifacts.takeover import Takeover
 from data_workbench.errors import SchemaConflict, StateError
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class ArtifactWriter:
         self._limits = limits
         self._guard = guard
         self._lanes: list[Lane] = []
+        self._takeover = Takeover(manifest, limits, guard)
         self._last = Lane(manifest, limits, guard)
 
     def lane(self) -> Lane:
@@ -97,6 +99,25 @@ class ArtifactWriter:
         lane = Lane(self._draft, self._limits, self._guard, f"lane-{len(self._lanes):03d}-")
         self._lanes.append(lane)
         return lane
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether files can be taken over: they are read again from where they have been copied to."""
+        return self._draft.place.local(self._draft.folder) is not None
+
+    def take(self, stream: IO[bytes], seen: Callable[[pa.RecordBatch], None]) -> None:
+        """Take over a Parquet file of the artifact's schema as it is; its rows stand before what `write` takes.
+
+        Args:
+            stream: its bytes.
+            seen: is told each batch, once it has been found sound.
+
+        Raises:
+            pyarrow.ArrowInvalid, OSError: the file is damaged.
+            ResourceExhausted: the disk is nearly full.
+            StateError: it cannot be written.
+        """
+        self._takeover.take(stream, seen)
 
     def write(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Add rows.
@@ -116,7 +137,7 @@ class ArtifactWriter:
         Raises:
             StateError: another process has begun the same artifact in the meantime.
         """
-        parts = [part for lane in (*self._lanes, self._last) for part in lane.finish()]
+        parts = [part for one in self._in_order() for part in one.finish()]
         manifest = Manifest(
             pipeline=self._draft.pipeline,
             run_id=self._draft.run_id,
@@ -138,8 +159,11 @@ class ArtifactWriter:
 
     def abandon(self) -> None:
         """Stop encoding; safe to call twice and after `finish`."""
-        for lane in (*self._lanes, self._last):
-            lane.abandon()
+        for one in self._in_order():
+            one.abandon()
+
+    def _in_order(self) -> list[Lane | Takeover]:
+        return [*self._lanes, self._takeover, self._last]
 
     def __enter__(self) -> Self:
         return self

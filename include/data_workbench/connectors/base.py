@@ -286,6 +286,9 @@ class Writer(ABC):
     progress: Progress
     rejections: list[Rejection]
 
+    def anticipate(self, part: pa.Table) -> None:  # noqa: B027  # most stores have nothing to do beforehand
+        """Do beforehand what `write` will need for the part that comes next; another thread may be in `write` now."""
+
     @abstractmethod
     def write(self, part: pa.Table, index: int) -> WriteCounts:
         """Write one part and commit it. The counts' `out`, `retracted` and the five are filled.

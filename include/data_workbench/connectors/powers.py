@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from data_workbench.connectors.base import Destination, Partition, ReadRequest, Source, Vital
 from data_workbench.records.accounting import WriteCounts
@@ -33,6 +34,29 @@ class CanPartition(ABC):
     @abstractmethod
     def release_partitions(self) -> None:
         """Let go of what shares need to be read; safe to call twice."""
+
+
+class WholeFile(Protocol):
+    """A Parquet file of a source."""
+
+    def opened(self) -> AbstractContextManager[IO[bytes]]:
+        """Its bytes. What Arrow raises within, who reads them there, is raised as a damaged file's SchemaConflict; one
+        that has changed by the end raises StoreBusy."""
+
+
+class CanGiveFiles(ABC):
+    """Keeps streams as Parquet files, which can be staged as they are instead of encoding their rows again."""
+
+    @abstractmethod
+    def whole_files(self, request: ReadRequest, schema: pa.Schema) -> Sequence[WholeFile] | None:
+        """The files whose rows, in this order, are what `read` gives; None where anything would be done to them.
+
+        Files of one folder that are of different shape, or were written by another library than Arrow's own (whose
+        types and statistics might be read differently by the engine), are read.
+
+        Args:
+            schema: of what is to land, the columns in their order.
+        """
 
 
 class CanReadBack(ABC):
@@ -166,6 +190,7 @@ def powers_of(side: type[Source] | type[Destination]) -> list[str]:
 
 _POWERS: dict[str, type[ABC]] = {
     "partition": CanPartition,
+    "give_files": CanGiveFiles,
     "read_back": CanReadBack,
     "delete": CanDelete,
     "find_unique": CanFindUnique,

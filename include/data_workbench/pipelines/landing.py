@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_workbench.connectors.base import CursorRequest, ReadRequest
+from data_workbench.connectors.powers import CanGiveFiles
 from data_workbench.events import emit
 from data_workbench.pipelines.bending import bend
 from data_workbench.pipelines.edits import Corrections
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, ArtifactWriter, Manifest
     from data_workbench.artifacts.writer import Lane
     from data_workbench.connectors.base import Rejection, Source
+    from data_workbench.connectors.powers import WholeFile
     from data_workbench.pipelines.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -71,24 +73,13 @@ def land_source(
     found = artifacts.find(context.pipeline, context.run_id, artifact)
     if found is not None:
         return found
-    schema = plan.arrow_schema
-    hidden = [column for column in plan.discard if column not in schema.names]
-    columns = tuple(column for column in schema.names if column != DELETED and column not in plan.absent)
-    cursor = CursorRequest(plan.cursor, lag_of(plan), state) if plan.cursor and keys is None else None
-    request = ReadRequest(
-        stream=plan.stream,
-        columns=(*columns, *hidden),
-        where=_where(plan, changes=state is not None or keys is not None),
-        params={param: context.params.get(param) for param in plan.params},
-        cursor=cursor,
-        keys=keys,
-        limit=context.limit,
-        now=context.now,
-        options=plan.options,
-    )
+    schema, request = plan.arrow_schema, _request(plan, state, context, keys)
     facts = {"pipeline": context.pipeline, "run_id": context.run_id, "source": name}
     discarded, counting = 0, threading.Lock()
     corrections = Corrections(plan.key, schema, edits)
+
+    def seen(batch: pa.RecordBatch) -> None:
+        emit("stage.read", **facts, rows=batch.num_rows, bytes=batch.nbytes)
 
     def take(batch: pa.RecordBatch, lane: Lane | ArtifactWriter) -> None:
         nonlocal discarded
@@ -96,20 +87,55 @@ def land_source(
         lane.write(corrections.applied(_shape(kept, schema)))
         with counting:  # listeners are not asked to bear two threads
             discarded += batch.num_rows - kept.num_rows
-            emit("stage.read", **facts, rows=batch.num_rows, bytes=batch.nbytes)
+            seen(batch)
 
     with artifacts.begin(context.pipeline, context.run_id, artifact, schema) as writer:
         emit("stage.reading", **facts)
         source = stores.source(plan.connection)
-        if keys is None:
+        files = None if plan.bent or edits else _whole_files(source, request, schema, writer)
+        position: dict[str, Any] | None = None
+        rejected: Sequence[Rejection] = ()
+        if files is not None:
+            for file in files:
+                with file.opened() as stream:
+                    writer.take(stream, seen)
+        elif keys is None:
             position, rejected = _read(source, request, plan.parallel, writer, take)
         else:
-            position, rejected = None, _read_keys(source, request, plan.key, writer, take)
+            rejected = _read_keys(source, request, plan.key, writer, take)
         rejections = [{"key": dict(item.key), "rule": item.rule, "reason": item.reason} for item in rejected]
         for lost in gone or ():
             for batch in _tombstones(lost, schema).to_batches():
                 writer.write(batch)
         return writer.finish(extra={"position": position, "discarded": discarded, "rejections": rejections})
+
+
+def _request(
+    plan: SourcePlan, state: Mapping[str, Any] | None, context: LandingContext, keys: pa.Table | None
+) -> ReadRequest:
+    names = plan.arrow_schema.names
+    hidden = [column for column in plan.discard if column not in names]
+    columns = tuple(column for column in names if column != DELETED and column not in plan.absent)
+    return ReadRequest(
+        stream=plan.stream,
+        columns=(*columns, *hidden),
+        where=_where(plan, changes=state is not None or keys is not None),
+        params={param: context.params.get(param) for param in plan.params},
+        cursor=CursorRequest(plan.cursor, lag_of(plan), state) if plan.cursor and keys is None else None,
+        keys=keys,
+        limit=context.limit,
+        now=context.now,
+        options=plan.options,
+    )
+
+
+def _whole_files(
+    source: Source, request: ReadRequest, schema: pa.Schema, writer: ArtifactWriter
+) -> Sequence[WholeFile] | None:
+    """Files that land as they are, if all that is asked for is in such."""
+    if not isinstance(source, CanGiveFiles) or not writer.takes_files:
+        return None
+    return source.whole_files(request, schema)
 
 
 def _read(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -128,18 +130,35 @@ def _load_target(
         done, first = _resume(writer, _noted(destination, writer, ledger, name, index))
         if writer.rejections:  # committed by an attempt that was killed before it could put them aside
             ledger.reject(name, target, writer.rejections, schema.empty_table())
-        for part in range(first, len(manifest.parts)):
-            rows = _without_held(manifest.read_part(part, _present(manifest, columns)))
-            _write(writer, rows, part, name, target, ledger)
-            ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
-            facts = {"destination": name, "target": target.name, "part": part}
-            emit("load.written", **facts, run_id=context.run_id, rows=rows.num_rows, bytes=rows.nbytes)
+        staged = manifest.tables(_present(manifest, columns), first=first)
+        with closing(_one_ahead(_anticipated(staged, writer))) as coming:
+            for part, rows in enumerate(coming, first):
+                _write(writer, rows, part, name, target, ledger)
+                ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
+                facts = {"destination": name, "target": target.name, "part": part}
+                emit("load.written", **facts, run_id=context.run_id, rows=rows.num_rows, bytes=rows.nbytes)
         if isinstance(target, RelationshipTarget):
             _settle_deferred(writer, target, schema, manifest, name, index, ledger)
         counts = _sum(done, writer.finish())
     if isinstance(target, RelationshipTarget):
         counts.relationships = counts.relationships or RelationshipCounts()  # none is a count, too
     return _with_folded(counts, folded)
+
+
+def _anticipated(staged: Iterable[pa.Table], writer: Writer) -> Iterator[pa.Table]:
+    for table in staged:
+        rows = _without_held(table)
+        writer.anticipate(rows)
+        yield rows
+
+
+def _one_ahead(tables: Iterator[pa.Table]) -> Generator[pa.Table]:
+    """The same, the next one made in a thread while this one is written."""
+    with ThreadPoolExecutor(1, "load, next part") as thread:
+        coming = thread.submit(next, tables, None)
+        while (table := coming.result()) is not None:
+            coming = thread.submit(next, tables, None)
+            yield table
 
 
 def _with_folded(counts: WriteCounts, folded: Folded) -> WriteCounts:

@@ -98,8 +98,8 @@ def fresh_keys(plan: SourcePlan, landed: Manifest, seen: bytes | None, settings:
     keys = ", ".join(map(quoted, plan.key))
     with _engine(settings) as connection:
         connection.register("known", _hashes(seen))
-        for part in range(len(landed.parts)):
-            connection.register("part", landed.read_part(part).cast(readable_schema(landed.schema)))
+        for part in landed.tables():
+            connection.register("part", part.cast(readable_schema(landed.schema)))
             is_known = f"unhex({fingerprint_sql(landed.schema)}) IN (SELECT hash FROM known)"
             fresh = connection.sql(f"SELECT {keys} FROM part WHERE NOT {is_known}").to_arrow_table()
             yield fresh.cast(pa.schema([landed.schema.field(name) for name in plan.key]))
@@ -116,8 +116,8 @@ def _add_fingerprints(
     condition, values = _near(quoted(str(plan.cursor)), plan, schema, position)
     if plan.detect:
         condition = f'({condition}) AND "{DELETED}" IS NOT TRUE'
-    for part in range(len(landed.parts)):
-        engine.register("part", landed.read_part(part, schema.names).cast(readable))
+    for part in landed.tables():
+        engine.register("part", part.cast(readable))
         engine.execute(f"INSERT INTO seen SELECT unhex({fingerprint_sql(schema)}) FROM part WHERE {condition}", values)
         engine.unregister("part")
 

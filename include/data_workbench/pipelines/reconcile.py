@@ -298,8 +298,7 @@ class Reconciler:
         manifest = self.folded(name, index, target)
         columns = target_columns(target, self.inputs(target.input).schema.names)
         marked = OP in manifest.schema.names
-        for part in range(len(manifest.parts)):
-            rows = manifest.read_part(part, [*columns, OP] if marked else columns)
+        for rows in manifest.tables([*columns, OP] if marked else columns):
             if marked:
                 rows = rows.filter(pc.equal(rows.column(OP), UPSERT)).select(columns)
             found = rows if keys is None else matching_rows(rows, keys, key, "left semi")

@@ -76,12 +76,12 @@ def test_what_was_written_is_read_back_equal_with_its_native_types(store: Artifa
     assert found == written
     assert [part.rows for part in written.parts] == [100, 100, 60]
     expected = pa.Table.from_batches(batches)
-    whole = pa.concat_tables(written.read_part(index) for index in range(3))
+    whole = pa.concat_tables(written.tables())
     assert whole.equals(expected)
     assert native_type(whole.schema.field("id")) == "uuid"
     assert pa.Table.from_batches(written.iter_batches()).equals(expected)
     assert written.reader().read_all().equals(expected)
-    assert written.read_part(2, ["text", "id"]).schema.names == ["text", "id"]
+    assert next(written.tables(["text", "id"], first=2)).schema.names == ["text", "id"]
     assert written.dataset().count_rows() == 260
     assert written.rows == 260
     assert written.bytes == sum(path.stat().st_size for path in written.local_paths() or ())
@@ -165,7 +165,7 @@ def test_a_damaged_part_is_noticed_before_it_is_decoded(store: ArtifactStore, da
     manifest = write(store, [rows(0, 50)])
     damage(_first(manifest))
     with pytest.raises(StateError, match=r"part-00000\.parquet"):
-        manifest.read_part(0)
+        next(manifest.tables())
     with pytest.raises(StateError, match=r"part-00000\.parquet"):
         manifest.verify()
     with pytest.raises(StateError, match=r"part-00000\.parquet"):

@@ -15,10 +15,10 @@ from data_workbench.connectors.files.formats.opening import Batches, Opening, re
 from data_workbench.connectors.files.formats.table import FORMATS, Format, format_of
 from data_workbench.connectors.files.options import FileOptions, compression_for, format_for
 from data_workbench.connectors.files.packing import Archive, expanded, only_member, spooled
-from data_workbench.errors import SchemaConflict, UsageError
+from data_workbench.errors import SchemaConflict, StoreBusy, StreamUnknown, UsageError
 
 if TYPE_CHECKING:
-    from data_workbench.connectors.files.client import Root
+    from data_workbench.connectors.files.client import Facts, Root
     from data_workbench.connectors.files.streams import Place
     from data_workbench.settings import Settings
 
@@ -106,10 +106,10 @@ class FileReader:
         return as_utf8(name, content, self._options.encoding) if self.format.is_text else content
 
     def _explained(self) -> Any:
-        return _explained(self.place.name)
+        return explained(self.place.name)
 
 
-class _explained:  # noqa: N801  # used as a context manager only
+class explained:  # noqa: N801  # used as a context manager only
     """Turns what Arrow and the file system raise into our errors."""
 
     def __init__(self, name: str) -> None:
@@ -125,6 +125,20 @@ class _explained:  # noqa: N801  # used as a context manager only
         if error is not None and (is_arrow_word or isinstance(error, pa.ArrowException)):
             raise damaged(self._name, error) from error
         return self._translated.__exit__(kind, error, trace)
+
+
+def require_unchanged(root: Root, path: str, before: Facts) -> None:
+    """Hold a file that was read to its end against what it was before.
+
+    Raises:
+        StoreBusy: it changed in the meantime.
+    """
+    try:
+        after = root.facts(path)
+    except StreamUnknown:
+        return  # gone since
+    if after != before:
+        raise StoreBusy(f"{path} changed while it was read", hint="write files aside and rename them when complete")
 
 
 def damaged(name: str, error: BaseException) -> SchemaConflict:

@@ -22,9 +22,10 @@ from data_workbench.connectors.files.client import MAGIC, Root
 from data_workbench.connectors.files.formats.opening import Rejections
 from data_workbench.connectors.files.formats.table import format_of
 from data_workbench.connectors.files.options import FileOptions, options_of
-from data_workbench.connectors.files.reading import FileReader
+from data_workbench.connectors.files.reading import FileReader, require_unchanged
 from data_workbench.connectors.files.streams import SEPARATOR, Place, listed, places_of
-from data_workbench.connectors.powers import CanTellVitals
+from data_workbench.connectors.files.whole import ParquetFile, whole_files
+from data_workbench.connectors.powers import CanGiveFiles, CanTellVitals
 from data_workbench.connectors.selection import Selection, bounded
 from data_workbench.errors import SchemaConflict, StoreBusy, StreamUnknown, WorkbenchError
 from data_workbench.records.names import near_names
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _ADDED = (pa.field(FILE, pa.string()), pa.field(MODIFIED, pa.timestamp("us", "UTC")))
 
 
-class FilesSource(Source, CanTellVitals):
+class FilesSource(Source, CanTellVitals, CanGiveFiles):
     """Reads the formats of `formats/table.py` below the connection's root. A cursor filters what was read; one on
     `_file_modified` leaves out files that have not changed."""
 
@@ -96,6 +97,10 @@ class FilesSource(Source, CanTellVitals):
     def read(self, request: ReadRequest) -> Reading:
         options = options_of(request.options)
         return FilesReading(self._root, self._places(request.stream, options), request, options, self.settings)
+
+    def whole_files(self, request: ReadRequest, schema: pa.Schema) -> list[ParquetFile] | None:
+        options = options_of(request.options)
+        return whole_files(self._root, self._places(request.stream, options), request, options, schema)
 
     def _places(self, stream: str, options: FileOptions) -> list[Place]:
         return places_of(self._root, stream, options, owner=self.connection.id)
@@ -233,14 +238,7 @@ class FilesReading(Reading):
             yield from bounded(chosen, rows=self._settings.batch_rows, size=self._settings.batch_bytes)
             if self._selection.exhausted:
                 return
-        try:
-            after = self._root.facts(place.path)
-        except StreamUnknown:
-            after = before  # read to its end, and gone since
-        if after != before:
-            raise StoreBusy(
-                f"{place.path} changed while it was read", hint="write files aside and rename them when complete"
-            )
+        require_unchanged(self._root, place.path, before)
         if self._changes is not None:
             self._changes.note(place.path)
 

@@ -26,8 +26,10 @@ _NULL = b"\xff\xff\xff\xff"
 # Places in a joined slice are 32 bits wide; slices are cut by the average row.
 _LARGEST = 2**29
 
+Encoded = tuple[str, Iterator[pa.Buffer]]
 
-def blocks_of(table: pa.Table, columns: Sequence[Column]) -> tuple[str, Iterator[pa.Buffer]]:
+
+def blocks_of(table: pa.Table, columns: Sequence[Column]) -> Encoded:
     """The options of the COPY, and its data in blocks of whole rows.
 
     Args:

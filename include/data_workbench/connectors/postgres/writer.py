@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psycopg
 import pyarrow as pa
@@ -13,6 +13,7 @@ from data_workbench.connectors.postgres import merge, refusals
 from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.checkpoints import Checkpoint
 from data_workbench.connectors.postgres.client import translated
+from data_workbench.connectors.postgres.copy_form import Encoded, blocks_of
 from data_workbench.connectors.postgres.copy_in import copy_rows
 from data_workbench.connectors.postgres.deletion import delete_owned
 from data_workbench.connectors.postgres.encode import rows_with_nul
@@ -27,6 +28,14 @@ from data_workbench.records.accounting import WriteCounts
 _EXTENDED_AT_ONCE = 128
 """Pages: twice of what PostgreSQL adds to a table at once (MAX_BUFFERS_TO_EXTEND_BY of hio.c). Those at the end that
 were left empty are filled by the next COPY."""
+
+
+class Upserts(NamedTuple):
+    """What a part adds or changes: its rows, those that cannot be written, and the rows as COPY takes them, once."""
+
+    rows: pa.Table
+    rejected: list[Rejection] = []
+    encoded: Encoded | None = None
 
 
 class TableWriter(Writer):
@@ -51,6 +60,7 @@ class TableWriter(Writer):
         self.ownership = Ownership(context.pipeline, context.destination, table.relation, target.key)
         self.progress, self.rejections, _ = self.checkpoint.load(connection)
         self._has_staging = False
+        self._anticipated: dict[int, Upserts] = {}
         row = connection.execute(f"SELECT NOT EXISTS (SELECT FROM {table.relation.sql})".encode()).fetchone()
         self._direct = self._may_go_direct(is_empty=bool(row and row[0]))
 
@@ -68,6 +78,12 @@ class TableWriter(Writer):
 
     # -------------------------------------------------------------------------------------------- one part
 
+    def anticipate(self, part: pa.Table) -> None:
+        upserts = self._sound(split(part)[0])
+        if self._direct and upserts.rows.num_rows:
+            upserts = upserts._replace(encoded=blocks_of(upserts.rows, self._written()))
+        self._anticipated[id(part)] = upserts
+
     def write(self, part: pa.Table, index: int) -> WriteCounts:
         if index != self.progress.parts:
             raise StateError(
@@ -76,17 +92,17 @@ class TableWriter(Writer):
             )
         try:
             try:
-                return self._prepared(part, index)
+                return self._attempt(part, index)
             except psycopg.Error as error:
                 if not (self._direct and refusals.is_about_rows(error)):
                     raise
                 # A key that stands already, or a row that is refused: the careful way finds which.
                 self._direct = False
-                return self._prepared(part, index)
+                return self._attempt(part, index)
         except psycopg.Error as error:
             raise translated(error, self.address) from error
 
-    def _prepared(self, part: pa.Table, index: int) -> WriteCounts:
+    def _attempt(self, part: pa.Table, index: int) -> WriteCounts:
         # The staging table outlives the part's transaction, and the savepoints of rows that are refused.
         if not self._direct and not self._has_staging:
             merge.create_staging(self.connection, self.table, self.columns)
@@ -112,7 +128,8 @@ class TableWriter(Writer):
     def _write_part(self, part: pa.Table) -> tuple[WriteCounts, list[Rejection]]:
         self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         upserts, tombstones, retractions = split(part)
-        counts, rejected = self._upsert(upserts.select(list(self.columns)))
+        anticipated = self._anticipated.pop(id(part), None)
+        counts, rejected = self._upsert(anticipated or self._sound(upserts))
         for rows, is_retraction in ((tombstones, False), (retractions, True)):
             if rows.num_rows:
                 more, refused = self._delete(rows, is_retraction=is_retraction)
@@ -126,34 +143,36 @@ class TableWriter(Writer):
 
     # -------------------------------------------------------------------------------------------- upserts
 
-    def _upsert(self, rows: pa.Table) -> tuple[WriteCounts, list[Rejection]]:
-        rows, rejected = self._without_nul(rows)
+    def _upsert(self, upserts: Upserts) -> tuple[WriteCounts, list[Rejection]]:
+        rows, rejected = upserts.rows, upserts.rejected
         counts = WriteCounts(out=len(rejected), rejected=len(rejected))
         if rows.num_rows == 0:
             return counts, rejected
         if self._direct:
-            return counts.add(self._copy_direct(rows)), rejected
+            return counts.add(self._copy_direct(upserts)), rejected
         taken, refused = refusals.attempt_all(self.connection, rows, self._copy_staged)
         counts.add(taken).add(WriteCounts(out=len(refused), rejected=len(refused)))
         return counts, rejected + refusals.rejections(refused, self.target.key)
 
-    def _without_nul(self, rows: pa.Table) -> tuple[pa.Table, list[Rejection]]:
+    def _sound(self, upserts: pa.Table) -> Upserts:
+        """The columns that are written, of rows whose texts PostgreSQL can store."""
+        rows = upserts.select(list(self.columns))
         mask = rows_with_nul(rows)
         if mask is None:
-            return rows, []
+            return Upserts(rows)
         bad = rows.filter(mask)
         reason = "a text holds the character NUL (U+0000), which PostgreSQL cannot store"
         rejected = [
             Rejection(key=refusals.key_of(bad.slice(place, 1), self.target.key), rule="postgres:nul", reason=reason)
             for place in range(bad.num_rows)
         ]
-        return rows.filter(pc.invert(mask)), rejected
+        return Upserts(rows.filter(pc.invert(mask)), rejected)
 
-    def _copy_direct(self, rows: pa.Table) -> WriteCounts:
+    def _copy_direct(self, upserts: Upserts) -> WriteCounts:
         """COPY into the table. The new rows' keys are found again by page, then by transaction."""
         name = self.table.relation.sql
         first = self.pages() if self.target.key else 0
-        taken = copy_rows(self.connection, name, self._written(), rows)
+        taken = copy_rows(self.connection, name, self._written(), upserts.rows, encoded=upserts.encoded)
         if self.target.key:
             self.own_new(first, taken)
         return WriteCounts(inserted=taken, out=taken)
@@ -280,8 +299,9 @@ class ReplaceWriter(TableWriter):
             self.connection.execute(f"DELETE FROM {self.table.relation.sql}".encode())
             self._begun = True
 
-    def _copy_direct(self, rows: pa.Table) -> WriteCounts:
-        taken = copy_rows(self.connection, self.table.relation.sql, self._written(), rows)
+    def _copy_direct(self, upserts: Upserts) -> WriteCounts:
+        name = self.table.relation.sql
+        taken = copy_rows(self.connection, name, self._written(), upserts.rows, encoded=upserts.encoded)
         return WriteCounts(inserted=taken, out=taken)
 
     def finish(self) -> WriteCounts:
