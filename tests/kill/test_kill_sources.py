@@ -133,6 +133,17 @@ def _files(arena: Arena, _: pytest.FixtureRequest) -> Any:
     return nullcontext(fill)
 
 
+def _parquet(arena: Arena, _: pytest.FixtureRequest) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def fill(first: int, end: int) -> None:
+        numbers = list(range(first, end))
+        pq.write_table(pa.table({"id": numbers, "seen": numbers}), arena.files / "here.parquet")
+
+    return nullcontext(fill)
+
+
 @contextmanager
 def _api(arena: Arena, _: pytest.FixtureRequest) -> Iterator[Fill]:
     rows: list[dict[str, Any]] = []
@@ -172,6 +183,7 @@ ORIGINS = {
         " options: {changes: hash}}",
         _files,
     ),
+    "parquet": Origin("{connection: files, stream: here.parquet, key: id}", _parquet, state=False),
     "api": Origin(
         "{connection: api, stream: by_offset, key: id, cursor: {column: updated_at}, rest: {data_selector: records,"
         " paginator: {type: offset, limit: 500, total_path: total}, incremental: {start_param: updated_since}}}",

@@ -4,7 +4,8 @@ An artifact is `<root>/<pipeline>/<run id>/<name>/part-00000.parquet …` and ex
 does: a finished one never changes and is used again after a crash, an unfinished one is thrown away and made anew.
 The root is a folder or any fsspec URL.
 
-Read `store.py` first, then `manifest.py` (reading), `writer.py` and `encoder.py` (writing).
+Read `store.py` first, then `manifest.py` (reading), `writer.py` and `encoder.py` (writing), and `takeover.py` (files
+that are taken as they are).
 """
 
 from data_workbench.artifacts.checksum import content_checksum
