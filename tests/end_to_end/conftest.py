@@ -129,6 +129,18 @@ destinations:
   appended: {connection: odras_postgres, table: public.kill_appended, write: append}
   merged: {connection: odras_postgres, table: public.kill_merged, key: [round, id], write: merge}
 """
+RANGED = """\
+version: 1
+pipeline: ranged
+description: A table that is read in ranges of its key, each by a task of its own.
+owner: tests
+sources:
+  rows: {connection: odras_postgres, stream: public.wide_rows, key: [id], cursor: {column: seen}, ranges: 3}
+steps:
+  - {name: some, select: [id, seen]}
+destinations:
+  out: {connection: odras_postgres, table: public.wide_copy, key: id, write: merge}
+"""
 ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
 
 
@@ -196,6 +208,7 @@ def _dag_folder(repository: Path) -> Path:
     (pipelines / "arriving.yaml").write_text(ARRIVING)
     (pipelines / "told.yaml").write_text(TOLD)
     (pipelines / "killed.yaml").write_text(KILLED)
+    (pipelines / "ranged.yaml").write_text(RANGED)
     (pipelines / "readings.yaml").write_text(READINGS)
     first = datetime.now(UTC) - timedelta(days=2)
     (pipelines / "caught_up.yaml").write_text(CAUGHT_UP.replace("START", f"{first:%Y-%m-%d}"))

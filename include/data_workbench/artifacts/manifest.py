@@ -40,6 +40,12 @@ class Part:
     bytes: int
     crc32: int
     offset: int = 0
+    of: str | None = None
+    """The artifact of the same run whose file it is, if not this one's."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in a manifest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,13 @@ class Manifest:
         """The artifact's absolute folder or URL: what XCom carries."""
         return self.place.address(self.folder)
 
+    def path_of(self, part: Part) -> str:
+        """A part's file within the place: in this artifact's folder, or in the one it was taken from."""
+        return f"{self.pipeline}/{self.run_id}/{part.of or self.name}/{part.file}"
+
     def local_paths(self) -> list[Path] | None:
         """The files, for programs that read Parquet themselves; None where they are not on this machine."""
-        paths = [self.place.local(f"{self.folder}/{part.file}") for part in self.files]
+        paths = [self.place.local(self.path_of(part)) for part in self.files]
         return [path for path in paths if path is not None] if None not in paths else None
 
     # ------------------------------------------------------------------------------------------------ reading
@@ -110,7 +120,7 @@ class Manifest:
         import pyarrow.parquet as pq
 
         schema = self.select(columns)
-        for _, group in groupby(self.parts[first:], key=lambda part: part.file):
+        for _, group in groupby(self.parts[first:], key=self.path_of):
             parts = list(group)
             reader = pq.ParquetFile(pa.BufferReader(self._bytes_of(parts[0])))
             if parts[0].rows == reader.metadata.num_rows:
@@ -132,7 +142,7 @@ class Manifest:
         import pyarrow.parquet as pq
 
         schema = self.select(columns)
-        for _, group in groupby(self.parts, key=lambda part: part.file):
+        for _, group in groupby(self.parts, key=self.path_of):
             parts = list(group)
             reader = pq.ParquetFile(pa.BufferReader(self._bytes_of(parts[0])))
             rows = min(batch_rows, max(part.rows for part in parts))
@@ -155,7 +165,7 @@ class Manifest:
         for part in self.files:
             self._bytes_of(part)
         filesystem, base = self.place.arrow()
-        files = [f"{base}/{self.folder}/{part.file}" for part in self.files]
+        files = [f"{base}/{self.path_of(part)}" for part in self.files]
         return dataset.dataset(files, schema=self.schema, format="parquet", filesystem=filesystem)
 
     def select(self, columns: Sequence[str] | None) -> pa.Schema:
@@ -174,10 +184,10 @@ class Manifest:
         Raises:
             StateError: the file is missing or damaged; what was copied is not left there.
         """
-        target = folder / f"{self.name}-{part.file}"
+        target = folder / "-".join([self.name, *([part.of] if part.of else []), part.file])
         size = crc32 = 0
         try:
-            with self.place.open(f"{self.folder}/{part.file}") as stream, target.open("wb") as copy:
+            with self.place.open(self.path_of(part)) as stream, target.open("wb") as copy:
                 while block := stream.read(_BLOCK):
                     size, crc32 = size + len(block), zlib.crc32(block, crc32)
                     copy.write(block)
@@ -189,22 +199,22 @@ class Manifest:
         return target
 
     def _bytes_of(self, part: Part) -> pa.Buffer:
-        path = f"{self.folder}/{part.file}"
+        path = self.path_of(part)
         try:
             content = self.place.map(path)
         except FileNotFoundError as error:
             raise self._damaged(part, "is gone") from error
         if content.size != part.bytes:
             raise self._damaged(part, f"has {content.size} bytes, not {part.bytes}")
-        if part.file not in self._verified:  # once per process is enough for a file nobody may change
+        if path not in self._verified:  # once per process is enough for a file nobody may change
             if zlib.crc32(content) != part.crc32:
                 raise self._damaged(part, "does not hold the bytes that were written")
-            self._verified.add(part.file)
+            self._verified.add(path)
         return content
 
     def _damaged(self, part: Part, what: str) -> StateError:
         return StateError(
-            f"the staged file {self.address}/{part.file} {what}",
+            f"the staged file {self.place.address(self.path_of(part))} {what}",
             hint="it is not read; start a new run of this pipeline, and check the disk if nobody touched the file",
             run_id=self.run_id,
         )
@@ -221,7 +231,7 @@ class Manifest:
                 "name": self.name,
                 "rows": self.rows,
                 "bytes": self.bytes,
-                "parts": [asdict(part) for part in self.parts],
+                "parts": [part.to_json() for part in self.parts],
                 "schema": base64.b64encode(self.schema.serialize()).decode(),
                 "checksum": self.checksum,
                 "extra": dict(self.extra),

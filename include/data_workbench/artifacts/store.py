@@ -81,10 +81,11 @@ class ArtifactStore:
         if manifest.folder != folder:
             raise StateError(f"the manifest in {self.place.address(folder)} is of {manifest.folder}", run_id=run_id)
         for part in manifest.parts:
-            size = self.place.size(f"{folder}/{part.file}")
+            size = self.place.size(manifest.path_of(part))
             if size != part.bytes:
                 raise StateError(
-                    f"the staged file {manifest.address}/{part.file} has {size or 'no'} bytes, not {part.bytes}",
+                    f"the staged file {self.place.address(manifest.path_of(part))} has {size or 'no'} bytes, "
+                    f"not {part.bytes}",
                     hint="start a new run of this pipeline, and check the disk if nobody touched the file",
                     run_id=run_id,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -87,6 +88,7 @@ class ArtifactWriter:
         self._token = token
         self._limits = limits
         self._guard = guard
+        self._adopted: list[Part] = []
         self._lanes: list[Lane] = []
         self._takeover = Takeover(manifest, limits, guard)
         self._last = Lane(manifest, limits, guard)
@@ -99,6 +101,11 @@ class ArtifactWriter:
         lane = Lane(self._draft, self._limits, self._guard, f"lane-{len(self._lanes):03d}-")
         self._lanes.append(lane)
         return lane
+
+    def adopt(self, other: Manifest, index: int) -> None:
+        """Take a part, a whole file, of another finished artifact of the same run as it is; it stands before others."""
+        part = other.parts[index]
+        self._adopted.append(replace(part, of=part.of or other.name))
 
     @property
     def takes_files(self) -> bool:
@@ -142,7 +149,7 @@ class ArtifactWriter:
             pipeline=self._draft.pipeline,
             run_id=self._draft.run_id,
             name=self._draft.name,
-            parts=tuple(parts),
+            parts=(*self._adopted, *parts),
             schema=self._draft.schema,
             place=self._draft.place,
             extra=dict(extra or {}),

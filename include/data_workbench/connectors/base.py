@@ -130,6 +130,35 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Split:
+    """A read in key ranges that any process may read at any time, made by `CanSplit.split`.
+
+    Each key is in exactly one range. `moment` is when the stream was split, JSON-able, and only its connector reads it.
+    """
+
+    ranges: tuple[Partition, ...]
+    moment: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a stream holds in one moment after all its ranges were read (`CanSplit.settle`).
+
+    Where nothing was written since the split only `position` is told: the ranges hold that moment already. Otherwise
+    the ranges' rows without the keys of `changed`, and with `changed`, are the moment's, but for keys that are gone.
+    """
+
+    position: dict[str, Any] | None
+    """Of the cursor, in this moment."""
+    rows: int | None = None
+    """How many rows there are."""
+    changed: ReadRequest | None = None
+    """The rows written since the split, perhaps a few more."""
+    keys: ReadRequest | None = None
+    """The keys of all rows."""
+
+
+@dataclass(frozen=True)
 class ReadRequest:
     """What to read.
 
@@ -143,7 +172,8 @@ class ReadRequest:
         limit: at most so many rows, in no particular order.
         now: the run's time.
         options: what only this connector knows (a source's `options` in the pipeline file), validated by it.
-        partition: only this share of the stream, from `CanPartition.partitions` of the same request without it.
+        partition: only this share of the stream, from `CanPartition.partitions` or `CanSplit.split` of the same
+            request without it.
     """
 
     stream: str

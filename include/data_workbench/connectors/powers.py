@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from data_workbench.connectors.base import Destination, Partition, ReadRequest, Source, Vital
+from data_workbench.connectors.base import Destination, Partition, ReadRequest, Settled, Source, Split, Vital
 from data_workbench.records.accounting import WriteCounts
 
 if TYPE_CHECKING:
@@ -33,7 +33,32 @@ class CanPartition(ABC):
 
     @abstractmethod
     def release_partitions(self) -> None:
-        """Let go of what shares need to be read; safe to call twice."""
+        """Let go of what shares, and what `CanSplit.settle` tells of, need to be read; safe to call twice."""
+
+
+class CanSplit(CanPartition):
+    """Splits a read into key ranges that other processes read, at other times, and tells what was written meanwhile."""
+
+    @abstractmethod
+    def split(self, request: ReadRequest, key: Sequence[str], count: int) -> Split | None:
+        """At most `count` ranges of about equal numbers of rows; None where the read is not worth it, or goes on from
+        a position.
+
+        Args:
+            key: columns that the store itself keeps unique and not null.
+
+        Raises:
+            Unsupported: the stream cannot be split.
+        """
+
+    @abstractmethod
+    def settle(self, request: ReadRequest, key: Sequence[str], split: Split) -> Settled:
+        """What the stream holds now, once all ranges have been read; its requests can be read until
+        `release_partitions`.
+
+        Raises:
+            StateError: the split is too old to tell what was written since.
+        """
 
 
 class WholeFile(Protocol):
@@ -190,6 +215,7 @@ def powers_of(side: type[Source] | type[Destination]) -> list[str]:
 
 _POWERS: dict[str, type[ABC]] = {
     "partition": CanPartition,
+    "split": CanSplit,
     "give_files": CanGiveFiles,
     "read_back": CanReadBack,
     "delete": CanDelete,

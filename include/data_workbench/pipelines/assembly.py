@@ -20,7 +20,10 @@ from data_workbench.pipelines.staging import Stage
 from data_workbench.pipelines.tracing import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from data_workbench.artifacts import ArtifactStore
+    from data_workbench.connectors.base import Split
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.work import Work
     from data_workbench.settings import Settings
@@ -34,7 +37,12 @@ class Assembly:
     metastore: Metastore
     artifacts: ArtifactStore
 
-    def staging(self, work: Work) -> Stage:
+    def staging(self, work: Work, splits: Mapping[str, Split] | None = None) -> Stage:
+        """The stage of a run.
+
+        Args:
+            splits: sources that it reads in ranges.
+        """
         base = {
             name: states.read(self.metastore, work.plan.pipeline, name, work.scope(name)) if begins else None
             for name, begins in work.begins.items()
@@ -50,6 +58,7 @@ class Assembly:
             moves_state=work.options.moves_state,
             only_keys=records.key_tables(work.plan, work.options.only_keys),
             edits=work.options.edits,
+            splits=splits or {},
         )
 
     def context(self, work: Work, destination: str, index: int, *, loads: bool = False) -> LoadContext:

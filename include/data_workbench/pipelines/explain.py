@@ -100,6 +100,7 @@ def _source(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
         "deletes": "detect" if source.detect else source.tombstone_when,
         "schema_policy": source.schema_policy,
         "parallel": source.parallel,
+        "ranges": source.ranges,
         "estimated_rows": stream.estimated_rows,
     }
 

@@ -48,6 +48,8 @@ def fits(plan: RunPlan) -> bool:
 
 def _is_taken_as_it_is(source: SourcePlan) -> bool:
     """Whether every row the store gives is a row of the pipeline."""
+    if source.ranges > 1:  # a stream is one task's
+        return False
     checks = source.tombstone_when or source.detect or source.discard or source.absent or source.bent or source.options
     return not checks and source.where_pushed and (not source.key or source.key_is_unique)
 

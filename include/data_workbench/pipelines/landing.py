@@ -73,24 +73,11 @@ def land_source(
     found = artifacts.find(context.pipeline, context.run_id, artifact)
     if found is not None:
         return found
-    schema, request = plan.arrow_schema, _request(plan, state, context, keys)
-    facts = {"pipeline": context.pipeline, "run_id": context.run_id, "source": name}
-    discarded, counting = 0, threading.Lock()
-    corrections = Corrections(plan.key, schema, edits)
-
-    def seen(batch: pa.RecordBatch) -> None:
-        emit("stage.read", **facts, rows=batch.num_rows, bytes=batch.nbytes)
-
-    def take(batch: pa.RecordBatch, lane: Lane | ArtifactWriter) -> None:
-        nonlocal discarded
-        kept = _kept_shape(_discard(batch, plan.discard), plan)
-        lane.write(corrections.applied(_shape(kept, schema)))
-        with counting:  # listeners are not asked to bear two threads
-            discarded += batch.num_rows - kept.num_rows
-            seen(batch)
+    schema, request = plan.arrow_schema, request_of(plan, context, state=state, keys=keys)
+    take = Taking(name, plan, context, Corrections(plan.key, schema, edits))
 
     with artifacts.begin(context.pipeline, context.run_id, artifact, schema) as writer:
-        emit("stage.reading", **facts)
+        emit("stage.reading", **take.facts)
         source = stores.source(plan.connection)
         files = None if plan.bent or edits else _whole_files(source, request, schema, writer)
         position: dict[str, Any] | None = None
@@ -98,21 +85,60 @@ def land_source(
         if files is not None:
             for file in files:
                 with file.opened() as stream:
-                    writer.take(stream, seen)
+                    writer.take(stream, take.seen)
         elif keys is None:
             position, rejected = _read(source, request, plan.parallel, writer, take)
         else:
             rejected = _read_keys(source, request, plan.key, writer, take)
+        write_gone(gone, schema, writer)
+        return writer.finish(extra={"position": position, **take.told(rejected)})
+
+
+class Taking:
+    """Writes what a store hands over in the shape that is landed, and counts what is left out; for any thread."""
+
+    def __init__(
+        self, name: str, plan: SourcePlan, context: LandingContext, corrections: Corrections | None = None
+    ) -> None:
+        self._plan, self._schema = plan, plan.arrow_schema
+        self._corrections = corrections
+        self._counting = threading.Lock()
+        self.facts = {"pipeline": context.pipeline, "run_id": context.run_id, "source": name}
+        self.discarded = 0
+
+    def __call__(self, batch: pa.RecordBatch, lane: Lane | ArtifactWriter) -> None:
+        kept = _kept_shape(_discard(batch, self._plan.discard), self._plan)
+        shaped = _shape(kept, self._schema)
+        lane.write(self._corrections.applied(shaped) if self._corrections else shaped)
+        with self._counting:  # listeners are not asked to bear two threads
+            self.discarded += batch.num_rows - kept.num_rows
+            self.seen(batch)
+
+    def seen(self, batch: pa.RecordBatch) -> None:
+        """Tell of rows that have come."""
+        emit("stage.read", **self.facts, rows=batch.num_rows, bytes=batch.nbytes)
+
+    def told(self, rejected: Sequence[Rejection]) -> dict[str, Any]:
+        """What is kept with the artifact of what did not land."""
         rejections = [{"key": dict(item.key), "rule": item.rule, "reason": item.reason} for item in rejected]
-        for lost in gone or ():
-            for batch in _tombstones(lost, schema).to_batches():
-                writer.write(batch)
-        return writer.finish(extra={"position": position, "discarded": discarded, "rejections": rejections})
+        return {"discarded": self.discarded, "rejections": rejections}
 
 
-def _request(
-    plan: SourcePlan, state: Mapping[str, Any] | None, context: LandingContext, keys: pa.Table | None
+def write_gone(gone: Iterator[pa.Table] | None, schema: pa.Schema, writer: ArtifactWriter) -> None:
+    """Land keys that a source no longer has, as deletions."""
+    for lost in gone or ():
+        for batch in _tombstones(lost, schema).to_batches():
+            writer.write(batch)
+
+
+def request_of(
+    plan: SourcePlan,
+    context: LandingContext,
+    *,
+    state: Mapping[str, Any] | None = None,
+    keys: pa.Table | None = None,
 ) -> ReadRequest:
+    """What a store is asked for: from a position on, by keys, or all."""
     names = plan.arrow_schema.names
     hidden = [column for column in plan.discard if column not in names]
     columns = tuple(column for column in names if column != DELETED and column not in plan.absent)

@@ -23,7 +23,7 @@ from data_workbench.pipelines.fused import FUSED
 from data_workbench.pipelines.pulse import Pulse, peak_memory
 
 if TYPE_CHECKING:
-    from data_workbench.artifacts import ArtifactStore
+    from data_workbench.artifacts import ArtifactStore, Manifest
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.pipelines.staging import Stage
 
@@ -53,6 +53,17 @@ def of_stage(plan: RunPlan, pulse: Pulse, counts: Mapping[str, Any], staging: St
         filtered=sum(one["filtered"] for one in steps.values()),
         quarantined=sum(one["quarantined"] for one in tallies),
         lag=_lag(plan, staging),
+    )
+
+
+def of_range(pulse: Pulse, landed: Manifest) -> dict[str, Any]:
+    """Of one range of a source."""
+    was_read = bool(pulse.begun)  # and not landed by a process that died before it could say so
+    return of_process(
+        rows_in=landed.rows,
+        rows_out=landed.rows,
+        bytes_in=pulse.bytes if was_read else None,
+        bytes_out=landed.bytes,
     )
 
 

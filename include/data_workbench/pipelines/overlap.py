@@ -55,7 +55,7 @@ def collect_overlap(
         return b""
     keeps = position.get("unsettled") or landed.rows == 0
     near = None if position.get("unsettled") else position
-    with _engine(settings) as engine:
+    with spilling_engine(settings) as engine:
         engine.execute("CREATE TEMP TABLE seen (hash BLOB)")
         if keeps:
             engine.register("before", _hashes(before))
@@ -69,8 +69,11 @@ def collect_overlap(
 
 
 @contextmanager
-def _engine(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that spills: while a transaction stays open at the source, all rows read may come again."""
+def spilling_engine(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that spills: while a transaction stays open at the source, all rows read may come again.
+
+    So may as many keys be written while a source is read in ranges.
+    """
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -96,7 +99,7 @@ def fresh_keys(plan: SourcePlan, landed: Manifest, seen: bytes | None, settings:
     from data_workbench.transforms.landing import readable_schema
 
     keys = ", ".join(map(quoted, plan.key))
-    with _engine(settings) as connection:
+    with spilling_engine(settings) as connection:
         connection.register("known", _hashes(seen))
         for part in landed.tables():
             connection.register("part", part.cast(readable_schema(landed.schema)))

@@ -23,7 +23,7 @@ from data_workbench.records.types import native_type
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""
@@ -74,6 +74,10 @@ class SourcePlan:
     options: Mapping[str, Any] = field(default_factory=dict)
     parallel: int = 1
     """At most so many ranges are read at the same time."""
+    ranges: int = 1
+    """At most so many key ranges are read by tasks of their own."""
+    split_by: tuple[str, ...] = ()
+    """Columns of the key that the store keeps unique, by which ranges are made."""
     where_retracts: bool = False
     """What stops matching `where` is deleted from merge destinations: changes are read without it, then marked."""
 

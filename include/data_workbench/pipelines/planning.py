@@ -16,7 +16,7 @@ from data_workbench.errors import SchemaConflict, StreamUnknown
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
 from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
-from data_workbench.pipelines.ranges import require_ranges
+from data_workbench.pipelines.ranges import require_ranges, split_key
 from data_workbench.pipelines.resolve import Resolved, resolve
 from data_workbench.pipelines.spec import DeletesWhen, Pipeline, Source
 from data_workbench.pipelines.streams import is_pattern, spread
@@ -38,7 +38,7 @@ def content_hash(spec: Pipeline) -> str:
         include={"version", "pipeline", "params", "sources", "steps", "contract", "destinations"},
         exclude={
             "params": {"__all__": {"secret"}},
-            "sources": {"__all__": {"parallel"}},
+            "sources": {"__all__": {"parallel", "ranges"}},
             "contract": {"__all__": {"max_quarantined"}},
             "destinations": {"__all__": {"hooks"}},
         },
@@ -82,7 +82,7 @@ def compile_run(
         shape = apply_policy(name, source, stream, before)
         reason = full_reason(spec, resolved, name, source, stream)
         pushed = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
-        require_ranges(name, source, stores)
+        require_ranges(name, source, stream, stores)
         plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=pushed)
         plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
     transform = _compile_transform(spec, resolved, plans, stores, watched)
@@ -182,6 +182,8 @@ def _plan_source(
         required=tuple(item.name for item in shape.schema if not item.nullable),
         options=source.connector_options,
         parallel=source.parallel,
+        ranges=source.ranges,
+        split_by=split_key(stream, key) if source.ranges > 1 else (),
     )
 
 

@@ -1,8 +1,9 @@
-"""Reading a source in several ranges at the same time, in one moment of the store.
+"""Reading a source in several ranges at the same time, in one process and one moment of the store (`parallel`).
 
 Each range has a thread, a connection and a lane of the artifact, and the lanes stand in the order of the ranges: what
 lands is what one read would have landed, in the same order, whichever range is quicker. A batch waits in its own lane
-only, so memory grows with the number of ranges and not with the table.
+only, so memory grows with the number of ranges and not with the table. Ranges that tasks of their own read (`ranges`)
+stand in `key_ranges.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from data_workbench.connectors.base import ReadRequest
-from data_workbench.connectors.powers import CanPartition
+from data_workbench.connectors.powers import CanPartition, CanSplit
 from data_workbench.errors import Unsupported
 
 if TYPE_CHECKING:
     from data_workbench.artifacts.writer import ArtifactWriter, Lane
     from data_workbench.connectors.base import Source as StoreSource
+    from data_workbench.connectors.base import Stream
     from data_workbench.pipelines.spec import Source
     from data_workbench.pipelines.stores import Stores
 
@@ -30,18 +32,34 @@ Take = Callable[[pa.RecordBatch, "Lane"], None]
 """What happens to a batch; called by all threads."""
 
 
-def require_ranges(name: str, source: Source, stores: Stores) -> None:
-    """Refuse `parallel` for a store that cannot split a read.
+def require_ranges(name: str, source: Source, stream: Stream, stores: Stores) -> None:
+    """Refuse `parallel` and `ranges` for a store that cannot split a read, and `ranges` for a stream that cannot be.
 
     Raises:
         Unsupported: it cannot.
     """
-    if source.parallel > 1 and not isinstance(stores.source(source.connection), CanPartition):
-        kind = stores.connection(source.connection).kind
+    store = stores.source(source.connection)
+    able = {"parallel": isinstance(store, CanPartition), "ranges": isinstance(store, CanSplit)}
+    for option, can in able.items():
+        count = getattr(source, option)
+        if count > 1 and not can:
+            kind = stores.connection(source.connection).kind
+            raise Unsupported(
+                f"source {name!r}: {option}: {count}, but a connection of type {kind!r} is read in one range",
+                hint=f"leave `{option}` out; PostgreSQL's tables can be read in ranges",
+            )
+    if source.ranges > 1 and not split_key(stream, tuple(source.key or stream.key)):
         raise Unsupported(
-            f"source {name!r}: parallel: {source.parallel}, but a connection of type {kind!r} is read in one range",
-            hint="leave `parallel` out; PostgreSQL's tables can be read in ranges",
+            f"source {name!r}: ranges: {source.ranges}, but {stream.name} has no key that the store keeps unique",
+            hint="ranges are ranges of a primary key, or of a unique index of columns without nulls that `key` names; "
+            "`parallel` needs none",
         )
+
+
+def split_key(stream: Stream, key: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns of the key that the store itself keeps unique and not null; () if there are none."""
+    is_split = stream.kind in ("table", "partitioned_table")
+    return next((one for one in stream.unique if set(one) <= set(key)), ()) if is_split else ()
 
 
 @contextmanager

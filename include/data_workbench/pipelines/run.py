@@ -2,6 +2,8 @@
 
     begin -> stage -> load (each destination) -> reconcile, which publishes
 
+A stage whose sources have `ranges` may have been begun by others: split -> range, range, … -> stage.
+
 Every call can be repeated: what it finished before is found and not done again.
 """
 
@@ -27,7 +29,7 @@ from data_workbench.metastore import hold_run, runs, slots, stages
 from data_workbench.metastore.busy import require_no_backfill
 from data_workbench.metastore.runs import Orchestrator, RunRequest
 from data_workbench.pipelines import effects as allowing
-from data_workbench.pipelines import fused, measures, records, standing
+from data_workbench.pipelines import fused, key_ranges, measures, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import resumable
@@ -50,6 +52,7 @@ from data_workbench.pipelines.work import Work, open_work
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from data_workbench.connectors.base import Split
     from data_workbench.connectors.connections import Connections
     from data_workbench.lineage import Delivered
     from data_workbench.metastore import Metastore, RunLock
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE, RECONCILE = "stage", "reconcile"
+SPLIT, RANGE, STAGE, RECONCILE = "split", "stage_range", "stage", "reconcile"
 
 
 class Runner:
@@ -205,6 +208,44 @@ class Runner:
         emit("run.begun", pipeline=spec.pipeline, run_id=found.run_id)
         return found.run_id
 
+    def split(self, run_id: str) -> dict[str, Split]:
+        """How the sources with `ranges` are split in this run, the same whenever it is asked; {} if none is."""
+        plan = self._plan(run_id)
+        if all(source.ranges < 2 for source in plan.sources.values()):
+            return {}
+        done = stages.stage_results(self.metastore, run_id).get(SPLIT)
+        if done is None or done.state != "success":
+            reads = [one.connection for one in plan.sources.values() if one.ranges > 1]
+            with (
+                self._slots(reads),
+                noted_stage(self.metastore, run_id, SPLIT) as noted,
+                self._open(run_id) as work,
+            ):
+                noted.counts["splits"] = key_ranges.to_json(key_ranges.split_sources(work))
+            return key_ranges.from_json(noted.counts["splits"])
+        return key_ranges.from_json((done.counts or {})["splits"])
+
+    def stage_range(self, run_id: str, number: int) -> dict[str, Any]:
+        """Read one of the ranges of a run, by its number among them all; how many rows it has."""
+        name = f"{RANGE}.{number}"
+        done = stages.stage_results(self.metastore, run_id).get(name)
+        if done is not None and done.state == "success":
+            return dict(done.counts or {})
+        splits = self.split(run_id)
+        source, place = key_ranges.numbered(splits)[number]
+        with (
+            self._slots([self._plan(run_id).sources[source].connection]),
+            noted_stage(self.metastore, run_id, name) as noted,
+            self._open(run_id) as work,
+        ):
+            self.artifacts.check_room()
+            ranges = self.assembly.staging(work, splits).ranges(source)
+            assert ranges is not None
+            manifest = ranges.read(place)
+            noted.counts.update(source=source, range=place, rows=manifest.rows)
+            noted.measures = measures.of_range(noted.pulse, manifest)
+        return dict(noted.counts)
+
     def stage(self, run_id: str, *, may_stream: bool = True) -> dict[str, Any]:
         """Read, transform and validate; the counts of sources and steps.
 
@@ -214,7 +255,7 @@ class Runner:
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
         if done is not None and done.state == "success" and (may_stream or fused.FUSED not in (done.counts or {})):
             return dict(done.counts or {})
-        plan = self._plan(run_id)
+        plan, splits = self._plan(run_id), self.split(run_id)
         # A load that finds it cannot stream stages its rows within, and has all slots already.
         sides = [one.connection for one in plan.sides.values()]
         reads = [*sides, *(one.connection for one in plan.sources.values())] if may_stream else []
@@ -223,10 +264,10 @@ class Runner:
             noted_stage(self.metastore, run_id, STAGE) as noted,
             self._open(run_id) as work,
         ):
-            self._stage(work, noted, may_stream=may_stream)
+            self._stage(work, noted, splits, may_stream=may_stream)
         return dict(noted.counts)
 
-    def _stage(self, work: Work, noted: Noted, *, may_stream: bool) -> None:
+    def _stage(self, work: Work, noted: Noted, splits: Mapping[str, Split], *, may_stream: bool) -> None:
         counts = noted.counts
         noted.pulse.expected = work.expected_rows
         with self.lineage.told(work, STAGE, noted):
@@ -235,7 +276,7 @@ class Runner:
                 counts.update(streamed)
                 return
             self.artifacts.check_room()
-            staging = self.assembly.staging(work)
+            staging = self.assembly.staging(work, splits)
             result = staging.run()
             if not work.options.only_keys:  # a replay is of rows that were set aside: many of them may be again
                 check_quarantined(work, result, self.artifacts)

@@ -84,6 +84,9 @@ class Source(Model):
     parallel: int = Field(
         1, ge=1, le=16, description="Read in so many ranges at the same time, in one snapshot: tables of PostgreSQL"
     )
+    ranges: int = Field(
+        1, ge=1, le=64, description="Read in so many key ranges, each by a task of its own: tables of PostgreSQL"
+    )
     options: dict[str, str | int | float | bool | list[str] | dict[str, str] | None] = Field(
         default_factory=dict, description="What only this connector knows, e.g. delimiter, nulls, types for CSV"
     )
@@ -346,6 +349,7 @@ class SourceDefaults(Model):
     where: Expression | None = Field(None, description="SQL condition on rows to read")
     schema_policy: SchemaPolicy = Field("evolve", description="What happens when the source's columns change")
     parallel: int = Field(1, ge=1, le=16, description="Ranges read at the same time")
+    ranges: int = Field(1, ge=1, le=64, description="Key ranges, each read by a task of its own")
     options: dict[str, Any] = Field(default_factory=dict, description="What only the connector knows")
 
 

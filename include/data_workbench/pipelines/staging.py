@@ -20,6 +20,7 @@ from data_workbench.events import emit
 from data_workbench.metastore import quarantine, states
 from data_workbench.metastore.values import rows_of
 from data_workbench.pipelines.engines import opener_of
+from data_workbench.pipelines.key_ranges import Ranges
 from data_workbench.pipelines.landing import LandingContext, land_side, land_source
 from data_workbench.pipelines.load import LoadInput
 from data_workbench.pipelines.overlap import collect_overlap, write_overlap
@@ -30,6 +31,7 @@ from data_workbench.transforms.drain import quarantine_schema
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, ArtifactWriter, Manifest
+    from data_workbench.connectors.base import Split
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.pipelines.stores import Stores
@@ -82,6 +84,8 @@ class Stage:
     only_keys: Mapping[str, pa.Table] | None = None
     edits: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Corrections of rows that are read by their keys."""
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    """Sources that are read in ranges by tasks of their own."""
     keeps_rejected: bool = True
     """False for a comparison, which must not change the quarantine."""
 
@@ -127,6 +131,9 @@ class Stage:
         gone = None
         if source.detect and self.keeps_rejected and self.context.limit is None and not self.only_keys:
             gone = gone_keys(self.plan, name, self.stores, self.context, self.work_folder, self.settings)
+        ranges = self.ranges(name)
+        if ranges is not None:
+            return ranges.together(gone)
         return land_source(
             name,
             source,
@@ -138,6 +145,13 @@ class Stage:
             keys=self.only_keys.get(name) if self.only_keys else None,
             edits=self.edits.get(name, ()),
         )
+
+    def ranges(self, name: str) -> Ranges | None:
+        """The ranges in which this run reads a source; None if it does not."""
+        if name not in self.splits:
+            return None
+        shared = (self.context, self.stores, self.artifacts, self.settings)
+        return Ranges(name, self.plan.sources[name], self.splits[name], *shared)
 
     @property
     def work_folder(self) -> Path:

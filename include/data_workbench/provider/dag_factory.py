@@ -2,6 +2,7 @@
 `backfill__<name>` where there are partitions.
 
     stage >> load.<destination> (side by side) >> reconcile
+    split >> stage_range (mapped) >> stage >> …             where a source has `ranges`
 
 The same file gives the same DAG on every parse. Inside a task only the file of its own pipeline is parsed. Nothing that
 is slow to import is imported here: the engine is, inside the tasks. A broken file becomes a DAG of its own that says
@@ -34,6 +35,7 @@ from data_workbench.provider.timetables import first_moment, schedule_of
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.settings import Settings
 
 PIPELINE, RECONCILE, BACKFILL = "pipeline__", "reconcile__", "backfill__"
@@ -127,7 +129,7 @@ def _or_finding(build: Any, definition: Definition, file: Path, key: tuple[str, 
 def _pipeline_dag(definition: Definition, file: Path) -> DAG:
     from airflow.sdk import DAG, TaskGroup
 
-    from data_workbench.provider.operators.pipeline import LoadOperator, ReconcileOperator, StageOperator
+    from data_workbench.provider.operators.pipeline import LoadOperator, ReconcileOperator
 
     spec = definition.spec
     which = {"pipeline": spec.pipeline, "definition": str(file)}
@@ -143,7 +145,7 @@ def _pipeline_dag(definition: Definition, file: Path) -> DAG:
         dagrun_timeout=None if spec.schedule == "@continuous" else _LONGEST_RUN,
         **{**_common(spec.owner), "catchup": spec.catchup},
     ) as dag:
-        stage = StageOperator(task_id="stage", doc_md="Reads, transforms and validates; writes staged files.", **which)
+        stage = _staging(spec, which)
         with TaskGroup("load", tooltip="Destinations, side by side") as loads:
             for name, destination in spec.destinations.items():
                 outlets = [asset_of(dataset) for dataset in dataset_names(destination)]
@@ -151,6 +153,29 @@ def _pipeline_dag(definition: Definition, file: Path) -> DAG:
         reconcile = ReconcileOperator(task_id="reconcile", doc_md="Compares the stores, publishes the run.", **which)
         stage >> loads >> reconcile
     return dag
+
+
+def _staging(spec: Pipeline, which: dict[str, Any]) -> Any:
+    """The task that stages, and before it those that read ranges, where there are some."""
+    from data_workbench.provider.operators.pipeline import RangeOperator, SplitOperator, StageOperator, note_failure
+
+    words = "Reads, transforms and validates; writes staged files."
+    if all(source.ranges < 2 for source in spec.sources.values()):
+        return StageOperator(task_id="stage", doc_md=words, **which)
+    split = SplitOperator(task_id="split", doc_md="Splits sources into key ranges.", **which)
+    ranges = RangeOperator.partial(
+        task_id="stage_range",
+        doc_md="Reads a range.",
+        map_index_template="{{ task.told }}",
+        on_failure_callback=note_failure,
+        **which,
+    ).expand_kwargs(split.output)
+    # There may be no range to read, and then the stage reads; a run that is passed over skips all.
+    stage = StageOperator(
+        task_id="stage", doc_md=words, is_split=True, trigger_rule="none_failed_min_one_success", **which
+    )
+    [split, ranges] >> stage
+    return stage
 
 
 def _reconcile_dag(definition: Definition, file: Path) -> DAG:

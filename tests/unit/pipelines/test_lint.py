@@ -106,13 +106,31 @@ def test_thousands_of_wrong_columns_are_told_in_time() -> None:
         ("{connection: files, stream: rows.parquet, parallel: 2}", "files are read in one range"),
         ("{connection: 'sqlite:///a.db', stream: t, parallel: 2}", "sqlite is read in one range"),
         ("{connection: api, stream: /rows, rest: {}, parallel: 2}", "an API is read in one range"),
+        ("{connection: 'sqlite:///a.db', stream: t, ranges: 2}", "sqlite is read in one range"),
+        (
+            "{connection: pg, stream: t, ranges: 2, parallel: 2}",
+            "a source is read in `parallel` or in `ranges`, not in both",
+        ),
     ],
 )
 def test_ranges_are_refused_where_the_file_tells_that_there_are_none(source: str, word: str) -> None:
     assert messages(HEAD + f"sources: {{rows: {source}}}\n" + TABLE) == [word]
 
 
-@pytest.mark.parametrize("source", ["{connection: pg, stream: t, parallel: 4}", "{connection: f, stream: a.csv}"])
+def test_ranges_of_many_streams_are_refused() -> None:
+    text = HEAD + "sources: {rows: {connection: pg, stream: public.*, ranges: 2}}\n"
+    found = messages(text + "destinations: {out: {connection: d, table: 'copy.{stream}'}}\n")
+    assert found == ["'public.*' stands for many streams, each read in one range"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{connection: pg, stream: t, parallel: 4}",
+        "{connection: pg, stream: t, ranges: 4}",
+        "{connection: f, stream: a.csv}",
+    ],
+)
 def test_ranges_of_a_store_that_only_its_connection_tells_are_left_to_the_plan(source: str) -> None:
     assert messages(HEAD + f"sources: {{rows: {source}}}\n" + TABLE) == []
 

@@ -52,6 +52,7 @@ partitions: {grain: day, from: since, to: until, start: 2026-01-01}""",
     ),
     "no_table.yaml": _pipeline("no_table", "schedule: {timetable: 'os.path:join'}"),
     "bad_table.yaml": _pipeline("bad_table", "schedule: {timetable: 'airflow.sdk:CronTriggerTimetable'}"),
+    "ranged.yaml": _pipeline("ranged").replace("key: [id]", "key: [id], ranges: 4"),
     "always.yaml": _pipeline("always", 'schedule: "@continuous"'),
     "asks.yaml": _pipeline(
         "asks",

@@ -57,6 +57,23 @@ def test_what_is_named_at_run_time_is_waited_for_as_an_asset_alias(parsed: Parse
     assert "after an update of what is named `whatever_changed`" in dag["doc"]
 
 
+def test_ranges_of_a_source_are_tasks_mapped_over_what_splits_it(parsed: Parsed) -> None:
+    dag = parsed.cases["pipeline__ranged"]
+    upstream = {name: task["upstream"] for name, task in dag["tasks"].items()}
+    assert upstream == {
+        "split": [],
+        "stage_range": ["split"],
+        "stage": ["split", "stage_range"],
+        "load.out": ["stage"],
+        "reconcile": ["load.out"],
+    }
+    tasks = {one["__var"]["task_id"]: one["__var"] for one in dag["serialised"]["dag"]["tasks"]}
+    assert tasks["stage_range"]["_is_mapped"] is True
+    assert tasks["stage"]["trigger_rule"] == "none_failed_min_one_success", "there may be no range to read"
+    assert dag["tasks"]["stage_range"]["retries"] == dag["tasks"]["stage"]["retries"]
+    assert "split" not in parsed.cases["pipeline__sound"]["tasks"]
+
+
 def test_a_file_schedule_is_an_asset_that_the_triggerer_watches(parsed: Parsed) -> None:
     dag = parsed.cases["pipeline__waits_for_file"]
     assert "arrivals:waits_for_file" in dag["schedule"]

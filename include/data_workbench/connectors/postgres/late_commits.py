@@ -111,10 +111,20 @@ def condition(table: Table, request: CursorRequest, moment: Moment) -> sql.Compo
         parts.append(sql.SQL("{} = '-infinity'").format(name))
     if has_xmin(table) and state.get("unsettled", True) and state.get("snapshot_xmin") is not None:
         seen = _xid(state)
-        if moment.xmax - seen > _HALF_CIRCLE:
+        if is_beyond(moment, seen):
             return None
-        parts.append(sql.SQL("age(xmin) <= age({}::text::xid)").format(sql.Literal(str(seen % 2**32))))
+        parts.append(written_since(seen))
     return sql.SQL("({})").format(sql.SQL(" OR ").join(parts))
+
+
+def written_since(xid: int) -> sql.Composed:
+    """The WHERE of rows that this transaction or a later one wrote."""
+    return sql.SQL("age(xmin) <= age({}::text::xid)").format(sql.Literal(str(xid % 2**32)))
+
+
+def is_beyond(moment: Moment, xid: int) -> bool:
+    """Whether a transaction is so old that its age cannot be told from that of a later one."""
+    return moment.xmax - xid > _HALF_CIRCLE
 
 
 def _xid(state: Mapping[str, Any]) -> int:

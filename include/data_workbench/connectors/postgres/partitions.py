@@ -1,13 +1,18 @@
-"""Shares of a table by ranges of pages, in one exported snapshot: together they hold each row of one moment once."""
+"""Shares of a table by ranges of pages, in one exported snapshot: together they hold each row of one moment once.
+
+Shares by ranges of keys, which need no snapshot, stand in `key_ranges.py`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from data_workbench.connectors.base import Partition, ReadRequest
+from data_workbench.connectors.postgres import key_ranges, late_commits
 from data_workbench.connectors.postgres.catalogue import Table
 from data_workbench.connectors.postgres.ownership import pages_of
 from data_workbench.errors import StateError
@@ -73,8 +78,16 @@ def join_snapshot(connection: psycopg.Connection, snapshot: str) -> None:
         ) from error
 
 
-def condition(bounds: dict[str, Any]) -> sql.Composable:
-    """The WHERE of a share."""
+def condition(bounds: Mapping[str, Any]) -> sql.Composable:
+    """The WHERE of a share, whatever it is a share by."""
+    if "key" in bounds:
+        return key_ranges.condition(bounds)
+    if "since" in bounds:
+        return late_commits.written_since(int(bounds["since"]))
+    return _of_pages(bounds) if "first" in bounds else sql.SQL("true")
+
+
+def _of_pages(bounds: Mapping[str, Any]) -> sql.Composable:
     found = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({bounds['first']},0)"))
     if bounds["end"] is not None:
         found += sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({bounds['end']},0)"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -18,13 +18,15 @@ from data_workbench.connectors.base import (
     Partition,
     Reading,
     ReadRequest,
+    Settled,
     Source,
     SourceCapabilities,
+    Split,
     Stream,
     Vital,
 )
 from data_workbench.connectors.connections import Connection
-from data_workbench.connectors.postgres import client, keys, late_commits, partitions, pushdown, vitals
+from data_workbench.connectors.postgres import client, key_ranges, keys, late_commits, partitions, pushdown, vitals
 from data_workbench.connectors.postgres.binary_types import Reader
 from data_workbench.connectors.postgres.catalogue import Column, Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
@@ -32,12 +34,12 @@ from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_b
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
-from data_workbench.connectors.powers import CanPartition, CanTellVitals
+from data_workbench.connectors.powers import CanSplit, CanTellVitals
 from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
 
 
-class PostgresSource(Source, CanPartition, CanTellVitals):
+class PostgresSource(Source, CanSplit, CanTellVitals):
     """One database. Each read has a connection; one more beside serves the catalogue and the cursor's moment."""
 
     capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True, partitions=True)
@@ -97,12 +99,39 @@ class PostgresSource(Source, CanPartition, CanTellVitals):
             snapshot = partitions.export_snapshot(holder)
             return partitions.shares(holder, table, count, snapshot, self._position(holder, table, request))
 
-    def _position(self, holder: psycopg.Connection, table: Table, request: ReadRequest) -> dict[str, Any] | None:
+    def split(self, request: ReadRequest, key: Sequence[str], count: int) -> Split | None:
+        table = self.table(request.stream)
+        if not partitions.is_split(table, request):
+            return None
+        conditions = self.read(request).conditions
+        with client.translating(self.config.address), client.connect(self.config) as holder:
+            return key_ranges.split(holder, self.beside, table, key, count, conditions)
+
+    def settle(self, request: ReadRequest, key: Sequence[str], split: Split) -> Settled:
+        table, conditions = self.table(request.stream), self.read(request).conditions
+        with client.translating(self.config.address):
+            holder = client.connect(self.config)
+            self._holders.append(holder)
+            snapshot = partitions.export_snapshot(holder)
+            moment = late_commits.take_moment(holder, self.beside)
+            position = self._position(holder, table, request, moment)
+            if key_ranges.is_quiet(split.moment, moment):
+                return Settled(position)
+            since = key_ranges.since(table, split.moment, moment)
+            rows, changed = key_ranges.count(holder, table, conditions, since)
+        shared = {"snapshot": snapshot, "position": position}
+        asked = replace(request, partition=Partition("changed", {**shared, "since": since}))
+        keys = replace(request, columns=tuple(key), partition=Partition("keys", shared))
+        return Settled(position, rows, asked if changed else None, keys)
+
+    def _position(
+        self, holder: psycopg.Connection, table: Table, request: ReadRequest, moment: late_commits.Moment | None = None
+    ) -> dict[str, Any] | None:
         """Of the cursor, in the moment that all shares see."""
         if request.cursor is None:
             return None
         cursor = late_commits.cursor_column(table, request.cursor.column)
-        moment = late_commits.take_moment(holder, self.beside)
+        moment = moment or late_commits.take_moment(holder, self.beside)
         row = holder.execute(late_commits.watermark_query(table, cursor, moment)).fetchone()
         return late_commits.new_position(cursor, moment, row[0] if row else None, request.cursor)
 
@@ -210,6 +239,11 @@ class PostgresReading(Reading):
             conditions = (pushdown.compile_where(request.where, described.schema, request.params),)
         self._selection = Selection(self.table, self.schema, conditions, request.limit)
 
+    @property
+    def conditions(self) -> tuple[sql.Composable, ...]:
+        """What the request's `where` asks of a row."""
+        return self._selection.conditions
+
     def begin(self) -> Selection:
         """Open the snapshot; the selection with the cursor's condition in it."""
         with client.translating(self._source.config.address):
@@ -226,10 +260,10 @@ class PostgresReading(Reading):
         return Selection(self.table, self.schema, conditions, self._request.limit)
 
     def _share(self, connection: psycopg.Connection, partition: Partition) -> Selection:
-        partitions.join_snapshot(connection, partition.bounds["snapshot"])
-        self._position = partition.bounds["position"]
-        conditions = (*self._selection.conditions, partitions.condition(dict(partition.bounds)))
-        return Selection(self.table, self.schema, conditions, self._request.limit)
+        if "snapshot" in partition.bounds:
+            partitions.join_snapshot(connection, partition.bounds["snapshot"])
+            self._position = partition.bounds["position"]
+        return self._selection.narrowed(partitions.condition(partition.bounds))
 
     def _next_position(self, connection: psycopg.Connection, moment: late_commits.Moment) -> dict[str, Any]:
         request = self._request.cursor

@@ -193,7 +193,15 @@ def under_test(spec: Pipeline) -> Pipeline:
     """
     sources = {
         name: source.model_copy(
-            update={"connection": GIVEN, "stream": name, "parallel": 1, "options": {}, "rest": None, "graphql": None}
+            update={
+                "connection": GIVEN,
+                "stream": name,
+                "parallel": 1,
+                "ranges": 1,
+                "options": {},
+                "rest": None,
+                "graphql": None,
+            }
         )
         for name, source in spec.sources.items()
     }

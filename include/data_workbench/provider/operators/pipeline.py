@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.run import Runner
 
-STAGE, RECONCILE = "stage", "reconcile"
+SPLIT, RANGE, STAGE, RECONCILE = "split", "stage_range", "stage", "reconcile"
+RUN_ID = "run_id"
+"""Key of XCom under which the task that splits the sources tells the run."""
 
 
 class PipelineOperator(BaseOperator):
@@ -84,13 +86,12 @@ class PipelineOperator(BaseOperator):
         return str(staged["run_id"]) if staged else workbench_run_id(self.pipeline, context["run_id"])
 
 
-class StageOperator(PipelineOperator):
-    """Begins the run (compiles and stores its plan), reads, transforms and validates."""
+class BeginningOperator(PipelineOperator):
+    """A first task: begins the run (compiles and stores its plan), when it is the pipeline's turn."""
 
-    ui_color = "#dcefe4"
-
-    def work(self, context: Context) -> dict[str, Any]:
-        """The run's id, where its staged files are, and the counts."""
+    @contextmanager
+    def _begun(self, context: Context) -> Iterator[tuple[Runner, str]]:
+        """The run, its lock shared with the tasks beside."""
         from data_workbench.metastore import hold_run
 
         with (
@@ -100,11 +101,8 @@ class StageOperator(PipelineOperator):
         ):
             run_id = self._begin(runner, context)
             with hold_run(runner.metastore, self.pipeline, run_id, shared=True) as lock:
-                counts = runner.stage(run_id)
+                yield runner, run_id
                 lock.require()
-        self.log.info("run %s staged\n%s", run_id, report.stage_table(counts))
-        address = f"{runner.settings.artifact_url}/{self.pipeline}/{run_id}"
-        return {"run_id": run_id, "artifacts": address, **counts}
 
     def _skips(self) -> bool:
         from data_workbench import settings as settings_module
@@ -135,6 +133,77 @@ class StageOperator(PipelineOperator):
             correlation_id=given.given_request(values, "correlation_id"),
             author=author_of(context),
         )
+
+
+class StageOperator(BeginningOperator):
+    """Reads, transforms and validates; begins the run, unless a task that has split its sources did so.
+
+    Args:
+        is_split: whether there is such a task.
+    """
+
+    ui_color = "#dcefe4"
+
+    def __init__(self, *, is_split: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_split = is_split
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """The run's id, where its staged files are, and the counts."""
+        if self.is_split:
+            with translated(), open_runner() as runner, _going_on(self, runner, context) as run_id:
+                counts = runner.stage(run_id)
+        else:
+            with self._begun(context) as (runner, run_id):
+                counts = runner.stage(run_id)
+        self.log.info("run %s staged\n%s", run_id, report.stage_table(counts))
+        address = f"{runner.settings.artifact_url}/{self.pipeline}/{run_id}"
+        return {"run_id": run_id, "artifacts": address, **counts}
+
+    def run_id_of(self, context: Context) -> str:
+        """The run that was begun by the task that has split its sources."""
+        begun = context["ti"].xcom_pull(task_ids=SPLIT, key=RUN_ID)
+        return str(begun) if begun else workbench_run_id(self.pipeline, context["run_id"])
+
+
+class SplitOperator(BeginningOperator):
+    """Begins the run and splits sources into ranges; gives one entry for each range, to be mapped over."""
+
+    ui_color = "#dcefe4"
+
+    def work(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]  # what is mapped over is a list
+        """The ranges; none where this run reads each source in one, as it does what a cursor finds changed."""
+        from data_workbench.pipelines.key_ranges import numbered
+
+        with self._begun(context) as (runner, run_id):
+            found = numbered(runner.split(run_id))
+        context["ti"].xcom_push(key=RUN_ID, value=run_id)
+        self.log.info("run %s is read in %s ranges", run_id, len(found))
+        return [
+            {"number": number, "run_id": run_id, "told": f"{source} {place + 1}"}
+            for number, (source, place) in enumerate(found)
+        ]
+
+
+class RangeOperator(PipelineOperator):
+    """Reads one range of a source; mapped over what the task before gives."""
+
+    ui_color = "#dcefe4"
+
+    def __init__(self, *, number: int, run_id: str, told: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.number, self.run_id, self.told = number, run_id, told
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """The run's id and how many rows the range has."""
+        with translated(), open_runner() as runner, _going_on(self, runner, context) as run_id:
+            counts = runner.stage_range(run_id, self.number)
+        self.log.info("run %s: range %s landed, %s rows", run_id, self.told, counts["rows"])
+        return {"run_id": run_id, **counts}
+
+    def run_id_of(self, context: Context) -> str:  # noqa: ARG002  # the others ask it of a task before
+        """The run whose range it is."""
+        return self.run_id
 
 
 class LoadOperator(PipelineOperator):
