@@ -68,7 +68,8 @@ def main(job: dict[str, Any]) -> None:
     settings, connections = load(), Connections(from_environment)
     with ExitStack() as stack:
         stack.enter_context(patch("data_workbench.connectors.neo4j.chunks.TRANSACTION_ROWS", TRANSACTION_ROWS))
-        stack.enter_context(patch("data_workbench.connectors.postgres.partitions.LEAST_PAGES", RANGE_PAGES))
+        for ranges in ("partitions", "key_ranges"):
+            stack.enter_context(patch(f"data_workbench.connectors.postgres.{ranges}.LEAST_PAGES", RANGE_PAGES))
         metastore = stack.enter_context(open_metastore(connections.get(settings.metastore)))
         if "archive" in job:
             stack.enter_context(subscribed(Death(job.get("point"), job.get("occurrence", 1))))

@@ -181,6 +181,12 @@ SHAPES: Final = {
         (("stage.read", 2), *MANY_COMMITS),
         ("stage.read", 2),
     ),
+    "append in key ranges": Shape(
+        STAGED.replace("{column: seen}", "{column: seen}, ranges: 3") + _TABLE + "write: append}",
+        _in_table,
+        (("stage.split", 1), ("range.landed", 1), ("range.landed", 2), ("range.landed", 3), *MANY_COMMITS),
+        ("range.landed", 2),
+    ),
     "merge": Shape(STAGED + _TABLE + "key: id}", _in_table),
     "replace": Shape(STAGED + _TABLE + "write: replace}", _in_table, ONE_COMMIT, ("load.after_commit", 1)),
     "hooks": Shape(STAGED + _HOOKED % "append" + _HOOKS, _with_hooks, sharpest=("load.after_commit", 1)),

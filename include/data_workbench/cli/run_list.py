@@ -68,8 +68,11 @@ def _table(rows: Rows) -> Table:
 
 
 def _row(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    from data_workbench.metastore.stages import range_number
+
     stages = run["stages"]
-    first: Mapping[str, Any] = next((one for one in stages if one["rows_in"] is not None), {})
+    whole = (one for one in stages if range_number(one["stage"]) is None)  # a range is a part of its stage
+    first: Mapping[str, Any] = next((one for one in whole if one["rows_in"] is not None), {})
     memory = max((one["peak_memory"] for one in stages if one["peak_memory"]), default=None)
     aside = [one["quarantined"] for one in stages if one["quarantined"] is not None]
     return (

@@ -16,6 +16,17 @@ from data_workbench.metastore.tables import run_stages, runs
 
 MEASURES: Final = ("rows_in", "rows_out", "bytes_in", "bytes_out", "filtered", "quarantined", "peak_memory", "lag")
 """Names of what is measured of a stage (`pipelines.measures` says what each is)."""
+_RANGE: Final = "stage_range."
+
+
+def range_stage(number: int) -> str:
+    """The name of the stage that reads one of a run's ranges."""
+    return f"{_RANGE}{number}"
+
+
+def range_number(stage: str) -> int | None:
+    """Which of a run's ranges a stage reads; None for a stage that is none of them."""
+    return int(stage.removeprefix(_RANGE)) if stage.startswith(_RANGE) else None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPLIT, RANGE, STAGE, RECONCILE = "split", "stage_range", "stage", "reconcile"
+SPLIT, STAGE, RECONCILE = "split", "stage", "reconcile"
 
 
 class Runner:
@@ -227,7 +227,7 @@ class Runner:
 
     def stage_range(self, run_id: str, number: int) -> dict[str, Any]:
         """Read one of the ranges of a run, by its number among them all; how many rows it has."""
-        name = f"{RANGE}.{number}"
+        name = stages.range_stage(number)
         done = stages.stage_results(self.metastore, run_id).get(name)
         if done is not None and done.state == "success":
             return dict(done.counts or {})

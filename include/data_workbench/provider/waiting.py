@@ -25,13 +25,14 @@ RESUME = "resume"
 
 @contextmanager
 def waiting_for_stores(
-    operator: BaseOperator, connection_ids: list[str], event: dict[str, Any] | None
+    operator: BaseOperator, connection_ids: list[str], event: dict[str, Any] | None, *, stage: str
 ) -> Iterator[None]:
     """Defer the task when a store it needs turns out to be away; any other trouble rises as it is.
 
     Args:
         connection_ids: the stores this task talks to.
         event: what the trigger said when the task was resumed; None on its first start.
+        stage: what waits, as the metastore names it.
     """
     settings = settings_module.load()
     until = datetime.fromisoformat(event["until"]) if event else _now() + timedelta(hours=settings.store_wait_hours)
@@ -51,7 +52,7 @@ def waiting_for_stores(
         if not away or _now() >= until:
             raise
         log.warning("waiting until %s for %s", until.isoformat(timespec="seconds"), _told(away))
-        _note(error.run_id, operator, away)
+        _note(error.run_id, stage, away)
         from data_workbench.provider.triggers import StoresBackTrigger
 
         operator.defer(
@@ -87,7 +88,7 @@ def _away(connection_ids: list[str], error: StoreUnavailable) -> dict[str, str]:
         return {}
 
 
-def _note(run_id: str | None, operator: BaseOperator, away: dict[str, str]) -> None:
+def _note(run_id: str | None, stage: str, away: dict[str, str]) -> None:
     """Tell `workbench runs` and the pages what the stage waits for."""
     from data_workbench.metastore import stages
     from data_workbench.provider.engine import open_metastore
@@ -96,7 +97,7 @@ def _note(run_id: str | None, operator: BaseOperator, away: dict[str, str]) -> N
         return
     reason = {"kind": "StoreUnavailable", "message": f"waits for {_told(away)}", "hint": None, "run_id": run_id}
     with open_metastore() as metastore:
-        stages.note_waiting(metastore, run_id, operator.task_id, reason)
+        stages.note_waiting(metastore, run_id, stage, reason)
 
 
 def _told(away: dict[str, str]) -> str:

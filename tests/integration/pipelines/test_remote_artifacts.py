@@ -140,6 +140,27 @@ def test_each_stage_on_a_worker_of_its_own_ends_the_same(remote: Site) -> None:
     assert _end_state(remote)[0] == _expected(remote)
 
 
+def test_ranges_read_on_workers_of_their_own_are_put_together_on_another(
+    remote: Site, monkeypatch: pytest.MonkeyPatch, s3: S3, bucket: str
+) -> None:
+    monkeypatch.setattr("data_workbench.connectors.postgres.key_ranges.LEAST_PAGES", 4)
+    text = PIPELINE.replace("public.orders, key: [id]", "public.orders, key: [id], ranges: 3")
+    run_id = _worker(remote, "scheduler").begin(remote.definition(text), params={}, options=RunOptions())
+    assert len(_worker(remote, "splitter").split(run_id)["orders"].ranges) == 3
+    _worker(remote, "first").stage_range(run_id, 0)
+    _worker(remote, "third").stage_range(run_id, 2)
+    remote.sql("UPDATE orders SET amount = 5 WHERE id = 20")  # the first range holds it as it was
+    counts = _worker(remote, "stage").stage(run_id)
+    assert counts["sources"]["orders"]["read"] == 5000
+    for name in ("table", "graph", "file"):
+        _worker(remote, f"load-{name}").load(run_id, name)
+    assert _worker(remote, "last").reconcile(run_id)["clean"] is True
+    assert _end_state(remote)[0] == _expected(remote)
+    keys = [item["Key"].split("/")[3:] for item in s3.client().list_objects_v2(Bucket=bucket)["Contents"]]
+    copied = [file for artifact, file in keys if artifact == "source.orders" and file.endswith(".parquet")]
+    assert len(copied) == 1, "one part was written anew, with what has changed; the others are the ranges' own"
+
+
 @pytest.mark.parametrize("moment", ["stage.landed", "stage.checked"])
 def test_a_stage_killed_on_one_worker_goes_on_on_another(remote: Site, moment: str, bucket: str) -> None:
     run_id = _worker(remote, "scheduler").begin(remote.definition(PIPELINE), params={}, options=RunOptions())

@@ -50,7 +50,7 @@ def worked(store: Metastore, event: dict[str, Any] | None = None) -> str:
     from data_workbench.provider.waiting import waiting_for_stores
 
     operator: Any = Task()
-    with waiting_for_stores(operator, ["graph", "elsewhere"], event), taken(store, {"graph": 1}, wait=False):
+    with waiting_for_stores(operator, ["graph", "elsewhere"], event, stage="s"), taken(store, {"graph": 1}, wait=False):
         return "worked"
     return "unreachable"
 

@@ -27,6 +27,12 @@ def test_a_stage_of_a_dag_run_has_the_log_of_its_task() -> None:
     assert found == {"load.table": path}
 
 
+def test_a_range_has_the_log_of_its_mapped_task() -> None:
+    run = told("planets__x", "airflow")
+    run.stages[0].stage = "stage_range.3"
+    assert logs(run)["stage_range.3"].endswith("/runs/x/tasks/stage_range/mapped/3")
+
+
 def test_a_commands_run_and_a_partitions_have_none() -> None:
     assert logs(told("20261126T000000-1a2b", "cli")) == {}
     assert logs(told("planets__x__2026-11", "backfill")) == {}

@@ -18,6 +18,7 @@ from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
 from data_workbench.api.services import backfills as backfill_service
 from data_workbench.api.services import pipelines as service
 from data_workbench.errors import WorkbenchError
+from data_workbench.metastore.stages import range_number
 
 if TYPE_CHECKING:
     from data_workbench.api.datamodels.pipelines import RunDetailsOut, RunOut, StageOut
@@ -174,7 +175,13 @@ def logs(told: RunDetailsOut) -> dict[str, str]:
         return {}
     dag = quote(f"pipeline__{told.run.pipeline}", safe="")
     tasks = f"../../../dags/{dag}/runs/{quote(dag_run, safe='')}/tasks"
-    return {one.stage: f"{tasks}/{quote(one.stage, safe='')}" for one in told.stages}
+    return {one.stage: f"{tasks}/{_task(one.stage)}" for one in told.stages}
+
+
+def _task(stage: str) -> str:
+    """A stage's task in Airflow's addresses."""
+    number = range_number(stage)
+    return quote(stage, safe="") if number is None else f"stage_range/mapped/{number}"
 
 
 def _seconds(one: StageOut, now: datetime) -> float | None:

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from data_workbench.api.pages.rendering import duration, milliseconds, number, size
+from data_workbench.metastore.stages import range_number
 
 if TYPE_CHECKING:
     from data_workbench.api.datamodels.pipelines import StageOut
@@ -95,7 +96,8 @@ def _plot(
 
 def _stage(one: MeasuredRun) -> StageOut | None:
     """The first stage that told how many rows came in; of a streamed run that is its load."""
-    return next((stage for stage in one.stages if stage.rows_in is not None), None)
+    told = (stage for stage in one.stages if range_number(stage.stage) is None)  # a range is a part of its stage
+    return next((stage for stage in told if stage.rows_in is not None), None)
 
 
 def _duration(one: MeasuredRun) -> float | None:

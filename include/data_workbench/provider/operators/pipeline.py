@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.run import Runner
 
-SPLIT, RANGE, STAGE, RECONCILE = "split", "stage_range", "stage", "reconcile"
+SPLIT, STAGE, RECONCILE = "split", "stage", "reconcile"
 RUN_ID = "run_id"
 """Key of XCom under which the task that splits the sources tells the run."""
 
@@ -47,7 +47,7 @@ class PipelineOperator(BaseOperator):
 
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do the stage's work; a store that is away is waited for."""
-        with waiting_for_stores(self, self.connection_ids(), event):
+        with waiting_for_stores(self, self.connection_ids(), event, stage=self.stage_name):
             return self.work(context)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +57,11 @@ class PipelineOperator(BaseOperator):
     @abstractmethod
     def work(self, context: Context) -> dict[str, Any]:
         """What this stage does."""
+
+    @property
+    def stage_name(self) -> str:
+        """How the metastore names this task's stage."""
+        return str(self.task_id)
 
     def connection_ids(self) -> list[str]:
         """The connections whose stores this task talks to."""
@@ -200,6 +205,13 @@ class RangeOperator(PipelineOperator):
             counts = runner.stage_range(run_id, self.number)
         self.log.info("run %s: range %s landed, %s rows", run_id, self.told, counts["rows"])
         return {"run_id": run_id, **counts}
+
+    @property
+    def stage_name(self) -> str:
+        """The range's own: all of them are one task of the DAG."""
+        from data_workbench.metastore.stages import range_stage
+
+        return range_stage(self.number)
 
     def run_id_of(self, context: Context) -> str:  # noqa: ARG002  # the others ask it of a task before
         """The run whose range it is."""
