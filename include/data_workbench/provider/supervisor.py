@@ -4,17 +4,24 @@
 
 A component that ends is started again, with a growing pause; one that keeps ending brings all of them down, which
 `workbench status` shows as crashed. Imports nothing of Airflow: this process has only to watch.
+
+What a component leaves behind becomes this process's own. A killed scheduler's workers have inherited its connection to
+the database, where its last transaction and the rows that it locked would stay open for as long as one of them lives:
+no other scheduler could go on with their DAG runs. A worker that is in the middle of a task may end it first.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 _POLL_SECONDS = 0.2
@@ -23,6 +30,7 @@ _STEADY_SECONDS = 60.0
 _MOST_RESTARTS = 5
 _STOP_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass
@@ -78,14 +86,17 @@ def supervise(names: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    _control(_PR_SET_CHILD_SUBREAPER, 1)
     components = [Component(name) for name in names]
     steady = True
     while steady and not stopping:
         now = time.monotonic()
         alive = [component.watch(now) for component in components]
         steady = all(alive)
+        _end_orphans(components)
         time.sleep(_POLL_SECONDS)
     _stop_all(components)
+    _end_orphans(components)
     return 0 if steady else 1
 
 
@@ -104,10 +115,33 @@ def _stop_all(components: Sequence[Component]) -> None:
             component.process.wait()
 
 
+def _end_orphans(components: Sequence[Component]) -> None:
+    """End the processes of components that are gone, but those that still have one of their own under way."""
+    ours = {component.process.pid for component in components if component.process is not None}
+    for pid in _children(os.getpid()):
+        if pid not in ours and not _children(pid):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            _say(f"orphan {pid}: ended")
+
+
+def _children(pid: int) -> list[int]:
+    """The child processes of one; none where there is no /proc."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += map(int, thread.read_text(encoding="ascii").split())
+    return found
+
+
 def _die_with_parent() -> None:
-    """Linux ends the child when this process is killed; elsewhere it does nothing."""
+    _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _control(option: int, value: int) -> None:
+    """Linux ends a child when this process is killed, and gives it its orphans; elsewhere nothing happens."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _say(message: str) -> None:
