@@ -27,4 +27,11 @@ class WorkbenchPlugin(AirflowPlugin):
             "category": "browse",
             "url_route": "workbench-pipelines",
         },
+        {
+            "name": "Quality",
+            "href": "/data/pages/quality",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-quality",
+        },
     ]

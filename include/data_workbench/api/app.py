@@ -29,9 +29,10 @@ def workbench_app() -> FastAPI:
     from data_workbench.api import access
     from data_workbench.api.pages import connections as connections_page
     from data_workbench.api.pages import pipelines as pipelines_page
+    from data_workbench.api.pages import quality as quality_page
     from data_workbench.api.pages import quarantine as quarantine_page
     from data_workbench.api.pages import script
-    from data_workbench.api.routes import backfills, connections, health, metrics, pipelines, quarantine
+    from data_workbench.api.routes import backfills, connections, health, metrics, pipelines, quality, quarantine
     from data_workbench.errors import WorkbenchError
 
     app = FastAPI(title="Data Workbench", openapi_url=None, docs_url=None, redoc_url=None)
@@ -45,6 +46,8 @@ def workbench_app() -> FastAPI:
     app.include_router(backfills.router())
     app.include_router(quarantine.router(), dependencies=operators)
     app.include_router(quarantine_page.router(), dependencies=operators)
+    app.include_router(quality.router(), dependencies=operators)
+    app.include_router(quality_page.router(), dependencies=operators)
     app.include_router(script.router(), dependencies=operators)
 
     @app.exception_handler(WorkbenchError)

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import checks
 from data_workbench.metastore.values import jsonable, storable
 
-_LATER = ("owner", "finder")
+_LATER = ("owner", "finder", "kind")
 """What only contracts of their own tell."""
 _GIVEN = [column.name for column in checks.c if column.name not in ("id", "run_id", "checked", *_LATER)]
 
@@ -48,6 +49,17 @@ def history(
         statement = statement.where(checks.c.dataset == dataset)
     if name is not None:
         statement = statement.where(checks.c.name == name)
+    with store.transaction() as connection:
+        return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def latest(store: Metastore, *, dataset: str | None = None, days: int = 90) -> list[dict[str, Any]]:
+    """The latest result of every check that was made within so many days."""
+    c = checks.c
+    recent = c.checked >= func.now() - func.make_interval(0, 0, 0, days)
+    statement = select(checks).where(recent, *([c.dataset == dataset] if dataset is not None else []))
+    which = (c.dataset, c.pipeline, c.contract, c.destination, c.name)
+    statement = statement.ext(distinct_on(*which)).order_by(*which, c.checked.desc(), c.id.desc())
     with store.transaction() as connection:
         return [dict(row._mapping) for row in connection.execute(statement)]
 

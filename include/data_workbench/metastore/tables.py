@@ -261,8 +261,24 @@ checks = Table(
     Index("checks_by_dataset", "dataset", "name", "checked"),
     Column("owner", Text),
     Column("finder", Text),
+    Column("kind", Text),
     Index("checks_by_run", "run_id"),
     Index("checks_by_contract", "contract", "checked"),
+)
+
+quality_metrics = Table(
+    "quality_metrics",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("dataset", Text, nullable=False),
+    Column("column", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("measured", _WHEN, nullable=False, server_default=text("now()")),
+    Column("value", Double, nullable=False),
+    Column("good", Double),
+    Column("total", Double),
+    Index("quality_metrics_by_dataset", "dataset", "measured"),
+    Index("quality_metrics_by_name", "name", "measured"),
 )
 
 profiles = Table(

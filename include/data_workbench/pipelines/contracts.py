@@ -26,6 +26,7 @@ from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.wording import explain
 from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.pipelines.yaml_tree import Path as Place
+from data_workbench.quality.keeping import keep_results
 from data_workbench.quality.standalone import Evaluation, Reader, StandaloneContract
 from data_workbench.quality.standalone.evaluation import Expressions
 from data_workbench.quality.standalone.model import Other
@@ -196,7 +197,7 @@ class Contracts:
                 finally:
                     shutil.rmtree(place, ignore_errors=True)
                 if self.metastore is not None:
-                    history.keep(self.metastore, told)
+                    keep_results(self.metastore, told)
                 found += [*told, *self._service_level(one)]
         shutil.rmtree(folder, ignore_errors=True)
         return found

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.artifacts import ArtifactStore, StoredRun
 from data_workbench.errors import WorkbenchError
 from data_workbench.events import emit
-from data_workbench.metastore import checks as history
 from data_workbench.metastore import hold_run, runs, slots, stages
 from data_workbench.metastore.busy import require_no_backfill
 from data_workbench.metastore.runs import Orchestrator, RunRequest
@@ -48,6 +47,7 @@ from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.verdicts import broken, unclean
 from data_workbench.pipelines.work import Work, open_work
+from data_workbench.quality.keeping import keep_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -355,7 +355,7 @@ class Runner:
             with self.lineage.told(work, RECONCILE, noted):
                 answer, checks = self._reconcile(work)
             counts.update(answer)
-            history.keep(self.metastore, checks, run_id=run_id)
+            keep_results(self.metastore, checks, run_id=run_id)
             wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)
             result = self._document(run_id, reconciliation=answer, checks=checks)
             result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
@@ -413,7 +413,7 @@ class Runner:
         document = self._document(run_id, reconciliation=None, checks=checks)
         run = runs.finish(self.metastore, run_id, state="failed", result=document, error=error.as_dict())
         if run.error == error.as_dict():
-            history.keep(self.metastore, checks, run_id=run_id)
+            keep_results(self.metastore, checks, run_id=run_id)
 
     def result(self, run_id: str) -> dict[str, Any]:
         """The public document of a run."""

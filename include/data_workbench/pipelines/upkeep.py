@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.artifacts import StoredRun
 from data_workbench.audit import recorded
 from data_workbench.errors import WorkbenchError
-from data_workbench.metastore import checks as history
 from data_workbench.metastore import hold_run, liveness, quarantine, runs, stages
 from data_workbench.metastore.audit import redacted
 from data_workbench.pipelines import edits, records
@@ -24,6 +23,7 @@ from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.work import Work
+from data_workbench.quality.keeping import keep_results
 
 if TYPE_CHECKING:
     from data_workbench.metastore.audit import Author
@@ -101,7 +101,7 @@ class Upkeep:
                         found += part.check(contract, target, plan.destinations[name].connection, context)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-        history.keep(runner.metastore, found)
+        keep_results(runner.metastore, found)
         return found
 
     def replay(

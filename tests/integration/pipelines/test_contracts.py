@@ -186,7 +186,9 @@ def test_a_failing_check_shows_rows_without_secrets_and_how_to_find_the_rest(nee
     assert (broken["failing"], len(broken["sample"]), broken["owner"]) == (20, 5, "needs-team")
     assert {row["secret"] for row in broken["sample"]} == {"•••"}
     assert next(iter(broken["sample"][0])) == "id"
-    assert 'FROM "public.needs"' in broken["finder"]
+    assert len(needs.sql(broken["finder"].replace("%", "%%"))) == 20
+    unfit = found["needs_table", "min weight"]
+    assert len(needs.sql(unfit["finder"])) == unfit["failing"] == 20
     lost = found["needs_graph", "connected"]
     assert lost["finder"].startswith("MATCH (n:`Need`) WHERE NOT EXISTS")
     assert len(needs.cypher(lost["finder"])) == lost["failing"] == 9

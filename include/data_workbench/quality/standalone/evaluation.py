@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,17 +100,17 @@ class Evaluation:
         level = check.severity or self.contract.severity
         try:
             source = reader.source(self.contract.connection)
-            source.describe(self.contract.stream)
+            rows_ = source.describe(self.contract.stream).estimated_rows
             if not (isinstance(source, CanQuery) and isinstance(source, CanTellShape)):
                 return [self.unknown(check.title, level, "this store is no graph")]
             if check.acyclic is not None:
                 nodes = on_cycles(source.inner_edges(self.contract.stream, check.acyclic.types))
-                return [self._asked(source, graph.cycle_finder(self.contract, check, nodes), reader)]
-            return [self._asked(source, one, reader) for one in graph.compile_graph(self.contract, check)]
+                return [self._asked(source, graph.cycle_finder(self.contract, check, nodes), reader, rows_)]
+            return [self._asked(source, one, reader, rows_) for one in graph.compile_graph(self.contract, check)]
         except WorkbenchError as error:
             return [self.unknown(check.title, level, error.message)]
 
-    def _asked(self, source: CanQuery, finder: GraphFinder, reader: Reader) -> dict[str, Any]:
+    def _asked(self, source: CanQuery, finder: GraphFinder, reader: Reader, rows_: int | None) -> dict[str, Any]:
         [counted] = source.query(finder.count, finder.parameters)
         failing = int(counted["failing"])
         sample = []
@@ -118,7 +119,7 @@ class Evaluation:
             hidden = reader.hidden(self.contract.dataset)
             sample = [_masked_map(one["found"], hidden) for one in found]
         told = finder.told if "nodes" not in finder.parameters else _cycles_told(self.contract, finder)
-        return self.result(finder.name, finder.level, failing, sample=sample, finder=told)
+        return self.result(finder.name, finder.level, failing, rows_=rows_, sample=sample, finder=told)
 
     def result(
         self,
@@ -149,9 +150,16 @@ class Evaluation:
             "level": level,
             "owner": self.contract.owner,
             "contract": self.contract.contract,
+            "kind": self._kinds.get(name) or name.partition(" ")[0],
             "pipeline": "",
             "destination": "",
         }
+
+    @cached_property
+    def _kinds(self) -> dict[str, str]:
+        """The kinds of checks by the names of their results; the others begin with theirs."""
+        kinds = {one.title: one.kind for one in self.contract.checks}
+        return kinds | {f"{name}: labels": kind for name, kind in kinds.items() if kind == "relationship"}
 
 
 class _OverRows:
@@ -162,6 +170,7 @@ class _OverRows:
         self._contract, self._expressions = evaluation.contract, evaluation.expressions
         self._key: tuple[str, ...] = ()
         self._rows = 0
+        self._sides: dict[str, tuple[str, str]] = {}
 
     def run(self, checks: list[Check]) -> list[dict[str, Any]]:
         import duckdb
@@ -227,6 +236,7 @@ class _OverRows:
             raise FatalError(f"{other.connection}:{other.stream} has no column {gone[0]!r}")
         _land(connection, f"{table}_read", source, ReadRequest(stream=other.stream, columns=there))
         condition = f" WHERE {where[0]}" if where else ""
+        self._sides = {table: (other.connection, other.stream)}
         connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{condition}").fetchall()
         return rows.Side(table, other.connection, other.stream, there, where[0] if where else None)
 
@@ -293,8 +303,22 @@ class _OverRows:
         [[failing]] = connection.execute(f"SELECT count(*) FROM ({finder.query})").fetchall()
         sample = self._sample(connection, finder) if failing else []
         return self._of.result(
-            finder.name, finder.level, failing, rows_=self._rows, sample=sample, finder=_told(finder, self._contract)
+            finder.name, finder.level, failing, rows_=self._rows, sample=sample, finder=self._told(finder)
         )
+
+    def _told(self, finder: Finder) -> str:
+        """The finder for people, over the datasets themselves: of a table in PostgreSQL's words, else in DuckDB's."""
+        text = finder.query
+        for table, (connection, stream) in {
+            GIVEN: (self._contract.connection, self._contract.stream),
+            **self._sides,
+        }.items():
+            text = text.replace(f"FROM {table} ", f"FROM {_relation(stream)} ").replace(
+                f"{table} o", f"{_relation(stream)} o"
+            )
+            if self._reader.source(connection).connection.kind != "postgres":
+                return text
+        return rows.in_postgres(text) or text
 
     def _sample(self, connection: DuckDBPyConnection, finder: Finder) -> list[dict[str, Any]]:
         table = connection.sql(f"FROM ({finder.query}) LIMIT {self._reader.sample:d}").to_arrow_table()
@@ -349,11 +373,6 @@ def _names(contract: StandaloneContract) -> Iterator[str]:
     yield from (f"unique {', '.join(group)}" for group in contract.unique)
 
 
-def _told(finder: Finder, contract: StandaloneContract) -> str:
-    """The finder for people: DuckDB's SQL, with the dataset in the place of the rows that were read."""
-    return finder.query.replace(f"FROM {GIVEN}", f'FROM "{contract.stream}"')
-
-
 def _cycles_told(contract: StandaloneContract, finder: GraphFinder) -> str:
     label = graph.named(contract.stream)
     return f"MATCH way = (n:{label})-[*1..10]->(n) RETURN way LIMIT 25  // {finder.name}"
@@ -387,6 +406,11 @@ def _plain(value: Any) -> Any:
 
 def _cut(value: Any) -> Any:
     return value[:_LONGEST] + "…" if isinstance(value, str) and len(value) > _LONGEST else value
+
+
+def _relation(stream: str) -> str:
+    """A stream as SQL names it."""
+    return ".".join(map(quoted, stream.split(".", 1)))
 
 
 def _first_line(error: Exception) -> str:

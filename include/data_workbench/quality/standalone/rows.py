@@ -99,6 +99,18 @@ def compile_check(
     raise AssertionError(f"{check.kind} is no check of rows")
 
 
+def in_postgres(query: str) -> str | None:
+    """A finder in PostgreSQL's words; None where it has none for it."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    try:
+        [found] = sqlglot.transpile(query, read="duckdb", write="postgres")
+    except SqlglotError:
+        return None
+    return found
+
+
 def _vectors(wanted: VectorCheck) -> str:
     vector = quoted(wanted.column)
     norm = f"sqrt(list_dot_product({vector}, {vector}))"

@@ -1,0 +1,46 @@
+"""Datasets and their checks, as the API tells them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+class QualityCheckOut(BaseModel):
+    """The latest result of one check; `sample` without what is classified."""
+
+    dataset: str
+    contract: str
+    pipeline: str
+    destination: str
+    name: str
+    outcome: Literal["passed", "warned", "failed", "not_evaluated"]
+    level: str
+    failing: int | None
+    rows: int | None
+    reason: str | None
+    sample: list[dict[str, Any]]
+    finder: str | None
+    owner: str | None
+    run_id: str | None
+    checked: datetime
+
+
+class DatasetOut(BaseModel):
+    """A dataset: its score from 0 to 100, the parts it is made of (0 to 1), and how its checks stand."""
+
+    dataset: str
+    score: float | None
+    dimensions: dict[str, float]
+    checks: dict[str, int]
+    checked: datetime
+    owners: list[str]
+
+
+class QualityOut(BaseModel):
+    """All datasets that have a check."""
+
+    datasets: list[DatasetOut]
+    total_entries: int

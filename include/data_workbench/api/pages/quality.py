@@ -1,0 +1,107 @@
+"""The pages "Quality": datasets with their scores and what does not hold, and one dataset with all that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Response
+
+from data_workbench.api.pages.charts import HEIGHT, WIDTH, histogram, line
+from data_workbench.api.pages.rendering import page
+from data_workbench.api.services import quality as service
+from data_workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from data_workbench.metastore.quality_metrics import Measured
+
+COLOURS = {"passed": "healthy", "warned": "degraded", "not_evaluated": "degraded", "failed": "broken"}
+_GOOD, _FAIR = 99.0, 90.0
+"""Scores from which a dataset is green, or yellow."""
+_TRENDS = 60
+"""Values in the line of a score."""
+
+
+def router() -> APIRouter:
+    """Who includes it says who may look."""
+    found = APIRouter(prefix="/pages")
+
+    @found.get("/quality")
+    def quality() -> Response:
+        return _shown("Quality", _overview)
+
+    @found.get("/quality/dataset")
+    def dataset(name: str) -> Response:
+        return _shown(name, lambda: _dataset(name))
+
+    return found
+
+
+def _shown(title: str, make: Callable[[], Response]) -> Response:
+    try:
+        return make()
+    except WorkbenchError as error:
+        return page("trouble.html", title=title, error=error)
+
+
+def _overview() -> Response:
+    datasets, history, broken = service.overview()
+    rows = [
+        (one, grade(one.score), line(history.get(one.dataset, [])[-_TRENDS:], low=0, high=100), place(one.dataset))
+        for one in datasets
+    ]
+    counts = {name: sum(one.checks[name] for one in datasets) for name in service.RANKS}
+    return page(
+        "quality.html",
+        title="Quality",
+        datasets=rows,
+        broken=[(one, place(one.dataset)) for one in broken],
+        counts=counts,
+        colours=COLOURS,
+        size=(WIDTH, HEIGHT),
+    )
+
+
+def _dataset(name: str) -> Response:
+    found = service.details(name)
+    return page(
+        "dataset.html",
+        title=name,
+        told=found.told,
+        grade=grade(found.told.score),
+        checks=[(one, quote(one.run_id, safe="") if one.run_id else None) for one in found.checks],
+        trends=_trends(found.metrics),
+        profile=found.profile,
+        columns=_columns(found.profile.profile) if found.profile else [],
+        colours=COLOURS,
+        size=(WIDTH, HEIGHT),
+    )
+
+
+def place(dataset: str) -> str:
+    """The address of a dataset's page, from the overview."""
+    return f"quality/dataset?{urlencode({'name': dataset})}"
+
+
+def grade(score: float | None) -> str:
+    """The class that colours a score."""
+    if score is None:
+        return ""
+    return "healthy" if score >= _GOOD else "degraded" if score >= _FAIR else "broken"
+
+
+def _trends(metrics: Mapping[tuple[str, str], list[Measured]]) -> list[tuple[str, float, Any]]:
+    """The dataset's own metrics: name, newest value, line."""
+    return [
+        (name, values[-1].value, drawn)
+        for (column, name), values in sorted(metrics.items())
+        if not column and (drawn := line(values[-_TRENDS:])) is not None
+    ]
+
+
+def _columns(profile: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], list[Any]]]:
+    return [
+        (name, told, histogram(told.get("histogram") or [], is_time=told.get("kind") == "moment"))
+        for name, told in profile["columns"].items()
+    ]

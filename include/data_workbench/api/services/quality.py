@@ -1,0 +1,114 @@
+"""How datasets are, from what their checks left in the metastore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.api.datamodels.quality import DatasetOut, QualityCheckOut
+from data_workbench.api.services.metastore import metastore
+from data_workbench.errors import UsageError
+from data_workbench.metastore import checks, profiles, quality_metrics
+from data_workbench.pipelines.history import last_plan
+from data_workbench.pipelines.masking import HIDDEN, classified
+from data_workbench.quality.scoring import dimensions, score
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+    from data_workbench.metastore.profiles import KeptProfile
+    from data_workbench.metastore.quality_metrics import Measured
+    from data_workbench.pipelines.plan import RunPlan
+
+RANKS = {"failed": 0, "not_evaluated": 1, "warned": 2, "passed": 3}
+
+
+def overview() -> tuple[list[DatasetOut], dict[str, list[Measured]], list[QualityCheckOut]]:
+    """Datasets, the worst first; their scores over time; and every check that does not hold."""
+    with metastore() as store:
+        found, history = checks.latest(store), quality_metrics.scores(store)
+        broken = [one for one in found if one["outcome"] != "passed"]
+        shown = _masked(store, sorted(broken, key=_rank)[:_BROKEN])
+    grouped = groupby(sorted(found, key=lambda one: str(one["dataset"])), key=lambda one: str(one["dataset"]))
+    datasets = [_dataset(name, list(results)) for name, results in grouped]
+    datasets.sort(key=lambda one: (101.0 if one.score is None else one.score, one.dataset))
+    return datasets, history, shown
+
+
+@dataclass(frozen=True)
+class DatasetDetails:
+    """One dataset with everything that is known of it."""
+
+    told: DatasetOut
+    checks: list[QualityCheckOut]
+    metrics: dict[tuple[str, str], list[Measured]]
+    profile: KeptProfile | None
+
+
+def details(dataset: str) -> DatasetDetails:
+    """One dataset.
+
+    Raises:
+        UsageError: nothing is known of it.
+    """
+    with metastore() as store:
+        found = sorted(checks.latest(store, dataset=dataset), key=_rank)
+        latest = next(iter(profiles.latest(store, dataset)), None)
+        if not found and latest is None:
+            raise UsageError(
+                f"dataset {dataset!r} has neither a check nor a profile",
+                hint=f"workbench profile '{dataset}', or a contract in dags/contracts",
+            )
+        shown = _masked(store, found)
+        series = quality_metrics.series(store, dataset)
+    told = _dataset(dataset, found) if found else _unchecked(dataset, latest)
+    return DatasetDetails(told, shown, series, latest)
+
+
+_BROKEN = 200
+"""Checks that do not hold on the overview; a dataset's page has all of its own."""
+
+
+def _rank(one: Mapping[str, Any]) -> tuple[int, float, str, str]:
+    return RANKS[one["outcome"]], -one["checked"].timestamp(), one["dataset"], one["name"]
+
+
+def _dataset(name: str, found: Sequence[Mapping[str, Any]]) -> DatasetOut:
+    counts = {outcome: sum(one["outcome"] == outcome for one in found) for outcome in RANKS}
+    return DatasetOut(
+        dataset=name,
+        score=score(found),
+        dimensions={part: good / total for part, (good, total) in dimensions(found).items()},
+        checks=counts,
+        checked=max(one["checked"] for one in found),
+        owners=sorted({one["owner"] for one in found if one["owner"]}),
+    )
+
+
+def _unchecked(name: str, latest: KeptProfile | None) -> DatasetOut:
+    assert latest is not None, "a dataset without checks has a profile, or is not known"
+    counts = dict.fromkeys(RANKS, 0)
+    return DatasetOut(dataset=name, score=None, dimensions={}, checks=counts, checked=latest.taken, owners=[])
+
+
+def _masked(store: Metastore, found: Sequence[Mapping[str, Any]]) -> list[QualityCheckOut]:
+    """Results without classified values: those of pipelines keep keys as they are, contracts of their own do not."""
+    plans: dict[str, RunPlan | None] = {}
+    told = []
+    for one in found:
+        sample = [row if isinstance(row, dict) else {"value": row} for row in one["sample"]]
+        if one["pipeline"] and sample:
+            if one["pipeline"] not in plans:
+                plans[one["pipeline"]] = last_plan(store, one["pipeline"])
+            sample = [_row(plans[one["pipeline"]], one["contract"], row) for row in sample]
+        told.append(QualityCheckOut(**{name: one[name] for name in _NAMES} | {"sample": sample}))
+    return told
+
+
+_NAMES = [name for name in QualityCheckOut.model_fields if name != "sample"]
+
+
+def _row(plan: RunPlan | None, node: str, row: dict[str, Any]) -> dict[str, Any]:
+    hidden = set(row) if plan is None else classified(plan, node, row)
+    return {name: HIDDEN if name in hidden and value is not None else value for name, value in row.items()}

@@ -1,0 +1,114 @@
+"""Metrics and the score of a dataset, from what checks said: every number can be computed again from stored results.
+
+    share of a check     1 - failing / rows; of a check without rows (freshness, number of rows) 1 if it holds, else 0
+    weight of a check    1 at level fail, 1/2 at level warn
+    dimension            the mean of its checks' shares, by their weights
+    score                100 times the mean of the dimensions that have a check
+
+What was not evaluated counts nowhere: it is known neither to hold nor to be broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from data_workbench.metastore.quality_metrics import Metric
+
+DIMENSIONS: Final[Mapping[str, frozenset[str]]] = {
+    "completeness": frozenset({"required", "covers", "rows", "column"}),
+    "validity": frozenset(
+        {"type", "values", "pattern", "min", "max", "min_length", "max_length", "condition", "vectors", "model"}
+    ),
+    "uniqueness": frozenset({"unique", "simple"}),
+    "consistency": frozenset(
+        {"references", "relationship", "path", "acyclic", "connected", "labels", "properties", "ends"}
+    ),
+    "timeliness": frozenset({"freshness", "text"}),
+    "accuracy": frozenset({"agrees"}),
+}
+"""Kinds of checks by the dimension they speak of; accuracy is by reference to the original."""
+SCORE: Final = "score"
+_OF_COLUMNS: Final = frozenset(
+    {"required", "type", "values", "pattern", "min", "max", "min_length", "max_length", "unique", "references"}
+)
+_WEIGHTS: Final = {"fail": 1.0, "warn": 0.5}
+_EVALUATED: Final = ("passed", "warned", "failed")
+_Result = Mapping[str, Any]
+
+
+def kind_of(result: _Result) -> str:
+    """The kind of a check; those of pipelines begin with it."""
+    return str(result.get("kind") or result["name"].partition(" ")[0])
+
+
+def share_of(result: _Result) -> float:
+    """How much of what was looked at keeps the check, from 0 to 1."""
+    rows, failing = result["rows"], result["failing"]
+    if not rows or failing is None or kind_of(result) in ("freshness", "rows", "service level"):
+        return 1.0 if result["outcome"] == "passed" else 0.0
+    return max(0.0, 1.0 - failing / rows)
+
+
+def dimensions(results: Sequence[_Result]) -> dict[str, tuple[float, float]]:
+    """The weighted shares of each dimension: their sum and the sum of the weights."""
+    found: dict[str, tuple[float, float]] = {}
+    for one in results:
+        name = next((name for name, kinds in DIMENSIONS.items() if kind_of(one) in kinds), None)
+        if name is None or one["outcome"] not in _EVALUATED:
+            continue
+        weight = _WEIGHTS.get(one["level"], 1.0)
+        good, total = found.get(name, (0.0, 0.0))
+        found[name] = good + weight * share_of(one), total + weight
+    return {name: found[name] for name in DIMENSIONS if name in found}
+
+
+def score(results: Sequence[_Result]) -> float | None:
+    """From 0 to 100; None if nothing was evaluated."""
+    found = [good / total for good, total in dimensions(results).values()]
+    return 100 * sum(found) / len(found) if found else None
+
+
+def metrics(results: Sequence[_Result]) -> list[Metric]:
+    """Metrics of every dataset and column that results speak of."""
+    by_dataset: dict[str, list[_Result]] = {}
+    for one in results:
+        by_dataset.setdefault(one["dataset"], []).append(one)
+    return [metric for dataset, found in by_dataset.items() for metric in _of_dataset(dataset, found)]
+
+
+def _of_dataset(dataset: str, results: Sequence[_Result]) -> Iterator[Metric]:
+    yield from _of_column(dataset, "", results)
+    total = score(results)
+    if total is not None:
+        yield Metric(dataset, "", SCORE, total)
+    columns: dict[str, list[_Result]] = {}
+    for one in results:
+        kind, _, rest = one["name"].partition(" ")
+        if kind in _OF_COLUMNS and rest and kind == kind_of(one):
+            columns.setdefault(rest, []).append(one)
+    for column, found in columns.items():
+        yield from _of_column(dataset, column, found)
+
+
+def _of_column(dataset: str, column: str, results: Sequence[_Result]) -> Iterator[Metric]:
+    for name, (good, total) in dimensions(results).items():
+        yield Metric(dataset, column, name, good / total, good, total)
+
+
+def metrics_of_profile(profile: Mapping[str, Any]) -> list[Metric]:
+    """What a profile adds to the history: how much there is, and what it is like."""
+    dataset, rows = profile["dataset"], profile["rows"]
+    if profile["limited"]:
+        return []
+    found = [Metric(dataset, "", "row count", rows), Metric(dataset, "", "columns", len(profile["columns"]))]
+    for name, told in profile["columns"].items():
+        if told.get("null_share") is not None:
+            found.append(Metric(dataset, name, "null share", told["null_share"], told.get("nulls"), rows))
+        if "distinct" in told:
+            found.append(Metric(dataset, name, "distinct", told["distinct"]["value"]))
+        quantiles = told.get("quantiles") or {}
+        found += [Metric(dataset, name, f"quantile {level}", quantiles[level]) for level in ("0.5",) if quantiles]
+        if told.get("spread") is not None:
+            found.append(Metric(dataset, name, "spread", told["spread"]))
+    return found
