@@ -96,7 +96,7 @@ class Settings:
     archives: str = ""
     """Where archives are kept: a connection's id, a folder or an fsspec URL; empty means `<home>/archives`."""
     archive_policies: Path = field(default_factory=lambda: Path.cwd() / "dags" / "archives")
-    """Where a policy of archiving named without a path is looked up, and what `archive_expired` runs."""
+    """Where the command line looks for policies of archiving; the DAG `archive_expired` has the folder beside it."""
     lineage_receiver: str = ""
     """Where OpenLineage events go besides the metastore: a URL without a password, or the id of a `workbench_rest`
     connection; empty: nowhere."""

@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from tests.kill.broken import checkpoints_in_a_file
 
+from data_workbench.archive.restoring import Order, Selection, restore
 from data_workbench.archive.running import Archiver
 from data_workbench.archive.shelf import Shelf, open_shelf
 from data_workbench.audit import open_keys
@@ -57,8 +58,11 @@ def shelf_of(settings: Settings, connections: Connections) -> Shelf:
 
 
 def archive(job: dict[str, Any], archiver: Archiver) -> dict[str, Any]:
-    """Archive by the job's policy."""
+    """Archive by the job's policy, or bring all of it back."""
     policy = load_policy(Path(job["pipeline"]), archiver.settings)
+    if job.get("restores"):
+        back = restore(archiver, policy.archive, Order(Selection()))
+        return {"state": "success", "error": None, "rows": back.rows, "left": back.left}
     done = archiver.run(policy, now=datetime.fromisoformat(job["archive"]))
     return {"state": "success", "error": None, "rows": done.rows, "taken_up": done.taken_up, "given_up": done.given_up}
 

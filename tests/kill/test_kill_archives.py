@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.kill.conftest import Arena
 
 ROUNDS = int(os.environ.get("WORKBENCH_KILL_ROUNDS", "3"))
+IS_STORM = ROUNDS > 3
 NOW = {"archive": "2026-01-01T00:00:00+00:00"}
 ROWS = 1_000
 POLICY = """\
@@ -124,7 +125,7 @@ def finish(arena: Arena) -> None:
     assert arena.sql("SELECT sum(rows) FROM archive_texts") == [(ROWS,)]
 
 
-@pytest.mark.parametrize(("point", "occurrence"), POINTS)
+@pytest.mark.parametrize(("point", "occurrence"), POINTS if IS_STORM else POINTS[1::2] + POINTS[8:12:2])
 def test_killed_at_a_named_point_no_row_is_in_neither_place_or_in_both(
     filled: Arena, point: str, occurrence: int
 ) -> None:
@@ -133,7 +134,28 @@ def test_killed_at_a_named_point_no_row_is_in_neither_place_or_in_both(
     finish(filled)
 
 
-@pytest.mark.parametrize("number", range(max(ROUNDS, 4)))
+@pytest.mark.parametrize(
+    ("point", "occurrence"),
+    [("archive.before_restore", 2), ("archive.restored", 1), *([("archive.restored", 4)] if IS_STORM else [])],
+)
+def test_killed_while_rows_come_back_each_is_in_one_place(filled: Arena, point: str, occurrence: int) -> None:
+    finish(filled)
+    job = {**NOW, "restores": True}
+    assert filled.run(POLICY, point=point, occurrence=occurrence, **job) is None, "it should have been killed"
+    require_each_once(filled)
+    filled.finish(POLICY, **job)
+    assert sum(require_each_once(filled).values()) == 0
+    finish_again(filled)
+
+
+def finish_again(arena: Arena) -> None:
+    """Rows that came back are archived anew, and counted once."""
+    arena.finish(POLICY, **NOW)
+    assert sum(require_each_once(arena).values()) == ROWS
+    assert arena.sql("SELECT sum(live) FROM archives") == [(ROWS,)]
+
+
+@pytest.mark.parametrize("number", range(ROUNDS if IS_STORM else 2))
 def test_killed_at_random_no_row_is_in_neither_place_or_in_both(filled: Arena, number: int) -> None:
     chance = random.Random(f"archive {number}")
     for _ in range(chance.randint(1, 3)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.holds import hold_problem
 from data_workbench.archive.manifest import Manifest
 from data_workbench.archive.parts import decoded
 from data_workbench.archive.shelf import HOLD, MANIFEST, Shelf
@@ -90,6 +91,9 @@ def problems_of(shelf: Shelf, manifest: Manifest) -> list[str]:
     known = {f"{part.sha256}.parquet" for part in manifest.parts} | {MANIFEST, HOLD}
     for name in sorted(shelf.files(manifest.policy, manifest.archive).keys() - known):
         problems.append(f"file {name!r} is none of its parts")
+    hold = shelf.hold(manifest.policy, manifest.archive)
+    if hold is not None and (problem := hold_problem(shelf.keys, manifest.archive, hold)):
+        problems.append(problem)
     total = ContentSum()
     try:
         for place in range(len(manifest.parts)):

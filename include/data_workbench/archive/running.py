@@ -110,13 +110,7 @@ class Archiver:
     @contextmanager
     def opened(self, policy: Policy) -> Iterator[Table]:
         """The policy's table, locked. Raises as `dataset_of` and `ledger.alone` do."""
-        connection = self.connections.get(policy.connection)
-        if connection.kind != "postgres":
-            raise Unsupported(
-                f"connection {policy.connection!r} is of type {connection.kind!r}",
-                hint="rows of PostgreSQL are archived",
-            )
-        config = PostgresConfig.of(connection)
+        config = self.config_of(policy.connection)
         with client.translating(config.address), ExitStack() as stack:
             session = stack.enter_context(client.connect(config, search_path=SEARCH_PATH))
             dataset = dataset_of(session, policy)
@@ -127,8 +121,17 @@ class Archiver:
                 connection=policy.connection, stream=stream, database=database, key=dataset.table.key
             ))  # fmt: skip
 
+    def config_of(self, name: str) -> PostgresConfig:
+        """The PostgreSQL server of a connection. Raises Unsupported for one of another kind."""
+        connection = self.connections.get(name)
+        if connection.kind != "postgres":
+            raise Unsupported(
+                f"connection {name!r} is of type {connection.kind!r}", hint="rows of PostgreSQL are archived"
+            )
+        return PostgresConfig.of(connection)
+
     def _rehearse(self, policy: Policy, outcome: Outcome) -> Outcome:
-        config = PostgresConfig.of(self.connections.get(policy.connection))
+        config = self.config_of(policy.connection)
         with client.translating(config.address), client.connect(config) as session:
             eligible = Eligible(dataset_of(session, policy), policy, outcome.cutoff)
             eligible.require_unreferenced(session)

@@ -8,7 +8,6 @@ from data_workbench.archive import ledger
 from data_workbench.archive.checking import Expected, Findings, check_shelf
 from data_workbench.archive.running import Archiver
 from data_workbench.connectors.postgres import client
-from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.errors import WorkbenchError
 from data_workbench.metastore import archives
 
@@ -49,6 +48,6 @@ def verify(archiver: Archiver, *, policy: str | None = None) -> Findings:
 
 
 def _marks(archiver: Archiver, connection: str) -> dict[str, ledger.Noted]:
-    config = PostgresConfig.of(archiver.connections.get(connection))
+    config = archiver.config_of(connection)
     with client.translating(config.address), client.connect(config) as session:
         return ledger.noted(session)

@@ -7,7 +7,7 @@ import json
 import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from data_workbench.archive.manifest import Manifest, digest_of, is_archive_id, is_policy_name, read_manifest
 from data_workbench.artifacts.opening import open_place
@@ -17,7 +17,6 @@ from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import ResourceExhausted, StateError, Unsupported
 
 if TYPE_CHECKING:
-    from data_workbench.archive.manifest import PartFacts
     from data_workbench.connectors.connections import Connections
     from data_workbench.settings import Settings
 
@@ -27,6 +26,18 @@ _PART = re.compile(r"[0-9a-f]{64}")
 MANIFEST = "manifest.json"
 HOLD = "hold.json"
 _HINT = "workbench archive verify names every archive that is not as it was written"
+
+
+class NamedPart(Protocol):
+    """A part as a manifest or the metastore tells of it."""
+
+    @property
+    def sha256(self) -> str:
+        """Its hash, and name."""
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
 
 
 class Shelf:
@@ -154,7 +165,7 @@ class Shelf:
         self._publish(f"{_folder(policy, archive)}/{name}.parquet", content)
         return name
 
-    def part(self, policy: str, archive: str, facts: PartFacts) -> bytes:
+    def part(self, policy: str, archive: str, facts: NamedPart) -> bytes:
         """A part, its size and hash checked.
 
         Raises:
@@ -167,7 +178,7 @@ class Shelf:
             raise StateError(f"part {facts.sha256[:16]}… of archive {archive} is damaged", hint=_HINT)
         return content
 
-    def part_file(self, policy: str, archive: str, facts: PartFacts) -> Path | None:
+    def part_file(self, policy: str, archive: str, facts: NamedPart) -> Path | None:
         """A part's path on this machine; None where it has none."""
         return self.place.local(part_path(policy, archive, facts.sha256))
 

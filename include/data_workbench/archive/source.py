@@ -118,7 +118,12 @@ def dataset_of(connection: psycopg.Connection, policy: Policy) -> Dataset:
         raise Unsupported(
             f"{stream}: {age.name} is {age.native}, no time", hint=f"an age is one of {', '.join(_TIMES)}"
         )
-    schema = pa.schema([_kept(column, table, policy) for column in table.columns])
+    return table_as_dataset(connection, table, policy.as_text or ())
+
+
+def table_as_dataset(connection: psycopg.Connection, table: Table, as_text: Sequence[str]) -> Dataset:
+    """All columns of a table, as they are kept, and what points at it."""
+    schema = pa.schema([_kept(column, table, as_text) for column in table.columns])
     rows = connection.execute(_REFERENCES, (table.oid,)).fetchall()
     found = [Reference(row[0], f"{row[1]}\0{row[2]}", row[3], tuple(row[4]), tuple(row[5])) for row in rows]
     return Dataset(table, schema, tuple(found))
@@ -148,11 +153,11 @@ def _require_readable(table: Table) -> None:
         )
 
 
-def _kept(column: Column, table: Table, policy: Policy) -> pa.Field:
+def _kept(column: Column, table: Table, as_text: Sequence[str]) -> pa.Field:
     """Arrays keep bounds and dimensions only as text, and DuckDB knows 38 digits."""
     item = column.field(table.relation)
-    as_text = column.name in (policy.as_text or ()) or is_list(item.type) or pa.types.is_decimal256(item.type)
-    return item.with_type(pa.string()) if as_text else item
+    is_text = column.name in as_text or is_list(item.type) or pa.types.is_decimal256(item.type)
+    return item.with_type(pa.string()) if is_text else item
 
 
 # ------------------------------------------------------------------------------------------------- which rows

@@ -181,3 +181,54 @@ def verify(policy: str | None, shelf: str | None, as_json: bool) -> None:
             click.echo(f"  {name}: was never finished; the next run takes it up")
     if not found.is_sound:
         sys.exit(1)
+
+
+@command(archive)
+@click.option("--dry-run", is_flag=True, help="Tell what would be removed; remove nothing.")
+@click.option("--now", callback=moment, metavar="TIME", help="What is over as of this moment.")
+@shelf_option
+def expire(dry_run: bool, now: datetime | None, shelf: str | None, as_json: bool) -> None:
+    """Remove archives whose retention is over; never one under a legal hold."""
+    from data_workbench.archive.expiry import expire as remove
+    from data_workbench.audit import recorded
+    from data_workbench.pipelines.archive_policies import all_policies
+
+    session = Session()
+    known = tuple(all_policies(session.settings))
+    moment = now or datetime.now(UTC)
+    with archiver(session, shelf) as able:
+        if dry_run:
+            done = remove(able, now=moment, policies=known, dry_run=True)
+        else:
+            with recorded(able.metastore, "archive.expire", able.shelf.address, details={"now": moment}) as told:
+                done = remove(able, now=moment, policies=known)
+                told |= vars(done)
+    if as_json:
+        say_json({**vars(done), "dry_run": dry_run})
+        return
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(done.removed)} archives {verb}, {done.rows:,} rows and {done.bytes:,} bytes")
+    for name in done.held:
+        click.echo(f"kept by a legal hold: {name}")
+
+
+@command(archive)
+@click.argument("name", metavar="ARCHIVE")
+@click.option("--release", is_flag=True, help="Release the hold instead.")
+@click.option("--reason", required=True, help="Why, such as a case's number; it is kept with the archive.")
+@shelf_option
+def hold(name: str, release: bool, reason: str, shelf: str | None, as_json: bool) -> None:
+    """Put an archive under a legal hold, so that it is never expired, or release it."""
+    from data_workbench.archive.holds import set_hold
+    from data_workbench.audit import recorded
+
+    session = Session()
+    with (
+        archiver(session, shelf) as able,
+        recorded(able.metastore, "archive.hold", name, details={"held": not release, "reason": reason}),
+    ):
+        set_hold(able.metastore, able.shelf, name, is_held=not release, reason=reason, now=datetime.now(UTC))
+    if as_json:
+        say_json({"archive": name, "held": not release, "reason": reason})
+        return
+    click.echo(f"archive {name} is {'no longer held' if release else 'held'}: {reason}")

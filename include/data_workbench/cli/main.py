@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     gc.set_threshold(*_COLLECTOR)
     from data_workbench.cli import (  # noqa: F401  # they add commands
         archive,
+        archived,
         audit,
         backfill,
         backup,

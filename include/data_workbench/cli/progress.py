@@ -97,6 +97,8 @@ class _Bars:
                 self._advance("archive (rows)", facts["rows"])
             case "archive.finished":
                 self._advance("deleted from the table (rows)", facts["rows"])
+            case "archive.restored":
+                self._advance("back in the table (rows)", facts["rows"])
             case "archive.checked":
                 self._advance("check (kB)", facts["bytes"] // 1024)
             case "backup.restored":

@@ -218,7 +218,7 @@ def with_words(store: Metastore, words: str, texts: Sequence[str]) -> list[int]:
 
 def _matching(connection: Connection, words: str, texts: Sequence[str]) -> list[int]:
     given = cast(bindparam("texts", list(texts)), ARRAY(String))
-    rows = func.unnest(given).table_valued("body", with_ordinality="place", name="given")
+    rows = func.unnest(given).table_valued("body", with_ordinality="place", name="given").render_derived()
     query = func.plainto_tsquery(_CONFIGURATION, literal(words))
     statement = select(rows.c.place).where(func.to_tsvector(_CONFIGURATION, rows.c.body).op("@@")(query))
     return [int(place) - 1 for place in connection.scalars(statement.order_by(rows.c.place))]

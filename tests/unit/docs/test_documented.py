@@ -47,6 +47,7 @@ def missing(words: list[str], text: str) -> list[str]:
 def commands() -> Iterator[tuple[str, click.Command]]:
     from data_workbench.cli import (  # noqa: F401  # they add commands
         archive,
+        archived,
         audit,
         backup,
         checking,

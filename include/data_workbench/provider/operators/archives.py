@@ -1,0 +1,125 @@
+"""The tasks of the archives' DAGs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of the SDK; a DAG file has it loaded
+
+from data_workbench.provider.engine import author_of, open_metastore, translated
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from data_workbench.archive.running import Archiver
+
+
+@contextmanager
+def _archiver(policies: str | None = None) -> Iterator[Archiver]:
+    """Everything archiving needs; the shelf is said by whoever runs Airflow, so no list of folders bounds it."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from data_workbench import settings as settings_module
+    from data_workbench.archive.running import Archiver
+    from data_workbench.archive.shelf import open_shelf
+    from data_workbench.audit import open_keys
+    from data_workbench.provider.connections import airflow_connections
+    from data_workbench.records.arrow import prepare_process
+
+    prepare_process()
+    settings, connections = settings_module.load(), airflow_connections()
+    if policies is not None:
+        settings = replace(settings, archive_policies=Path(policies))
+    keys = open_keys(settings, makes=True)
+    assert keys is not None
+    with open_metastore() as metastore:
+        yield Archiver(
+            open_shelf(settings.archive_place, connections, settings, keys), connections, settings, metastore
+        )
+
+
+class _PoliciesOperator(BaseOperator):
+    """Works on the policies of a folder, which travels with the DAG bundle."""
+
+    def __init__(self, *, policies: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.policies = policies
+
+
+class ArchiveExpiredOperator(_PoliciesOperator):
+    """Archives what is past its time by every policy; what a killed try left is taken up by the next."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Rows moved, by policy. A policy that fails does not keep the others from running."""
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+        from data_workbench.audit import recorded
+        from data_workbench.errors import WorkbenchError
+        from data_workbench.pipelines.archive_policies import all_policies
+        from data_workbench.provider.engine import told
+
+        moved: dict[str, Any] = {}
+        failed: list[str] = []
+        with translated(), _archiver(self.policies) as archiver:
+            policies = all_policies(archiver.settings)
+            if not policies:
+                raise AirflowSkipException(f"no policy in {archiver.settings.archive_policies}")
+            now = context["dag_run"].run_after
+            for policy in policies:
+                asked = {"dataset": policy.dataset, "older_than": policy.age.older_than}
+                try:
+                    with recorded(
+                        archiver.metastore, "archive.run", policy.archive, details=asked, author=author_of(context)
+                    ) as outcome:
+                        done = archiver.run(policy, now=now)
+                        outcome |= {"archives": done.archives, "rows": done.rows, "kept": done.kept}
+                except WorkbenchError as error:
+                    failed.append(f"{policy.archive}: {told(error)}")
+                    continue
+                moved[policy.archive] = {"rows": done.rows, "archives": len(done.archives), "ratio": done.ratio}
+                self.log.info("%s: %s rows into %s archives", policy.archive, done.rows, len(done.archives))
+        if failed:
+            raise AirflowFailException("; ".join(failed))
+        return moved
+
+
+class ExpireArchivesOperator(_PoliciesOperator):
+    """Removes archives whose retention is over, never one under a legal hold; what is gone stays gone."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """How many went, and how many a hold kept."""
+        from data_workbench.archive.expiry import expire
+        from data_workbench.audit import recorded
+        from data_workbench.pipelines.archive_policies import all_policies
+
+        with translated(), _archiver(self.policies) as archiver:
+            now, policies = context["dag_run"].run_after, tuple(all_policies(archiver.settings))
+            asked, author = {"now": now}, author_of(context)
+            place = archiver.shelf.address
+            with recorded(archiver.metastore, "archive.expire", place, details=asked, author=author) as outcome:
+                done = expire(archiver, now=now, policies=policies)
+                outcome |= vars(done)
+        self.log.info("%s archives removed, %s held", len(done.removed), len(done.held))
+        return {"removed": len(done.removed), "held": len(done.held), "rows": done.rows}
+
+
+class CheckArchivesOperator(BaseOperator):
+    """Verifies every archive; fails unless all is well. It reads, and may be run again."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """What was checked."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from data_workbench.archive.scrubbing import verify
+
+        with translated(), _archiver() as archiver:
+            found = verify(archiver)
+        for name, problems in found.problems.items():
+            self.log.error("%s: %s", name or "shelf", "; ".join(problems))
+        if not found.is_sound:
+            names = ", ".join(name or "the shelf" for name in list(found.problems)[:10])
+            raise AirflowFailException(f"{len(found.problems)} archives are not as they were written: {names}")
+        return {"archives": found.archives, "parts": found.parts, "rows": found.rows, "bytes": found.bytes}

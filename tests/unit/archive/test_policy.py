@@ -1,0 +1,46 @@
+"""When rows are past their time, and until when archives are kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+from tests.unit.archive.conftest import POLICY
+
+from data_workbench.archive import Policy
+from data_workbench.archive.policy import shifted
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "period", "wanted"),
+    [
+        ("2024-02-29", "1y", "2023-02-28"),
+        ("2024-03-31", "1mo", "2024-02-29"),
+        ("2024-01-15", "13mo", "2022-12-15"),
+        ("2024-03-01", "1d", "2024-02-29"),
+        ("2024-03-14", "2w", "2024-02-29"),
+    ],
+)
+def test_a_period_goes_by_the_calendar(moment: str, period: str, wanted: str) -> None:
+    assert shifted(at(moment), period, back=True) == at(wanted)
+
+
+def test_a_retention_beyond_the_calendar_is_its_end() -> None:
+    assert shifted(at("2024-01-01"), "999y").year == 3023
+    assert shifted(at("9000-01-01"), "1000y") == datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("period", ["0d", "0y", "", "1", "1m", "-1d", "1.5y", "9999y", "1 y"])
+def test_what_is_no_period_is_refused(period: str) -> None:
+    with pytest.raises(ValidationError):
+        Policy(**{**POLICY.model_dump(), "retention": period})
+
+
+def test_without_a_retention_archives_are_kept_for_ever() -> None:
+    assert Policy(**{**POLICY.model_dump(), "retention": None}).retained_until(at("2024-01-01")) is None
+    assert POLICY.retained_until(at("2024-01-01")) == at("2031-01-01")
