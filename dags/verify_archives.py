@@ -2,7 +2,7 @@
 
 **When**: Sundays at 05:00 UTC. **Who is hurt if it fails**: whoever needs a row of that archive back.
 
-**Triage**: the log names each archive and what is wrong with it. Bring its folder back from a copy of the shelf; "nobody
+**Triage**: the log names each archive and what is wrong with it. Bring its folder back from a copy; "nobody
 knows of it" is a folder that somebody put there. **Rerun**: clear the task; it only reads.
 """
 
