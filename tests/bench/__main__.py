@@ -21,6 +21,7 @@ from tests.bench import (
     report,
     scheduler,
     startup,
+    steps,
     tables,
     vectors,
 )
@@ -33,6 +34,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "tables": (tables.measure, ("postgres",)),
     "load": (loading.measure, ("postgres",)),
     "csv": (csv_files.measure, ("postgres",)),
+    "steps": (steps.measure, ("postgres",)),
     "graph": (graph.measure, ("postgres", "neo4j")),
     "overhead": (startup.measure, ("postgres", "neo4j", "qdrant")),
     "parse": (parsing.measure, ("postgres",)),

@@ -107,6 +107,18 @@ def duckdb(dsn: str, table: str, into: str) -> Callable[[], None]:
     return work
 
 
+def duckdb_script(dsn: str, table: str, into: str) -> Callable[[], None]:
+    """DuckDB with statements written by hand; `table` holds them."""
+    import duckdb as lib
+
+    def work() -> None:
+        with lib.connect() as connection:
+            connection.execute("SET threads = 2")
+            connection.execute(table)
+
+    return work
+
+
 PEERS: dict[str, tuple[Callable[[str, str, str], Callable[[], None]], tuple[str, ...]]] = {
     "adbc": (adbc, ("adbc-driver-postgresql", "pyarrow")),
     "connectorx": (connectorx, ("connectorx", "pyarrow")),
@@ -114,6 +126,7 @@ PEERS: dict[str, tuple[Callable[[str, str, str], Callable[[], None]], tuple[str,
     "dlt": (dlt, ("dlt", "pyarrow")),
     "dlt_postgres": (dlt_postgres, ("dlt", "psycopg2-binary")),
     "duckdb": (duckdb, ("duckdb",)),
+    "duckdb_script": (duckdb_script, ("duckdb",)),
 }
 """What prepares a peer, and the distributions whose versions are told."""
 

@@ -19,6 +19,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Into PostgreSQL": ("merge", "fused", "append", "load"),
     "Graph and vectors": ("neo4j", "qdrant", "embedding"),
     "Files": ("csv",),
+    "Steps": ("steps",),
     "Memory at four times the rows": ("flat",),
     "Rows set aside": ("quarantine",),
     "What stands beside the rows": ("overhead", "parse", "airflow"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.bench import csv_files, files, graph, loading, quarantine, ranges, report, startup, tables, vectors
+from tests.bench import csv_files, files, graph, loading, quarantine, ranges, report, startup, steps, tables, vectors
 from tests.bench.ground import Ground
 
 from data_workbench.connectors.connections import Connections, from_environment
@@ -23,7 +23,9 @@ def ground(stack: Stack) -> Ground:
     return Ground(stack, rows=2_000, rounds=1, say=lambda text: None)
 
 
-@pytest.mark.parametrize("subject", [files, ranges, tables, loading, csv_files, graph, startup, vectors, quarantine])
+@pytest.mark.parametrize(
+    "subject", [files, ranges, tables, loading, csv_files, steps, graph, startup, vectors, quarantine]
+)
 def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> None:
     figures = subject.measure(ground)  # type: ignore[attr-defined]  # a module
     told = report.document(figures, rows=2_000, rounds=1)
