@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -18,17 +18,25 @@ if TYPE_CHECKING:
     from data_workbench.metastore.tokens import Scope
 
 
+Method = Literal["GET", "PUT"]
+
+
 def operator(user: GetUserDep) -> None:
     """Lets users pass who may see Airflow's connections: causes name servers and databases, reasons quote rows.
 
     Answers 401 to an anonymous caller and 403 to others.
     """
-    if not get_auth_manager().is_authorized_connection(method="GET", user=user):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "this needs the right to read connections")
+    _require_connections(user, "GET")
 
 
-def machine(scope: Scope) -> Callable[[Request], Awaitable[None]]:
-    """Lets machines pass that show a service token of this scope, and users who may read connections.
+def _require_connections(user: Any, method: Method) -> None:
+    if not get_auth_manager().is_authorized_connection(method=method, user=user):
+        told = "read" if method == "GET" else "change"
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"this needs the right to {told} connections")
+
+
+def machine(scope: Scope, *, method: Method = "GET") -> Callable[[Request], Awaitable[None]]:
+    """Lets machines pass that show a service token of this scope, and users who may read connections (or change them).
 
     Answers 401 to whoever is nobody or shows a token that is unknown, expired or revoked, and 403 to one of another
     scope.
@@ -41,7 +49,7 @@ def machine(scope: Scope) -> Callable[[Request], Awaitable[None]]:
         if kind.lower() == "bearer" and shown.strip().startswith(PREFIX):
             await run_in_threadpool(_require_scope, shown.strip(), scope)
         else:
-            await _require_operator(request, shown.strip() if kind.lower() == "bearer" else None)
+            await _require_user(request, shown.strip() if kind.lower() == "bearer" else None, method)
 
     return check
 
@@ -59,10 +67,11 @@ def _require_scope(text: str, scope: Scope) -> None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"this token is not for {scope}")
 
 
-async def _require_operator(request: Request, shown: str | None) -> None:
+async def _require_user(request: Request, shown: str | None, method: Method) -> None:
     from airflow.api_fastapi.core_api.security import COOKIE_NAME_JWT_TOKEN, resolve_user_from_token
 
-    operator(await resolve_user_from_token(shown or request.cookies.get(COOKIE_NAME_JWT_TOKEN)))
+    user = await resolve_user_from_token(shown or request.cookies.get(COOKIE_NAME_JWT_TOKEN))
+    _require_connections(user, method)
 
 
 def require_trigger(dag_id: str, user: Any) -> None:

@@ -32,7 +32,16 @@ def workbench_app() -> FastAPI:
     from data_workbench.api.pages import quality as quality_page
     from data_workbench.api.pages import quarantine as quarantine_page
     from data_workbench.api.pages import script
-    from data_workbench.api.routes import backfills, connections, health, metrics, pipelines, quality, quarantine
+    from data_workbench.api.routes import (
+        backfills,
+        connections,
+        health,
+        lineage,
+        metrics,
+        pipelines,
+        quality,
+        quarantine,
+    )
     from data_workbench.errors import WorkbenchError
 
     app = FastAPI(title="Data Workbench", openapi_url=None, docs_url=None, redoc_url=None)
@@ -44,6 +53,8 @@ def workbench_app() -> FastAPI:
     app.include_router(pipelines.router(), dependencies=operators)
     app.include_router(pipelines_page.router(), dependencies=operators)
     app.include_router(backfills.router())
+    app.include_router(lineage.receiver())
+    app.include_router(lineage.router(), dependencies=operators)
     app.include_router(quarantine.router(), dependencies=operators)
     app.include_router(quarantine_page.router(), dependencies=operators)
     app.include_router(quality.router(), dependencies=operators)

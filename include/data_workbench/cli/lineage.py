@@ -1,19 +1,153 @@
-"""`lineage`: what is told of data's ways, handed out and kept."""
+"""`lineage`: what depends on data and what it is made of, now and at a past time; handing out and keeping events."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_workbench.cli.answer import command, say_json
+from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
+from data_workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.lineage.graph import Direction
+
+_LISTED = 200
+"""Rows of a table for people; `--json` has all."""
 
 
 @root.group()
 def lineage() -> None:
     """Where data comes from and goes to."""
+
+
+def _scoped(function: Callable[..., Any]) -> Callable[..., Any]:
+    as_of = click.option("--as-of", metavar="TIME", help="As it was then, such as 2026-11-23T10:15:00Z.")
+    depth = click.option("--depth", type=click.IntRange(min=1), help="At most so many jobs away.")
+    return as_of(depth(function))
+
+
+@command(lineage)
+@click.argument("dataset", required=False)
+@click.option("--run", "run_id", help="What this run wrote, in place of a dataset: if it was wrong, what is wrong too.")
+@_scoped
+def impact(dataset: str | None, run_id: str | None, as_of: str | None, depth: int | None, as_json: bool) -> None:
+    """What depends on DATASET: CONNECTION:DATASET, CONNECTION:DATASET.COLUMN, CONNECTION, or NAMESPACE/NAME."""
+    from data_workbench.lineage.impact import trace_run
+    from data_workbench.pipelines.consumers import with_readers
+
+    if (dataset is None) == (run_id is None):
+        raise UsageError("name either a dataset or a run", hint="workbench lineage impact odras_postgres:public.users")
+    if dataset is not None:
+        document = _traced(dataset, "downstream", as_of, depth)
+        if as_of is None and depth is None:
+            document = with_readers(document, dataset, Session().settings)
+    else:
+        with _graph(as_of) as (graph, store):
+            document = trace_run(graph, store, str(run_id), depth=depth)
+    _say(document, as_json=as_json)
+
+
+@command(lineage)
+@click.argument("dataset")
+@_scoped
+def origin(dataset: str, as_of: str | None, depth: int | None, as_json: bool) -> None:
+    """What DATASET is made of, named as for `impact`."""
+    _say(_traced(dataset, "upstream", as_of, depth), as_json=as_json)
+
+
+@command(lineage)
+@click.argument("dataset", required=False)
+@click.option("--from", "first", required=True, metavar="TIME", help="The earlier moment, such as 2026-11-23.")
+@click.option("--to", "last", metavar="TIME", help="The later one; now without it.")
+def diff(dataset: str | None, first: str, last: str | None, as_json: bool) -> None:
+    """What came and went between two moments: edges between datasets and columns, and columns of schemas."""
+    from data_workbench.lineage.addresses import find
+    from data_workbench.lineage.impact import difference
+
+    session = Session()
+    with _graph(first, session) as (before, store), _graph(last, session) as (after, _):
+        only = find(dataset, after, session.connections).datasets if dataset else None
+        document = difference(before, after, store, only=only)
+    if as_json:
+        say_json(document)
+        return
+    rows = [
+        (sign, _called(one["input"]), _called(one["job"]), _called(one["output"]))
+        for part in ("edges", "columns")
+        for sign, found in document[part].items()
+        for one in found
+    ]
+    say_table(("", "from", "by", "to"), rows[:_LISTED])
+    for one in document["schemas"]:
+        changed = [f"{name}: {types['from']} → {types['to']}" for name, types in one["changed"].items()]
+        parts = {"added": one["added"], "removed": one["removed"], "changed": changed}
+        click.echo(f"schema of {_called(one)}: " + "; ".join(f"{k} {', '.join(v)}" for k, v in parts.items() if v))
+
+
+class _graph:  # noqa: N801  # a context manager that reads like a word
+    """The graph as of a moment, and the metastore it is of."""
+
+    def __init__(self, moment: str | None, session: Session | None = None) -> None:
+        self._moment, self._session = moment, session or Session()
+
+    def __enter__(self) -> Any:
+        from data_workbench.lineage.graph import Graphs
+        from data_workbench.lineage.impact import moment_of
+
+        moment = moment_of(self._moment) if self._moment else None
+        store = self._session.metastore
+        return Graphs().at(store, moment), store
+
+    def __exit__(self, *_: object) -> None:
+        self._session.metastore.close()
+
+
+def _traced(dataset: str, direction: Direction, as_of: str | None, depth: int | None) -> dict[str, Any]:
+    from data_workbench.lineage.addresses import find
+    from data_workbench.lineage.impact import trace
+
+    session = Session()
+    with _graph(as_of, session) as (graph, store):
+        return trace(graph, store, find(dataset, graph, session.connections), direction, depth=depth)
+
+
+def _called(item: dict[str, Any]) -> str:
+    from data_workbench.lineage import DatasetName
+
+    uri = DatasetName(item["namespace"], item["name"]).uri
+    return uri if item.get("field") is None else f"{uri}.{item['field']}"
+
+
+def _say(document: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say_json(document)
+        return
+    datasets, columns = document["datasets"], document["columns"]
+    say_table(
+        ("dataset", "jobs away", "owners"),
+        [(_called(one), one["depth"], ", ".join(one.get("owners", ()))) for one in datasets[:_LISTED]],
+    )
+    rows = [(_called(one), one["depth"], "values" if one["direct"] else "which rows") for one in columns[:_LISTED]]
+    if rows:
+        click.echo()
+        say_table(("column", "jobs away", "by"), rows)
+    if document["pipelines"]:
+        click.echo()
+        told = [(one["pipeline"] or _called(one), ", ".join(one["owners"])) for one in document["pipelines"]]
+        say_table(("pipeline", "owners"), told)
+    for one in document["consumers"]:
+        click.echo(f"read by {_called(one)}")
+    for check in document["checks"]:
+        click.echo(f"checked by {check['pipeline']}: {check['dataset']}: {check['name']} ({check['outcome']})")
+    if "runs" in document:
+        click.echo(f"{len(document['runs'])} runs have read it since")
+    left = max(0, len(datasets) - _LISTED) + max(0, len(columns) - _LISTED)
+    click.echo(f"{len(datasets)} datasets, {len(columns)} columns" + (f"; {left} are not listed" if left else ""))
 
 
 @command(lineage)

@@ -115,6 +115,9 @@ def say_plan(document: Mapping[str, Any]) -> None:
     for reader in document.get("consumers") or ():
         broken = f"breaks: {', '.join(reader['missing'])} not written" if reader["missing"] else "has all it names"
         click.echo(f"read by {reader['pipeline']} ({reader['reads']} of {reader['dataset']}): {broken}")
+    for lost in (document.get("downstream") or {}).get("dropped", ()):
+        told = ", ".join(f"{one['name']}.{one['field']}" for one in lost["columns"][:10]) or "no column known"
+        click.echo(f"not written any more: {lost['name']}.{lost['field']}, of which is made: {told}")
     for change in document["destructive"] or ():
         click.echo(f"destroys ({change['effect']}): {change['destination']}: {change['object']}: {change['detail']}")
     if document["allow"]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from data_workbench.metastore.tokens import Token
 
 
+_SCOPES = click.Choice(["metrics", "lineage:write"])
+
+
 @root.group()
 def token() -> None:
     """Scoped tokens for machines that ask the API: made once, kept as a hash, revocable."""
@@ -23,7 +26,14 @@ def token() -> None:
 
 @command(token)
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["metrics"]), required=True, help="What it is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["metrics", "lineage:write"]),
+    required=True,
+    help="What it is for.",
+)
 @click.option("--days", type=click.IntRange(1, 3_650), help="How long it is taken; without end if left out.")
 def create(name: str, scopes: Sequence[Any], days: int | None, as_json: bool) -> None:
     """Make a token; it is shown this once."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NAMESPACE: Final = "workbench"
+_PIPELINE: Final = "pipeline__"
 _RUN_IDS: Final = uuid.UUID("6f3a4c52-8d0b-5b57-9b5e-0d1b8a2f7c11")
 _PRODUCER: Final = "urn:odras:data-workbench"
 _ENGINE: Final = "ODRAS Data Workbench"
@@ -103,7 +104,7 @@ class StageRun:
     @property
     def job(self) -> str:
         """OpenLineage's name of the job."""
-        name = f"pipeline__{self.pipeline}"
+        name = f"{_PIPELINE}{self.pipeline}"
         return f"{name}.{self.stage}" if self.stage else name
 
     @property
@@ -115,6 +116,14 @@ class StageRun:
     def parent(self) -> StageRun:
         """The whole run."""
         return StageRun(self.pipeline, self.run_id)
+
+
+def pipeline_of(job: tuple[str, str]) -> str | None:
+    """The pipeline that a job, given by namespace and name, is of; None for others' jobs."""
+    namespace, name = job
+    if namespace != NAMESPACE or not name.startswith(_PIPELINE):
+        return None
+    return name.removeprefix(_PIPELINE).partition(".")[0]
 
 
 def build_event(

@@ -1,4 +1,4 @@
-"""Service tokens: what machines show that ask for one kind of thing (Prometheus for metrics).
+"""Service tokens: what machines show that ask for one kind of thing (Prometheus for metrics, Spark to tell lineage).
 
 A token is shown once, when it is made. Only its SHA-256 is kept: it is 256 random bits, so nothing slower is needed.
 It says which scopes it has, may end by itself, can be revoked, and tells when it was last used, to the minute.
@@ -22,7 +22,7 @@ from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import service_tokens
 from data_workbench.metastore.values import storable
 
-Scope = Literal["metrics"]
+Scope = Literal["metrics", "lineage:write"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 PREFIX: Final = "wbt_"

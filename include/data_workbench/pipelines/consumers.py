@@ -1,7 +1,8 @@
 """Pipelines that read what a pipeline writes, and what they would miss: asked before a change is made.
 
-Found in the pipelines folder: sources and lookups of the same connection whose stream is one of the targets. Said of
-each are the columns it names that the pipeline, as it is now, does not write.
+Two ways lead there. The files of the pipelines folder tell who reads a dataset next, ever run or not: sources and
+lookups of the same connection whose stream is one of the targets. The graph of lineage tells what is further
+downstream, of others' jobs as well, as far as runs have told it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import WorkbenchError
+from data_workbench.lineage import target_name
+from data_workbench.lineage.events import NAMESPACE
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, NodeTarget, TableTarget, Target
+from data_workbench.metastore.lineage import Name
 from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.targets import target_columns
 
 if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.pipelines.stores import Stores
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,6 +42,49 @@ def consumers_of(plan: RunPlan, settings: Settings) -> list[dict[str, Any]]:
                 dataset = f"{connection}:{stream}"
                 found.append({"pipeline": spec.pipeline, "reads": place, "dataset": dataset, "missing": missing})
     return found
+
+
+def with_readers(document: dict[str, Any], asked: str, settings: Settings) -> dict[str, Any]:
+    """An impact with pipelines that would read a dataset `CONNECTION:DATASET[.COLUMN]` and have not yet run."""
+    connection, _, place = asked.partition(":")
+    known = {one["pipeline"] for one in document["pipelines"]}
+    added: dict[str, dict[str, Any]] = {}
+    for spec in _others("", settings):
+        for where, of, stream, columns in _reads(spec):
+            wanted = _stream(place) == _stream(stream)
+            wanted = wanted or any(_stream(place) == f"{_stream(stream)}.{column}" for column in columns)
+            if of == connection and wanted and spec.pipeline not in known:
+                name = f"pipeline__{spec.pipeline}"
+                owners = [f"team:{spec.owner}"] if spec.owner else []
+                about = {"pipeline": spec.pipeline, "owners": owners, "reads": where, "recorded": False}
+                added[name] = {"namespace": NAMESPACE, "name": name, **about}
+    return {**document, "pipelines": [*document["pipelines"], *added.values()]}
+
+
+def downstream_of(plan: RunPlan, stores: Stores, store: Metastore) -> dict[str, Any]:
+    """What the graph of lineage knows to be made of what a plan writes, and of columns it does not write any more."""
+    from data_workbench.lineage.graph import Graphs
+    from data_workbench.lineage.impact import told
+
+    graph = Graphs().at(store)
+    targets: dict[int, set[str]] = {}
+    for item in plan.destinations.values():
+        for target in item.targets:
+            made = target_name(stores.connection(item.connection), target)
+            number = graph.by_name.get(Name(made.namespace, made.name))
+            if number is not None:
+                columns = target_columns(target, plan.transform.node(target.input).columns.names)
+                targets.setdefault(number, set()).update(columns)
+    found = told(graph, store, graph.reach(targets, "downstream"))
+    gone = []
+    for number, written in targets.items():
+        for column in sorted(graph.columns_written(number, plan.pipeline) - written):
+            lost = told(graph, store, graph.reach_column((number, column), "downstream"))
+            about = {"namespace": graph.datasets[number].namespace, "name": graph.datasets[number].name}
+            gone.append({**about, "field": column, **{key: lost[key] for key in ("columns", "pipelines")}})
+    parts = {key: found[key] for key in ("datasets", "pipelines", "consumers", "owners")}
+    parts["pipelines"] = [one for one in parts["pipelines"] if one["pipeline"] != plan.pipeline]
+    return {**parts, "dropped": gone}
 
 
 def _written(plan: RunPlan) -> dict[tuple[str, str], set[str]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data_workbench.errors import WorkbenchError
 from data_workbench.pipelines import drift
-from data_workbench.pipelines.consumers import consumers_of
+from data_workbench.pipelines.consumers import consumers_of, downstream_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.hooks import require_permitted, told
@@ -70,8 +70,13 @@ def explain(
             "not_looked_up": unknown,
             "drift": _drift(plan, baseline),
             "consumers": consumers_of(plan, settings),
+            "downstream": _downstream(plan, stores, metastore),
             "may_stream": fits(plan),
         }
+
+
+def _downstream(plan: RunPlan, stores: Stores, metastore: Metastore | None) -> dict[str, Any] | None:
+    return None if metastore is None else downstream_of(plan, stores, metastore)
 
 
 def _baseline(metastore: Metastore | None, pipeline: str) -> Mapping[str, SourcePlan] | None:
@@ -215,6 +220,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
         "drift": None,
         "may_stream": None,
         "consumers": None,
+        "downstream": None,
     }
 
 

@@ -1,0 +1,111 @@
+"""What people call a dataset, found in the graph: CONNECTION:DATASET[.COLUMN], NAMESPACE/NAME[.COLUMN], CONNECTION."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data_workbench.errors import StreamUnknown, UsageError, WorkbenchError
+from data_workbench.lineage.naming import DatasetName, source_name
+from data_workbench.metastore.lineage import Name
+
+if TYPE_CHECKING:
+    from data_workbench.connectors.connections import Connection, Connections
+    from data_workbench.lineage.graph import Graph
+
+
+@dataclass(frozen=True)
+class Place:
+    """Datasets of the graph, or one column of one."""
+
+    text: str
+    datasets: tuple[int, ...]
+    column: str | None = None
+
+
+def find(text: str, graph: Graph, connections: Connections) -> Place:
+    """What the text means.
+
+    A dot may belong to a name or stand before a column: the longest name that is known is taken.
+
+    Raises:
+        UsageError: nothing in the graph is called so; the hint names what is near.
+        ConnectionUnknown: there is no such connection.
+    """
+    if "://" in text and text.partition(":")[0] not in ("file",):
+        return _by_uri(text, graph)
+    name, colon, rest = text.partition(":")
+    if text.startswith(("file:/", "file:///")):
+        return _by_uri(text, graph)
+    connection = connections.get(name)
+    if not colon or not rest:
+        return Place(text, _of_connection(connection, graph))
+    for stream, column in _splits(rest):
+        try:
+            made = source_name(connection, stream)
+        except StreamUnknown:
+            continue
+        found = graph.by_name.get(Name(made.namespace, made.name))
+        if found is not None:
+            return _checked(text, found, column, graph)
+    raise _unknown(text, graph)
+
+
+def _checked(text: str, dataset: int, column: str | None, graph: Graph) -> Place:
+    """The place, if the dataset may have that column."""
+    known = graph.columns_of(dataset)
+    if column is not None and known and column not in known:
+        near = difflib.get_close_matches(column, known, 3) or known[:5]
+        raise UsageError(
+            f"no column {column!r} of {graph.datasets[dataset].name!r} is known to lineage",
+            hint=f"it has, among others: {', '.join(near)}",
+        )
+    return Place(text, (dataset,), column)
+
+
+def _splits(rest: str) -> Iterator[tuple[str, str | None]]:
+    yield rest, None
+    at = len(rest)
+    while (at := rest.rfind(".", 0, at)) > 0:
+        yield rest[:at], rest[at + 1 :] or None
+
+
+def _by_uri(text: str, graph: Graph) -> Place:
+    """By OpenLineage's own names, as `DatasetName.uri` writes them; another's dataset has no connection."""
+    known = {DatasetName(*name).uri: number for number, name in enumerate(graph.datasets)}
+    for uri, column in _splits(text):
+        if uri in known:
+            return _checked(text, known[uri], column, graph)
+    raise _unknown(text, graph)
+
+
+def _of_connection(connection: Connection, graph: Graph) -> tuple[int, ...]:
+    """All datasets that lie behind a connection."""
+    probe = "public.x" if connection.kind == "postgres" else "x"
+    try:
+        sample = source_name(connection, probe)
+    except WorkbenchError as error:
+        raise UsageError(f"connection {connection.id!r} has no datasets: {error.message}") from None
+    prefix = sample.name.removesuffix(probe)
+    found = tuple(
+        number
+        for number, one in enumerate(graph.datasets)
+        if one.namespace == sample.namespace and one.name.startswith(prefix)
+    )
+    if not found:
+        raise UsageError(
+            f"lineage knows no dataset of connection {connection.id!r} ({sample.namespace})",
+            hint="lineage is known of what pipelines have read and written",
+        )
+    return found
+
+
+def _unknown(text: str, graph: Graph) -> UsageError:
+    uris = [DatasetName(*name).uri for name in graph.datasets]
+    tails = {uri.rpartition("/")[2].rpartition(":")[2]: uri for uri in uris}
+    wanted = text.partition(":")[2] or text
+    near = [tails[one] for one in difflib.get_close_matches(wanted, list(tails), 3, 0.5)] or uris[:3]
+    hint = f"known are, among others: {', '.join(near)}" if near else "no run has told lineage yet"
+    return UsageError(f"lineage knows no dataset {text!r}", hint=hint)

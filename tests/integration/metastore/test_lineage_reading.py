@@ -1,0 +1,124 @@
+"""What held at past times, held to an oracle that replays plain events; runs that read what a wrong run wrote."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from data_workbench.errors import UsageError
+from data_workbench.lineage.facts import read_fact
+from data_workbench.lineage.graph import Graph, Graphs
+from data_workbench.lineage.impact import difference, trace_run
+from data_workbench.metastore import lineage
+from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_reading import snapshot
+from fixtures.lineage_events import START, random_events, run_event, run_id
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+
+
+def keep(store: Metastore, events: list[dict[str, Any]]) -> None:
+    lineage.keep(store, [read_fact(one) for one in events])
+
+
+def ways(graph: Graph) -> set[tuple[str, str, str]]:
+    return {(graph.datasets[a].name, graph.jobs[job].name, graph.datasets[b].name) for a, job, b in graph.edges()}
+
+
+def oracle(events: list[dict[str, Any]], at: datetime) -> set[tuple[str, str, str]]:
+    """Of each job the last run that held by then, out of the whole list of events."""
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for number, one in enumerate(events):
+        if "job" in one:
+            key = one["run"]["runId"] if "run" in one else f"job-event:{lineage.digest(events[number])}"
+            runs.setdefault((one["job"]["name"], key), []).append(one)
+    last: dict[str, tuple[datetime, str, list[dict[str, Any]]]] = {}
+    for (job, run), told in runs.items():
+        begun = _held(told)
+        if begun is not None and begun <= at and (job not in last or (begun, run) > last[job][:2]):
+            last[job] = (begun, run, told)
+    return {
+        (a["name"], job, b["name"])
+        for job, (_, _, told) in last.items()
+        for a in [item for one in told for item in one["inputs"]]
+        for b in [item for one in told for item in one["outputs"]]
+    }
+
+
+def _held(told: list[dict[str, Any]]) -> datetime | None:
+    def time(one: dict[str, Any]) -> datetime:
+        return datetime.fromisoformat(one["eventTime"])
+
+    if "run" not in told[0]:
+        return time(told[0])
+    ranks = ["START", "RUNNING", "COMPLETE", "ABORT", "FAIL"]
+    states = [
+        (time(one), ranks.index(one["eventType"]), one["eventType"]) for one in told if one.get("eventType") in ranks
+    ]
+    ended = [one for one in states if one[2] in ("COMPLETE", "ABORT", "FAIL")]
+    if max(ended or states)[2] in ("ABORT", "FAIL"):
+        return None
+    confirmed = [time(one) for one in told if one.get("eventType") in ("COMPLETE", "RUNNING")]
+    return min(confirmed or [time(one) for one in told if one["outputs"]], default=None)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_what_held_at_ten_past_times_is_what_the_events_say(store: Metastore, seed: int) -> None:
+    events = random_events(seed, runs=40)
+    keep(store, events)
+    graphs = [Graph(snapshot(store, START + timedelta(minutes=21 * number))) for number in range(10)]
+    found = [ways(graph) for graph in graphs]
+    assert found == [oracle(events, graph.at) for graph in graphs]
+    assert len({frozenset(one) for one in found}) > 5, "it changes with time"
+    for before, after in pairwise(graphs):
+        told = difference(before, after, store)["edges"]
+        ended = {(one["input"]["name"], one["job"]["name"], one["output"]["name"]) for one in told["removed"]}
+        begun = {(one["input"]["name"], one["job"]["name"], one["output"]["name"]) for one in told["added"]}
+        assert ways(before) - ended | begun == ways(after)
+
+
+def test_a_graph_is_loaded_again_when_an_event_comes_or_a_time_to_come_has_come(store: Metastore) -> None:
+    graphs = Graphs()
+    keep(store, [run_event(START, "COMPLETE", "j", "r1", reads=["a"], writes={"b": None})])
+    first = graphs.at(store)
+    assert graphs.at(store) is first
+    soon = datetime.now(START.tzinfo) + timedelta(hours=1)
+    keep(store, [run_event(soon, "COMPLETE", "j", "r2", reads=["a"], writes={"c": None})])
+    second = graphs.at(store)
+    assert ways(second) == {("a", "j", "b")}, "what is to come does not hold yet"
+    assert second.until == soon
+    assert ways(graphs.at(store, soon)) == {("a", "j", "c")}
+    second.until = START
+    assert graphs.at(store) is not second
+
+
+def test_a_schema_that_changed_is_told_as_a_difference(store: Metastore) -> None:
+    for minute, columns in ((0, {"x": [], "y": []}), (10, {"x": [], "z": []}), (20, {"x": [], "y": []})):
+        at = START + timedelta(minutes=minute)
+        keep(store, [run_event(at, "COMPLETE", "j", f"r{minute}", reads=["a"], writes={"b": columns})])
+    graphs = [Graph(snapshot(store, START + timedelta(minutes=minute))) for minute in (5, 15, 25)]
+    [told] = difference(graphs[0], graphs[1], store)["schemas"]
+    assert (told["name"], told["added"], told["removed"]) == ("b", ["z"], ["y"])
+    assert difference(graphs[0], graphs[2], store)["schemas"] == []
+    assert difference(graphs[0], graphs[1], store, only=[])["schemas"] == []
+
+
+def test_a_wrong_run_names_what_it_wrote_what_is_made_of_it_and_who_read_it_since(store: Metastore) -> None:
+    def run(minute: int, job: str, reads: str, writes: str) -> dict[str, Any]:
+        at = START + timedelta(minutes=minute)
+        return run_event(at, "COMPLETE", job, f"{job}{minute}", reads=[reads], writes={writes: None})
+
+    keep(store, [run(0, "one", "a", "b"), run(1, "two", "b", "c"), run(2, "other", "a", "x")])
+    keep(store, [run(10, "one", "a", "b"), run(11, "two", "b", "c"), run(12, "three", "c", "d")])
+    graph = Graphs().at(store)
+    told = trace_run(graph, store, run_id("one10"))
+    assert [(one["name"], one["depth"]) for one in told["datasets"]] == [("b", 0), ("c", 1), ("d", 2)]
+    assert [one["run_id"] for one in told["runs"]] == [run_id("two11"), run_id("three12")]
+    assert {one["name"] for one in told["pipelines"]} == {"two", "three"}
+    with pytest.raises(UsageError, match="knows no run"):
+        trace_run(graph, store, "nothing")
+    assert Name("db", "b") in graph.by_name

@@ -1,0 +1,219 @@
+"""Impact and origin of real pipelines, by command and over HTTP; foreign events by POST."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from data_workbench.metastore import audit, tokens
+from fixtures.lineage_events import START, facet, random_events, run_event
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+    from tests.integration.pipelines.conftest import Site
+
+FIRST = """
+version: 1
+pipeline: first
+owner: words-team
+sources: {rows: {connection: pg, stream: public.words, key: [id]}}
+steps: [{name: loud, derive: {loud: upper(word)}, input: rows}]
+contract: {loud: {columns: {word: {required: true}}, on_invalid: quarantine}}
+destinations: {table: {connection: pg, input: loud, table: public.loud_words, key: [id]}}
+"""
+SECOND = """
+version: 1
+pipeline: second
+sources: {rows: {connection: pg, stream: public.loud_words, columns: [id, loud], key: [id]}}
+steps: [{name: some, filter: "loud <> 'A'"}]
+destinations: {file: {connection: files, file: words.jsonl, key: [id]}}
+"""
+THIRD = SECOND.replace("second", "third").replace("words.jsonl", "other.jsonl")
+BY = audit.Author("ada", "cli")
+
+
+@pytest.fixture
+def words(site: Site) -> Site:
+    site.sql("CREATE TABLE words (id int PRIMARY KEY, word text)")
+    site.sql("INSERT INTO words VALUES (1, 'a'), (2, 'b')")
+    return site
+
+
+@pytest.fixture
+def caller(words: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """Reading without the guard of Airflow's users (tests/end_to_end); POST with its own, for tokens."""
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from data_workbench.api.routes import lineage as routes
+
+    monkeypatch.setenv("WORKBENCH_METASTORE", words.settings.metastore)
+    app = FastAPI()
+    app.include_router(routes.receiver(), prefix="/data")
+    app.include_router(routes.router(), prefix="/data")
+    _, text = tokens.create(words.metastore, "spark", ["lineage:write"], by=BY)
+    with TestClient(app, headers={"authorization": f"Bearer {text}"}) as client:
+        yield client
+
+
+def named(document: dict[str, Any], part: str = "columns") -> list[str]:
+    return [one["name"].rpartition(".public.")[2].rpartition("/")[2] for one in document[part]]
+
+
+def names(document: dict[str, Any]) -> list[str]:
+    return named(document, "datasets")
+
+
+def test_impact_and_origin_follow_pipelines_from_store_to_store(words: Site) -> None:
+    words.run(FIRST)
+    words.run(SECOND)
+    folder = words.folder / "pipelines"
+    folder.mkdir()
+    (folder / "third.yaml").write_text(THIRD)
+
+    def asked(verb: str, *arguments: str) -> dict[str, Any]:
+        code, told, _ = words.command("lineage", verb, *arguments, WORKBENCH_PIPELINES=str(folder))
+        assert code == 0, told
+        return told
+
+    whole = asked("impact", "pg:public.words")
+    assert names(whole) == ["loud_words", "words.jsonl"]
+    assert [one["depth"] for one in whole["datasets"]] == [1, 2]
+    assert [one["pipeline"] for one in whole["pipelines"]] == ["first", "second"]
+    assert whole["owners"] == ["team:words-team"]
+    assert {(one["pipeline"], one["outcome"]) for one in whole["checks"]} == {("first", "passed")}
+    assert asked("impact", "pg:words")["datasets"] == whole["datasets"], "as the pipeline's file may write it"
+
+    column = asked("impact", "pg:words.word")
+    told = {(name, one["field"]): one["direct"] for one, name in zip(column["columns"], named(column), strict=True)}
+    assert told["loud_words", "loud"] is True
+    assert told["words.jsonl", "loud"] is True
+    assert told["words.jsonl", "id"] is False, "it decides which rows there are"
+    assert ("loud_words", "id") not in told
+
+    target = asked("impact", "pg:public.loud_words")
+    assert [one["pipeline"] for one in target["pipelines"]] == ["second", "third"]
+    assert target["pipelines"][-1]["recorded"] is False, "it has never run"
+
+    origin = asked("origin", "files:words.jsonl.loud")
+    assert {(one["name"].rpartition(".public.")[2], one["field"]) for one in origin["columns"]} == {
+        ("loud_words", "loud"),
+        ("words", "word"),
+    }
+    assert names(asked("impact", "pg")) == ["words.jsonl"], "if the connection is down"
+    assert names(asked("origin", "files:words.jsonl", "--depth", "1")) == ["loud_words"]
+    before = asked("impact", "files", "--as-of", datetime.now(UTC).isoformat())
+    assert before["datasets"] == []
+    difference = asked("diff", "--from", "2020-01-01")
+    assert len(difference["edges"]["added"]) == 2
+    code, told_wrong, _ = words.command("lineage", "impact", "pg:public.wordz")
+    assert (code, told_wrong["error"]["kind"]) == (2, "UsageError")
+    assert "public.words" in told_wrong["error"]["hint"]
+
+    run = words.sql("SELECT run_id FROM runs WHERE pipeline = 'first'")[0][0]
+    wrong = asked("impact", "--run", run)
+    assert names(wrong) == ["loud_words", "words.jsonl"]
+    assert {one["name"].partition(".")[0] for one in wrong["runs"]} == {"pipeline__second"}
+
+
+def test_a_plan_tells_what_is_made_of_columns_it_drops(words: Site) -> None:
+    words.run(FIRST)
+    words.run(SECOND)
+    text = FIRST.replace("derive: {loud: upper(word)}", "select: [id, word]")
+    code, told, _ = words.command("plan", words.file(text))
+    assert code == 0, told
+    assert [one["pipeline"] for one in told["downstream"]["pipelines"]] == ["second"]
+    [lost] = told["downstream"]["dropped"]
+    assert lost["field"] == "loud"
+    assert {one["name"].rpartition("/")[2] for one in lost["columns"]} == {"words.jsonl"}
+
+
+# -------------------------------------------------------------------------------------------------- over HTTP
+
+
+def test_foreign_events_shuffled_and_doubled_give_the_same_answers(words: Site, caller: TestClient) -> None:
+    events = random_events(7)
+    assert len(events) >= 74
+    assert caller.post("/data/lineage", json=events).json() == {"accepted": len(events), "new": len(events)}
+
+    def answers() -> list[Any]:
+        found = [caller.get("/data/lineage/graph", params={"node": f"dataset:db:d{n}", "depth": 5}) for n in range(8)]
+        return [one.json() for one in [*found, caller.get("/data/lineage/datasets"), caller.get("/data/lineage/jobs")]]
+
+    in_order = answers()
+    assert any(len(one["graph"]) > 4 for one in in_order[:8])
+    tables = [name for (name,) in words.sql("SELECT tablename FROM pg_tables WHERE tablename LIKE 'lineage%'")]
+    words.sql(f"TRUNCATE {', '.join(tables)}")
+    shuffled = events * 2
+    random.Random(1).shuffle(shuffled)
+    for one in shuffled[:20]:
+        assert caller.post("/data/lineage", json=one).status_code == 201
+    packed = gzip.compress(json.dumps(shuffled).encode())
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    assert caller.post("/data/lineage", content=packed, headers=headers).status_code == 201
+    assert answers() == in_order
+
+
+def test_lists_and_graph_read_like_marquez(caller: TestClient) -> None:
+    custom = {"custom": facet("Custom", anything=[1, {"x": None}])}
+    event = run_event(START, "COMPLETE", "j", "r", reads=["a"], writes={"b": {"x": ["a.y"]}}, job_facets=custom)
+    caller.post("/data/lineage", json=event)
+    assert caller.get("/data/lineage/namespaces").json()["namespaces"] == [
+        {"name": "db", "jobs": 0, "datasets": 2},
+        {"name": "etl", "jobs": 1, "datasets": 0},
+    ]
+    [job] = caller.get("/data/lineage/jobs", params={"namespace": "etl"}).json()["jobs"]
+    assert job["facets"]["custom"] == custom["custom"], "an unknown facet is kept"
+    assert caller.get("/data/lineage/datasets", params={"search": "B"}).json()["total_entries"] == 1
+    assert caller.get("/data/lineage/events").json()["events"] == [event]
+    graph = caller.get("/data/lineage/graph", params={"node": "job:etl:j"}).json()["graph"]
+    assert [one["id"] for one in graph] == ["dataset:db:a", "dataset:db:b", "job:etl:j"]
+    assert graph[2]["inEdges"] == [{"origin": "dataset:db:a", "destination": "job:etl:j"}]
+    answer = caller.get("/data/lineage/impact", params={"dataset": "db:a"})
+    assert answer.status_code == 404, "db is no connection"
+    assert caller.get("/data/lineage/graph", params={"node": "dataset:db:nothing"}).status_code == 404
+    assert caller.get("/data/lineage/graph", params={"node": "x" * 20_000}).status_code == 422
+    assert caller.get("/data/lineage/impact").status_code == 422
+    assert caller.get("/data/lineage/diff", params={"from": "yesterday"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b"{", "$"),
+        (b"[" * 100_000, "$"),
+        (b'{"eventTime": NaN}', "$"),
+        (b"null", "$"),
+        (b'{"a": 1}', "$"),
+        (json.dumps([run_event(START, "COMPLETE", "j", "r"), {"run": 1}]).encode(), "$[1]"),
+        (json.dumps({**run_event(START, "COMPLETE", "j", "r"), "inputs": [{"name": "x"}]}).encode(), "$.inputs[0]"),
+    ],
+)
+def test_what_is_no_event_is_refused_with_its_path_and_nothing_kept(
+    words: Site, caller: TestClient, body: bytes, path: str
+) -> None:
+    answer = caller.post("/data/lineage", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert path in [one["path"] for one in answer.json()["detail"]]
+    assert words.one("SELECT count(*) FROM lineage_events") == 0
+
+
+def test_what_is_too_large_or_not_allowed_is_refused(words: Site, caller: TestClient) -> None:
+    json_type = {"content-type": "application/json"}
+    assert caller.post("/data/lineage", content=b" " * 10_000_000, headers=json_type).status_code == 413
+    bomb = gzip.compress(b" " * 50_000_000)
+    packed = {**json_type, "content-encoding": "gzip"}
+    assert caller.post("/data/lineage", content=bomb, headers=packed).status_code == 413
+    assert caller.post("/data/lineage", content=b"no gzip", headers=packed).status_code == 400
+    event = run_event(START, "COMPLETE", "j", "r")
+    assert caller.post("/data/lineage", content=json.dumps(event)).status_code == 415
+    _, other = tokens.create(words.metastore, "prometheus", ["metrics"], by=BY)
+    assert caller.post("/data/lineage", json=event, headers={"authorization": f"Bearer {other}"}).status_code == 403
+    assert caller.post("/data/lineage", json=event, headers={"authorization": "Bearer wbt_x"}).status_code == 401
+    assert words.one("SELECT count(*) FROM lineage_events") == 0

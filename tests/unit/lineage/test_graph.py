@@ -1,0 +1,141 @@
+"""What is reached equals what a brute-force oracle reaches, on random graphs with cycles, self-loops and gaps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+
+from data_workbench.lineage.graph import Graph
+from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_reading import JobRow, Snapshot
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+COLUMNS = ("a", "b", "c", "d")
+Node = tuple[int, str | None]
+
+
+class World:
+    """A random graph as plain sets: what each job reads, writes, and tells of columns."""
+
+    def __init__(self, seed: int, datasets: int = 40, jobs: int = 50) -> None:
+        random = Random(seed)
+        names = range(datasets)
+        self.size = datasets
+        self.reads = [set(random.sample(names, random.randint(0, 3))) for _ in range(jobs)]
+        self.writes = [set(random.sample(names, random.randint(0, 2))) for _ in range(jobs)]
+        self.described = [{one for one in outputs if random.random() < 0.7} for outputs in self.writes]
+        self.edges: set[tuple[int, Node, Node, str]] = set()
+        for job, outputs in enumerate(self.described):
+            for output in outputs:
+                for source in self.reads[job]:
+                    for _ in range(random.randint(0, 3)):
+                        target = None if random.random() < 0.15 else random.choice(COLUMNS)
+                        kind = random.choice(["IDENTITY", "IDENTITY", "FILTER"])
+                        self.edges.add((job, (source, random.choice(COLUMNS)), (output, target), kind))
+
+    def graph(self) -> Graph:
+        names = {f"d{number}": Name("db", str(number)) for number in range(self.size)}
+        jobs = [JobRow(f"j{number}", Name("etl", f"j{number}"), None) for number in range(len(self.reads))]
+        roles = [(f"j{job}", f"d{one}", False, False) for job, found in enumerate(self.reads) for one in found]
+        roles += [
+            (f"j{job}", f"d{one}", True, one in self.described[job])
+            for job, found in enumerate(self.writes)
+            for one in found
+        ]
+        columns: list[Any] = [
+            (f"j{job}", f"d{a[0]}", a[1], f"d{b[0]}", b[1], [kind]) for job, a, b, kind in sorted(self.edges, key=str)
+        ]
+        return Graph(Snapshot(1, AT, None, jobs, names, roles, columns))
+
+    # ----------------------------------------------------------------------------------- the oracle: closures of sets
+
+    def datasets_after(self, start: int) -> set[int]:
+        pairs = {(a, b) for job, found in enumerate(self.reads) for a in found for b in self.writes[job]}
+        return self._closure({start}, pairs) - {start}
+
+    def datasets_before(self, start: int) -> set[int]:
+        pairs = {(b, a) for job, found in enumerate(self.reads) for a in found for b in self.writes[job]}
+        return self._closure({start}, pairs) - {start}
+
+    def column_pairs(self, *, direct: bool = False) -> set[tuple[Node, Node]]:
+        """Between columns alone: whole datasets are spelt out."""
+        pairs: set[tuple[Node, Node]] = set()
+        for _, a, b, kind in self.edges:
+            if direct and (kind == "FILTER" or b[1] is None):
+                continue
+            pairs |= {(a, (b[0], one)) for one in (COLUMNS if b[1] is None else (b[1],))}
+        for job, found in enumerate(self.reads):
+            for target in self.writes[job] - self.described[job]:
+                pairs |= {((a, x), (target, y)) for a in found for x in COLUMNS for y in COLUMNS}
+        return pairs
+
+    def columns_after(self, start: Node, *, direct: bool = False) -> set[Node]:
+        return self._closure({start}, self.column_pairs(direct=direct)) - {start}
+
+    def columns_before(self, start: Node) -> set[Node]:
+        return self._closure({start}, {(b, a) for a, b in self.column_pairs()}) - {start}
+
+    @staticmethod
+    def _closure(found: set[Any], pairs: set[tuple[Any, Any]]) -> set[Any]:
+        while True:
+            more = {b for a, b in pairs if a in found} - found
+            if not more:
+                return found
+            found = found | more
+
+
+def spelt(graph: Graph, nodes: set[Node]) -> set[Node]:
+    """Columns reached, whole datasets as all of theirs."""
+    wholes = {(dataset, column) for dataset, given in nodes if given is None for column in COLUMNS}
+    return {node for node in nodes if node[1] is not None} | wholes
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_reach_equals_the_oracle(seed: int) -> None:
+    world = World(seed)
+    graph = world.graph()
+    for start in range(0, world.size, 4):
+        assert set(graph.reach([start], "downstream").datasets) == world.datasets_after(start)
+        assert set(graph.reach([start], "upstream").datasets) == world.datasets_before(start)
+    for dataset in range(0, world.size, 8):
+        node = (dataset, COLUMNS[dataset % 4])
+        down = graph.reach_column(node, "downstream")
+        assert spelt(graph, set(down.columns)) - {node} == world.columns_after(node)
+        assert spelt(graph, down.direct) - {node} == world.columns_after(node, direct=True)
+        up = graph.reach_column(node, "upstream")
+        assert spelt(graph, set(up.columns)) - {node} == world.columns_before(node)
+
+
+def test_depth_cuts_after_so_many_jobs() -> None:
+    names = {f"d{number}": Name("db", str(number)) for number in range(5)}
+    jobs = [JobRow(f"j{number}", Name("etl", str(number)), None) for number in range(4)]
+    roles = [row for n in range(4) for row in ((f"j{n}", f"d{n}", False, False), (f"j{n}", f"d{n + 1}", True, False))]
+    graph = Graph(Snapshot(1, AT, None, jobs, names, roles, []))
+    assert graph.reach([0], "downstream", depth=2).datasets == {1: 1, 2: 2}
+    assert graph.reach([4], "upstream", depth=1).datasets == {3: 1}
+    assert set(graph.reach_column((0, "x"), "downstream", depth=3).datasets) == {1, 2, 3}
+
+
+def test_of_our_own_jobs_each_output_has_only_the_inputs_it_is_made_of() -> None:
+    names = {key: Name("db", key) for key in ("a", "b", "x", "y")}
+    load, whole = Name("workbench", "pipeline__p.load.t"), Name("workbench", "pipeline__p")
+    jobs = [JobRow("load", load, "whole"), JobRow("whole", whole, None)]
+    roles = [(job, one, one in "xy", one in "xy") for job in ("load", "whole") for one in "abxy"]
+    columns: list[Any] = [("load", "a", "c", "x", "c", ["IDENTITY"]), ("load", "b", "c", "y", "c", ["IDENTITY"])]
+    graph = Graph(Snapshot(1, AT, None, jobs, names, roles, columns))
+    reached = graph.reach([graph.by_name[Name("db", "a")]], "downstream")
+    assert [graph.datasets[one].name for one in reached.datasets] == ["x"]
+    assert graph.columns_written(graph.by_name[Name("db", "x")], "p") == {"c"}
+
+
+def test_who_reads_and_writes_nothing_is_a_reader() -> None:
+    names = {"a": Name("db", "a"), "b": Name("db", "b")}
+    jobs = [JobRow("copy", Name("etl", "copy"), None), JobRow("report", Name("bi", "report"), None)]
+    roles = [("copy", "a", False, False), ("copy", "b", True, False), ("report", "b", False, False)]
+    graph = Graph(Snapshot(1, AT, None, jobs, names, roles, []))
+    for found in (graph.reach([0], "downstream"), graph.reach_column((0, "c"), "downstream")):
+        assert {graph.jobs[one].name for one in found.readers} == {"report"}
+        assert {graph.jobs[one].name for one in found.jobs} == {"copy"}
