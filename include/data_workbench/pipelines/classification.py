@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.spec import Destination, Pipeline
     from data_workbench.quality.contract import ColumnContract
+    from data_workbench.transforms.spec import Step
 
 CLASSIFIED = "classified"
 _PUBLIC = "public"
@@ -68,10 +69,18 @@ def _names(spec: Pipeline) -> set[str]:
     columns = (pair for one in spec.contract.values() for pair in one.columns.items())
     found = {name for name, column in columns if is_classified(column)}
     while True:
-        more = {name for one in spec.steps for name in _carried(one.rename or {}, one.derive or {}, found)}
+        more = {name for one in spec.steps for name in _carried(*_flows(one), found)}
         if more <= found:
             return found
         found |= more
+
+
+def _flows(step: Step) -> tuple[dict[str, str], dict[str, str]]:
+    """What a step gives another name, and what it computes."""
+    lines = step.map or ()
+    renamed = {line.from_: line.target for line in lines if line.from_ is not None}
+    derived = {line.target: line.expression or line.from_ or "" for line in lines}
+    return {**(step.rename or {}), **renamed}, {**(step.derive or {}), **derived}
 
 
 def _carried(renamed: dict[str, str], derived: dict[str, str], found: set[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from data_workbench.transforms import values, verbs
 from data_workbench.transforms.drafts import Compilation, Draft, Shape
+from data_workbench.transforms.mapped import map_columns
 from data_workbench.transforms.parsing import parse_column
 from data_workbench.transforms.rulesets import apply_rule_set
 from data_workbench.transforms.spec import Step
@@ -18,6 +19,7 @@ ROWWISE: Mapping[str, Callable[[Compilation, Step, Shape, str], Draft]] = {
     "cast": verbs.cast_columns,
     "deduplicate": verbs.deduplicate_rows,
     "lookup": verbs.lookup_values,
+    "map": map_columns,
     "parse": parse_column,
     "normalise": values.normalise_texts,
     "hash": values.hash_columns,

@@ -24,6 +24,7 @@ from data_workbench.transforms.spec_tables import (
 from data_workbench.transforms.spec_values import (
     Cast,
     Hash,
+    Mapped,
     Mask,
     Normalise,
     Parse,
@@ -58,7 +59,7 @@ class Lookup(Model):
 VERBS = (
     *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
     *("sort", "union", "unpivot", "pivot", "nest", "window", "versions"),
-    *("parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
+    *("map", "parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
     *("sql", "python"),
 )
 _SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "versions", "sql", "python"})
@@ -86,6 +87,7 @@ class Step(Model):
     nest: Nest | None = Field(None, description="Rows to lists")
     window: Window | None = Field(None, description="Columns computed from the rows around each row")
     versions: Versions | None = Field(None, description="A history of states to versions with their times")
+    map: list[Mapped] | None = Field(None, min_length=1, description="All columns of the output, one line for each")
     parse: Parse | None = Field(None, description="Take a text apart")
     normalise: Normalise | None = Field(None, description="Bring texts to one form")
     hash: Hash | None = Field(None, description="One digest of several columns")
@@ -124,6 +126,15 @@ class Step(Model):
     def verb(self) -> str:
         """The one verb of this step."""
         return next(verb for verb in VERBS if getattr(self, verb) is not None)
+
+    @model_validator(mode="after")
+    def _targets_once(self) -> Step:
+        seen: set[str] = set()
+        for line in self.map or ():
+            if line.target in seen:
+                raise Mistake(f"two lines of map make {line.target!r}", at="map")
+            seen.add(line.target)
+        return self
 
     @model_validator(mode="after")
     def _one_verb(self) -> Step:

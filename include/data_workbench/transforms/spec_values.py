@@ -122,6 +122,31 @@ class SurrogateKey(Model):
     namespace: Text = Field(description="A UUID, or dns, url, oid, x500; tells keys of different things apart")
 
 
+class Mapped(Model):
+    """One line of a mapping: a column of the target, and where it comes from."""
+
+    target: ColumnName = Field(description="The column that is made")
+    from_: ColumnName | None = Field(None, alias="from", description="The input's column; else give an expression")
+    expression: Expression | None = Field(None, description="SQL over the input's columns")
+    type: Text | None = Field(None, description="Type of the target; that of its value if left out")
+    default: str | int | float | bool | None = Field(None, description="In place of NULL; alone, a value for all rows")
+    on_failure: OnFailure = Field("quarantine", description=_FAILURE)
+    note: Text | None = Field(None, description="For those who read the mapping")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Mapped:
+        if self.from_ is not None and self.expression is not None:
+            raise Mistake(f"{self.target!r} comes from a column or an expression; here are both", at="expression")
+        if self.from_ is None and self.expression is None and self.default is None:
+            raise Mistake(f"{self.target!r} comes from nowhere", at="target", hint="give from, expression or default")
+        return self
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the value is the input's, under another name at most."""
+        return self.from_ is not None and self.type is None and self.default is None
+
+
 class Rule(Model):
     """When a condition holds, these columns have these values."""
 

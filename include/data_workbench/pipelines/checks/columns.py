@@ -159,6 +159,7 @@ _CHECKS: Mapping[str, _Check] = {
     "versions": tables.check_versions,
     "python": tables.check_python,
     "unnest": _unnest,
+    "map": values.check_map,
     "parse": values.check_parse,
     "normalise": values.check_normalise,
     "hash": values.check_hash,

@@ -73,6 +73,18 @@ def check_normalise(report: Report, path: Path, step: Step, known: Known, _: Flo
     return known
 
 
+def check_map(report: Report, path: Path, step: Step, known: Known, _: Flow) -> Known:
+    for place, line in enumerate(step.map or ()):
+        if line.from_ is not None:
+            report.column((*path, place, "from"), line.from_, known, owner=input_of(step))
+        if line.expression is not None:
+            report.expression((*path, place, "expression"), line.expression, known, what=f"map {line.target}")
+        if line.type is not None:
+            report.type_name((*path, place, "type"), line.type)
+        report.created((*path, place, "target"), line.target)
+    return frozenset(line.target for line in step.map or ())
+
+
 def check_hash(report: Report, path: Path, step: Step, known: Known, _: Flow) -> Known:
     rule = step.hash
     assert rule is not None
