@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         connections,
         lineage,
         local,
+        mapping,
         pipelines,
         profiling,
         restore,
