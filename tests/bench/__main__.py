@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.bench import (
+    archives,
     csv_files,
     files,
     flat,
@@ -41,6 +42,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "vectors": (vectors.measure, ("postgres", "qdrant")),
     "airflow": (scheduler.measure, ("postgres",)),
     "quarantine": (quarantine.measure, ("postgres",)),
+    "archive": (archives.measure, ("postgres",)),
     "flat": (flat.measure, ("postgres", "neo4j", "qdrant")),
 }
 """What is measured and the servers it needs."""

@@ -22,6 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Steps": ("steps",),
     "Memory at four times the rows": ("flat",),
     "Rows set aside": ("quarantine",),
+    "Archives": ("archive",),
     "What stands beside the rows": ("overhead", "parse", "airflow"),
 }
 """Headings, and how the names of their figures begin."""

@@ -4,6 +4,7 @@ A *shelf* is a folder or a URL; an *archive* on it is up to `batch_rows` rows of
 
     shelf.json                                       what this is, and its id
     archives/<policy>/<archive>/<sha256>.parquet     parts, sorted by key, named by their content
+    archives/<policy>/<archive>/<sha256>.jsonl.zst   what the rows had in graph and vectors
     archives/<policy>/<archive>/manifest.json        signed, written last: an archive without one was never finished
 
 Which rows of an archive count (are *live* there, and no longer in the table) stands in schema `_workbench` of the
@@ -11,7 +12,8 @@ table's own database, written in the transaction that deletes or restores them (
 at every moment that anybody can see, and a database that goes back in time takes that knowledge with it.
 
 Read `policy.py` first, then `running.py` (the protocol), `source.py` and `removal.py` (the table), `shelf.py` and
-`manifest.py` (what is written), `cold.py` and `finding.py` (reading), `restoring.py`, `checking.py` and `expiry.py`.
+`manifest.py` (what is written), `entities.py` (graph and vectors), `cold.py` and `finding.py` (reading),
+`restoring.py`, `checking.py` and `expiry.py`.
 
 Public names:
     Policy: what is archived, when, and for how long.

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from data_workbench.archive.cold import ContentSum
 from data_workbench.archive.holds import hold_problem
+from data_workbench.archive.lines import read_lines
 from data_workbench.archive.manifest import Manifest
 from data_workbench.archive.parts import decoded
-from data_workbench.archive.shelf import HOLD, MANIFEST, Shelf
+from data_workbench.archive.shelf import HOLD, MANIFEST, Shelf, extra_name
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.events import emit
 
@@ -89,11 +90,18 @@ def problems_of(shelf: Shelf, manifest: Manifest) -> list[str]:
     """What is wrong with the files of an archive."""
     problems = []
     known = {f"{part.sha256}.parquet" for part in manifest.parts} | {MANIFEST, HOLD}
+    known |= {extra_name(one.sha256) for one in manifest.extras}
     for name in sorted(shelf.files(manifest.policy, manifest.archive).keys() - known):
         problems.append(f"file {name!r} is none of its parts")
     hold = shelf.hold(manifest.policy, manifest.archive)
     if hold is not None and (problem := hold_problem(shelf.keys, manifest.archive, hold)):
         problems.append(problem)
+    for kind in ("graph", "vectors"):
+        try:
+            for _ in read_lines(shelf, manifest, kind):
+                pass
+        except StateError as error:
+            problems.append(error.message)
     total = ContentSum()
     try:
         for place in range(len(manifest.parts)):

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -54,6 +54,16 @@ class PartFacts(_Model):
     attributes: dict[str, list[str]] = Field(default_factory=dict)
 
 
+class ExtraFacts(_Model):
+    """A file of lines beside the parts: what the rows had in the `graph`, or as `vectors`."""
+
+    kind: Literal["graph", "vectors"]
+    sha256: Hash
+    bytes: Annotated[int, Field(ge=1)]
+    lines: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0)]
+
+
 class Origin(_Model):
     """The table rows came from; `database` is the id that its database keeps in `_workbench`."""
 
@@ -91,6 +101,7 @@ class Manifest(_Model):
     source_content: str
     written: Written
     parts: tuple[PartFacts, ...]
+    extras: tuple[ExtraFacts, ...] = ()
     retained_until: datetime | None
     legal_hold: bool
     replaces: tuple[str, ...] = ()
@@ -98,7 +109,7 @@ class Manifest(_Model):
     @property
     def size(self) -> int:
         """Bytes of all parts."""
-        return sum(part.bytes for part in self.parts)
+        return sum(part.bytes for part in self.parts) + sum(one.bytes for one in self.extras)
 
     def sealed(self, keys: Keys) -> bytes:
         """The file's content, signed."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from data_workbench.records.definitions import ColumnName, Columns, Expression, Model, Name, Text
+from data_workbench.records.definitions import ColumnName, Columns, Expression, GraphName, Model, Name, Text
 
 Grain = Literal["day", "month", "year", "none"]
 _PERIOD = re.compile(r"(\d{1,5})(d|w|mo|y)")
@@ -60,6 +60,28 @@ class Compression(Model):
     row_group: Annotated[int, Field(ge=1_000, le=1_000_000)] = Field(16_384, description="rows in a row group")
 
 
+class GraphPart(Model):
+    """The nodes of the rows, and what hangs on them."""
+
+    connection: Text = Field(description="the Neo4j connection")
+    label: GraphName = Field(description="of the node that a row has")
+    key: Columns | None = Field(
+        None, description="its properties that hold the row's key, in order; named as the columns if left out"
+    )
+    with_: list[GraphName] = Field(
+        default_factory=list,
+        alias="with",
+        description="labels of neighbours that go along where nothing else holds them",
+    )
+
+
+class VectorPart(Model):
+    """The points of the rows."""
+
+    connection: Text = Field(description="the Qdrant connection")
+    collection: Text = Field(description="the collection; a point's id comes from the row's key, as pipelines make it")
+
+
 class Policy(Model):
     """Rows of one PostgreSQL table that are archived together."""
 
@@ -85,6 +107,8 @@ class Policy(Model):
     search: Columns | None = Field(None, description="columns whose words `archive search` finds")
     attributes: Columns | None = Field(None, description="columns by whose values `archive list` picks archives")
     as_text: Columns | None = Field(None, description="columns kept as PostgreSQL's text, whatever their type")
+    graph: GraphPart | None = Field(None, description="archive the rows' nodes and relationships, too")
+    vectors: VectorPart | None = Field(None, description="archive the rows' points, too")
     compression: Compression | None = Field(None, description="chosen by a measured sample if left out")
 
     def cutoff(self, now: datetime) -> datetime:

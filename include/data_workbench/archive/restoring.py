@@ -8,6 +8,7 @@ other values is another's work: the restore is refused, unless it is told to rep
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,12 +19,15 @@ from psycopg import sql
 
 from data_workbench.archive import ledger, parts
 from data_workbench.archive.checking import read_part
+from data_workbench.archive.entities import Beside, Entities
 from data_workbench.archive.finding import archives_of, key_values
 from data_workbench.archive.manifest import Manifest
+from data_workbench.archive.policy import Policy
 from data_workbench.archive.removal import PART, ROW, STAGING, numbered, same_key, same_row, stage
 from data_workbench.archive.running import Archiver
-from data_workbench.archive.source import Dataset, table_as_dataset
+from data_workbench.archive.source import Dataset, copied, table_as_dataset
 from data_workbench.connectors.postgres import client
+from data_workbench.connectors.postgres import keys as by_key
 from data_workbench.connectors.postgres.catalogue import get_table
 from data_workbench.connectors.postgres.destination import SEARCH_PATH
 from data_workbench.connectors.postgres.names import parse_relation
@@ -55,6 +59,7 @@ class Restored:
     overwritten: int = 0
     left: int = 0
     archives: list[str] = field(default_factory=list)
+    beside: Beside = field(default_factory=Beside)
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,22 @@ def restore(archiver: Archiver, policy: str, order: Order) -> Restored:
                 f"archives of {policy!r} are of another database than PostgreSQL {config.address}",
                 hint="restore the database they were made from, or correct the connection",
             )
-        with ledger.alone(session, found[0].dataset):
+        with ledger.alone(session, found[0].dataset), ExitStack() as stack:
+            newest = _manifest(archiver, found[-1])
+            policy_then = Policy.model_validate(newest.definition)
+            entities = stack.enter_context(Entities(policy_then, newest.origin.key, archiver.connections))
+            stubs: set[bytes] = set()
             for one in wanted:
-                _Restore(archiver, session, one, order, done).run()
+                stubs |= _Restore(archiver, session, one, order, done, entities).run()
+            entities.join(archiver.shelf, (_manifest(archiver, one) for one in found), stubs, done.beside)
     return done
+
+
+def _manifest(archiver: Archiver, archive: archives.Archive) -> Manifest:
+    found = archiver.shelf.manifest(archive.policy, archive.archive)
+    if found is None:
+        raise StateError(f"archive {archive.archive} is lost", hint="workbench archive verify")
+    return found
 
 
 def _is_wanted(one: archives.Archive, selection: Selection) -> bool:
@@ -108,15 +125,39 @@ class _Restore:
         archive: archives.Archive,
         order: Order,
         done: Restored,
+        entities: Entities,
     ) -> None:
         self._archiver, self._session, self._archive = archiver, session, archive
-        self._order, self._done = order, done
+        self._order, self._done, self._entities = order, done, entities
+        self._keys: list[pa.Table] = []
 
-    def run(self) -> None:
-        """Bring back what was asked for."""
-        manifest = self._archiver.shelf.manifest(self._archive.policy, self._archive.archive)
-        if manifest is None:
-            raise StateError(f"archive {self._archive.archive} is lost", hint="workbench archive verify")
+    def run(self) -> set[bytes]:
+        """Bring back what was asked for; what names the nodes that came with it."""
+        manifest = _manifest(self._archiver, self._archive)
+        self._rows(manifest)
+        if self._order.dry_run or not self._entities.is_any or not self._keys:
+            return set()
+        # Of rows that came back before, too: what was killed after their transaction is made up for.
+        keys = self._standing(pa.concat_tables(self._keys), manifest)
+        return self._entities.put_back(self._archiver.shelf, manifest, keys, self._done.beside)
+
+    def _standing(self, keys: pa.Table, manifest: Manifest) -> pa.Table:
+        """Those of the keys that have a row in the table."""
+        table = get_table(self._session, parse_relation(manifest.origin.stream))
+        whole = table_as_dataset(self._session, table, ())
+        dataset = replace(whole, schema=pa.schema([keys.schema.field(name) for name in keys.column_names]))
+        batches: list[pa.RecordBatch] = []
+        for condition in by_key.conditions(self._session, table, keys):
+            query = sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
+                sql.SQL(", ".join(one.expression for one in dataset.asked())),
+                sql.SQL(table.relation.sql),
+                condition,
+            )
+            stream, settings = table.relation.stream, self._archiver.settings
+            batches += copied(self._session, query, dataset.schema, dataset.asked(), stream, settings)
+        return pa.Table.from_batches(batches, schema=dataset.schema)
+
+    def _rows(self, manifest: Manifest) -> None:
         rows = list(self._live(manifest))
         count = sum(table.num_rows for table in rows)
         if not count:
@@ -141,6 +182,7 @@ class _Restore:
                 read_part(self._archiver.shelf, manifest, place), place, [one.name for one in manifest.columns]
             )
             picked = self._picked(rows, manifest)
+            self._keys.append(picked.select(list(manifest.origin.key)))
             mine = gone.filter(pc.equal(gone.column("part"), place))
             dead = pc.is_in(picked.column(ROW), value_set=mine.column("row").combine_chunks())
             self._done.left += pc.sum(dead).as_py() or 0

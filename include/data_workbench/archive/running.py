@@ -22,10 +22,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_workbench.archive import ledger, parts, registration
 from data_workbench.archive.checking import read_part, require_sound
 from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.entities import Entities
 from data_workbench.archive.manifest import FORM, FORMAT, Manifest, Origin, PartFacts, Written, new_archive_id
 from data_workbench.archive.policy import Compression, Policy
 from data_workbench.archive.removal import Removed, remove
@@ -57,6 +59,9 @@ class Outcome:
     given_up: list[str] = field(default_factory=list)
     rows: int = 0
     kept: int = 0
+    nodes: int = 0
+    points: int = 0
+    kept_beside: int = 0
     bytes: int = 0
     raw_bytes: int = 0
     trials: list[parts.Trial] = field(default_factory=list)
@@ -182,6 +187,7 @@ class Archiver:
         )
         contents = (read_part(self.shelf, manifest, place) for place in range(len(manifest.parts)))
         done = remove(table.connection, table.dataset, contents, noted)
+        self._remove_beside(manifest, table, outcome)
         archives.set_state(self.metastore, archive, "live", live=done.deleted)
         emit("archive.finished", archive=archive, rows=done.deleted)
         outcome.rows += done.deleted
@@ -189,6 +195,22 @@ class Archiver:
         outcome.bytes += manifest.size
         outcome.raw_bytes += manifest.written.raw_bytes
         return done
+
+    def _remove_beside(self, manifest: Manifest, table: Table, outcome: Outcome) -> None:
+        """Remove what the rows that left had in graph and vectors; again is as good as once."""
+        if not manifest.extras:
+            return
+        gone = ledger.gone(table.connection, [manifest.archive])
+        left = [
+            live_rows(read_part(self.shelf, manifest, place).select(list(manifest.origin.key)), place, gone)
+            for place in range(len(manifest.parts))
+        ]
+        policy = Policy.model_validate(manifest.definition)
+        with Entities(policy, manifest.origin.key, self.connections) as entities:
+            done = entities.remove(self.shelf, manifest, pa.concat_tables(left))
+        outcome.nodes += done.nodes
+        outcome.points += done.points
+        outcome.kept_beside += done.kept
 
     # ---------------------------------------------------------------------------------------------- after a kill
 
@@ -199,22 +221,24 @@ class Archiver:
         for archive in self.shelf.archives(policy.archive):
             mark, entry = noted.get(archive), known.get(archive)
             if mark is not None:
-                self._mirror(mark, entry, outcome)
+                self._mirror(mark, entry, table, outcome)
             elif entry is None or entry.state == "written":
                 self._decide(policy, archive, table, outcome)
         for archive, entry in known.items():
             if entry.state == "written" and archive not in self.shelf.archives(policy.archive):
                 archives.forget(self.metastore, archive)
 
-    def _mirror(self, mark: ledger.Noted, entry: archives.Archive | None, outcome: Outcome) -> None:
+    def _mirror(self, mark: ledger.Noted, entry: archives.Archive | None, table: Table, outcome: Outcome) -> None:
         """The table's database has decided: bring shelf and metastore in line."""
         if mark.state != "live":
             self.shelf.remove(mark.policy, mark.archive)
             if entry is not None:
                 registration.retire(self.metastore, mark.archive, mark.state)
             return
-        if entry is None:
+        if entry is None or entry.state == "written":
             manifest = require_sound(self.shelf, mark.policy, mark.archive)
+            self._remove_beside(manifest, table, outcome)
+        if entry is None:
             registration.register(self.metastore, self.shelf, manifest, mark.manifest, state="live", live=mark.live)
         elif entry.state == "written" or entry.live != mark.live:
             archives.set_state(self.metastore, mark.archive, "live" if mark.live else "restored", live=mark.live)
@@ -253,7 +277,13 @@ def _still_fits(manifest: Manifest, policy: Policy, table: Table) -> bool:
 
 def definition_of(policy: Policy) -> dict[str, Any]:
     """A policy as manifests keep it."""
-    return policy.model_dump(mode="json", exclude_none=True)
+    return policy.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+
+def live_rows(rows: pa.Table, place: int, gone: pa.Table) -> pa.Table:
+    """The rows of a part that are live in it."""
+    dead = gone.filter(pc.equal(gone.column("part"), place)).column("row").combine_chunks()
+    return rows.filter(pc.invert(pc.is_in(pa.array(range(len(rows)), pa.int64()), value_set=dead)))
 
 
 class Draft:
@@ -266,6 +296,7 @@ class Draft:
         self._archive = new_archive_id(self._created, secrets.token_hex(6))
         self._total = ContentSum()
         self._parts: list[PartFacts] = []
+        self._keys: list[pa.Table] = []
         self._raw = 0
 
     def add(self, rows: pa.Table) -> None:
@@ -274,6 +305,7 @@ class Draft:
         content = parts.encoded(rows, key, self._compression(rows))
         name = self._archiver.shelf.put_part(policy.archive, self._archive, content)
         self._parts.append(part_facts(rows, name, len(content), self._total.add(rows), key[0], policy))
+        self._keys.append(rows.select(list(key)))
         self._raw += rows.nbytes
         emit("archive.part", archive=self._archive, rows=rows.num_rows, bytes=len(content))
 
@@ -287,6 +319,9 @@ class Draft:
                 f"archive {self._archive}: {total.rows} rows were read, PostgreSQL counts {counted} in one snapshot",
                 hint="this is a defect of the workbench; nothing was deleted",
             )
+        shelf, key = self._archiver.shelf, self._table.origin.key
+        with Entities(policy, key, self._archiver.connections) as entities:
+            extras = entities.write(pa.concat_tables(self._keys), shelf, policy.archive, self._archive)
         compression = self._compression(None)
         size = sum(part.bytes for part in self._parts)
         manifest = Manifest(
@@ -311,6 +346,7 @@ class Draft:
                 percent=round(100 * size / self._raw) if self._raw else 100,
             ),
             parts=tuple(self._parts),
+            extras=extras,
             retained_until=policy.retained_until(self._created),
             legal_hold=policy.hold,
         )

@@ -182,6 +182,21 @@ class Shelf:
         """A part's path on this machine; None where it has none."""
         return self.place.local(part_path(policy, archive, facts.sha256))
 
+    def put_extra(self, policy: str, archive: str, content: bytes) -> str:
+        """Write a file of lines; its hash, which is its name."""
+        name = hashlib.sha256(content).hexdigest()
+        self._publish(f"{_folder(policy, archive)}/{extra_name(name)}", content)
+        return name
+
+    def lines(self, policy: str, archive: str, facts: NamedPart) -> bytes:
+        """A file of lines, its size and hash checked. Raises StateError if it is lost or damaged."""
+        content = self._read(f"{_folder(policy, archive)}/{extra_name(facts.sha256)}")
+        if content is None:
+            raise StateError(f"file {facts.sha256[:16]}… of archive {archive} is lost", hint=_HINT)
+        if len(content) != facts.bytes or hashlib.sha256(content).hexdigest() != facts.sha256:
+            raise StateError(f"file {facts.sha256[:16]}… of archive {archive} is damaged", hint=_HINT)
+        return content
+
     # ---------------------------------------------------------------------------------------------- holds
 
     def hold(self, policy: str, archive: str) -> bytes | None:
@@ -211,6 +226,13 @@ def part_path(policy: str, archive: str, part: str) -> str:
     if not _PART.fullmatch(part):
         raise StateError(f"{part[:80]!r} is no name of a part", hint=_HINT)
     return f"{_folder(policy, archive)}/{part}.parquet"
+
+
+def extra_name(name: str) -> str:
+    """The file of lines with this hash."""
+    if not _PART.fullmatch(name):
+        raise StateError(f"{name[:80]!r} is no name of a file", hint=_HINT)
+    return f"{name}.jsonl.zst"
 
 
 def _policy(policy: str) -> str:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.backup.content import Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.fingerprints import Multiset, digest
-from data_workbench.backup.graph_values import FUNCTIONS, BeyondDriver, encoded, to_line
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.neo4j.client import Client
+from data_workbench.mapping.lossless_values import FUNCTIONS, BeyondDriver, encoded, to_line
 
 if TYPE_CHECKING:
     from neo4j import Session

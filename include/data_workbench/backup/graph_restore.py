@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.content import Reader
 from data_workbench.backup.graph import NODES, RELATIONSHIPS, SCHEMA, GraphReader
-from data_workbench.backup.graph_values import FUNCTIONS, decoded, is_beyond
 from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.connectors.neo4j.client import Client
 from data_workbench.connectors.neo4j.names import quoted
 from data_workbench.errors import StateError, Unsupported
 from data_workbench.events import emit
+from data_workbench.mapping.lossless_values import FUNCTIONS, decoded, is_beyond
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection

@@ -7,23 +7,21 @@ every element type Qdrant has (https://qdrant.tech/documentation/concepts/vector
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from data_workbench.backup.content import Reader, Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.graph import joined
-from data_workbench.backup.graph_values import to_line
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.qdrant.client import Qdrant
+from data_workbench.connectors.qdrant.packing import packed, unpacked
 from data_workbench.errors import SchemaConflict, StateError
 from data_workbench.events import emit
+from data_workbench.mapping.lossless_values import to_line
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
@@ -102,37 +100,9 @@ def _description(server: Qdrant, name: str) -> dict[str, Any]:
 def _points(server: Qdrant, name: str, seen: Multiset) -> Iterator[bytes]:
     for page in server.scroll(name, vectors=True, page=_PAGE):
         for point in page:
-            line = to_line({"id": point.id, "payload": point.payload or {}, "vector": _packed(point.vector)})
+            line = to_line({"id": point.id, "payload": point.payload or {}, "vector": packed(point.vector)})
             seen.add(digest(line))
             yield line
-
-
-def _packed(vector: Any) -> Any:
-    """A vector of any kind with its elements as base64 of little-endian 32-bit floats."""
-    if isinstance(vector, dict) and set(vector) == {"indices", "values"}:
-        # The order of a sparse vector's elements means nothing, and servers keep none.
-        order = np.argsort(np.asarray(vector["indices"], np.int64), kind="stable")
-        values = np.asarray(vector["values"], np.float64)[order]
-        return {"indices": [int(vector["indices"][i]) for i in order], "values": _base64(values)}
-    if isinstance(vector, dict):
-        return {name: _packed(one) for name, one in vector.items()}
-    if isinstance(vector, list) and vector and isinstance(vector[0], list):
-        return [_base64(one) for one in vector]
-    return _base64(vector) if isinstance(vector, list) else vector
-
-
-def _base64(values: Any) -> str:
-    return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()
-
-
-def _unpacked(vector: Any) -> Any:
-    if isinstance(vector, str):
-        return np.frombuffer(base64.b64decode(vector), "<f4").astype(np.float64).tolist()
-    if isinstance(vector, list):
-        return [_unpacked(one) for one in vector]
-    if isinstance(vector, dict) and set(vector) == {"indices", "values"}:
-        return {"indices": vector["indices"], "values": _unpacked(vector["values"])}
-    return {name: _unpacked(one) for name, one in vector.items()} if isinstance(vector, dict) else vector
 
 
 # ------------------------------------------------------------------------------------------------------ restoring
@@ -209,7 +179,7 @@ class VectorRestore:
         for line in self._reader.lines(self._stored.file(path)):
             point = json.loads(line)
             # A point without vectors has an empty map of them.
-            waiting.append({**point, "vector": {} if point["vector"] is None else _unpacked(point["vector"])})
+            waiting.append({**point, "vector": {} if point["vector"] is None else unpacked(point["vector"])})
             if len(waiting) == _PAGE:
                 self._put(name, waiting)
                 waiting = []

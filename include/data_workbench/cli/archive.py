@@ -125,6 +125,10 @@ def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
     click.echo(f"{outcome.rows:,} rows moved into {len(outcome.archives)} archives{ratio}")
     if outcome.kept:
         click.echo(f"{outcome.kept:,} rows stay: they were changed while they were read, or are referred to")
+    if outcome.nodes or outcome.points:
+        click.echo(f"with them {outcome.nodes:,} nodes and {outcome.points:,} points")
+    if outcome.kept_beside:
+        click.echo(f"{outcome.kept_beside:,} nodes and points stay: they were changed meanwhile")
     for name, found in (("taken up", outcome.taken_up), ("given up", outcome.given_up)):
         if found:
             click.echo(f"{name} after a run that was killed: {', '.join(found)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +131,9 @@ def restore(
         else:
             with recorded(able.metastore, "archive.restore", policy, details=asked) as told:
                 done = bring_back(able, policy, order)
-                told |= vars(done)
+                told |= asdict(done)
     if as_json:
-        say_json({**vars(done), "dry_run": dry_run})
+        say_json({**asdict(done), "dry_run": dry_run})
         return
     verb = "would come back" if dry_run else "came back"
     click.echo(f"{done.rows:,} rows {verb} from {len(done.archives)} archives")
@@ -140,6 +141,10 @@ def restore(
         (done.present, "were in the table already"),
         (done.overwritten, "replaced other values"),
         (done.left, "had left their archive before"),
+        (done.beside.nodes, "nodes were made again"),
+        (done.beside.relationships, "relationships were joined again"),
+        (done.beside.waiting, "relationships wait for a node at their other end"),
+        (done.beside.points, "points were made again"),
     ):
         if count:
             click.echo(f"{count:,} {text}")

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.bench import csv_files, files, graph, loading, quarantine, ranges, report, startup, steps, tables, vectors
+from tests.bench import (
+    archives,
+    csv_files,
+    files,
+    graph,
+    loading,
+    quarantine,
+    ranges,
+    report,
+    startup,
+    steps,
+    tables,
+    vectors,
+)
 from tests.bench.ground import Ground
 
 from data_workbench.connectors.connections import Connections, from_environment
@@ -24,7 +37,7 @@ def ground(stack: Stack) -> Ground:
 
 
 @pytest.mark.parametrize(
-    "subject", [files, ranges, tables, loading, csv_files, steps, graph, startup, vectors, quarantine]
+    "subject", [files, ranges, tables, loading, csv_files, steps, graph, startup, vectors, quarantine, archives]
 )
 def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> None:
     figures = subject.measure(ground)  # type: ignore[attr-defined]  # a module
@@ -33,6 +46,6 @@ def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> 
     assert all(one.measured is None or one.measured >= 0 for one in figures)
     assert all(one.details.get("reconciled", True) for one in figures)
     assert len(report.table(told["figures"]).splitlines()) == len(figures) + 2
-    counted = ("parquet_decimals", "quarantine_reasons", "quarantine_landed", "quarantine_replayed")
+    counted = ("parquet_decimals", "quarantine_reasons", "quarantine_landed", "quarantine_replayed", "archive_equal")
     exact = [one for one in figures if one.name in counted]
     assert all(one.is_met for one in exact)

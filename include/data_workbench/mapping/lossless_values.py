@@ -70,7 +70,7 @@ def _encoded_object(value: Any) -> Any:
         return {"$point": [encoded(float(one)) for one in value], "srid": value.srid}
     if type(value).__name__ == "BrokenHydrationObject":
         raise BeyondDriver
-    raise Unsupported(f"a Neo4j property of type {type(value).__name__} is not known to backups")
+    raise Unsupported(f"a Neo4j property of type {type(value).__name__} is not known here")
 
 
 def _seconds(value: Any) -> tuple[int, int]:
@@ -88,7 +88,7 @@ def decoded(value: Any) -> Any:
     tag = next((name for name in value if name.startswith("$")), "")
     make = _DECODERS.get(tag)
     if make is None:
-        raise StateError(f"{tag or 'an object'} is no property value of a backup", hint="take another set")
+        raise StateError(f"{tag or 'an object'} is no property value that was kept", hint="the file was changed")
     return make(value)
 
 

@@ -14,10 +14,10 @@ from neo4j.time import Date, DateTime, Duration, Time
 
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.graph import GraphContents
-from data_workbench.backup.graph_values import BeyondDriver, decoded, encoded, is_beyond, to_line
 from data_workbench.backup.tables import structure
-from data_workbench.backup.vectors import _packed, _unpacked
+from data_workbench.connectors.qdrant.packing import packed, unpacked
 from data_workbench.errors import StateError, Unsupported
+from data_workbench.mapping.lossless_values import BeyondDriver, decoded, encoded, is_beyond, to_line
 
 _PARIS = pytz.timezone("Europe/Paris")
 VALUES = [
@@ -100,7 +100,7 @@ def test_what_the_driver_cannot_carry_is_told_apart() -> None:
 
 @pytest.mark.parametrize("value", [{"$unknown": 1}, {"plain": 1}, {"$cypher": "date", "text": "x"}])
 def test_a_value_that_no_backup_wrote_is_refused(value: Any) -> None:
-    with pytest.raises(StateError, match="no property value of a backup"):
+    with pytest.raises(StateError, match="no property value that was kept"):
         decoded(value)
 
 
@@ -155,12 +155,12 @@ def as_stored(vector: Any) -> Any:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=repr)
 def test_a_vector_comes_back_bit_for_bit(vector: Any) -> None:
-    back = _unpacked(json.loads(to_line({"v": _packed(vector)}))["v"])
+    back = unpacked(json.loads(to_line({"v": packed(vector)}))["v"])
     assert json.dumps(back, sort_keys=True) == json.dumps(as_stored(vector), sort_keys=True)
 
 
 def test_a_sparse_vector_is_the_same_in_any_order() -> None:
-    assert _packed({"indices": [5, 1], "values": [0.5, 0.25]}) == _packed({"indices": [1, 5], "values": [0.25, 0.5]})
+    assert packed({"indices": [5, 1], "values": [0.5, 0.25]}) == packed({"indices": [1, 5], "values": [0.25, 0.5]})
 
 
 def test_a_structure_is_the_same_whatever_its_comments_say() -> None:

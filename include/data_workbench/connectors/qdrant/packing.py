@@ -1,0 +1,37 @@
+"""Vectors bit for bit, as base64 of little-endian 32-bit floats, which hold every element type Qdrant has."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+
+def packed(vector: Any) -> Any:
+    """A vector of any kind with its elements as base64 of little-endian 32-bit floats."""
+    if isinstance(vector, dict) and set(vector) == {"indices", "values"}:
+        # The order of a sparse vector's elements means nothing, and servers keep none.
+        order = np.argsort(np.asarray(vector["indices"], np.int64), kind="stable")
+        values = np.asarray(vector["values"], np.float64)[order]
+        return {"indices": [int(vector["indices"][i]) for i in order], "values": _base64(values)}
+    if isinstance(vector, dict):
+        return {name: packed(one) for name, one in vector.items()}
+    if isinstance(vector, list) and vector and isinstance(vector[0], list):
+        return [_base64(one) for one in vector]
+    return _base64(vector) if isinstance(vector, list) else vector
+
+
+def _base64(values: Any) -> str:
+    return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()
+
+
+def unpacked(vector: Any) -> Any:
+    """A vector as requests take it."""
+    if isinstance(vector, str):
+        return np.frombuffer(base64.b64decode(vector), "<f4").astype(np.float64).tolist()
+    if isinstance(vector, list):
+        return [unpacked(one) for one in vector]
+    if isinstance(vector, dict) and set(vector) == {"indices", "values"}:
+        return {"indices": vector["indices"], "values": unpacked(vector["values"])}
+    return {name: unpacked(one) for name, one in vector.items()} if isinstance(vector, dict) else vector
