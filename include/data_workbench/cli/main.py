@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         stores,
         testing,
         tokens,
+        unusual,
     )
 
     given = sys.argv[1:] if arguments is None else arguments

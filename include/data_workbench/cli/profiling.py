@@ -116,12 +116,14 @@ def _earlier(session: Session, dataset: str, against: str) -> dict[str, Any]:
 def _kept(session: Session, taken: dict[str, Any]) -> int | None:
     """Keep it; a profile is told without the metastore, too."""
     from data_workbench.connectors.metastore import open_metastore
-    from data_workbench.quality.keeping import keep_profile
+    from data_workbench.quality.keeping import keep_profile, watch
 
     try:
         with open_metastore(session.connections.get(session.settings.metastore)) as metastore:
             metastore.check()
-            return keep_profile(metastore, taken)
+            number = keep_profile(metastore, taken)
+            watch(metastore, taken["dataset"])
+            return number
     except WorkbenchError as error:
         click.echo(f"not kept: {error.message}", err=True)
         return None

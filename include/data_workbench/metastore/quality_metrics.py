@@ -63,3 +63,10 @@ def scores(store: Metastore, *, name: str = "score", limit: int = 20_000) -> dic
         for row in connection.execute(statement.order_by(m.measured.desc(), m.id.desc()).limit(limit)):
             found.setdefault(row.dataset, []).append(Measured(row.measured, row.value))
     return {dataset: values[::-1] for dataset, values in found.items()}
+
+
+def datasets(store: Metastore) -> list[str]:
+    """The datasets that have a metric."""
+    with store.transaction() as connection:
+        statement = select(quality_metrics.c.dataset).distinct().order_by(quality_metrics.c.dataset)
+        return list(connection.scalars(statement))

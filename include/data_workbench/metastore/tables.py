@@ -281,6 +281,21 @@ quality_metrics = Table(
     Index("quality_metrics_by_name", "name", "measured"),
 )
 
+anomalies = Table(
+    "anomalies",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    Column("column", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("measured", _WHEN, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("spreads", Double, nullable=False),
+    Column("is_new", Boolean, nullable=False),
+    Column("expected_by", Text),
+)
+
 profiles = Table(
     "profiles",
     metadata,

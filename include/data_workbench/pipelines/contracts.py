@@ -5,6 +5,7 @@ A contract file is read like a pipeline file: every mistake with its place, expr
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.errors import DefinitionError, Finding, UsageError, WorkbenchError
 from data_workbench.metastore import checks as history
-from data_workbench.pipelines.classification import classified_columns, is_classified
+from data_workbench.pipelines.classification import CLASSIFIED, classified_columns, is_classified
 from data_workbench.pipelines.definition import in_order, load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.run import new_run_id
@@ -26,7 +27,8 @@ from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.wording import explain
 from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.pipelines.yaml_tree import Path as Place
-from data_workbench.quality.keeping import keep_results
+from data_workbench.quality.keeping import keep_profile, keep_results, watch
+from data_workbench.quality.profiling import Asked, profile
 from data_workbench.quality.standalone import Evaluation, Reader, StandaloneContract
 from data_workbench.quality.standalone.evaluation import Expressions
 from data_workbench.quality.standalone.model import Other
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
     from data_workbench.metastore import Metastore
     from data_workbench.settings import Settings
+
+log = logging.getLogger(__name__)
 
 ENDINGS = (".yaml", ".yml")
 
@@ -188,19 +192,33 @@ class Contracts:
         """The results of all checks of these contracts."""
         found: list[dict[str, Any]] = []
         folder = self.settings.home / "work" / f"check-{new_run_id()}"
+        hidden = self._hidden(chosen)
         with Stores(self.connections, self.settings) as stores:
             for position, one in enumerate(chosen):
                 place = folder / str(position)
-                reader = Reader(stores.source, self._hidden(chosen), self.settings, place)
+                reader = Reader(stores.source, hidden, self.settings, place)
                 try:
                     told = one.evaluation.run(reader)
                 finally:
                     shutil.rmtree(place, ignore_errors=True)
                 if self.metastore is not None:
                     keep_results(self.metastore, told)
+                    self._profile(one, stores, hidden)
+                    watch(self.metastore, one.contract.dataset)
                 found += [*told, *self._service_level(one)]
         shutil.rmtree(folder, ignore_errors=True)
         return found
+
+    def _profile(self, one: ContractFile, stores: Stores, hidden: Callable[[str], Collection[str]]) -> None:
+        """Take the profile that a contract asks for; a store that is away was told by its checks."""
+        if not one.contract.profile or self.metastore is None:
+            return
+        classified = dict.fromkeys(hidden(one.contract.dataset), CLASSIFIED)
+        asked = Asked(one.contract.connection, one.contract.stream, hidden=classified)
+        try:
+            keep_profile(self.metastore, profile(stores.source(asked.connection), asked, self.settings))
+        except WorkbenchError as error:
+            log.warning("%s: no profile: %s", one.contract.dataset, error.message)
 
     def _service_level(self, one: ContractFile) -> Iterator[dict[str, Any]]:
         """Computed from the history, the results of just now included; it is not kept, since it repeats them."""

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.metastore import anomalies as unusual
 from data_workbench.metastore import checks, profiles, quality_metrics
+from data_workbench.metastore.anomalies import Unusual
+from data_workbench.quality.anomalies import anomalies
+from data_workbench.quality.profiling.comparing import compare
 from data_workbench.quality.scoring import metrics, metrics_of_profile
 
 if TYPE_CHECKING:
@@ -24,3 +28,30 @@ def keep_profile(store: Metastore, profile: Mapping[str, Any]) -> int:
     number = profiles.keep(store, profile)
     quality_metrics.keep(store, metrics_of_profile(profile), measured=datetime.fromisoformat(profile["taken"]))
     return number
+
+
+def watch(store: Metastore, dataset: str) -> list[Unusual]:
+    """Look for unusual values in the histories of a dataset's metrics, and keep them; those that are new."""
+    learned: dict[tuple[str, str], set[datetime]] = {}
+    for one in unusual.latest(store, dataset=dataset):
+        if one.expected_by is not None:
+            learned.setdefault((one.column, one.name), set()).add(one.measured)
+    found = [
+        Unusual(dataset, column, name, **vars(one))
+        for (column, name), values in quality_metrics.series(store, dataset, limit=_WATCHED).items()
+        for one in anomalies(values, expected=learned.get((column, name), ()))
+    ]
+    return unusual.keep(store, found)
+
+
+_WATCHED = 120
+"""Values of a history that are looked at."""
+
+
+def drift(store: Metastore, dataset: str) -> list[dict[str, Any]]:
+    """What differs between the last two profiles: columns, types, distributions."""
+    latest = profiles.latest(store, dataset, limit=2)
+    if len(latest) < 2:
+        return []
+    told: list[dict[str, Any]] = compare(latest[1].profile, latest[0].profile)["differences"]
+    return [one for one in told if one["what"] != "rows"]

@@ -11,6 +11,7 @@ What was not evaluated counts nowhere: it is known neither to hold nor to be bro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from data_workbench.metastore.quality_metrics import Metric
@@ -107,8 +108,32 @@ def metrics_of_profile(profile: Mapping[str, Any]) -> list[Metric]:
             found.append(Metric(dataset, name, "null share", told["null_share"], told.get("nulls"), rows))
         if "distinct" in told:
             found.append(Metric(dataset, name, "distinct", told["distinct"]["value"]))
-        quantiles = told.get("quantiles") or {}
-        found += [Metric(dataset, name, f"quantile {level}", quantiles[level]) for level in ("0.5",) if quantiles]
+        if told.get("quantiles") and told.get("kind") == "number":
+            found.append(Metric(dataset, name, "median", told["quantiles"]["0.5"]))
         if told.get("spread") is not None:
             found.append(Metric(dataset, name, "spread", told["spread"]))
-    return found
+        age = _age(profile["taken"], told)
+        found += [] if age is None else [Metric(dataset, name, "age", age)]
+    return [*found, *_of_graph(dataset, profile.get("graph") or {})]
+
+
+def _age(taken: str, told: Mapping[str, Any]) -> float | None:
+    """Seconds from the newest moment of a column to the profile."""
+    if told.get("kind") != "moment" or not told.get("max"):
+        return None
+    try:
+        newest = datetime.fromisoformat(told["max"])
+    except ValueError:  # infinity, or a year that Python does not have
+        return None
+    newest = newest if newest.tzinfo else newest.replace(tzinfo=UTC)
+    return (datetime.fromisoformat(taken) - newest).total_seconds()
+
+
+def _of_graph(dataset: str, graph: Mapping[str, Any]) -> Iterator[Metric]:
+    if not graph:
+        return
+    yield Metric(dataset, "", "relationships", graph.get("relationships", graph.get("inner_relationships", 0)))
+    yield Metric(dataset, "", "pieces", graph["components"]["count"])
+    for name, told in graph.get("degrees", {}).items():
+        if told["mean"] is not None:
+            yield Metric(dataset, "", f"degree {name}", told["mean"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from urllib.parse import urljoin
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from tests.integration.pipelines.test_profiles import command
 
 from data_workbench.api.pages import quality as pages
 from data_workbench.api.routes import quality as routes
@@ -20,7 +22,7 @@ from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.registry import open_source
 from data_workbench.metastore import checks, quality_metrics
 from data_workbench.pipelines.contracts import Contracts, parse_contract
-from data_workbench.quality.keeping import keep_profile
+from data_workbench.quality.keeping import keep_profile, watch
 from data_workbench.quality.profiling import Asked, profile
 from data_workbench.quality.scoring import dimensions, score
 
@@ -110,6 +112,26 @@ def test_a_score_can_be_computed_again_from_what_is_stored(site: Site, browser: 
     assert kept["price", "validity"][-1].value == pytest.approx(0.9)
     assert kept["", "row count"][-1].value == 100
     assert dimensions([{**stored[0], "outcome": "not_evaluated"}]) == {}
+
+
+def test_an_unusual_value_is_shown_once_and_can_be_called_expected(site: Site, browser: TestClient) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    for day in range(30):
+        value = 40 if day == 29 else 1000 + day % 3
+        metric = quality_metrics.Metric("pg:public.parts", "", "row count", value)
+        quality_metrics.keep(site.metastore, [metric], measured=now - timedelta(days=29 - day))
+    [found] = watch(site.metastore, "pg:public.parts")
+    assert (found.name, found.value, found.measured) == ("row count", 40, now)
+    assert watch(site.metastore, "pg:public.parts") == [], "it is known by now"
+    check(site)
+    page = browser.get("/data/pages/quality/dataset?name=pg:public.parts").text
+    assert '<h2 id="unusual">' in page
+    assert '<circle class="broken"' in page
+
+    code, document, _ = command(site, "anomalies", "pg:public.parts", "--expected", "row count")
+    assert (code, document["anomalies"][0]["value"]) == (0, 40)
+    assert document["anomalies"][0]["expected_by"]
+    assert command(site, "anomalies", "pg:public.parts", "--expected", "nothing")[1]["error"]["kind"] == "UsageError"
 
 
 def test_a_thousand_checks_and_a_dataset_nobody_knows(site: Site, browser: TestClient) -> None:

@@ -61,6 +61,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         stores,
         testing,
         tokens,
+        unusual,
     )
     from data_workbench.cli.main import root
 

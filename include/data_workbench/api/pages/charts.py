@@ -22,9 +22,17 @@ class Line:
     points: str
     last: tuple[float, float]
     title: str
+    marks: tuple[tuple[float, float, str], ...] = ()
+    """Places of unusual values, with what a pointer reads."""
 
 
-def line(values: Sequence[Measured], *, low: float | None = None, high: float | None = None) -> Line | None:
+def line(
+    values: Sequence[Measured],
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unusual: Mapping[datetime, str] | None = None,
+) -> Line | None:
     """The line of a metric; None if there is nothing to draw.
 
     Args:
@@ -45,7 +53,12 @@ def line(values: Sequence[Measured], *, low: float | None = None, high: float | 
     ]
     first, last = values[0], values[-1]
     title = f"{first.value:,.4g} on {first.measured:%Y-%m-%d}, {last.value:,.4g} on {last.measured:%Y-%m-%d %H:%M} UTC"
-    return Line(" ".join(f"{x},{y}" for x, y in places), places[-1], title)
+    marks = tuple(
+        (*place, unusual[one.measured])
+        for place, one in zip(places, values, strict=True)
+        if unusual and one.measured in unusual
+    )
+    return Line(" ".join(f"{x},{y}" for x, y in places), places[-1], title, marks)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Response
 
-from data_workbench.api.pages.charts import HEIGHT, WIDTH, histogram, line
+from data_workbench.api.pages.charts import HEIGHT, WIDTH, Line, histogram, line
 from data_workbench.api.pages.rendering import page
 from data_workbench.api.services import quality as service
 from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from data_workbench.metastore.anomalies import Unusual
     from data_workbench.metastore.quality_metrics import Measured
 
 COLOURS = {"passed": "healthy", "warned": "degraded", "not_evaluated": "degraded", "failed": "broken"}
@@ -21,6 +24,8 @@ _GOOD, _FAIR = 99.0, 90.0
 """Scores from which a dataset is green, or yellow."""
 _TRENDS = 60
 """Values in the line of a score."""
+_UNUSUAL = 20
+"""Unusual values on a dataset's page."""
 
 
 def router() -> APIRouter:
@@ -71,7 +76,8 @@ def _dataset(name: str) -> Response:
         told=found.told,
         grade=grade(found.told.score),
         checks=[(one, quote(one.run_id, safe="") if one.run_id else None) for one in found.checks],
-        trends=_trends(found.metrics),
+        trends=_trends(found.metrics, found.unusual),
+        unusual=found.unusual[:_UNUSUAL],
         profile=found.profile,
         columns=_columns(found.profile.profile) if found.profile else [],
         colours=COLOURS,
@@ -91,13 +97,20 @@ def grade(score: float | None) -> str:
     return "healthy" if score >= _GOOD else "degraded" if score >= _FAIR else "broken"
 
 
-def _trends(metrics: Mapping[tuple[str, str], list[Measured]]) -> list[tuple[str, float, Any]]:
-    """The dataset's own metrics: name, newest value, line."""
-    return [
-        (name, values[-1].value, drawn)
-        for (column, name), values in sorted(metrics.items())
-        if not column and (drawn := line(values[-_TRENDS:])) is not None
-    ]
+def _trends(
+    metrics: Mapping[tuple[str, str], list[Measured]], unusual: Sequence[Unusual]
+) -> list[tuple[str, float, Line]]:
+    """The dataset's own metrics, and those of columns in which something is unusual: name, newest value, line."""
+    marks: dict[tuple[str, str], dict[datetime, str]] = {}
+    for one in unusual:
+        told = f"{one.value:,.6g}, expected {one.low:,.6g} to {one.high:,.6g}"
+        marks.setdefault((one.column, one.name), {})[one.measured] = told
+    found = []
+    for (column, name), values in sorted(metrics.items()):
+        drawn = line(values[-_TRENDS:], unusual=marks.get((column, name)))
+        if drawn is not None and (not column or (column, name) in marks):
+            found.append((f"{column}: {name}" if column else name, values[-1].value, drawn))
+    return found
 
 
 def _columns(profile: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], list[Any]]]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.api.datamodels.quality import DatasetOut, QualityCheckOut
 from data_workbench.api.services.metastore import metastore
 from data_workbench.errors import UsageError
-from data_workbench.metastore import checks, profiles, quality_metrics
+from data_workbench.metastore import anomalies, checks, profiles, quality_metrics
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.masking import HIDDEN, classified
 from data_workbench.quality.scoring import dimensions, score
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.anomalies import Unusual
     from data_workbench.metastore.profiles import KeptProfile
     from data_workbench.metastore.quality_metrics import Measured
     from data_workbench.pipelines.plan import RunPlan
@@ -44,6 +45,7 @@ class DatasetDetails:
     checks: list[QualityCheckOut]
     metrics: dict[tuple[str, str], list[Measured]]
     profile: KeptProfile | None
+    unusual: list[Unusual]
 
 
 def details(dataset: str) -> DatasetDetails:
@@ -62,8 +64,9 @@ def details(dataset: str) -> DatasetDetails:
             )
         shown = _masked(store, found)
         series = quality_metrics.series(store, dataset)
+        strange = anomalies.latest(store, dataset=dataset)
     told = _dataset(dataset, found) if found else _unchecked(dataset, latest)
-    return DatasetDetails(told, shown, series, latest)
+    return DatasetDetails(told, shown, series, latest, strange)
 
 
 _BROKEN = 200

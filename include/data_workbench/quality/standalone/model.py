@@ -210,6 +210,7 @@ class StandaloneContract(Model):
     unique: list[Columns] = Field(
         default_factory=list, description="Column lists of which no combination may occur twice"
     )
+    profile: bool = Field(False, description="Take a profile each time, whose metrics are watched for what is unusual")
     rows: Rows | None = Field(None, description="How many rows there are")
     freshness: Freshness | None = Field(None, description="How old the newest row may be")
     service_level: ServiceLevel | None = Field(None, description="How often the contract holds")
