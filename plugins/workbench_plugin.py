@@ -28,6 +28,13 @@ class WorkbenchPlugin(AirflowPlugin):
             "url_route": "workbench-pipelines",
         },
         {
+            "name": "Lineage",
+            "href": "/data/pages/lineage",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-lineage",
+        },
+        {
             "name": "Quality",
             "href": "/data/pages/quality",
             "destination": "nav",

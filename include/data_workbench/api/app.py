@@ -28,6 +28,7 @@ def workbench_app() -> FastAPI:
 
     from data_workbench.api import access
     from data_workbench.api.pages import connections as connections_page
+    from data_workbench.api.pages import lineage as lineage_page
     from data_workbench.api.pages import pipelines as pipelines_page
     from data_workbench.api.pages import quality as quality_page
     from data_workbench.api.pages import quarantine as quarantine_page
@@ -55,6 +56,7 @@ def workbench_app() -> FastAPI:
     app.include_router(backfills.router())
     app.include_router(lineage.receiver())
     app.include_router(lineage.router(), dependencies=operators)
+    app.include_router(lineage_page.router(), dependencies=operators)
     app.include_router(quarantine.router(), dependencies=operators)
     app.include_router(quarantine_page.router(), dependencies=operators)
     app.include_router(quality.router(), dependencies=operators)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,16 @@ def caller(words: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
+    from data_workbench.api.pages import lineage as pages
+    from data_workbench.api.pages import script
     from data_workbench.api.routes import lineage as routes
 
     monkeypatch.setenv("WORKBENCH_METASTORE", words.settings.metastore)
     app = FastAPI()
     app.include_router(routes.receiver(), prefix="/data")
     app.include_router(routes.router(), prefix="/data")
+    app.include_router(pages.router(), prefix="/data")
+    app.include_router(script.router(), prefix="/data")
     _, text = tokens.create(words.metastore, "spark", ["lineage:write"], by=BY)
     with TestClient(app, headers={"authorization": f"Bearer {text}"}) as client:
         yield client
@@ -217,3 +222,62 @@ def test_what_is_too_large_or_not_allowed_is_refused(words: Site, caller: TestCl
     assert caller.post("/data/lineage", json=event, headers={"authorization": f"Bearer {other}"}).status_code == 403
     assert caller.post("/data/lineage", json=event, headers={"authorization": "Bearer wbt_x"}).status_code == 401
     assert words.one("SELECT count(*) FROM lineage_events") == 0
+
+
+# ------------------------------------------------------------------------------------------------------- the page
+
+HOSTILE = """<script>alert(1)</script>"'&<!--"""
+
+
+def shown(caller: TestClient, **asked: Any) -> str:
+    answer = caller.get("/data/pages/lineage", params=asked)
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    return answer.text
+
+
+def test_the_page_shows_what_is_around_a_dataset_and_the_way_of_a_column(caller: TestClient) -> None:
+    def told(job: str, source: str, target: str, columns: dict[str, list[str]]) -> None:
+        event = run_event(START, "COMPLETE", job, job, reads=[source], writes={target: columns})
+        assert caller.post("/data/lineage", json=event).status_code == 201
+
+    told("one", "a", "b", {"x": ["a.x"], "y": ["a.y"]})
+    told(HOSTILE, "b", HOSTILE, {HOSTILE: ["b.x"], "other": ["b.y"]})
+    caller.post("/data/lineage", json=run_event(START, "COMPLETE", "reader", "r", reads=[HOSTILE]))
+    listed = shown(caller)
+    assert "3 datasets" in listed
+    page = shown(caller, ns="db", name="b")
+    assert re.findall(r'aria-label="(dataset|job) (.*?)"', page)[:3] == [
+        ("dataset", "db: a"),
+        ("job", "etl: one"),
+        ("dataset", "db: b"),
+    ]
+    assert page.count('<path class="edge') == 5
+    deep = shown(caller, ns="db", name="a", depth="all", column="x")
+    assert deep.count('class="edge hot"') == 4
+    assert "etl: reader" in deep, "who reads and writes nothing is drawn, too"
+    assert 'href="lineage?ns=db&amp;name=a&amp;column=y' in deep
+    others = [shown(caller, ns="db", name=HOSTILE), shown(caller, q=HOSTILE), shown(caller, ns=HOSTILE, name="x")]
+    for text in (listed, page, deep, *others):
+        assert "<script>alert" not in text
+        assert "<!--" not in text
+    assert "knows no dataset" in shown(caller, ns="db", name="nothing")
+    assert "is no moment" in shown(caller, ns="db", name="a", as_of="yesterday")
+    assert "None" in shown(caller, q="nothing like it")
+    assert caller.get("/data/pages/lineage.js").headers["content-type"].startswith("text/javascript")
+    assert caller.get("/data/pages/lineage", params={"ns": "db", "name": "a", "open": ["x"]}).status_code == 422
+
+
+def test_a_thousand_nodes_are_drawn_as_a_few_that_can_be_opened(caller: TestClient) -> None:
+    events = [
+        run_event(START, "COMPLETE", f"j{number}", f"r{number}", reads=["hub"], writes={f"t{number}": None})
+        for number in range(600)
+    ]
+    assert caller.post("/data/lineage", json=events).json()["new"] == 600
+    page = shown(caller, ns="db", name="hub", depth="all")
+    assert page.count('<a class="node') == 1 + 2 * 25
+    assert page.count("576 more") >= 2
+    assert "600 datasets, the nearest 200 of them as a list" in page
+    opened = shown(caller, ns="db", name="hub", depth="all", open="2")
+    assert opened.count('<a class="node dataset') == 601
+    assert "601 datasets" in shown(caller)

@@ -20,11 +20,18 @@ _HEADERS: Final = {
 }
 
 
-def page(template: str, *, has_forms: bool = False, **values: Any) -> HTMLResponse:
-    """A rendered page with its headers; one with forms may load our script, and ask this server."""
-    text = _environment().get_template(template).render(now=datetime.now(UTC), has_forms=has_forms, **values)
+def page(template: str, *, has_forms: bool = False, script: str | None = None, **values: Any) -> HTMLResponse:
+    """A rendered page with its headers; one with forms may load our script, and ask this server.
+
+    Args:
+        script: of a page that moves: its own script, beside it; its forms ask for the page again.
+    """
+    known = {"now": datetime.now(UTC), "has_forms": has_forms, "script": script}
+    text = _environment().get_template(template).render(**known, **values)
     headers = dict(_HEADERS)
-    if has_forms:
+    if script is not None:
+        headers["content-security-policy"] += "; script-src 'self'; form-action 'self'"
+    elif has_forms:
         headers["content-security-policy"] += "; script-src 'self'; connect-src 'self'; form-action 'none'"
     return HTMLResponse(text, headers=headers)
 

@@ -1,4 +1,4 @@
-"""The one script that pages have: it sends what a form holds as JSON, and says what came back.
+"""The scripts that pages have: `forms.js` sends what a form holds as JSON, `lineage.js` moves in a drawing.
 
 A plain form of HTML could be sent by any other site with the user's cookie; see `access.from_here`.
 """
@@ -16,8 +16,16 @@ def router() -> APIRouter:
 
     @found.get("/forms.js")
     def forms() -> Response:
-        text = files("data_workbench.api.pages").joinpath("forms.js").read_text(encoding="utf-8")
-        headers = {"x-content-type-options": "nosniff", "cache-control": "no-cache"}
-        return Response(text, media_type="text/javascript", headers=headers)
+        return _script("forms.js")
+
+    @found.get("/lineage.js")
+    def lineage() -> Response:
+        return _script("lineage.js")
 
     return found
+
+
+def _script(name: str) -> Response:
+    text = files("data_workbench.api.pages").joinpath(name).read_text(encoding="utf-8")
+    headers = {"x-content-type-options": "nosniff", "cache-control": "no-cache"}
+    return Response(text, media_type="text/javascript", headers=headers)

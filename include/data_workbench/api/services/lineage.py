@@ -96,7 +96,8 @@ def _refuse(name: str) -> Any:
 
 
 @contextmanager
-def _graph(as_of: str | None = None) -> Iterator[tuple[Graph, Metastore]]:
+def standing(as_of: str | None = None) -> Iterator[tuple[Graph, Metastore]]:
+    """The graph as of a moment, kept in this process while nothing changes, and the metastore."""
     moment = impact.moment_of(as_of) if as_of else None
     with metastore() as store:
         yield _graphs.at(store, moment), store
@@ -104,13 +105,13 @@ def _graph(as_of: str | None = None) -> Iterator[tuple[Graph, Metastore]]:
 
 def traced(dataset: str, direction: Direction, *, depth: int | None, as_of: str | None) -> dict[str, Any]:
     """What depends on a dataset or column, or what it is made of."""
-    with _graph(as_of) as (graph, store):
+    with standing(as_of) as (graph, store):
         return impact.trace(graph, store, _place(dataset, graph), direction, depth=depth)
 
 
 def traced_run(run_id: str, *, depth: int | None, as_of: str | None) -> dict[str, Any]:
     """What is wrong if a run was."""
-    with _graph(as_of) as (graph, store):
+    with standing(as_of) as (graph, store):
         return impact.trace_run(graph, store, run_id, depth=depth)
 
 
@@ -159,7 +160,7 @@ def neighbourhood(
     Raises:
         UsageError: there is no such node.
     """
-    with _graph(as_of) as (graph, _):
+    with standing(as_of) as (graph, _):
         kind, number = _node(node, graph)
         ways: tuple[Direction, ...] = ("upstream", "downstream") if direction == "both" else (direction,)
         start = {number} if kind == "dataset" else None
