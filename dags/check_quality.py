@@ -13,6 +13,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.operators.housekeeping import DeliverAlertsOperator
 from data_workbench.provider.operators.quality import ListContractsOperator, QualityCheckOperator
 from data_workbench.provider.retries import RETRIES
 from data_workbench.provider.tags import Tag
@@ -31,8 +32,9 @@ with DAG(
     description="Holds datasets against their contracts",
 ) as dag:
     contracts = ListContractsOperator(task_id="contracts", folder=str(FOLDER / "contracts"))
-    QualityCheckOperator.partial(
+    check = QualityCheckOperator.partial(
         task_id="check",
         pipelines=str(FOLDER / "pipelines"),
         map_index_template="{{ task.contract.rpartition('/')[2].rpartition('.')[0] }}",
     ).expand(contract=contracts.output)
+    check >> DeliverAlertsOperator(task_id="tell", trigger_rule="all_done")

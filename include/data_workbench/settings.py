@@ -83,6 +83,11 @@ class Settings:
     """Comma-separated ids of `workbench_webhook` connections that alerts go to."""
     alert_notifiers: str = ""
     """JSON list of Airflow notifiers that alerts go to: `[{"notifier": "package.Class", "arguments": {…}}]`."""
+    alert_rules: str = ""
+    """JSON list of who is told of which contract: `[{"owner": …, "dataset": "odras_*", "severity": …, "routes": […]}]`;
+    the first that fits; empty means all routes."""
+    escalation_hours: float = 24.0
+    """A contract that does not hold is told once more after this long, unless somebody has acknowledged it."""
     check_history_days: float = 30.0
     """Checks of connections are kept this long."""
     backups: str = ""
@@ -186,6 +191,7 @@ _LEAST: Mapping[str, float] = {
     "slow_connection_seconds": 0,
     "store_wait_hours": 0,
     "check_history_days": 0,
+    "escalation_hours": 0,
     "fence_wait_seconds": 0,
 }
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)

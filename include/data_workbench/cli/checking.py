@@ -25,18 +25,24 @@ if TYPE_CHECKING:
 @click.argument("subject", required=False)
 def check(subject: str | None, as_json: bool) -> None:
     """Check what stands in stores now: of a PIPELINE or FILE, a CONTRACT, a DATASET, or all of them."""
+    from data_workbench.notifications import deliver
     from data_workbench.pipelines.contracts import Contracts
     from data_workbench.pipelines.upkeep import Upkeep
+    from data_workbench.provider.alerting import route_names
+    from data_workbench.provider.alerting import routes as receivers
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
     session = Session()
     with runner(session) as engine:
-        contracts = Contracts(session.settings, session.connections, engine.metastore)
+        routes = route_names(session.settings)
+        contracts = Contracts(session.settings, session.connections, engine.metastore, routes)
         alone = contracts.find(subject)
         found = contracts.check(alone)
         is_file = subject is not None and Path(subject).is_file()
         definitions, wanted = ([], _nothing) if alone and is_file else _chosen(session, subject)
+        if alone and routes:
+            deliver(engine.metastore, receivers(session.settings, session.connections, None))
         upkeep = Upkeep(engine)
         found += [one for definition in definitions for one in upkeep.check(definition, wanted=wanted)]
     if subject is not None and not found:

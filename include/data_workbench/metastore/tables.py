@@ -296,6 +296,24 @@ anomalies = Table(
     Column("expected_by", Text),
 )
 
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("owner", Text),
+    Column("severity", Text, nullable=False),
+    Column("checks", _JSON, nullable=False),
+    Column("opened", _WHEN, nullable=False),
+    Column("recovered", _WHEN),
+    Column("acknowledged_by", Text),
+    Column("snoozed_until", _WHEN),
+    Column("told", _WHEN),
+    Column("escalated", _WHEN),
+    Index("incidents_one_open", "contract", unique=True, postgresql_where=text("recovered IS NULL")),
+)
+
 profiles = Table(
     "profiles",
     metadata,

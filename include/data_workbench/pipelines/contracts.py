@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,17 @@ from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError, WorkbenchError
 from data_workbench.metastore import checks as history
+from data_workbench.metastore.connection_checks import states
 from data_workbench.pipelines.classification import CLASSIFIED, classified_columns, is_classified
 from data_workbench.pipelines.definition import in_order, load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.run import new_run_id
 from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.telling_quality import downstream, routing
 from data_workbench.pipelines.wording import explain
 from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.pipelines.yaml_tree import Path as Place
+from data_workbench.quality.incidents import Surroundings, tell
 from data_workbench.quality.keeping import keep_profile, keep_results, watch
 from data_workbench.quality.profiling import Asked, profile
 from data_workbench.quality.standalone import Evaluation, Reader, StandaloneContract
@@ -38,6 +41,8 @@ from data_workbench.transforms.words import ExpressionError
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.anomalies import Unusual
+    from data_workbench.pipelines.definition import Definition
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -172,6 +177,8 @@ class Contracts:
     settings: Settings
     connections: Connections
     metastore: Metastore | None
+    routes: Sequence[str] = ()
+    """Who can be told; the rules say who is. Alerts are stored here and handed out by `notifications.deliver`."""
 
     def find(self, subject: str | None) -> list[ContractFile]:
         """The contracts that a name, a file or a dataset means; all if none is named.
@@ -204,10 +211,25 @@ class Contracts:
                 if self.metastore is not None:
                     keep_results(self.metastore, told)
                     self._profile(one, stores, hidden)
-                    watch(self.metastore, one.contract.dataset)
+                    strange = watch(self.metastore, one.contract.dataset)
+                    self._tell(self.metastore, told, strange)
                 found += [*told, *self._service_level(one)]
         shutil.rmtree(folder, ignore_errors=True)
         return found
+
+    def _tell(self, store: Metastore, told: Sequence[dict[str, Any]], strange: Sequence[Unusual]) -> None:
+        if not told:
+            return
+        contract, dataset = told[0]["contract"], told[0]["dataset"]
+        following, writers = downstream(self._definitions, dataset)
+        around = Surroundings(
+            downstream=following,
+            replay=[*(f"workbench run {name}" for name in writers), f"workbench check {contract}"],
+            unusual=[f"{one.column} {one.name}: {one.value:.6g}".strip() for one in strange if one.is_new],
+            escalate_after=timedelta(hours=self.settings.escalation_hours),
+            broken_connections={name for name, one in states(store).items() if one.state == "broken"},
+        )
+        tell(store, told, around, routing(self.settings.alert_rules, self.routes))
 
     def _profile(self, one: ContractFile, stores: Stores, hidden: Callable[[str], Collection[str]]) -> None:
         """Take the profile that a contract asks for; a store that is away was told by its checks."""
@@ -237,15 +259,21 @@ class Contracts:
         failing = 0 if is_kept else evaluated - good
         yield one.evaluation.result("service level", one.contract.severity, failing, rows_=evaluated, sample=sample)
 
-    def _hidden(self, chosen: Sequence[ContractFile]) -> Callable[[str], Collection[str]]:
-        """The classified columns of a dataset: by pipelines, and by these contracts."""
-        definitions = []
+    @cached_property
+    def _definitions(self) -> list[Definition]:
+        """The pipelines that can be read; a broken one that classifies columns is told, since nobody knows which."""
+        found = []
         for file in sorted(filter(is_pipeline_file, self.settings.pipelines.glob("*"))):
             try:
-                definitions.append(load_definition(file, settings=self.settings))
+                found.append(load_definition(file, settings=self.settings))
             except DefinitionError:
                 if b"classification" in file.read_bytes():
                     raise
+        return found
+
+    def _hidden(self, chosen: Sequence[ContractFile]) -> Callable[[str], Collection[str]]:
+        """The classified columns of a dataset: by pipelines, and by these contracts."""
+        definitions = self._definitions
 
         @cache
         def hidden(dataset: str) -> frozenset[str]:

@@ -71,6 +71,7 @@ class QualityCheckOperator(BaseOperator):
 
         from data_workbench.errors import UsageError
         from data_workbench.pipelines.contracts import Contracts
+        from data_workbench.provider.alerting import route_names
         from data_workbench.provider.connections import airflow_connections
         from data_workbench.records.arrow import prepare_process
 
@@ -79,7 +80,7 @@ class QualityCheckOperator(BaseOperator):
         if self.pipelines is not None:
             settings = replace(settings, pipelines=Path(self.pipelines))
         with open_metastore() as metastore:
-            contracts = Contracts(settings, airflow_connections(), metastore)
+            contracts = Contracts(settings, airflow_connections(), metastore, route_names(settings))
             chosen = contracts.find(self.contract)
             if not chosen:
                 raise UsageError(f"there is no contract {self.contract!r}", hint="name a file of dags/contracts")

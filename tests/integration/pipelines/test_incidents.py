@@ -1,0 +1,159 @@
+"""Alerts of contracts: one for one cause, counted by a receiver that really listens."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.pipelines.test_profiles import command
+
+from data_workbench.connectors.connections import Connections, from_environment
+from data_workbench.errors import UsageError
+from data_workbench.metastore import incidents
+from data_workbench.notifications import deliver
+from data_workbench.pipelines.contracts import Contracts, parse_contract
+from data_workbench.provider.alerting import route_names, routes
+
+if TYPE_CHECKING:
+    from tests.integration.pipelines.conftest import Site
+
+    from data_workbench.settings import Settings
+
+CHECKS = "".join(f'  - {{name: check {n}, condition: "a > {n}"}}\n' for n in range(100))
+CONTRACT = f"""
+version: 1
+contract: numbers
+owner: numbers-team
+connection: pg
+stream: public.numbers
+checks:
+{CHECKS}"""
+PIPELINES = {
+    "load": "{rows: {connection: pg, stream: public.raw}}|{out: {connection: pg, table: public.numbers, key: id}}",
+    "graph": "{n: {connection: pg, stream: public.numbers}}|{out: {connection: graph, nodes: [{label: N, key: id}]}}",
+    "points": "{rows: {connection: graph, stream: N}}|{out: {connection: files, file: n.parquet, key: id}}",
+}
+
+
+class Receiver:
+    """A webhook that remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.got.append(json.loads(body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing on stderr."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def types(self) -> list[str]:
+        return [one["type"] for one in self.got]
+
+
+@pytest.fixture
+def receivers(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Receiver]]:
+    """Two routes: `ops` and `numbers`."""
+    found = {name: Receiver() for name in ("ops", "numbers")}
+    threads = []
+    for name, one in found.items():
+        monkeypatch.setenv(
+            f"AIRFLOW_CONN_{name.upper()}", json.dumps({"conn_type": "workbench_webhook", "host": one.url})
+        )
+        threads.append(threading.Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.02}))
+        threads[-1].start()
+    site.sql("CREATE TABLE numbers (id int PRIMARY KEY, a int)")
+    site.sql("INSERT INTO numbers SELECT n, 1000 FROM generate_series(1, 20) n")
+    for name, text in PIPELINES.items():
+        sources, destinations = text.split("|")
+        site.file(f"version: 1\npipeline: {name}\nsources: {sources}\ndestinations: {destinations}\n", f"{name}.yaml")
+    try:
+        yield found
+    finally:
+        for one, thread in zip(found.values(), threads, strict=True):
+            one.server.shutdown()
+            thread.join()
+            one.server.server_close()
+
+
+def held(site: Site, **changed: Any) -> Settings:
+    settings = replace(site.settings, alert_routes="ops,numbers", pipelines=site.folder, **changed)
+    connections = Connections(from_environment)
+    contracts = Contracts(settings, connections, site.metastore, route_names(settings))
+    contracts.check([parse_contract(CONTRACT)])
+    deliver(site.metastore, routes(settings, connections, None))
+    return settings
+
+
+def test_a_hundred_broken_checks_are_one_alert_and_one_recovery(site: Site, receivers: dict[str, Receiver]) -> None:
+    held(site)
+    site.sql("UPDATE numbers SET a = -1")
+    for _ in range(3):
+        held(site)
+    site.sql("UPDATE numbers SET a = 1000")
+    for _ in range(2):
+        held(site)
+    for one in receivers.values():
+        assert one.types() == ["quality.broken", "quality.recovered"]
+    told = receivers["ops"].got[0]["data"]
+    assert (told["severity"], told["owner"], len(told["checks"])) == ("critical", "numbers-team", 100)
+    assert told["downstream"] == ["graph:N", "files:n.parquet"]
+    assert told["replay"] == ["workbench run load", "workbench check numbers"]
+    [over] = incidents.latest(site.metastore, is_open=False)
+    assert over.recovered is not None
+
+
+def test_rules_choose_who_is_told_and_silence_is_escalated_once(site: Site, receivers: dict[str, Receiver]) -> None:
+    rules = json.dumps([{"owner": "numbers-team", "dataset": "pg:*", "routes": ["numbers"]}, {"routes": ["ops"]}])
+    site.sql("UPDATE numbers SET a = -1")
+    held(site, alert_rules=rules)
+    for _ in range(2):
+        held(site, alert_rules=rules, escalation_hours=0.0)
+    assert receivers["numbers"].types() == ["quality.broken", "quality.escalated"]
+    assert receivers["ops"].got == []
+    with pytest.raises(UsageError, match="'nobody', which is none"):
+        held(site, alert_rules='[{"routes": ["nobody"]}]')
+
+
+def test_who_acknowledges_or_snoozes_is_not_told_again(site: Site, receivers: dict[str, Receiver]) -> None:
+    site.sql("UPDATE numbers SET a = -1")
+    held(site)
+    [one] = command(site, "incidents", "list")[1]["incidents"]
+    assert (one["contract"], len(one["checks"])) == ("numbers", 100)
+    assert command(site, "incidents", "snooze", str(one["id"]), "--for", "1")[0] == 0
+    held(site, escalation_hours=0.0)
+    assert command(site, "incidents", "acknowledge", str(one["id"]))[1]["incident"]["acknowledged_by"]
+    incidents.change(site.metastore, one["id"], snoozed_until=None)
+    held(site, escalation_hours=0.0)
+    assert receivers["ops"].types() == ["quality.broken"]
+    assert command(site, "incidents", "snooze", "999")[1]["error"]["kind"] == "UsageError"
+
+
+def test_a_store_that_is_known_to_be_away_is_told_by_its_connection_alone(
+    site: Site, receivers: dict[str, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data_workbench.health.examining import examine
+    from data_workbench.health.watching import watch
+
+    away = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "x", "schema": "x", "password": "x"}
+    monkeypatch.setenv("AIRFLOW_CONN_PG", json.dumps(away))
+    found = examine(Connections(from_environment).get("pg"), site.settings)
+    watch(site.metastore, found, routes=["ops", "numbers"])
+    held(site)
+    assert receivers["ops"].types() == ["connection.broken"]
+    site.sql("DELETE FROM connection_states")
+    held(site)
+    assert receivers["ops"].types() == ["connection.broken", "quality.broken"], "nobody else would say it"
