@@ -1,4 +1,5 @@
-"""Removes staged files of runs that ended longer ago than WORKBENCH_ARTIFACT_RETENTION_DAYS.
+"""Removes staged files of runs that ended longer ago than WORKBENCH_ARTIFACT_RETENTION_DAYS, and the runs themselves
+after WORKBENCH_RUN_HISTORY_DAYS.
 
 **When**: every night at 02:30 UTC. **Who is hurt if it fails**: nobody at once; the disk of the artifact store fills
 up, and runs are refused when it is nearly full.
@@ -24,6 +25,6 @@ with DAG(
     tags=[Tag.HOUSEKEEPING.value],
     default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
-    description="Removes staged files past their retention",
+    description="Removes staged files and runs past their retention",
 ) as dag:
     CleanArtifactsOperator(task_id="clean")

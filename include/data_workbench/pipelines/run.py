@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.artifacts import ArtifactStore, StoredRun
+from data_workbench.artifacts import ArtifactStore
 from data_workbench.errors import WorkbenchError
 from data_workbench.events import emit
 from data_workbench.metastore import hold_run, runs, slots, stages
@@ -43,6 +43,7 @@ from data_workbench.pipelines.preparing import prepare
 from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.result import note_kept_out, run_document
+from data_workbench.pipelines.retention import expire
 from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.verdicts import broken, unclean
@@ -455,11 +456,9 @@ class Runner:
         return run_document(run, found, names, reconciliation, checks)
 
     def _tidy(self, work: Work) -> None:
-        """Remove this run's scratch space, and staged files past their retention."""
+        """Remove this run's scratch space, and staged files and runs past their retention."""
         shutil.rmtree(self.assembly.staging(work).work_folder, ignore_errors=True)
-        now = datetime.now(UTC)
-        finished = {StoredRun(*key): ended for key, ended in runs.finished_before(self.metastore, now).items()}
-        self.artifacts.clean(finished, now=now)
+        expire(self.metastore, self.artifacts, self.settings, now=datetime.now(UTC))
 
 
 def new_run_id() -> str:

@@ -111,20 +111,20 @@ class DeliverLineageOperator(BaseOperator):
 
 
 class CleanArtifactsOperator(BaseOperator):
-    """Removes staged files of runs that ended longer ago than the retention; those of running ones stay."""
+    """Removes staged files of runs that ended longer ago than their retention, then the runs; running ones stay."""
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """How much was removed."""
         from datetime import UTC, datetime
 
         from data_workbench import settings as settings_module
-        from data_workbench.artifacts import ArtifactStore, StoredRun
-        from data_workbench.metastore import runs
+        from data_workbench.artifacts import ArtifactStore
+        from data_workbench.pipelines.retention import expire
 
+        settings = settings_module.load()
         with translated(), open_metastore() as metastore:
-            now = datetime.now(UTC)
-            finished = {StoredRun(*key): ended for key, ended in runs.finished_before(metastore, now).items()}
-            removed = ArtifactStore(settings_module.load()).clean(finished, now=now)
-        names = [f"{run.pipeline}/{run.run_id}" for run in removed]
+            expired = expire(metastore, ArtifactStore(settings), settings, now=datetime.now(UTC))
+        names = [f"{run.pipeline}/{run.run_id}" for run in expired.files]
         self.log.info("staged files of %s runs removed\n%s", len(names), "\n".join(names))
-        return {"removed": len(names)}
+        self.log.info("%s runs removed from the history", expired.runs)
+        return {"removed": len(names), "runs": expired.runs}

@@ -1,0 +1,34 @@
+"""What is removed of finished runs once its time is over: staged files first, then the runs themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from data_workbench.artifacts import ArtifactStore, StoredRun
+from data_workbench.metastore import runs
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
+    from data_workbench.settings import Settings
+
+
+@dataclass(frozen=True)
+class Expired:
+    """What was removed."""
+
+    files: list[StoredRun]
+    """Runs whose staged files are gone."""
+    runs: int
+
+
+def expire(metastore: Metastore, artifacts: ArtifactStore, settings: Settings, *, now: datetime) -> Expired:
+    """Remove staged files and runs that ended longer ago than `artifact_retention_days` and `run_history_days`.
+
+    A run whose staged files are kept longer is kept as long: nobody could tell any more that they may be removed.
+    """
+    finished = {StoredRun(*key): ended for key, ended in runs.finished_before(metastore, now).items()}
+    removed = artifacts.clean(finished, now=now)
+    days = max(settings.run_history_days, settings.artifact_retention_days)
+    return Expired(removed, runs.expire(metastore, now - timedelta(days=days)))
