@@ -72,7 +72,8 @@ class Settings:
     programs: str = ""
     """Colon-separated taps that may be run and dlt sources that may be imported; empty means any."""
     python_modules: str = ""
-    """Colon-separated modules whose functions `python` steps may call, each with what is below it; empty means none."""
+    """Colon-separated modules whose functions `python` steps may call, and whose timetables schedules may name, each
+    with what is below it; empty means none."""
     hooks: str = ""
     """Comma-separated connections on which pipelines may run hooks; empty means none."""
     pseudonym_secret: str = field(default="", repr=False)
@@ -153,6 +154,11 @@ class Settings:
     def port(self, service: str) -> int:
         """The local port of a service named in PORT_OFFSETS."""
         return self.port_base + PORT_OFFSETS[service]
+
+
+def is_listed(module: str, allowed: str) -> bool:
+    """Whether a module is one of these colon-separated ones, or below one."""
+    return any(module == one or module.startswith(f"{one}.") for one in allowed.split(":") if one)
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from data_workbench import settings as settings_module
 from data_workbench.pipelines.partitions import TimePartitions, first_end, partition_before, typed
 from data_workbench.pipelines.schedules import (
     AliasSchedule,
@@ -18,6 +19,7 @@ from data_workbench.pipelines.schedules import (
     TopicSchedule,
 )
 from data_workbench.provider.assets import arrivals_of, asset_of, messages_of
+from data_workbench.settings import is_listed
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.spec import Pipeline
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 # Left to itself, Airflow runs a DAG the moment it is unpaused if its time has just passed: such a run would come
 # between an operator who unpauses it and the run he then asks for.
 _NOT_AT_ONCE = timedelta(0)
+_AIRFLOWS_OWN = "airflow.sdk:airflow.timetables"
 
 
 def schedule_of(spec: Pipeline) -> Any:
@@ -62,11 +65,15 @@ def _made(given: TimetableSchedule) -> Any:
     from airflow.timetables.base import Timetable
 
     module, _, name = given.timetable.partition(":")
+    if not is_listed(module, f"{_AIRFLOWS_OWN}:{settings_module.load().python_modules}"):
+        # Importing runs a module's code, where the DAG is parsed and whoever may write a pipeline file says which.
+        raise ValueError(f"module {module!r} is neither Airflow's nor listed in WORKBENCH_PYTHON_MODULES")
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"there is no class {given.timetable!r} ({error})") from error
-    if not (isinstance(found, type) and issubclass(found, BaseTimetable | Timetable)):
+    # `issubclass` of Airflow's protocol raises for a class that does not derive from it.
+    if not (isinstance(found, type) and {BaseTimetable, Timetable} & set(found.__mro__)):
         raise ValueError(f"{given.timetable!r} is not a timetable")
     try:
         return found(**given.arguments)

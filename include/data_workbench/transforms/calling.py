@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import AccessDenied, TransformError, WorkbenchError
+from data_workbench.settings import is_listed
 from data_workbench.transforms.plan import Action
 from data_workbench.transforms.text import literal
 
@@ -44,8 +45,7 @@ def find_function(name: str, allowed: str, *, step: str) -> Callable[..., Any]:
 def require_allowed(name: str, allowed: str, *, step: str) -> None:
     """Refuse a function whose module the site does not list. Raises AccessDenied."""
     module = name.partition(":")[0]
-    listed = [one for one in allowed.split(":") if one]
-    if not any(module == one or module.startswith(f"{one}.") for one in listed):
+    if not is_listed(module, allowed):
         raise AccessDenied(
             f"step {step!r}: module {module!r} may not be used by python steps",
             hint="whoever runs the site adds it to WORKBENCH_PYTHON_MODULES",

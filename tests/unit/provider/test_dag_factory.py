@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def test_a_sound_file_is_a_dag_with_its_owner_tags_and_words(parsed: Parsed) -> 
         ("twice", "2:11", "'sound'"),
         ("whose_files", "3:18", "connection: ID"),
         ("no_table", "3:1", "is not a timetable"),
+        ("own_table", "3:1", "listed in WORKBENCH_PYTHON_MODULES"),
         ("bad_table", "3:1", "does not take these arguments"),
     ],
 )
@@ -156,6 +158,21 @@ def test_schedules_by_several_crons_a_clock_and_a_timetable(parsed: Parsed) -> N
     assert "5400.0" in found["clock"]
     assert "5 4 * * *" in found["table"]
     assert "every 1:30:00" in parsed.cases["pipeline__clock"]["doc"]
+
+
+def test_a_module_that_is_not_listed_is_not_even_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from data_workbench.pipelines.schedules import TimetableSchedule
+    from data_workbench.provider.timetables import _made
+
+    text = "from airflow.sdk.bases.timetable import BaseTimetable\nclass Ours(BaseTimetable):\n    pass\n"
+    (tmp_path / "site_times.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = TimetableSchedule(timetable="site_times:Ours")
+    with pytest.raises(ValueError, match="neither Airflow's nor listed"):
+        _made(given)
+    assert "site_times" not in sys.modules
+    monkeypatch.setenv("WORKBENCH_PYTHON_MODULES", "other:site_times")
+    assert type(_made(given)).__name__ == "Ours"
 
 
 def test_a_project_file_among_the_pipelines_is_no_dag(tmp_path: Path) -> None:
