@@ -21,6 +21,7 @@ from data_workbench.errors import ReconciliationFailed, UsageError, WorkbenchErr
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.run import Runner
 
@@ -217,18 +218,32 @@ def quarantine() -> None:
     """Rows that broke a rule: look at them, replay them."""
 
 
+unmasked_option = click.option(
+    "--unmasked", is_flag=True, help="Show classified values, too; the audit trail tells who was shown them."
+)
+
+
+def _seen_by(*, unmasked: bool) -> Author | None:
+    from data_workbench.metastore.audit import Author
+
+    return Author.of_process() if unmasked else None
+
+
 @command(quarantine, "list")
 @click.argument("pipeline", required=False)
 @click.option(
     "--state", type=click.Choice(["open", "resolved", "replayed", "superseded", "discarded", "all"]), default="open"
 )
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
-def list_(pipeline: str | None, state: str, limit: int, as_json: bool) -> None:
+@unmasked_option
+def list_(pipeline: str | None, state: str, limit: int, unmasked: bool, as_json: bool) -> None:
     """Quarantined rows, newest first."""
     from data_workbench.pipelines.upkeep import Upkeep
 
     with runner(Session()) as engine:
-        records = Upkeep(engine).list_quarantine(pipeline, state=None if state == "all" else state, limit=limit)
+        records = Upkeep(engine).list_quarantine(
+            pipeline, state=None if state == "all" else state, limit=limit, seen_by=_seen_by(unmasked=unmasked)
+        )
     if as_json:
         say_json({"records": records})
         return
@@ -240,12 +255,13 @@ def list_(pipeline: str | None, state: str, limit: int, as_json: bool) -> None:
 
 @command(quarantine)
 @click.argument("record", type=int)
-def show(record: int, as_json: bool) -> None:
-    """One quarantined row, whole."""
+@unmasked_option
+def show(record: int, unmasked: bool, as_json: bool) -> None:
+    """One quarantined row, with all that is known of it."""
     from data_workbench.pipelines.upkeep import Upkeep
 
     with runner(Session()) as engine:
-        found = Upkeep(engine).show_quarantine(record)
+        found = Upkeep(engine).show_quarantine(record, seen_by=_seen_by(unmasked=unmasked))
     if as_json:
         say_json({"records": [found]})
         return

@@ -154,6 +154,13 @@ def count(
         return connection.scalar(select(func.count()).select_from(chosen)) or 0
 
 
+def note_seen(store: Metastore, ids: Collection[int], author: audit.Author) -> None:
+    """Tell the audit trail that somebody is shown records with what is classified in them."""
+    with store.transaction() as connection:
+        details = {"records": sorted(ids)[:_MOST_TOLD], "asked": len(ids)}
+        audit.append(connection, author, audit.Act("quarantine.unmasked", _pipelines_of(connection, ids), details))
+
+
 def mark(
     store: Metastore, ids: Collection[int], state: QuarantineState, *, by: str, author: audit.Author | None = None
 ) -> int:

@@ -1,4 +1,4 @@
-"""Quarantined records without what their contracts classify: what a page or an answer over HTTP may show.
+"""Quarantined records without what their contracts classify: what a page, an answer or a terminal may show.
 
 A column is classified where a contract on the way gives it a `classification` other than `public`, or classifies what
 it is made of. A record whose plan is gone, so that nobody knows, shows no value at all.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from data_workbench.pipelines.plan import RunPlan
 
 HIDDEN: Final = "•••"
-HIDDEN_REASON: Final = "not shown: it may quote a classified column (workbench quarantine show)"
+HIDDEN_REASON: Final = "not shown: it may quote a classified column (workbench quarantine show --unmasked)"
 _PUBLIC: Final = "public"
 _QUOTED: Final = 12
 """Characters of a value that give it away in a reason, which may quote only its beginning."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from data_workbench.metastore import hold_run, liveness, quarantine, runs, stage
 from data_workbench.metastore.audit import redacted
 from data_workbench.pipelines import edits, records
 from data_workbench.pipelines.history import last_plan
+from data_workbench.pipelines.masking import Masks
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.planning import compile_run, content_hash
@@ -27,6 +28,7 @@ from data_workbench.quality.keeping import keep_results
 
 if TYPE_CHECKING:
     from data_workbench.metastore.audit import Author
+    from data_workbench.metastore.quarantine import Record
     from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.reconcile import Remedy
 
@@ -138,18 +140,32 @@ class Upkeep:
             rows.append({**records.run_row(run), **told, "stages": parts})
         return rows
 
-    def list_quarantine(self, pipeline: str | None, *, state: Any, limit: int) -> list[dict[str, Any]]:
-        """Quarantined rows as documents."""
-        found = quarantine.list_records(self.runner.metastore, pipeline=pipeline, state=state, limit=limit)
-        return [vars(record) for record in found]
+    def list_quarantine(
+        self, pipeline: str | None, *, state: Any, limit: int, seen_by: Author | None = None
+    ) -> list[dict[str, Any]]:
+        """Quarantined rows as documents, without what is classified in them.
 
-    def show_quarantine(self, record: int) -> dict[str, Any]:
-        """One quarantined row."""
-        return vars(quarantine.get(self.runner.metastore, record))
+        Args:
+            seen_by: who is shown them whole, which is told in the audit trail.
+        """
+        found = quarantine.list_records(self.runner.metastore, pipeline=pipeline, state=state, limit=limit)
+        return self._shown(found, seen_by)
+
+    def show_quarantine(self, record: int, *, seen_by: Author | None = None) -> dict[str, Any]:
+        """One quarantined row, shown alike."""
+        return self._shown([quarantine.get(self.runner.metastore, record)], seen_by)[0]
 
     def edit_quarantine(self, record_id: int, given: Mapping[str, str | None], *, by: str) -> dict[str, Any]:
         """Correct columns of an open record (`edits.edit`)."""
-        return vars(edits.edit(self.runner.metastore, record_id, given, by=by))
+        return self._shown([edits.edit(self.runner.metastore, record_id, given, by=by)], None)[0]
+
+    def _shown(self, found: Sequence[Record], seen_by: Author | None) -> list[dict[str, Any]]:
+        if seen_by is not None:
+            if found:
+                quarantine.note_seen(self.runner.metastore, [one.id for one in found], seen_by)
+            return [{**vars(one), "hidden": []} for one in found]
+        masks = Masks(self.runner.metastore)
+        return [{**vars(one.record), "hidden": sorted(one.hidden)} for one in map(masks.masked, found)]
 
     def discard_quarantine(self, ids: list[int], *, by: str) -> int:
         """Close open records for good; the number closed."""

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.metastore import Metastore
+from data_workbench.metastore.audit import Author
 from data_workbench.pipelines.checks import lint
 from data_workbench.pipelines.definition import Definition, parse_definition
 from data_workbench.pipelines.options import RunOptions
@@ -110,7 +111,8 @@ class Site:
 
     def quarantined(self, pipeline: str, state: Any = "open") -> list[dict[str, Any]]:
         """Records of a pipeline."""
-        return Upkeep(self.runner()).list_quarantine(pipeline, state=state, limit=10_000)
+        whole = Author.of_process()
+        return Upkeep(self.runner()).list_quarantine(pipeline, state=state, limit=10_000, seen_by=whole)
 
     def command(self, *arguments: str, cwd: Path | None = None, **environment: str) -> tuple[int, dict[str, Any], str]:
         """Run the command line with `--json`: exit code, document, stderr."""

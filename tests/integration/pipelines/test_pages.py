@@ -104,6 +104,8 @@ def test_what_is_not_there_is_said(browser: TestClient) -> None:
     assert "No pipeline has run yet" in browser.get("/data/pages/pipelines").text
     for place in ("/data/pipelines/nobody/runs", "/data/runs/nothing"):
         assert browser.get(place).status_code == 404
+    for place in ("pipelines/nobody", "runs/nothing"):
+        assert browser.get(f"/data/pages/{place}").status_code == 404
     assert "has never run" in browser.get("/data/pages/pipelines/nobody").text
     assert browser.get("/data/pipelines/x/runs?limit=0").status_code == 422
 

@@ -92,6 +92,23 @@ def held(site: Site) -> dict[int, int]:
     return {one["key"]["id"]: one["id"] for one in site.quarantined("held")}
 
 
+@pytest.mark.usefixtures("rows")
+def test_a_terminal_is_shown_what_pages_show_unless_the_audit_trail_may_tell(site: Site) -> None:
+    site.run(TEXT)
+    upkeep = Upkeep(site.runner())
+    shown = {one["key"]["id"]: one for one in upkeep.list_quarantine("held", state="open", limit=10)}
+    assert SECRET not in str(shown)
+    assert (shown[2]["row"]["word"], shown[2]["row"]["size"]) == ("•••", 2)
+    assert shown[2]["hidden"] == ["shout", "twice", "word"]
+    assert SECRET not in str(upkeep.show_quarantine(shown[2]["id"]))
+    assert audit.list_entries(site.metastore, action="quarantine.unmasked") == []
+    whole = upkeep.show_quarantine(shown[2]["id"], seen_by=audit.Author("ada", "cli", "ticket 5"))
+    assert whole["row"]["word"] == SECRET
+    [entry] = audit.list_entries(site.metastore, action="quarantine.unmasked")
+    assert (entry.actor, entry.object, entry.reason) == ("ada", "held", "ticket 5")
+    assert json.loads(entry.details)["records"] == [shown[2]["id"]]
+
+
 def test_records_are_listed_by_rule_and_classified_values_are_masked_everywhere(
     site: Site, browser: TestClient
 ) -> None:
@@ -129,7 +146,9 @@ def test_records_are_listed_by_rule_and_classified_values_are_masked_everywhere(
         assert SECRET not in text
         assert SECRET.upper() not in text
         assert MARKUP not in text or text == str(told)
-    assert SECRET in str(site.command("quarantine", "show", str(ids[2]))[1]), "the command line shows it whole"
+    show = ("quarantine", "show", str(ids[2]))
+    assert SECRET not in str(site.command(*show)[1])
+    assert SECRET in str(site.command(*show, "--unmasked")[1]), "the command line shows it whole if asked to"
 
 
 def test_without_its_plan_nothing_of_a_record_is_shown(site: Site, browser: TestClient) -> None:
@@ -230,7 +249,9 @@ def test_bodies_that_say_something_else_are_refused(site: Site, browser: TestCli
     assert browser.get("/data/quarantine/999999").status_code == 404
     wrong = browser.post("/data/quarantine/replay", json={"pipeline": "other", "records": [one]}, headers=ORIGIN)
     assert (wrong.status_code, "of pipeline 'held'" in wrong.json()["detail"]) == (400, True)
-    assert browser.get("/data/pages/records/999999").status_code == 200
+    for place in ("records/999999", "quarantine/nobody"):
+        assert browser.get(f"/data/pages/{place}").status_code == 404
+    assert "has never run" in browser.get("/data/pages/quarantine/nobody").text
     assert held(site)[4] == one
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
 
-from data_workbench.api.pages.rendering import page
+from data_workbench.api.pages.rendering import page, trouble
 from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
 from data_workbench.api.services import connections as service
 from data_workbench.errors import WorkbenchError
@@ -30,7 +30,7 @@ def router() -> APIRouter:
             items = service.overview()
             strips = {one.name: bars(service.history(one.name, SHOWN).checks) for one in items}
         except WorkbenchError as error:
-            return page("trouble.html", title="Connections", error=error)
+            return trouble("Connections", error)
         counts = {state: sum(one.state == state for one in items) for state in ("healthy", "degraded", "broken")}
         return page(
             "connections.html",

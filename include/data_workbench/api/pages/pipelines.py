@@ -13,7 +13,7 @@ from fastapi import APIRouter, Response
 from data_workbench.api.pages.plots import HEIGHT as PLOT_HEIGHT
 from data_workbench.api.pages.plots import WIDTH as PLOT_WIDTH
 from data_workbench.api.pages.plots import plots
-from data_workbench.api.pages.rendering import milliseconds, page
+from data_workbench.api.pages.rendering import milliseconds, page, trouble
 from data_workbench.api.pages.strips import HEIGHT, WIDTH, Bar, Entry, strip
 from data_workbench.api.services import backfills as backfill_service
 from data_workbench.api.services import pipelines as service
@@ -71,7 +71,7 @@ def _shown(title: str, make: Callable[[], Response]) -> Response:
     try:
         return make()
     except WorkbenchError as error:
-        return page("trouble.html", title=title, error=error)
+        return trouble(title, error)
 
 
 def _overview() -> Response:

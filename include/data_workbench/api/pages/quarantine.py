@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Response
 
-from data_workbench.api.pages.rendering import page
+from data_workbench.api.pages.rendering import page, trouble
 from data_workbench.api.services import pipelines as overview
 from data_workbench.api.services import quarantine as service
 from data_workbench.errors import WorkbenchError
@@ -33,19 +33,20 @@ def router() -> APIRouter:
         try:
             return _quarantine(pipeline, rule, state, after)
         except WorkbenchError as error:
-            return page("trouble.html", title=pipeline, error=error)
+            return trouble(pipeline, error)
 
     @found.get("/records/{record_id}")
     def record(record_id: int) -> Response:
         try:
             return _record(record_id)
         except WorkbenchError as error:
-            return page("trouble.html", title=f"Record {record_id}", error=error)
+            return trouble(f"Record {record_id}", error)
 
     return found
 
 
 def _quarantine(pipeline: str, rule: str | None, state: QuarantineState | Literal["all"], after: int) -> Response:
+    service.require_known(pipeline)
     found = service.records(
         pipeline=pipeline, run_id=None, rule=rule, state=None if state == "all" else state, limit=SHOWN, after=after
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.responses import HTMLResponse
 
+from data_workbench.errors import StateError, UsageError, WorkbenchError
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -20,7 +22,15 @@ _HEADERS: Final = {
 }
 
 
-def page(template: str, *, has_forms: bool = False, script: str | None = None, **values: Any) -> HTMLResponse:
+def trouble(title: str, error: WorkbenchError) -> HTMLResponse:
+    """The page that tells why another cannot be shown: there is no such thing (404), or it cannot be told now (503)."""
+    status = 404 if isinstance(error, UsageError | StateError) else 503
+    return page("trouble.html", status=status, title=title, error=error)
+
+
+def page(
+    template: str, *, status: int = 200, has_forms: bool = False, script: str | None = None, **values: Any
+) -> HTMLResponse:
     """A rendered page with its headers; one with forms may load our script, and ask this server.
 
     Args:
@@ -33,7 +43,7 @@ def page(template: str, *, has_forms: bool = False, script: str | None = None, *
         headers["content-security-policy"] += "; script-src 'self'; form-action 'self'"
     elif has_forms:
         headers["content-security-policy"] += "; script-src 'self'; connect-src 'self'; form-action 'none'"
-    return HTMLResponse(text, headers=headers)
+    return HTMLResponse(text, status_code=status, headers=headers)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from data_workbench.api.datamodels.quarantine import RecordDetailsOut, RecordOut, RecordsOut
 from data_workbench.api.services.metastore import metastore
 from data_workbench.errors import StateError, UsageError
-from data_workbench.metastore import audit, quarantine, runs
+from data_workbench.metastore import audit, pipelines, quarantine, runs
 from data_workbench.metastore.audit import Act, Author
 from data_workbench.metastore.quarantine import QuarantineState, Record
 from data_workbench.pipelines import edits
@@ -36,6 +36,17 @@ def records(
         told = [_told(masks.masked(one)) for one in found[:limit]]
         following = told[-1].id if len(found) > limit else None
         return RecordsOut(records=told, total_entries=quarantine.count(store, **chosen), next_after=following)
+
+
+def require_known(pipeline: str) -> None:
+    """Refuse the name of a pipeline that has never run.
+
+    Raises:
+        UsageError: nobody has heard of it.
+    """
+    with metastore() as store:
+        if pipelines.definition(store, pipeline) is None and not quarantine.count(store, pipeline=pipeline, state=None):
+            raise UsageError(f"pipeline {pipeline!r} has never run", hint="GET /data/pipelines lists those that have")
 
 
 def record(record_id: int) -> RecordDetailsOut:
