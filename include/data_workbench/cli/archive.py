@@ -85,6 +85,7 @@ def moment(_context: click.Context, _option: click.Parameter, given: str | None)
 def run(names: tuple[str, ...], dry_run: bool, now: datetime | None, shelf: str | None, as_json: bool) -> None:
     """Archive what is past its time, by these policies or all; take up first what a killed run left."""
     from data_workbench.audit import recorded
+    from data_workbench.pipelines.archive_lineage import told as lineage
 
     session = Session()
     wanted = policies(session, names)
@@ -96,8 +97,12 @@ def run(names: tuple[str, ...], dry_run: bool, now: datetime | None, shelf: str 
                 outcomes.append(able.run(policy, now=moment, dry_run=True))
                 continue
             asked = {"dataset": policy.dataset, "connection": policy.connection, "older_than": policy.age.older_than}
-            with recorded(able.metastore, "archive.run", policy.archive, details=asked) as told:
+            with (
+                recorded(able.metastore, "archive.run", policy.archive, details=asked) as told,
+                lineage(able, "archive", policy.archive, connection=policy.connection, stream=policy.dataset) as moved,
+            ):
                 done = able.run(policy, now=moment)
+                moved.rows = done.rows
                 told |= {"archives": done.archives, "rows": done.rows, "kept": done.kept, "taken_up": done.taken_up}
             outcomes.append(done)
     if as_json:

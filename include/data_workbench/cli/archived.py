@@ -115,9 +115,11 @@ def restore(
     as_json: bool,
 ) -> None:
     """Bring archived rows back into their table: one, a range, or all; equal, and once."""
+    from data_workbench.archive.finding import archives_of
     from data_workbench.archive.restoring import Order, Restored, Selection
     from data_workbench.archive.restoring import restore as bring_back
     from data_workbench.audit import recorded
+    from data_workbench.pipelines.archive_lineage import told as lineage
 
     if not (keys or names or partition or since or until or everything):
         raise UsageError("nothing was said to be restored", hint="--key, --archive, --partition, --since, or --all")
@@ -129,8 +131,13 @@ def restore(
         if dry_run:
             done: Restored = bring_back(able, policy, order)
         else:
-            with recorded(able.metastore, "archive.restore", policy, details=asked) as told:
+            newest = archives_of(able.metastore, able.shelf, policy)[-1]
+            with (
+                recorded(able.metastore, "archive.restore", policy, details=asked) as told,
+                lineage(able, "restore", policy, connection=newest.connection, stream=newest.dataset) as moved,
+            ):
                 done = bring_back(able, policy, order)
+                moved.rows = done.rows
                 told |= asdict(done)
     if as_json:
         say_json({**asdict(done), "dry_run": dry_run})

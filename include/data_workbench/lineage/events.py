@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "workbench"
 _PIPELINE: Final = "pipeline__"
+_ARCHIVE: Final = "archive__"
 _RUN_IDS: Final = uuid.UUID("6f3a4c52-8d0b-5b57-9b5e-0d1b8a2f7c11")
 _PRODUCER: Final = "urn:odras:data-workbench"
 _ENGINE: Final = "ODRAS Data Workbench"
@@ -100,11 +101,13 @@ class StageRun:
     description: str | None = None
     sql: str | None = None
     """The statement a stage computes, in DuckDB's dialect."""
+    of_archive: bool = False
+    """Whether it is of a policy of archiving, not of a pipeline."""
 
     @property
     def job(self) -> str:
         """OpenLineage's name of the job."""
-        name = f"{_PIPELINE}{self.pipeline}"
+        name = f"{_ARCHIVE if self.of_archive else _PIPELINE}{self.pipeline}"
         return f"{name}.{self.stage}" if self.stage else name
 
     @property
@@ -115,7 +118,7 @@ class StageRun:
     @property
     def parent(self) -> StageRun:
         """The whole run."""
-        return StageRun(self.pipeline, self.run_id)
+        return StageRun(self.pipeline, self.run_id, of_archive=self.of_archive)
 
 
 def pipeline_of(job: tuple[str, str]) -> str | None:

@@ -162,3 +162,48 @@ def test_a_manifest_of_an_archive_names_no_path(events: Shell) -> None:
     for path in Path(events.folder, "home", "archives", "archives").rglob("manifest.json"):
         assert set(json.loads(path.read_text())) >= {"signature", "key", "parts", "content", "columns"}
         assert "/" not in "".join(part["sha256"] for part in json.loads(path.read_text())["parts"])
+
+
+def test_runs_and_restores_are_told_as_lineage(events: Shell) -> None:
+    from data_workbench.lineage.validation import findings
+
+    assert events("archive", "run").code == 0
+    assert events("archive", "restore", "old_events", "--key", "4").code == 0
+    told = [
+        json.loads(line)
+        for path in sorted((events.folder / "home" / "lineage" / "outbox").rglob("*.ndjson"))
+        for line in path.read_text().splitlines()
+    ]
+    assert [one for event in told for one in findings(event)] == []
+    ended = {event["job"]["name"]: event for event in told if event["eventType"] == "COMPLETE"}
+    assert set(ended) == {"archive__old_events.archive", "archive__old_events.restore"}
+    gone, back = ended["archive__old_events.archive"], ended["archive__old_events.restore"]
+    assert gone["inputs"][0]["name"] == back["outputs"][0]["name"]
+    assert gone["outputs"][0]["name"].endswith("/home/archives/archives/old_events")
+    assert gone["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 1800
+    assert back["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 1
+
+
+def test_the_shipped_policy_archives_what_happened_in_projects(shell: Shell) -> None:
+    import psycopg
+
+    from odras_demo.schema import load_schema
+
+    with psycopg.connect(shell.dsn) as connection:
+        load_schema(connection)
+    shell.sql("INSERT INTO project_thread (project_thread_id, project_id, created_by) VALUES ('t', 'p', 'u')")
+    shell.sql(
+        """INSERT INTO project_event
+               (event_id, project_thread_id, project_id, user_id, event_type, semantic_summary, created_at)
+           SELECT 'e' || n, 't', 'p', 'u', CASE n WHEN 1 THEN 'project.created' ELSE 'requirement.changed' END,
+                  'the thermal margin became ' || n, CASE WHEN n <= 5 THEN now() - interval '3 years' ELSE now() END
+             FROM generate_series(1, 8) n"""
+    )
+    policy = Path(__file__).parents[3] / "dags" / "archives" / "project_events.yaml"
+    site = {"AIRFLOW_CONN_ODRAS_POSTGRES": shell.variables["AIRFLOW_CONN_SITE"]}
+    [done] = shell("archive", "run", str(policy), "--json", **site).document["policies"]
+    assert done["rows"] == 4
+    found = shell("archive", "search", "project_events", "thermal 4", "--json", **site).document["rows"]
+    assert [one["row"]["event_id"] for one in found] == ["e4"]
+    listed = shell("archive", "list", "--attribute", "event_type=requirement.changed", "--json").document["archives"]
+    assert [one["rows"] for one in listed] == [4]

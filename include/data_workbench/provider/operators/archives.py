@@ -58,6 +58,7 @@ class ArchiveExpiredOperator(_PoliciesOperator):
 
         from data_workbench.audit import recorded
         from data_workbench.errors import WorkbenchError
+        from data_workbench.pipelines.archive_lineage import told as lineage
         from data_workbench.pipelines.archive_policies import all_policies
         from data_workbench.provider.engine import told
 
@@ -71,10 +72,16 @@ class ArchiveExpiredOperator(_PoliciesOperator):
             for policy in policies:
                 asked = {"dataset": policy.dataset, "older_than": policy.age.older_than}
                 try:
-                    with recorded(
-                        archiver.metastore, "archive.run", policy.archive, details=asked, author=author_of(context)
-                    ) as outcome:
+                    with (
+                        recorded(
+                            archiver.metastore, "archive.run", policy.archive, details=asked, author=author_of(context)
+                        ) as outcome,
+                        lineage(
+                            archiver, "archive", policy.archive, connection=policy.connection, stream=policy.dataset
+                        ) as moving,
+                    ):
                         done = archiver.run(policy, now=now)
+                        moving.rows = done.rows
                         outcome |= {"archives": done.archives, "rows": done.rows, "kept": done.kept}
                 except WorkbenchError as error:
                     failed.append(f"{policy.archive}: {told(error)}")
