@@ -1,6 +1,6 @@
 """Archiving: the protocol, and taking up what a killed run left.
 
-    1  pin a range of keys, and read its rows in one snapshot
+    1  pin a range of ages and keys, and read its rows in one snapshot
     2  write parts, then the signed manifest
     3  read all of it back and check it
     4  register it in the metastore as `written`; index its words

@@ -12,7 +12,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from data_workbench.archive.manifest import ColumnFacts
-from data_workbench.archive.policy import Policy
+from data_workbench.archive.policy import Policy, shifted
 from data_workbench.connectors.postgres import pushdown
 from data_workbench.connectors.postgres.catalogue import Column, Table, get_table
 from data_workbench.connectors.postgres.client import PatientConnection
@@ -171,18 +171,25 @@ class Eligible:
     policy: Policy
     cutoff: datetime
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Columns by which rows are taken: the age, then the key, each once."""
+        return tuple(dict.fromkeys((self.policy.age.column, *self.dataset.table.key)))
+
     def condition(self, partition: str | None = None) -> sql.Composed:
         """What holds for them, in one partition or in all."""
         age = sql.Identifier(self.policy.age.column)
         parts: list[sql.Composable] = [sql.SQL("t.{} < {}").format(age, self._moment(self.cutoff))]
-        # infinity is no age
-        parts.append(sql.SQL("isfinite(t.{})").format(age))
+        # Infinity is no age, and a year before 1 has no partition.
+        parts.append(sql.SQL("isfinite(t.{0}) AND t.{0} >= '0001-01-01'").format(age))
         if self.policy.where is not None:
             parts.append(self._where(self.policy.where))
         if self.policy.referenced == "keep":
             parts += [sql.SQL("NOT {}").format(one.exists("t")) for one in self.dataset.references]
         if partition is not None and self.policy.partition != "none":
-            parts.append(sql.SQL("{} = {}").format(self._label(), sql.Literal(partition)))
+            # A range, not the label: an index over the age serves it.
+            first, after = span_of(partition)
+            parts.append(sql.SQL("t.{0} >= {1} AND t.{0} < {2}").format(age, self._moment(first), self._moment(after)))
         return sql.SQL("(") + sql.SQL(") AND (").join(parts) + sql.SQL(")")
 
     def partitions(self, connection: psycopg.Connection) -> dict[str, int]:
@@ -230,9 +237,19 @@ class Eligible:
         return pushdown.compile_where(expression, schema, {})
 
 
+def span_of(label: str) -> tuple[datetime, datetime]:
+    """A partition's first moment, and the first that is beyond it."""
+    first = datetime.strptime(label, {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}[len(label)]).replace(tzinfo=UTC)
+    return first, shifted(first, {4: "1y", 7: "1mo", 10: "1d"}[len(label)])
+
+
 @dataclass(frozen=True)
 class Batch:
-    """A range of keys, pinned: the first and the last of up to `batch_rows` rows, as PostgreSQL's text."""
+    """Up to `batch_rows` rows, pinned by the first and the last of them: their age and key as PostgreSQL's text.
+
+    Rows of an age mostly lie together in the table, while keys may be scattered over all of it: deleting by ranges of
+    keys would touch every page for each archive.
+    """
 
     partition: str
     first: tuple[str, ...]
@@ -242,12 +259,12 @@ class Batch:
 def next_batch(
     connection: psycopg.Connection, eligible: Eligible, partition: str, after: Sequence[str] | None
 ) -> Batch | None:
-    """The next rows in the order of the key; None if there are none."""
-    key = eligible.dataset.table.key
+    """The next rows in the order of age and key; None if there are none."""
+    key = eligible.order
     names = sql.SQL(", ").join(sql.Identifier(name) for name in key)
     condition = eligible.condition(partition)
     if after is not None:
-        condition += sql.SQL(" AND ") + _beyond(eligible.dataset, ">", after)
+        condition += sql.SQL(" AND ") + _beyond(eligible, ">", after)
     picked = sql.SQL("WITH picked AS MATERIALIZED (SELECT {} FROM {} AS t WHERE {} ORDER BY {} LIMIT {}) ").format(
         names,
         sql.SQL(eligible.dataset.table.relation.sql),
@@ -266,9 +283,9 @@ def next_batch(
     return Batch(partition, tuple(rows[0]), tuple(rows[1])) if rows else None
 
 
-def _beyond(dataset: Dataset, operator: str, values: Sequence[str]) -> sql.Composed:
-    names = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in dataset.table.key)
-    columns = [dataset.table.column(name) for name in dataset.table.key]
+def _beyond(eligible: Eligible, operator: str, values: Sequence[str]) -> sql.Composed:
+    names = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in eligible.order)
+    columns = [eligible.dataset.table.column(name) for name in eligible.order]
     given = sql.SQL(", ").join(
         sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.native))
         for value, column in zip(values, columns, strict=True)
@@ -281,8 +298,8 @@ def _within(eligible: Eligible, batch: Batch) -> sql.Composed:
     return sql.SQL(" AND ").join(
         [
             eligible.condition(batch.partition),
-            _beyond(eligible.dataset, ">=", batch.first),
-            _beyond(eligible.dataset, "<=", batch.last),
+            _beyond(eligible, ">=", batch.first),
+            _beyond(eligible, "<=", batch.last),
         ]
     )
 

@@ -10,6 +10,7 @@ from tests.unit.archive.conftest import POLICY
 
 from data_workbench.archive import Policy
 from data_workbench.archive.policy import shifted
+from data_workbench.archive.source import span_of
 
 
 def at(text: str) -> datetime:
@@ -44,3 +45,16 @@ def test_what_is_no_period_is_refused(period: str) -> None:
 def test_without_a_retention_archives_are_kept_for_ever() -> None:
     assert Policy(**{**POLICY.model_dump(), "retention": None}).retained_until(at("2024-01-01")) is None
     assert POLICY.retained_until(at("2024-01-01")) == at("2031-01-01")
+
+
+@pytest.mark.parametrize(
+    ("label", "first", "after"),
+    [
+        ("2024", "2024-01-01", "2025-01-01"),
+        ("2024-12", "2024-12-01", "2025-01-01"),
+        ("2024-02-29", "2024-02-29", "2024-03-01"),
+        ("0001-01", "0001-01-01", "0001-02-01"),
+    ],
+)
+def test_a_partition_is_a_span_of_time(label: str, first: str, after: str) -> None:
+    assert span_of(label) == (at(first), at(after))
