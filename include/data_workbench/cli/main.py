@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         backup,
         checking,
         connections,
+        contracts,
         incidents,
         lineage,
         local,

@@ -72,16 +72,19 @@ def load_contract(path: Path, settings: Settings) -> ContractFile:
         UsageError: it cannot be read.
         DefinitionError: it is broken; `findings` has every mistake.
     """
+    return parse_contract(_text(path, settings), str(path))
+
+
+def _text(path: Path, settings: Settings) -> str:
     try:
         if path.stat().st_size > settings.max_definition_bytes:
             message = f"the file has {path.stat().st_size} bytes; at most {settings.max_definition_bytes} are read"
             raise DefinitionError([Finding(str(path), 1, 1, message)])
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"cannot read contract {str(path)!r} ({type(error).__name__})", hint="give a .yaml file in UTF-8"
         ) from None
-    return parse_contract(text, str(path))
 
 
 def parse_contract(text: str, path: str = "<text>") -> ContractFile:
@@ -104,6 +107,18 @@ def parse_contract(text: str, path: str = "<text>") -> ContractFile:
     if findings + expressions.findings:
         raise DefinitionError(in_order([*findings, *expressions.findings]))
     return ContractFile(path, Evaluation(contract, made))
+
+
+def read_document(path: Path, settings: Settings) -> Any:
+    """A YAML document of other tools, as safely read as our own. Raises UsageError, DefinitionError."""
+    try:
+        tree, problems = read_tree(_text(path, settings))
+    except Unreadable as error:
+        tree, problems = None, error.problems
+    if tree is None or problems:
+        places = [(one.place, one.message, one.hint) for one in problems]
+        raise DefinitionError([Finding(str(path), at.line, at.column, message, hint) for at, message, hint in places])
+    return tree.plain()
 
 
 def contract_files(settings: Settings) -> list[Path]:

@@ -52,6 +52,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         backup,
         checking,
         connections,
+        contracts,
         incidents,
         lineage,
         local,
