@@ -9,6 +9,8 @@ PYTEST := $(BIN)/python -m pytest
 # Servers are shared by a session, so only tests without any run in several processes. An idle one takes over tests from
 # the end of another's queue: neighbours, who share fixtures, stay together for as long as that costs no time.
 SIDE_BY_SIDE := -n auto --dist worksteal
+# Servers wait for disks and for each other: two of each use two cores better. A file's tests share what they set up.
+BY_FILE := -n 2 --dist loadfile
 SIZE ?= 1
 
 .DEFAULT_GOAL := help
@@ -66,7 +68,7 @@ test-unit: setup ## No server, side by side on all cores
 
 test-integration: setup ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
 	$(PYTEST) tests/unit -m slow $(SIDE_BY_SIDE)
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration $(BY_FILE)
 
 test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
 	$(PYTEST) tests/end_to_end
@@ -80,7 +82,7 @@ test-spark: $(SPARK_STAMP) ## Pipelines and golden cases on Spark, in this proce
 	$(PYTEST) tests/spark
 
 test-kill: setup ## kill -9 a load at each named point once, and a few times at random
-	$(PYTEST) tests/kill
+	$(PYTEST) tests/kill $(SIDE_BY_SIDE)
 
 kill-storm: setup ## kill -9 a load 20 times at named and random points, and every network fault (slow)
 	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py \

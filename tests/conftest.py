@@ -39,9 +39,9 @@ def servers() -> Iterator[Stack]:
     """
     from data_workbench.servers import Stack
 
-    kept = os.environ.get("WORKBENCH_TEST_HOME")
-    home = Path(kept).absolute() if kept else Path(tempfile.mkdtemp(prefix="workbench-test-"))
-    started = Stack(_stack_settings(home, kept=bool(kept)))
+    kept, worker = os.environ.get("WORKBENCH_TEST_HOME"), os.environ.get("PYTEST_XDIST_WORKER", "")
+    home = Path(kept + worker).absolute() if kept else Path(tempfile.mkdtemp(prefix="workbench-test-"))
+    started = Stack(_stack_settings(home, kept=bool(kept), number=int(worker.removeprefix("gw") or 0)))
     try:
         yield started
     finally:
@@ -57,10 +57,12 @@ def stack(servers: Stack) -> Stack:
     return servers
 
 
-def _stack_settings(home: Path, *, kept: bool) -> Settings:
+def _stack_settings(home: Path, *, kept: bool, number: int) -> Settings:
+    """Of the stack of one of the processes that share the tests out."""
     cache = os.environ.get("WORKBENCH_CACHE") or str(REPOSITORY / ".workbench" / "cache")
     base = load().port_base + 1000 if kept else _free_port_base()
-    return Settings(home=home, cache=cache, port_base=int(os.environ.get("WORKBENCH_TEST_PORT_BASE", base)))
+    given = os.environ.get("WORKBENCH_TEST_PORT_BASE", base + 100 * number if kept else base)
+    return Settings(home=home, cache=cache, port_base=int(given))
 
 
 def _free_port_base() -> int:
