@@ -60,9 +60,9 @@ def stack(servers: Stack) -> Stack:
 def _stack_settings(home: Path, *, kept: bool, number: int) -> Settings:
     """Of the stack of one of the processes that share the tests out."""
     cache = os.environ.get("WORKBENCH_CACHE") or str(REPOSITORY / ".workbench" / "cache")
-    base = load().port_base + 1000 if kept else _free_port_base()
-    given = os.environ.get("WORKBENCH_TEST_PORT_BASE", base + 100 * number if kept else base)
-    return Settings(home=home, cache=cache, port_base=int(given))
+    given = os.environ.get("WORKBENCH_TEST_PORT_BASE") or (load().port_base + 1000 if kept else None)
+    base = int(given) + 100 * number if given else _free_port_base()
+    return Settings(home=home, cache=cache, port_base=base)
 
 
 def _free_port_base() -> int:
