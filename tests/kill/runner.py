@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from tests.kill.broken import checkpoints_in_a_file
 
+from data_workbench.archive.compaction import compact
 from data_workbench.archive.restoring import Order, Selection, restore
 from data_workbench.archive.running import Archiver
 from data_workbench.archive.shelf import Shelf, open_shelf
@@ -60,6 +61,8 @@ def shelf_of(settings: Settings, connections: Connections) -> Shelf:
 def archive(job: dict[str, Any], archiver: Archiver) -> dict[str, Any]:
     """Archive by the job's policy, or bring all of it back."""
     policy = load_policy(Path(job["pipeline"]), archiver.settings)
+    if job.get("compacts"):
+        return {"state": "success", "error": None, "made": compact(archiver, policy).made}
     if job.get("restores"):
         back = restore(archiver, policy.archive, Order(Selection()))
         return {"state": "success", "error": None, "rows": back.rows, "left": back.left}

@@ -148,6 +148,24 @@ def test_killed_while_rows_come_back_each_is_in_one_place(filled: Arena, point: 
     finish_again(filled)
 
 
+@pytest.mark.parametrize(
+    ("point", "occurrence"), [("archive.registered", 1), ("archive.before_commit", 1), ("archive.after_commit", 1)]
+)
+def test_killed_while_archives_become_one_each_row_is_in_one_place(filled: Arena, point: str, occurrence: int) -> None:
+    finish(filled)
+    job, larger = {**NOW, "compacts": True}, POLICY.replace("batch_rows: 250", "batch_rows: 2000")
+    assert filled.run(larger, point=point, occurrence=occurrence, **job) is None, "it should have been killed"
+    require_each_once(filled)
+    filled.finish(larger, **NOW)
+    assert sum(require_each_once(filled).values()) == ROWS
+    filled.finish(larger, **job)
+    assert sum(require_each_once(filled).values()) == ROWS
+    shelf = shelf_of(filled)
+    assert shelf is not None
+    assert len(shelf.archives("olds")) == 2, "one for each month"
+    assert filled.sql("SELECT state, count(*) FROM archives GROUP BY 1 ORDER BY 1") == [("live", 2), ("replaced", 4)]
+
+
 def finish_again(arena: Arena) -> None:
     """Rows that came back are archived anew, and counted once."""
     arena.finish(POLICY, **NOW)

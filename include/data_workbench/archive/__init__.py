@@ -13,7 +13,7 @@ at every moment that anybody can see, and a database that goes back in time take
 
 Read `policy.py` first, then `running.py` (the protocol), `source.py` and `removal.py` (the table), `shelf.py` and
 `manifest.py` (what is written), `entities.py` (graph and vectors), `cold.py` and `finding.py` (reading),
-`restoring.py`, `checking.py` and `expiry.py`.
+`restoring.py`, `checking.py`, `compaction.py` and `expiry.py`.
 
 Public names:
     Policy: what is archived, when, and for how long.

@@ -253,7 +253,8 @@ class Archiver:
             if manifest is not None and not _is_ours(manifest, policy, table):
                 log.warning("archive %s was made from another table or database; it is left alone", archive)
                 return
-            if manifest is not None and _still_fits(manifest, policy, table):
+            # One that was to replace others is made anew, from these: its rows are not in the table.
+            if manifest is not None and not manifest.replaces and _still_fits(manifest, policy, table):
                 self.settle(policy.archive, archive, table, outcome)
                 outcome.taken_up.append(archive)
                 return

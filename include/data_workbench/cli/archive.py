@@ -193,6 +193,33 @@ def verify(policy: str | None, shelf: str | None, as_json: bool) -> None:
 
 
 @command(archive)
+@click.argument("names", metavar="[POLICY]...", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Tell which archives would be made one; change nothing.")
+@shelf_option
+def compact(names: tuple[str, ...], dry_run: bool, shelf: str | None, as_json: bool) -> None:
+    """Make one archive of small ones of the same partition."""
+    from data_workbench.archive.compaction import compact as make_one
+    from data_workbench.audit import recorded
+
+    session = Session()
+    outcomes = {}
+    with archiver(session, shelf) as able, shown(as_json=as_json):
+        for policy in policies(session, names):
+            if dry_run:
+                outcomes[policy.archive] = make_one(able, policy, dry_run=True)
+                continue
+            with recorded(able.metastore, "archive.compact", policy.archive, details={}) as told:
+                done = outcomes[policy.archive] = make_one(able, policy)
+                told |= vars(done)
+    if as_json:
+        say_json({"policies": [{"policy": name, **vars(one)} for name, one in outcomes.items()], "dry_run": dry_run})
+        return
+    for name, one in outcomes.items():
+        verb = "would become fewer" if dry_run else f"became {len(one.made)}"
+        click.echo(f"{name}: {len(one.replaced)} archives of {one.rows:,} rows {verb}")
+
+
+@command(archive)
 @click.option("--dry-run", is_flag=True, help="Tell what would be removed; remove nothing.")
 @click.option("--now", callback=moment, metavar="TIME", help="What is over as of this moment.")
 @shelf_option

@@ -172,3 +172,21 @@ def test_archives_whose_time_is_over_go_unless_they_are_held(archived: Shell) ->
     assert archived("archive", "restore", "old_events", "--all").code == 2
     acts = {one["action"] for one in archived("audit", "list", "--action", "archive", "--json").document["entries"]}
     assert {"archive.expire.ended", "archive.hold.begun"} <= acts
+
+
+def test_small_archives_become_one_and_give_their_rows_back(archived: Shell) -> None:
+    assert archived("archive", "restore", "old_events", "--key", "4").code == 0
+    policy = archived.folder / "dags" / "archives" / "old_events.yaml"
+    policy.write_text(policy.read_text().replace("batch_rows: 400", "batch_rows: 5000"))
+    assert len(archived("archive", "compact", "--dry-run", "--json").document["policies"][0]["replaced"]) == 4
+    done = archived("archive", "compact", "--json").document["policies"][0]
+    # Two months had an archive each that was as full as it could be, and a small one.
+    assert (len(done["made"]), len(done["replaced"])) == (2, 4)
+    checked = archived("archive", "verify", "--json")
+    assert checked.code == 0, checked.out
+    assert checked.document["archives"] == 4
+    found = archived("archive", "search", "old_events", "naïve 1234", "--json").document["rows"]
+    assert [one["row"]["id"] for one in found] == ["1234"]
+    assert archived("archive", "compact", "--json").document["policies"][0]["made"] == []
+    assert archived("archive", "restore", "old_events", "--all", "--json").document["rows"] == 1799
+    assert equal(archived)
