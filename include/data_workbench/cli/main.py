@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
         audit,
         backfill,
         backup,
+        catalog,
         checking,
         connections,
         contracts,

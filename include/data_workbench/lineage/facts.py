@@ -42,7 +42,7 @@ def read_fact(event: Mapping[str, Any]) -> Fact:
         parent=_parent(run_facets.get("parent")),
         origin=(run_facets.get("workbench_run") or {}).get("runId"),
         shape=_shape(inputs, outputs),
-        datasets=tuple(_dataset(one) for one in [*inputs, *outputs]),
+        datasets=(*(_dataset(one, written=False) for one in inputs), *map(_dataset, outputs)),
         job_facets=job.get("facets") or {},
         run_facets=run_facets,
     )
@@ -52,8 +52,8 @@ def _name(item: Mapping[str, Any]) -> Name:
     return Name(storable(item["namespace"]), storable(item["name"]))
 
 
-def _dataset(item: Mapping[str, Any]) -> DatasetFact:
-    return DatasetFact(_name(item), item.get("facets") or {})
+def _dataset(item: Mapping[str, Any], *, written: bool = True) -> DatasetFact:
+    return DatasetFact(_name(item), item.get("facets") or {}, written)
 
 
 def _parent(facet: Mapping[str, Any] | None) -> tuple[str, Name] | None:

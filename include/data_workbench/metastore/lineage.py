@@ -84,10 +84,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class DatasetFact:
-    """What an event tells of a dataset: its facets by name, among them its schema."""
+    """What an event tells of a dataset: its facets by name, among them its schema.
+
+    Args:
+        written: whether it is told by who wrote it, or for its own sake; who reads it may name only some columns.
+    """
 
     name: Name
     facets: Mapping[str, Any] = field(default_factory=dict)
+    written: bool = True
 
 
 @dataclass(frozen=True)
@@ -273,19 +278,19 @@ def _upsert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]
 
 
 def _fold_schemas(connection: Connection, facts: Sequence[Fact]) -> None:
-    seen: set[tuple[str, datetime, str]] = set()
+    seen: set[tuple[str, datetime, str, bool]] = set()
     fields: dict[str, Any] = {}
     for one in facts:
         for dataset in one.datasets:
             told = (dataset.facets.get("schema") or {}).get("fields")
             if told:
                 fields[digest(told)] = told
-                seen.add((dataset.name.id, one.at, digest(told)))
+                seen.add((dataset.name.id, one.at, digest(told), dataset.written))
     if not seen:
         return
     known = insert(lineage_schema_fields).on_conflict_do_nothing()
     connection.execute(known, [{"hash": name, "fields": value} for name, value in fields.items()])
-    rows = [{"dataset_id": dataset, "at": at, "hash": name} for dataset, at, name in seen]
+    rows = [dict(zip(("dataset_id", "at", "hash", "written"), one, strict=True)) for one in seen]
     connection.execute(insert(lineage_schemas).on_conflict_do_nothing(), rows)
 
 

@@ -103,13 +103,13 @@ def snapshot(store: Metastore, at: datetime) -> Snapshot:
 
 
 def fields_at(store: Metastore, datasets: Collection[str], at: datetime) -> dict[str, list[dict[str, Any]]]:
-    """The last schema of datasets by then, of those that told one."""
+    """The last schema of datasets by then: as written, or else as read; of those that have one."""
     table, contents = lineage_schemas.c, lineage_schema_fields.c
     last = (
         select(table.dataset_id, table.hash)
         .ext(distinct_on(table.dataset_id))
         .where(table.dataset_id.in_(list(datasets)), table.at <= at)
-        .order_by(table.dataset_id, table.at.desc(), table.hash.desc())
+        .order_by(table.dataset_id, table.written.desc(), table.at.desc(), table.hash.desc())
         .subquery()
     )
     statement = select(last.c.dataset_id, contents.fields).join(lineage_schema_fields, contents.hash == last.c.hash)
@@ -249,3 +249,13 @@ def events(
     with store.transaction() as connection:
         count = connection.scalar(select(func.count()).select_from(lineage_events).where(*wanted)) or 0
         return list(connection.scalars(statement.limit(limit).offset(offset))), count
+
+
+def written_last(store: Metastore, at: datetime) -> dict[str, datetime]:
+    """When each dataset was last written by a run that held, by its id."""
+    statement = text(
+        "SELECT e.dataset_id, max(r.confirmed) FROM lineage_runs r JOIN lineage_dataset_edges e USING (version_id)"
+        " WHERE r.held_from <= :at AND r.confirmed <= :at AND e.role = 'output' GROUP BY e.dataset_id"
+    )
+    with store.transaction() as connection:
+        return {row[0]: row[1] for row in connection.execute(statement, {"at": at})}

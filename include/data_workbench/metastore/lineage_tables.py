@@ -103,6 +103,7 @@ lineage_schemas = Table(
     Column("dataset_id", Text, primary_key=True),
     Column("at", _WHEN, primary_key=True),
     Column("hash", Text, primary_key=True),
+    Column("written", Boolean, primary_key=True),
 )
 
 lineage_schema_fields = Table(

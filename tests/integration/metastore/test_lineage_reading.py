@@ -14,8 +14,8 @@ from data_workbench.lineage.graph import Graph, Graphs
 from data_workbench.lineage.impact import difference, trace_run
 from data_workbench.metastore import lineage
 from data_workbench.metastore.lineage import Name
-from data_workbench.metastore.lineage_reading import snapshot
-from fixtures.lineage_events import START, random_events, run_event, run_id
+from data_workbench.metastore.lineage_reading import fields_at, snapshot
+from fixtures.lineage_events import START, facet, random_events, run_event, run_id
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -105,6 +105,18 @@ def test_a_schema_that_changed_is_told_as_a_difference(store: Metastore) -> None
     assert (told["name"], told["added"], told["removed"]) == ("b", ["z"], ["y"])
     assert difference(graphs[0], graphs[2], store)["schemas"] == []
     assert difference(graphs[0], graphs[1], store, only=[])["schemas"] == []
+
+
+def test_who_reads_only_some_columns_does_not_change_the_schema(store: Metastore) -> None:
+    keep(store, [run_event(START, "COMPLETE", "j", "r1", reads=["a"], writes={"b": {"x": [], "y": []}})])
+    event = run_event(START + timedelta(minutes=1), "COMPLETE", "reader", "r2")
+    schema = facet("SchemaDatasetFacet", "1-2-0", fields=[{"name": "x"}])
+    inputs = [{"namespace": "db", "name": name, "facets": {"schema": schema}} for name in "ab"]
+    keep(store, [{**event, "inputs": inputs}])
+    graph = Graphs().at(store)
+    found = fields_at(store, graph.ids, graph.at)
+    told = {graph.datasets[graph.ids.index(one)].name: [f["name"] for f in fields] for one, fields in found.items()}
+    assert told == {"a": ["x"], "b": ["x", "y"]}
 
 
 def test_a_wrong_run_names_what_it_wrote_what_is_made_of_it_and_who_read_it_since(store: Metastore) -> None:

@@ -127,6 +127,31 @@ def test_impact_and_origin_follow_pipelines_from_store_to_store(words: Site) -> 
     assert {one["name"].partition(".")[0] for one in wrong["runs"]} == {"pipeline__second"}
 
 
+def test_the_catalogue_tells_of_each_dataset_what_is_known(words: Site) -> None:
+    assert words.command("catalog")[1] == {"datasets": []}
+    document = words.run(FIRST)
+    words.run(SECOND)
+    code, told, _ = words.command("catalog")
+    assert code == 0
+    found = dict(zip(named(told, "datasets"), told["datasets"], strict=True))
+    assert list(found) == ["words.jsonl", "loud_words", "words"]
+    loud = found["loud_words"]
+    assert [one["name"] for one in loud["columns"]] == ["id", "word", "loud"]
+    assert (loud["owners"], loud["pipelines"], loud["read_by"]) == (["team:words-team"], ["first"], ["second"])
+    assert loud["checks"]["passed"] >= 1
+    assert "failed" not in loud["checks"]
+    assert (loud["last_run"]["run_id"], loud["last_run"]["state"]) == (document["run_id"], "success")
+    assert loud["age_seconds"] >= 0
+    source = found["words"]
+    assert (source["pipelines"], source["read_by"], source["last_run"], source["age_seconds"]) == (
+        [],
+        ["first"],
+        None,
+        None,
+    )
+    assert named(words.command("catalog", "LOUD")[1], "datasets") == ["words.jsonl", "loud_words"], "a name or a column"
+
+
 def test_a_plan_tells_what_is_made_of_columns_it_drops(words: Site) -> None:
     words.run(FIRST)
     words.run(SECOND)

@@ -50,6 +50,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         archived,
         audit,
         backup,
+        catalog,
         checking,
         connections,
         contracts,
