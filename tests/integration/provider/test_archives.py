@@ -1,0 +1,81 @@
+"""The tasks of the archives' DAGs, outside a scheduler, on a real database."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from data_workbench.metastore import Metastore
+from data_workbench.metastore.audit import list_entries
+
+if TYPE_CHECKING:
+    from tests.conftest import PostgresDatabase
+
+POLICY = """\
+version: 1
+archive: olds
+connection: site
+dataset: public.olds
+age: {column: at, older_than: 1y}
+retention: 1y
+"""
+
+
+def context(now: datetime) -> Any:
+    facts = {"run_type": "scheduled", "run_id": "r", "dag_id": "archive_expired", "triggering_user_name": None}
+    return {"dag_run": SimpleNamespace(run_after=now, **facts)}
+
+
+def test_the_tasks_archive_check_and_expire(
+    postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from data_workbench.provider.operators.archives import (
+        ArchiveExpiredOperator,
+        CheckArchivesOperator,
+        ExpireArchivesOperator,
+    )
+
+    site = json.dumps(postgres.airflow)
+    variables = {"AIRFLOW_CONN_SITE": site, "AIRFLOW_CONN_WORKBENCH_METASTORE": site, "WORKBENCH_HOME": str(tmp_path)}
+    for name, value in {**variables, "WORKBENCH_MIN_FREE_DISK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE olds (id int PRIMARY KEY, at date)")
+        connection.execute("INSERT INTO olds SELECT n, '2020-01-01' FROM generate_series(1, 50) n")
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "olds.yaml").write_text(POLICY)
+    (folder / "lost.yaml").write_text(POLICY.replace("olds", "lost"))
+    with Metastore.open(postgres.dsn) as metastore:
+        metastore.upgrade()
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        archive = ArchiveExpiredOperator(task_id="archive", policies=str(folder))
+        with pytest.raises(AirflowFailException, match=r"lost: StreamUnknown: no table"):
+            archive.execute(context(now))
+        # The policy that can be carried out was.
+        with psycopg.connect(postgres.dsn) as connection:
+            assert connection.execute("SELECT count(*) FROM olds").fetchone() == (0,)
+        (folder / "lost.yaml").unlink()
+        assert archive.execute(context(now))["olds"]["rows"] == 0
+        checked = CheckArchivesOperator(task_id="check").execute(context(now))
+        assert (checked["archives"], checked["rows"]) == (1, 50)
+        [part] = tmp_path.rglob("*.parquet")
+        whole = part.read_bytes()
+        part.write_bytes(whole[:-1])
+        with pytest.raises(AirflowFailException, match="1 archives are not as they were written"):
+            CheckArchivesOperator(task_id="check").execute(context(now))
+        part.write_bytes(whole)
+        expire = ExpireArchivesOperator(task_id="expire", policies=str(folder))
+        assert expire.execute(context(now))["removed"] == 0
+        assert expire.execute(context(datetime(2100, 1, 1, tzinfo=UTC)))["rows"] == 50
+        assert list(tmp_path.rglob("*.parquet")) == []
+        told = [one.origin for one in list_entries(metastore, action="archive")]
+        assert set(told) == {"airflow"}
