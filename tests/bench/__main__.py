@@ -17,6 +17,7 @@ from tests.bench import (
     loading,
     parsing,
     performance,
+    profiles,
     quarantine,
     ranges,
     report,
@@ -43,6 +44,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "airflow": (scheduler.measure, ("postgres",)),
     "quarantine": (quarantine.measure, ("postgres",)),
     "archive": (archives.measure, ("postgres",)),
+    "profile": (profiles.measure, ("postgres", "neo4j")),
     "flat": (flat.measure, ("postgres", "neo4j", "qdrant")),
 }
 """What is measured and the servers it needs."""

@@ -23,6 +23,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Memory at four times the rows": ("flat",),
     "Rows set aside": ("quarantine",),
     "Archives": ("archive",),
+    "Profiles": ("profile",),
     "What stands beside the rows": ("overhead", "parse", "airflow"),
 }
 """Headings, and how the names of their figures begin."""

@@ -11,6 +11,7 @@ from tests.bench import (
     files,
     graph,
     loading,
+    profiles,
     quarantine,
     ranges,
     report,
@@ -37,7 +38,8 @@ def ground(stack: Stack) -> Ground:
 
 
 @pytest.mark.parametrize(
-    "subject", [files, ranges, tables, loading, csv_files, steps, graph, startup, vectors, quarantine, archives]
+    "subject",
+    [files, ranges, tables, loading, csv_files, steps, graph, startup, vectors, quarantine, archives, profiles],
 )
 def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> None:
     figures = subject.measure(ground)  # type: ignore[attr-defined]  # a module
