@@ -2,7 +2,7 @@
 
 The rows are counted by the events a run tells anyway, so a hot path pays nothing; a thread of its own writes. A short
 stage writes none at all. Something has moved when rows did, when the phase changed, or when the process has computed:
-a process that waits for an answer uses no processor.
+a process that waits for an answer uses no processor. Then the store is asked, if it can be, whether it computes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from data_workbench.connectors.activity import is_computing
 from data_workbench.errors import WorkbenchError
 from data_workbench.events import Event, subscribed
 from data_workbench.metastore import stages
@@ -124,7 +125,7 @@ def _movement(pulse: Pulse) -> Callable[[], bool]:
         nonlocal last, computed, asked
         now = (pulse.rows, pulse.phase)
         used, passed = time.process_time() - computed, time.monotonic() - asked
-        moved = now != last or used > _BUSY_SHARE * passed
+        moved = now != last or used > _BUSY_SHARE * passed or is_computing()
         last, computed, asked = now, computed + used, asked + passed
         return moved
 

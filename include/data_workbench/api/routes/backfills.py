@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from data_workbench.api import access
 from data_workbench.api.datamodels.backfills import BackfillBegun, BackfillIn, BackfillOut
 from data_workbench.api.services import backfills as service
+from data_workbench.api.services import triggering
 
 
 def router() -> APIRouter:
@@ -18,7 +19,7 @@ def router() -> APIRouter:
 
     @found.post("", status_code=status.HTTP_201_CREATED, dependencies=[Depends(access.from_here)])
     def begin(asked: BackfillIn, user: GetUserDep, request: Request, response: Response) -> BackfillBegun:
-        access.require_trigger(f"{service.DAG}{asked.pipeline}", user)
+        access.require_trigger(f"{triggering.BACKFILL}{asked.pipeline}", user)
         begun, is_new = service.begin(asked, user=user, request=request)
         if not is_new:
             response.status_code = status.HTTP_200_OK

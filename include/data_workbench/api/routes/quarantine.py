@@ -71,10 +71,16 @@ def router() -> APIRouter:
         access.require_trigger(f"{triggering.PIPELINE}{body.pipeline}", user)
         with _missing(), _refused():
             run_id = service.prepare_replay(body.pipeline, body.records, access.author(user, body.reason))
-        dag_id, run_id, is_paused = triggering.trigger(
-            body.pipeline, {"replay": body.records}, run_id=run_id, note=body.reason, user=user, request=request
+        found = triggering.trigger(
+            f"{triggering.PIPELINE}{body.pipeline}",
+            {"replay": body.records},
+            user=user,
+            request=request,
+            missing=f"no DAG runs pipeline {body.pipeline!r}",
+            run_id=run_id,
+            note=body.reason,
         )
-        return ReplayOut(dag_id=dag_id, dag_run_id=run_id, is_paused=is_paused)
+        return ReplayOut(dag_id=found.dag_id, dag_run_id=found.run_id, is_paused=found.is_paused)
 
     return found
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from data_workbench.api.datamodels.backfills import BackfillBegun, BackfillIn, BackfillOut
+from data_workbench.api.services import triggering
 from data_workbench.api.services.metastore import metastore
 from data_workbench.metastore import backfills
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-DAG: Final = "backfill__"
-
 
 def begin(asked: BackfillIn, *, user: Any, request: Request) -> tuple[BackfillBegun, bool]:
     """Have Airflow run a backfill: what it is called, and whether it is new.
@@ -22,38 +21,22 @@ def begin(asked: BackfillIn, *, user: Any, request: Request) -> tuple[BackfillBe
     Raises:
         HTTPException: 404, there is no such DAG; 400, the values do not fit; 409, the key was used for another request.
     """
-    from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
-    from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
-    from airflow.models import DagModel, DagRun
-    from airflow.models.dagbag import DBDagBag
-    from airflow.utils.session import create_session
-    from fastapi import HTTPException, status
-
-    dag_id, bag, conf = f"{DAG}{asked.pipeline}", DBDagBag(), asked.conf()
-    with create_session() as session:
-        dag = bag.get_latest_version_of_dag(dag_id, session=session)
-        known = session.get(DagModel, dag_id)
-        if dag is None or known is None:
-            raise HTTPException(
-                status.HTTP_404_NOT_FOUND, f"pipeline {asked.pipeline!r} has no partitions, or is not known"
-            )
-        unknown = sorted(set(conf) - set(dag.params))
-        if unknown:
-            raise HTTPException(status.HTTP_400_BAD_REQUEST, f"params: {asked.pipeline} takes no {unknown[0][:60]!r}")
-        paused = bool(known.is_paused)
-        found: Any = DagRun.find_duplicate(dag_id, asked.idempotency_key) if asked.idempotency_key else None
-        if found is not None and dict(found.conf or {}) != conf:
-            raise HTTPException(
-                status.HTTP_409_CONFLICT, f"idempotency_key {asked.idempotency_key!r} was used for another request"
-            )
-        is_new = found is None
-        if found is None:
-            body = TriggerDAGRunPostBody(logical_date=None, dag_run_id=asked.idempotency_key, conf=conf)
-            found = trigger_dag_run(dag_id, body, bag, user, session, request)
-        run_id = str(found.run_id)
-    return BackfillBegun(
-        backfill=f"{asked.pipeline}__{run_id}", dag_id=dag_id, dag_run_id=run_id, paused=paused
-    ), is_new
+    found = triggering.trigger(
+        f"{triggering.BACKFILL}{asked.pipeline}",
+        asked.conf(),
+        user=user,
+        request=request,
+        missing=f"pipeline {asked.pipeline!r} has no partitions, or is not known",
+        run_id=asked.idempotency_key,
+        repeats=True,
+    )
+    begun = BackfillBegun(
+        backfill=f"{asked.pipeline}__{found.run_id}",
+        dag_id=found.dag_id,
+        dag_run_id=found.run_id,
+        paused=found.is_paused,
+    )
+    return begun, found.is_new
 
 
 def told(backfill_id: str) -> BackfillOut | None:
@@ -85,7 +68,7 @@ def _queued(backfill_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for at in range(len(backfill_id)):
         if backfill_id.startswith("__", at):
             pipeline = backfill_id[:at]
-            found = DagRun.find_duplicate(f"{DAG}{pipeline}", backfill_id[at + 2 :])
+            found = DagRun.find_duplicate(f"{triggering.BACKFILL}{pipeline}", backfill_id[at + 2 :])
             if found is not None:
                 yield pipeline, dict(found.conf or {})
 

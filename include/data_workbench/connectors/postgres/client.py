@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
+from data_workbench.connectors.activity import asks
 from data_workbench.connectors.base import Health
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.errors import (
@@ -25,6 +27,14 @@ from data_workbench.errors import (
 )
 
 OLDEST = 140_000
+_OPEN: weakref.WeakSet[PatientConnection] = weakref.WeakSet()
+"""Connections of this process."""
+_COMPUTING = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity
+               WHERE pid = ANY(%s) AND state = 'active' AND coalesce(wait_event_type, '') NOT IN ('Lock', 'Client'))
+"""
+_PROMPT = 3
+"""Seconds after which a server that is asked whether it computes is taken to be silent."""
 
 # By SQLSTATE: the whole code first, then its class. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _FAMILIES: dict[str, tuple[type[WorkbenchError], str]] = {
@@ -76,6 +86,7 @@ class PatientConnection(psycopg.Connection[Any]):
 
     patience = 3600.0
     """Seconds that one answer may keep waiting."""
+    config: PostgresConfig
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
@@ -114,7 +125,8 @@ def connect(config: PostgresConfig, *, search_path: str = "pg_catalog") -> Patie
         connection = PatientConnection.connect(
             **config.arguments(), autocommit=True, cursor_factory=psycopg.ClientCursor
         )
-        connection.patience = config.timeout
+        connection.patience, connection.config = config.timeout, config
+        _OPEN.add(connection)
         try:
             if connection.info.server_version < OLDEST:
                 raise Unsupported(
@@ -131,6 +143,26 @@ def connect(config: PostgresConfig, *, search_path: str = "pg_catalog") -> Patie
             connection.close()
             raise
     return connection
+
+
+@asks
+def is_computing() -> bool:
+    """Whether a server works at a statement of this process: one that waits neither for a lock nor for us."""
+    running: dict[int, tuple[PostgresConfig, list[int]]] = {}
+    for connection in list(_OPEN):
+        if not connection.closed and connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+            running.setdefault(id(connection.config), (connection.config, []))[1].append(connection.info.backend_pid)
+    return any(_says_so(config, pids) for config, pids in running.values())
+
+
+def _says_so(config: PostgresConfig, pids: list[int]) -> bool:
+    try:
+        with psycopg.connect(**{**config.arguments(), "connect_timeout": _PROMPT}, autocommit=True) as beside:
+            beside.execute("SET statement_timeout = '3s'")
+            row = beside.execute(_COMPUTING, (pids,)).fetchone()
+    except psycopg.Error:  # it cannot be asked: nobody knows
+        return False
+    return bool(row and row[0])
 
 
 def check(config: PostgresConfig) -> Health:
