@@ -36,8 +36,11 @@ ARCHIVE, PART, ROW = "_wb_archive", "_wb_part", "_wb_row"
 
 
 def archives_of(store: Metastore, shelf: Shelf, policy: str) -> list[archives.Archive]:
-    """A policy's archives that hold rows, oldest first. Raises UsageError if it has none."""
-    found = archives.list_archives(store, policy=policy, shelf=shelf.id, states=("live", "restored"))
+    """A policy's archives that may hold rows, oldest first; the table's database knows which do.
+
+    One that is `written` here may be live there already. Raises UsageError if there are none.
+    """
+    found = archives.list_archives(store, policy=policy, shelf=shelf.id, states=("written", "live", "restored"))
     if not found:
         known = sorted({one.policy for one in archives.list_archives(store, shelf=shelf.id)})
         raise UsageError(
@@ -90,6 +93,14 @@ class Finder:
         self._archiver, self._session = archiver, session
         marks = ledger.noted(session, table=found[0].dataset)
         self.archives = [one for one in found if one.archive in marks and marks[one.archive].state == "live"]
+        known = {one.archive for one in found}
+        unknown = [one.archive for one in marks.values()
+                   if one.state == "live" and one.policy == found[0].policy and one.archive not in known]  # fmt: skip
+        if unknown:
+            raise StateError(
+                f"archive {unknown[0]} holds rows of {found[0].dataset}, and the metastore does not know it",
+                hint="workbench archive run registers what is on the shelf; is this the shelf it was made on?",
+            )
         self._gone = ledger.gone(session, [one.archive for one in self.archives])
         self._registered = {one.archive: one for one in self.archives}
         self._known: dict[str, Manifest] = {}
@@ -282,12 +293,13 @@ def opened(archiver: Archiver, policy: str) -> Iterator[Finder]:
     config = archiver.config_of(found[0].connection)
     with client.translating(config.address), client.connect(config) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # This takes the snapshot. The list is asked for after it: an archive is registered before it becomes live.
         if ledger.origin_of(session) != found[0].database:
             raise StateError(
                 f"archives of {policy!r} are of another database than PostgreSQL {config.address}",
                 hint="correct the connection",
             )
-        yield Finder(archiver, found, session)
+        yield Finder(archiver, archives_of(archiver.metastore, archiver.shelf, policy), session)
 
 
 def _plain_schema(manifest: Manifest) -> pa.Schema:

@@ -82,7 +82,6 @@ def restore(archiver: Archiver, policy: str, order: Order) -> Restored:
         StoreBusy: another process archives, restores or expires this table.
     """
     found = archives_of(archiver.metastore, archiver.shelf, policy)
-    wanted = [one for one in found if _is_wanted(one, order.selection)]
     done = Restored()
     config = archiver.config_of(found[0].connection)
     with client.translating(config.address), client.connect(config, search_path=SEARCH_PATH) as session:
@@ -96,9 +95,11 @@ def restore(archiver: Archiver, policy: str, order: Order) -> Restored:
             policy_then = Policy.model_validate(newest.definition)
             entities = stack.enter_context(Entities(policy_then, newest.origin.key, archiver.connections))
             stubs: set[bytes] = set()
-            for one in wanted:
+            marks = ledger.noted(session, table=found[0].dataset)
+            live = [one for one in found if one.archive in marks and marks[one.archive].state == "live"]
+            for one in [one for one in live if _is_wanted(one, order.selection)]:
                 stubs |= _Restore(archiver, session, one, order, done, entities).run()
-            entities.join(archiver.shelf, (_manifest(archiver, one) for one in found), stubs, done.beside)
+            entities.join(archiver.shelf, (_manifest(archiver, one) for one in live), stubs, done.beside)
     return done
 
 

@@ -190,3 +190,23 @@ def test_small_archives_become_one_and_give_their_rows_back(archived: Shell) -> 
     assert archived("archive", "compact", "--json").document["policies"][0]["made"] == []
     assert archived("archive", "restore", "old_events", "--all", "--json").document["rows"] == 1799
     assert equal(archived)
+
+
+def test_a_reader_of_both_sees_each_row_once_at_every_moment(events: Shell) -> None:
+    """At each named moment of archiving and restoring, archives and table are asked as one."""
+    from data_workbench.events import Event, subscribed
+
+    seen: dict[str, set[tuple[str, str]]] = {}
+    sql = "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM events"
+
+    def look(event: Event) -> None:
+        if event.name in moments and len(seen.get(event.name, ())) < 9:
+            [row] = events("archive", "query", "old_events", sql, "--with-live", "--json").document["rows"]
+            seen.setdefault(event.name, set()).add((row["n"], row["ids"]))
+
+    moments = {"archive.registered", "archive.before_commit", "archive.after_commit", "archive.before_restore",
+               "archive.restored"}  # fmt: skip
+    with subscribed(look):
+        assert events("archive", "run").code == 0
+        assert events("archive", "restore", "old_events", "--partition", "2021-02").code == 0
+    assert seen == {moment: {("2002", "2002")} for moment in moments}
