@@ -147,7 +147,8 @@ def test_the_page_of_connections_is_for_operators_only(airflow: Running) -> None
 def test_the_pages_of_pipelines_are_for_operators_only_and_lead_to_each_run(airflow: Running) -> None:
     with httpx.Client(base_url=airflow.url, trust_env=False) as caller:
         places = ["/data/pipelines", "/data/pages/pipelines", "/data/pages/pipelines/planets", "/data/runs/any"]
-        assert [caller.get(place).status_code for place in places] == [401] * 4
+        places += ["/data/quality", "/data/pages/quality", "/data/pages/quality/dataset?name=any"]
+        assert [caller.get(place).status_code for place in places] == [401] * 7
         answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
         caller.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
         told = {one["pipeline"]: one["latest"] for one in caller.get(places[0]).json()["pipelines"]}

@@ -277,3 +277,27 @@ def test_cycles_are_found_in_long_rings_and_nowhere_else() -> None:
     edges = pa.record_batch({"start": [*ring, 9001, 9002, 7], "end": [*ring[1:], 0, 9002, 3, 9003]})
     assert on_cycles([edges]) == ring
     assert on_cycles([]) == []
+
+
+def test_the_operator_fails_where_a_contract_does_not_hold_and_only_reports_if_asked(
+    needs: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from data_workbench.provider.operators.quality import ListContractsOperator, QualityCheckOperator
+
+    for name, value in needs.environment(WORKBENCH_PIPELINES=str(needs.folder)).items():
+        monkeypatch.setenv(name, value)
+    folder = needs.folder / "contracts"
+    found = ListContractsOperator(task_id="contracts", folder=str(folder)).execute({})
+    assert [Path(path).stem for path in found] == sorted(ALL)
+    contract = str(folder / "needs_table.yaml")
+    counted = QualityCheckOperator(task_id="check", contract=contract).execute({})
+    assert set(counted) == {"passed"}
+    needs.sql("UPDATE needs SET weight = 1000 WHERE id = 1")
+    with pytest.raises(AirflowFailException, match=r"2 checks of .* do not hold: max weight: 1; service level"):
+        QualityCheckOperator(task_id="check", contract=contract).execute({})
+    told = QualityCheckOperator(task_id="check", contract=contract, fail=False).execute({})
+    assert (told["failed"], told["passed"]) == (2, counted["passed"] - 2)
+    with pytest.raises(AirflowFailException, match="there is no contract 'nobody'"):
+        QualityCheckOperator(task_id="check", contract="nobody").execute({})
