@@ -215,3 +215,16 @@ def test_a_metastore_that_hangs_holds_nobody_up(words: Site) -> None:
         done = deliver(words.settings, {METASTORE: receiver})
     assert done.waiting == 1
     assert "busy" in str(done.trouble)
+
+
+def test_the_task_of_housekeeping_delivers_what_a_killed_run_left(words: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from data_workbench.provider.operators.housekeeping import DeliverLineageOperator
+
+    for name, value in words.environment().items():
+        monkeypatch.setenv(name, value)
+    outbox = Outbox(words.settings)
+    outbox.tell("START", StageRun("killed", "r", "stage"))
+    outbox.close()
+    done = DeliverLineageOperator(task_id="deliver").execute({})
+    assert (done["sent"], done["waiting"]) == (1, 0)
+    assert states(words) == {("pipeline__killed.stage", "START")}
