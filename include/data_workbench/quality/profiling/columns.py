@@ -68,8 +68,13 @@ class Column:
         return f"abs({self.number}) < {_LARGEST}"
 
     @property
+    def computed(self) -> str:
+        """The column that the scan computes of it: its finite numbers, once for all aggregates."""
+        return quoted(f"_wb_finite_{self.name}")
+
+    @property
     def is_always_finite(self) -> bool:
-        """Whether its type has no infinity; a filter that is always true takes half of the pass."""
+        """Whether its type has no infinity."""
         kind = self.field.type
         return bool(pa.types.is_integer(kind) or pa.types.is_decimal128(kind))
 
@@ -109,20 +114,27 @@ def aggregates(column: Column) -> dict[str, str]:
         found |= {f"{fact}_length": f"{fact}(len({sql}))" for fact in ("min", "max", "avg")}
     if column.hidden:
         return found
-    only = "" if column.is_always_finite else f" FILTER ({column.finite})"
     if column.kind == "number":
-        value = column.number if is_text(column.field.type) else sql
-        found |= {"min": f"min({value}){only}", "max": f"max({value}){only}"}
-        found |= {"mean": f"avg({column.number}){only}", "deviation": f"stddev_samp({column.number}){only}"}
-        if only:
-            found["finite"] = f"count(*){only}"
+        value = sql if column.is_always_finite else column.computed
+        found |= {"min": f"min({value})", "max": f"max({value})"}
+        found |= {"mean": f"avg({value})", "deviation": f"stddev_samp({value})"}
+        if not column.is_always_finite:
+            found["finite"] = f"count({value})"
     elif column.kind in ("text", "moment"):
         # A year beyond 9999 is no date of Python's; as text it is told all the same.
         found |= {fact: f"CAST({fact}({sql}) AS VARCHAR)" for fact in ("min", "max")}
     if column.kind in ("number", "moment"):
         levels = ", ".join(map(str, LEVELS))
-        found["quantiles"] = f"approx_quantile({column.number}, [{levels}]){only}"
+        value = column.number if column.is_always_finite else column.computed
+        found["quantiles"] = f"approx_quantile({value}, [{levels}])"
     return found
+
+
+def computed(column: Column) -> str | None:
+    """What the scan computes of a column before it is aggregated, with its name."""
+    if column.hidden or column.kind not in ("number", "moment") or column.is_always_finite:
+        return None
+    return f"CASE WHEN {column.finite} THEN {column.number} END AS {column.computed}"
 
 
 def facts(column: Column, rows: int, found: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from data_workbench.connectors.base import ReadRequest
 from data_workbench.connectors.powers import CanTellShape
 from data_workbench.errors import SchemaConflict, StreamUnknown, WorkbenchError
 from data_workbench.quality.profiling import shape
-from data_workbench.quality.profiling.columns import add_sampled, aggregates, column_of, facts
+from data_workbench.quality.profiling.columns import add_sampled, aggregates, column_of, computed, facts
 from data_workbench.quality.profiling.sample import Sample
 from data_workbench.quality.profiling.vectors import Vectors, is_vector
 from data_workbench.records.names import near_names
@@ -139,7 +139,9 @@ class _Scan:
 
     def _aggregated(self, connection: DuckDBPyConnection) -> list[Any]:
         wanted = ["count(*)", *(sql for one in self.columns for sql in aggregates(one).values())]
-        [found] = connection.execute(f"SELECT {', '.join(wanted)} FROM {_SCAN}").fetchall()
+        computing = "".join(f", {sql}" for one in self.columns if (sql := computed(one)) is not None)
+        scanned = f"SELECT *{computing} FROM {_SCAN}"
+        [found] = connection.execute(f"SELECT {', '.join(wanted)} FROM ({scanned})").fetchall()
         return list(found)
 
     def _told(self, connection: DuckDBPyConnection, found: list[Any]) -> dict[str, Any]:
