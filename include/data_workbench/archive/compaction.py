@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 from data_workbench.archive import ledger, parts, registration
 from data_workbench.archive.checking import read_part, require_sound
 from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.drafting import part_facts
 from data_workbench.archive.holds import is_held
 from data_workbench.archive.manifest import Manifest, Written, new_archive_id
 from data_workbench.archive.policy import Compression, Policy
-from data_workbench.archive.running import Archiver, Table, live_rows, part_facts
+from data_workbench.archive.running import Archiver, Table, live_rows
 from data_workbench.events import emit
 from data_workbench.metastore import archives
 

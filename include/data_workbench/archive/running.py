@@ -14,29 +14,28 @@ rows are live in the archive. A run begins by bringing whatever is between these
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_workbench.archive import ledger, parts, registration
 from data_workbench.archive.checking import read_part, require_sound
-from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.drafting import Draft, definition_of
 from data_workbench.archive.entities import Entities
-from data_workbench.archive.manifest import FORM, FORMAT, Manifest, Origin, PartFacts, Written, new_archive_id
-from data_workbench.archive.policy import Compression, Policy
+from data_workbench.archive.manifest import Manifest, Origin
+from data_workbench.archive.policy import Policy
 from data_workbench.archive.removal import Removed, remove
 from data_workbench.archive.shelf import Shelf
-from data_workbench.archive.source import Batch, Dataset, Eligible, dataset_of, next_batch, read_batch, source_content
+from data_workbench.archive.source import Dataset, Eligible, dataset_of, next_batch, read_batch, source_content
 from data_workbench.connectors.postgres import client
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.destination import SEARCH_PATH
-from data_workbench.errors import BalanceError, Unsupported, WorkbenchError
+from data_workbench.errors import Unsupported, WorkbenchError
 from data_workbench.events import emit
 from data_workbench.metastore import Metastore, archives
 
@@ -276,106 +275,7 @@ def _still_fits(manifest: Manifest, policy: Policy, table: Table) -> bool:
     return same and manifest.definition == definition_of(policy)
 
 
-def definition_of(policy: Policy) -> dict[str, Any]:
-    """A policy as manifests keep it."""
-    return policy.model_dump(mode="json", exclude_none=True, by_alias=True)
-
-
 def live_rows(rows: pa.Table, place: int, gone: pa.Table) -> pa.Table:
     """The rows of a part that are live in it."""
     dead = gone.filter(pc.equal(gone.column("part"), place)).column("row").combine_chunks()
     return rows.filter(pc.invert(pc.is_in(pa.array(range(len(rows)), pa.int64()), value_set=dead)))
-
-
-class Draft:
-    """An archive being written: parts first, the manifest last."""
-
-    def __init__(self, archiver: Archiver, eligible: Eligible, batch: Batch, table: Table, outcome: Outcome) -> None:
-        self._archiver, self._eligible, self._batch, self._table = archiver, eligible, batch, table
-        self._outcome = outcome
-        self._created = datetime.now(UTC)
-        self._archive = new_archive_id(self._created, secrets.token_hex(6))
-        self._total = ContentSum()
-        self._parts: list[PartFacts] = []
-        self._keys: list[pa.Table] = []
-        self._raw = 0
-
-    def add(self, rows: pa.Table) -> None:
-        """Write a part."""
-        policy, key = self._eligible.policy, self._table.origin.key
-        content = parts.encoded(rows, key, self._compression(rows))
-        name = self._archiver.shelf.put_part(policy.archive, self._archive, content)
-        self._parts.append(part_facts(rows, name, len(content), self._total.add(rows), key[0], policy))
-        self._keys.append(rows.select(list(key)))
-        self._raw += rows.nbytes
-        emit("archive.part", archive=self._archive, rows=rows.num_rows, bytes=len(content))
-
-    def publish(self, source: str) -> Manifest:
-        """Write the manifest. Raises BalanceError if the server counts other rows than were read."""
-        policy, total = self._eligible.policy, self._total
-        total.close()
-        counted = int(source.partition(":")[0])
-        if counted != total.rows:
-            raise BalanceError(
-                f"archive {self._archive}: {total.rows} rows were read, PostgreSQL counts {counted} in one snapshot",
-                hint="this is a defect of the workbench; nothing was deleted",
-            )
-        shelf, key = self._archiver.shelf, self._table.origin.key
-        with Entities(policy, key, self._archiver.connections) as entities:
-            extras = entities.write(pa.concat_tables(self._keys), shelf, policy.archive, self._archive)
-        compression = self._compression(None)
-        size = sum(part.bytes for part in self._parts)
-        manifest = Manifest(
-            form=FORM,
-            format=FORMAT,
-            archive=self._archive,
-            shelf=self._archiver.shelf.id,
-            policy=policy.archive,
-            definition=definition_of(policy),
-            partition=self._batch.partition,
-            created=self._created,
-            origin=self._table.origin,
-            columns=self._table.dataset.facts,
-            rows=total.rows,
-            content=total.text,
-            source_content=source,
-            written=Written(
-                codec="zstd",
-                level=compression.level,
-                row_group=compression.row_group,
-                raw_bytes=self._raw,
-                percent=round(100 * size / self._raw) if self._raw else 100,
-            ),
-            parts=tuple(self._parts),
-            extras=extras,
-            retained_until=policy.retained_until(self._created),
-            legal_hold=policy.hold,
-        )
-        self._archiver.shelf.publish(manifest)
-        return manifest
-
-    def _compression(self, rows: pa.Table | None) -> Compression:
-        if self._eligible.policy.compression is not None:
-            return self._eligible.policy.compression
-        if not self._outcome.trials:
-            assert rows is not None
-            best, self._outcome.trials = parts.choose(rows.slice(0, parts.SAMPLE_ROWS), self._table.origin.key)
-            self._outcome.trials.sort(key=lambda one: one.compression != best)
-        return self._outcome.trials[0].compression
-
-
-def part_facts(rows: pa.Table, name: str, size: int, content: str, key: str, policy: Policy) -> PartFacts:
-    """What a manifest tells of a part."""
-    first, last = parts.bounds(rows, key)
-    first_time, last_time = parts.bounds(rows, policy.age.column)
-    return PartFacts(
-        sha256=name,
-        bytes=size,
-        rows=rows.num_rows,
-        content=content,
-        first=first,
-        last=last,
-        first_time=first_time,
-        last_time=last_time,
-        attributes=parts.attributes(rows, policy.attributes or ()),
-    )

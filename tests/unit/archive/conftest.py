@@ -11,9 +11,9 @@ import pytest
 from data_workbench.archive import Manifest, Policy, Shelf, parts
 from data_workbench.archive.checking import Expected
 from data_workbench.archive.cold import ContentSum
+from data_workbench.archive.drafting import definition_of, part_facts
 from data_workbench.archive.manifest import FORM, FORMAT, ColumnFacts, Origin, Written, new_archive_id
 from data_workbench.archive.policy import Age, Compression
-from data_workbench.archive.running import definition_of, part_facts
 from data_workbench.artifacts.places import LocalPlace
 from data_workbench.audit import Keys, open_keys
 from data_workbench.settings import Settings
