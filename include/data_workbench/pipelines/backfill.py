@@ -221,10 +221,13 @@ class _Lane:
         """Work at a partition, unless somebody else does."""
         store, id_ = self.runner.metastore, self.backfill.id
         with try_alone(store, "partition", id_, str(position)) as held:
-            if not held or self.stop.is_set():
+            if not held:
                 return
             part = backfills.partition(store, id_, position)
             if part.state != "running":
+                return
+            if self.stop.is_set():  # since it was claimed: nobody works at it
+                backfills.note_end(store, id_, position, "pending")
                 return
             try:
                 self._work(part)

@@ -70,7 +70,7 @@ def test_the_local_stack_is_checked_and_discovered_without_any_variable(shell: S
     assert [row["state"] for row in told.document["connections"]] == ["healthy"] * 4
     assert told.code == 0
     assert all(row["version"] for row in told.document["connections"])
-    streams = {one["name"]: one for one in shell("discover", "site", "public.l*", "--json").document["streams"]}
+    streams = {one["name"]: one for one in shell("discover", "site", "public.let*", "--json").document["streams"]}
     assert list(streams) == ["public.letters"]
     assert streams["public.letters"]["key"] == ["id"]
     assert [one["name"] for one in streams["public.letters"]["columns"]] == ["id", "word"]
