@@ -6,6 +6,7 @@ leaves every check that needs it `not_evaluated`, with the reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -202,13 +203,18 @@ class _OverRows:
         wanted = [name for name in described.schema.names if name in self._used(checks) or name in described.key]
         request = ReadRequest(stream=one.stream, columns=tuple(wanted), options=options if options["types"] else {})
         _land(connection, "read", source, request)
-        derived = "".join(f", {sql} AS {quoted(name)}" for name, (sql, _) in self._expressions.derived.items())
-        where = f" WHERE {self._expressions.where[0]}" if self._expressions.where else ""
-        connection.execute(f"CREATE VIEW {GIVEN} AS SELECT *{derived} FROM read{where}").fetchall()
+        connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
         [[self._rows]] = connection.execute(f"SELECT count(*) FROM {GIVEN}").fetchall()
         made = connection.sql(f"FROM {GIVEN} LIMIT 0").to_arrow_table().schema
         natives = {item.name: item for item in described.schema}
         return pa.schema([natives.get(item.name, item).with_name(item.name) for item in made])
+
+    def _given_of(self, rows_there: str) -> str:
+        """The rows that are held against the contract, with what it derives."""
+        said = self._expressions
+        derived = "".join(f", {sql} AS {quoted(name)}" for name, (sql, _) in said.derived.items())
+        where = f" WHERE {said.where[0]}" if said.where else ""
+        return f"(SELECT *{derived} FROM {rows_there}{where})" if derived or where else rows_there
 
     def _used(self, checks: list[Check]) -> set[str]:
         one, said = self._contract, self._expressions
@@ -308,17 +314,20 @@ class _OverRows:
 
     def _told(self, finder: Finder) -> str:
         """The finder for people, over the datasets themselves: of a table in PostgreSQL's words, else in DuckDB's."""
-        text = finder.query
+        text, is_postgres = finder.query, True
         for table, (connection, stream) in {
             GIVEN: (self._contract.connection, self._contract.stream),
             **self._sides,
         }.items():
-            text = text.replace(f"FROM {table} ", f"FROM {_relation(stream)} ").replace(
-                f"{table} o", f"{_relation(stream)} o"
+            there = self._given_of(_relation(stream)) if table == GIVEN else _relation(stream)
+            text = re.sub(rf"FROM {table}(?= [a-z]\b)", _verbatim(f"FROM {there}"), text)
+            text = re.sub(
+                rf"FROM {table}\b", _verbatim(f"FROM {there} AS {table}" if there[0] == "(" else f"FROM {there}"), text
             )
-            if self._reader.source(connection).connection.kind != "postgres":
-                return text
-        return rows.in_postgres(text) or text
+            is_postgres = is_postgres and self._reader.source(connection).connection.kind == "postgres"
+        # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
+        in_words = rows.in_postgres(text) if is_postgres and not self._expressions.derived else None
+        return in_words or text
 
     def _sample(self, connection: DuckDBPyConnection, finder: Finder) -> list[dict[str, Any]]:
         table = connection.sql(f"FROM ({finder.query}) LIMIT {self._reader.sample:d}").to_arrow_table()
@@ -376,6 +385,11 @@ def _names(contract: StandaloneContract) -> Iterator[str]:
 def _cycles_told(contract: StandaloneContract, finder: GraphFinder) -> str:
     label = graph.named(contract.stream)
     return f"MATCH way = (n:{label})-[*1..10]->(n) RETURN way LIMIT 25  // {finder.name}"
+
+
+def _verbatim(text: str) -> str:
+    """As the replacement of a regular expression."""
+    return text.replace("\\", "\\\\")
 
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:
