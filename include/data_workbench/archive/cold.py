@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from data_workbench.records.fingerprints import fingerprint_number_sql
+from data_workbench.records.names import literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -39,11 +40,6 @@ def locked(
         yield connection
     finally:
         connection.close()
-
-
-def literal(text: str) -> str:
-    """A text value in SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 class ContentSum:

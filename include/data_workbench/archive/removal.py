@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -94,8 +95,8 @@ def numbered(rows: pa.Table, place: int, names: Sequence[str]) -> pa.Table:
     if ROW in rows.column_names:
         return rows.select([*names, PART, ROW])
     table = rows.select(list(names))
-    table = table.append_column(PART, pa.array([place] * len(table), pa.int32()))
-    return table.append_column(ROW, pa.array(range(len(table)), pa.int64()))
+    table = table.append_column(PART, pa.repeat(pa.scalar(place, pa.int32()), len(table)))
+    return table.append_column(ROW, pa.array(np.arange(len(table))))
 
 
 def same_key(key: Sequence[str]) -> sql.Composed:

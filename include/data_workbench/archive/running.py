@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -278,4 +279,4 @@ def _still_fits(manifest: Manifest, policy: Policy, table: Table) -> bool:
 def live_rows(rows: pa.Table, place: int, gone: pa.Table) -> pa.Table:
     """The rows of a part that are live in it."""
     dead = gone.filter(pc.equal(gone.column("part"), place)).column("row").combine_chunks()
-    return rows.filter(pc.invert(pc.is_in(pa.array(range(len(rows)), pa.int64()), value_set=dead)))
+    return rows.filter(pc.invert(pc.is_in(pa.array(np.arange(len(rows))), value_set=dead)))

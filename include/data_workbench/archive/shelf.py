@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from data_workbench.archive.manifest import Manifest, digest_of, is_archive_id, is_policy_name, read_manifest
+from data_workbench.artifacts.identity import Identity
 from data_workbench.artifacts.opening import open_place
 from data_workbench.artifacts.places import Place
 from data_workbench.audit import Keys
 from data_workbench.connectors.files.failures import translated
-from data_workbench.errors import ResourceExhausted, StateError, Unsupported
+from data_workbench.errors import ResourceExhausted, StateError
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
     from data_workbench.settings import Settings
 
 _ABOUT = "shelf.json"
-_FORMAT = 1
 _PART = re.compile(r"[0-9a-f]{64}")
 MANIFEST = "manifest.json"
 HOLD = "hold.json"
@@ -46,7 +44,9 @@ class Shelf:
     def __init__(self, place: Place, keys: Keys) -> None:
         self.place = place
         self.keys = keys
-        self._id: str | None = None
+        self._identity = Identity(
+            place, _ABOUT, what="shelf of archives", word="shelf", folder="archives", made_by="workbench archive run"
+        )
 
     @property
     def address(self) -> str:
@@ -55,37 +55,12 @@ class Shelf:
 
     @property
     def id(self) -> str:
-        """What tells this shelf from others. Raises StateError if it is none, or its file is damaged."""
-        if self._id is None:
-            content = self._read(_ABOUT)
-            if content is None:
-                raise StateError(f"{self.address} is no shelf of archives", hint="workbench archive run makes it")
-            try:
-                about = json.loads(content)
-                if int(about["format"]) > _FORMAT:
-                    raise Unsupported(
-                        f"{self.address} has format {about['format']}, this version knows {_FORMAT}",
-                        hint="install the version of the workbench that made it",
-                    )
-                self._id = str(uuid.UUID(about["id"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise StateError(
-                    f"{self.address}/{_ABOUT} is damaged ({type(error).__name__})",
-                    hint='write it anew with the `shelf` of any manifest: {"format": 1, "id": "…"}',
-                ) from None
-        return self._id
+        """What tells this shelf from others. Raises as `Identity.id` does."""
+        return self._identity.id
 
     def prepare(self) -> None:
         """Make the shelf unless it is there."""
-        if self._read(_ABOUT) is not None:
-            _ = self.id
-            return
-        if self.place.folders("archives"):
-            raise StateError(
-                f"{self.address} holds archives but its {_ABOUT} is lost",
-                hint='write it anew with the `shelf` of any manifest: {"format": 1, "id": "…"}',
-            )
-        self._publish(_ABOUT, json.dumps({"format": _FORMAT, "id": str(uuid.uuid4())}).encode())
+        self._identity.prepare()
 
     def require_room(self, least: int) -> None:
         """Raise ResourceExhausted where the disk has less room than this."""

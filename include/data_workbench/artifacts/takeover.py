@@ -112,6 +112,6 @@ class Takeover:
             while rows >= limits.part_rows or (rows and size >= limits.part_bytes):
                 cut = min(rows, limits.part_rows)
                 yield offset, cut
-                offset, rows, size = offset + cut, rows - cut, 0
+                offset, rows, size = offset + cut, rows - cut, size * (rows - cut) // rows
         if rows:
             yield offset, rows

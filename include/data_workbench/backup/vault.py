@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.artifacts.identity import Identity
 from data_workbench.artifacts.opening import open_place
 from data_workbench.artifacts.places import Place
 from data_workbench.backup.manifest import Manifest, is_set_id, read_manifest
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 _ABOUT = "repository.json"
-_FORMAT = 1
 _CHUNK = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,7 +27,14 @@ class Vault:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._id: str | None = None
+        self._identity = Identity(
+            place,
+            _ABOUT,
+            what="repository of backups",
+            word="repository",
+            folder="sets",
+            made_by="workbench backup create",
+        )
 
     @property
     def address(self) -> str:
@@ -37,29 +43,8 @@ class Vault:
 
     @property
     def id(self) -> str:
-        """What tells this repository from others, made with the first set.
-
-        Raises:
-            StateError: there is none, or its file is damaged.
-        """
-        if self._id is None:
-            content = self.place.read(_ABOUT)
-            if content is None:
-                raise StateError(f"{self.address} is no repository of backups", hint="workbench backup create makes it")
-            try:
-                about = json.loads(content)
-                if int(about["format"]) > _FORMAT:
-                    raise Unsupported(
-                        f"{self.address} has format {about['format']}, this version knows {_FORMAT}",
-                        hint="install the version of the workbench that made it",
-                    )
-                self._id = str(uuid.UUID(about["id"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise StateError(
-                    f"{self.address}/{_ABOUT} is damaged ({type(error).__name__})",
-                    hint='write it anew with the `repository` of any manifest: {"format": 1, "id": "…"}',
-                ) from None
-        return self._id
+        """What tells this repository from others, made with the first set. Raises as `Identity.id` does."""
+        return self._identity.id
 
     @property
     def exists(self) -> bool:
@@ -68,15 +53,7 @@ class Vault:
 
     def prepare(self) -> None:
         """Make the repository unless it is there."""
-        if self.exists:
-            _ = self.id
-            return
-        if self.place.folders("sets"):
-            raise StateError(
-                f"{self.address} holds sets but its {_ABOUT} is lost",
-                hint='write it anew with the `repository` of any manifest: {"format": 1, "id": "…"}',
-            )
-        self._publish(_ABOUT, json.dumps({"format": _FORMAT, "id": str(uuid.uuid4())}).encode())
+        self._identity.prepare()
 
     # ---------------------------------------------------------------------------------------------- sets
 

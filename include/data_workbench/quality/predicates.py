@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from data_workbench.errors import SchemaConflict
 from data_workbench.quality.contract import ColumnContract, Contract, Scalar
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.records.rules import NodeRules, ReferenceRule, RowRule
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type
@@ -68,7 +68,7 @@ class _Column:
             text = f"CAST({self.sql} AS VARCHAR)"
             self._try_pattern(promise.pattern)
             yield self._rule(
-                "pattern", f"regexp_matches({text}, {_text(promise.pattern)})", f"a match of {promise.pattern}"
+                "pattern", f"regexp_matches({text}, {literal(promise.pattern)})", f"a match of {promise.pattern}"
             )
         if promise.min is not None:
             yield self._rule("min", f"{self._value()} >= {self._literal(promise.min)}", f"at least {promise.min}")
@@ -104,11 +104,11 @@ class _Column:
         if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
             return self._number(value)
         if self._is_text():
-            return _text(str(value))
+            return literal(str(value))
         for is_kind, name in _TEMPORAL.items():
             if getattr(types, is_kind)(kind):
                 name = "TIMESTAMPTZ" if name == "TIMESTAMP" and kind.tz else name
-                return self._checked(f"CAST({_text(str(value))} AS {name})", value)
+                return self._checked(f"CAST({literal(str(value))} AS {name})", value)
         raise self._misfit(value)
 
     def _number(self, value: Scalar) -> str:
@@ -118,9 +118,9 @@ class _Column:
             return f"({value})"
         if isinstance(value, float):
             return (
-                f"CAST({_text(repr(value))} AS DOUBLE)" if value in _UNSPEAKABLE or value != value else f"({value!r})"
+                f"CAST({literal(repr(value))} AS DOUBLE)" if value in _UNSPEAKABLE or value != value else f"({value!r})"
             )
-        return self._checked(f"CAST({_text(value)} AS DECIMAL(38, 10))", value)
+        return self._checked(f"CAST({literal(value)} AS DECIMAL(38, 10))", value)
 
     def _checked(self, sql: str, value: Scalar) -> str:
         """A literal that DuckDB can read as what it is meant to be."""
@@ -129,7 +129,7 @@ class _Column:
         return sql
 
     def _try_pattern(self, pattern: str) -> None:
-        reason = _refusal(f"SELECT regexp_matches('', {_text(pattern)})")
+        reason = _refusal(f"SELECT regexp_matches('', {literal(pattern)})")
         if reason is not None:
             raise SchemaConflict(
                 f"contract of {self.node!r}: pattern of {self.name!r} is no regular expression: {reason}",
@@ -189,7 +189,3 @@ def _refusal(sql: str) -> str | None:
         except duckdb.Error as error:
             return str(error).split("\n")[0]
     return None
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

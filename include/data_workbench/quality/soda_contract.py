@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from data_workbench.records.marks import OP, UPSERT
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type
 
@@ -206,7 +206,7 @@ class Draft:
 
 
 def _literal(value: str | float) -> str:
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+    return literal(value) if isinstance(value, str) else repr(value)
 
 
 def _length(sql: str, kind: pa.DataType) -> str:

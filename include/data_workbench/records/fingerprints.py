@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +86,7 @@ def _nested(value: str, kind: Any, depth: int) -> str:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        fields = [_encode(f"struct_extract({value}, {_literal(item.name)})", item.type, depth) for item in kind]
+        fields = [_encode(f"struct_extract({value}, {literal(item.name)})", item.type, depth) for item in kind]
         return "concat(" + ", ".join(["'{'", *fields, "'}'"]) + ")"
     name = f"_e{depth}"
     if pa.types.is_map(kind):
@@ -97,7 +97,3 @@ def _nested(value: str, kind: Any, depth: int) -> str:
     # len() tells [] from [NULL]; a list's text would else be NULL when it has no element.
     texts = f"array_to_string(list_transform({value}, lambda {name}: {element}), '')"
     return f"('[' || len({value}) || ':' || coalesce({texts}, '') || ']')"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -11,6 +11,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text value for SQL, in DuckDB's and PostgreSQL's form."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def near_names(name: str, known: Iterable[str]) -> str:
     """`did you mean …?`, or the known names if there are few."""
     listed = sorted(known)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from data_workbench.errors import SchemaConflict
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import make_columns
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, verdict
 from data_workbench.transforms.folds import Folds
@@ -15,7 +15,7 @@ from data_workbench.transforms.ordering import careful_item, order_item
 from data_workbench.transforms.plan import ALIVE, EXTRA, REJECTED, RETRACTS, STATUS, Action
 from data_workbench.transforms.reshaping import framed
 from data_workbench.transforms.spec import Step
-from data_workbench.transforms.text import listing, literal, next_segment
+from data_workbench.transforms.text import listing, next_segment
 from data_workbench.transforms.verbs import distinct_names, known
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import AccessDenied, TransformError, WorkbenchError
+from data_workbench.records.names import literal
 from data_workbench.settings import is_listed
 from data_workbench.transforms.plan import Action
-from data_workbench.transforms.text import literal
 
 if TYPE_CHECKING:
     import duckdb

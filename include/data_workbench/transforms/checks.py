@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.records.rules import NodeRules, ReferenceRule, RowRule
 from data_workbench.transforms.drafts import Compilation, Draft, Shape, failure, json_object, named, shown, verdict
 from data_workbench.transforms.plan import ALIVE, REJECTED, STATUS, Action
 from data_workbench.transforms.sources import repeated
-from data_workbench.transforms.text import HIDDEN, listing, literal, side_name
+from data_workbench.transforms.text import HIDDEN, listing, side_name
 from data_workbench.transforms.verbs import as_type, known
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.drafts import (
     Case,
     Column,
@@ -19,7 +19,7 @@ from data_workbench.transforms.drafts import (
     verdict,
 )
 from data_workbench.transforms.plan import ALIVE, RETRACTS, STATUS, Action
-from data_workbench.transforms.text import HIDDEN, listing, literal, select
+from data_workbench.transforms.text import HIDDEN, listing, select
 
 
 @dataclass(frozen=True)

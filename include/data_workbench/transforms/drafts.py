@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.expressions import Checked, ExpressionError, check_expression
 from data_workbench.transforms.plan import ALIVE, HOLDS, REJECTED, RETRACTS, STATUS, Action, Drop, Origin, OriginKind
-from data_workbench.transforms.text import listing, literal, with_variables
+from data_workbench.transforms.text import listing, with_variables
 
 if TYPE_CHECKING:
     import duckdb

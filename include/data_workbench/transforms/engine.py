@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from data_workbench.records.names import literal
 from data_workbench.records.uuids import UUID5_MACROS
 from data_workbench.transforms.expressions import NOW_PARAM
-from data_workbench.transforms.text import literal, variable
+from data_workbench.transforms.text import variable
 
 if TYPE_CHECKING:
     import duckdb

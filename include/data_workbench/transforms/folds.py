@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from data_workbench.records.marks import ORDINAL
+from data_workbench.records.names import literal
 from data_workbench.transforms.computing import Made, cannot_be, with_values
 from data_workbench.transforms.drafts import Column, Compilation, Shape
 from data_workbench.transforms.expressions import is_fold
-from data_workbench.transforms.text import literal, with_variables
+from data_workbench.transforms.text import with_variables
 
 _WRAPPERS = (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
 _GRAMMAR = (exp.Distinct, exp.Order, exp.Ordered, exp.Where, *_WRAPPERS)

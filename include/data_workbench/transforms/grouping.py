@@ -14,14 +14,14 @@ from sqlglot import exp
 
 from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, cannot_be, make_columns
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.expressions import Checked
 from data_workbench.transforms.folds import Folds, in_order
 from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, REJECTED, STATUS, Action, Origin
 from data_workbench.transforms.spec import Step
-from data_workbench.transforms.text import REJECTED_TYPE, listing, literal, with_variables
+from data_workbench.transforms.text import REJECTED_TYPE, listing, with_variables
 from data_workbench.transforms.verbs import distinct_names, filter_frame, known
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_workbench.records.marks import ORDINAL
-from data_workbench.transforms.text import listing, literal
+from data_workbench.records.names import literal
+from data_workbench.transforms.text import listing
 
 if TYPE_CHECKING:
     import duckdb

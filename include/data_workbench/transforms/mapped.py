@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import TransformError
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import with_native
 from data_workbench.transforms.computing import Made, cannot_be, make_columns, with_values
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, shown
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_values import Mapped, policy
-from data_workbench.transforms.text import literal, select
+from data_workbench.transforms.text import select
 from data_workbench.transforms.verbs import distinct_names, known
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from data_workbench.errors import TransformError
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, make_columns
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, named, shown
 from data_workbench.transforms.plan import Action
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_values import Parse, policy
-from data_workbench.transforms.text import HIDDEN, literal
+from data_workbench.transforms.text import HIDDEN
 from data_workbench.transforms.units import symbol
 from data_workbench.transforms.verbs import distinct_names, known
 

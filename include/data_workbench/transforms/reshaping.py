@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 from data_workbench.errors import SchemaConflict
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.plan import ALIVE, EXTRA, GONE, REJECTED, RETRACTS, STATUS, Action
 from data_workbench.transforms.spec import Step
-from data_workbench.transforms.text import REJECTED_TYPE, frame_name, listing, literal
+from data_workbench.transforms.text import REJECTED_TYPE, frame_name, listing
 from data_workbench.transforms.verbs import as_type, distinct_names, known
 
 

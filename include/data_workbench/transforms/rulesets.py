@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_workbench.errors import TransformError
+from data_workbench.records.names import literal
 from data_workbench.transforms.computing import Made, cannot_be, make_columns, with_values
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_values import RuleSet
-from data_workbench.transforms.text import literal
 from data_workbench.transforms.verbs import distinct_names
 
 _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", '"NULL"')

@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from data_workbench.errors import TransformError
-from data_workbench.transforms.text import literal, variable
+from data_workbench.records.names import literal
+from data_workbench.transforms.text import variable
 
 SETTING = "WORKBENCH_PSEUDONYM_SECRET"
 LEAST = 16

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from data_workbench.records.fingerprints import FINGERPRINT, fingerprint_sql
 from data_workbench.records.marks import ORDINAL, PREFIX
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import cannot_be
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, failure, passed, verdict
 from data_workbench.transforms.plan import ALIVE, GONE, REJECTED, RETRACTED_ROW, STATUS, TOMBSTONE_ROW, Action, Origin
-from data_workbench.transforms.text import REJECTED_TYPE, listing, literal, side_name
+from data_workbench.transforms.text import REJECTED_TYPE, listing, side_name
 from data_workbench.transforms.verbs import distinct_names, known
 
 if TYPE_CHECKING:

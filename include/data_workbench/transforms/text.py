@@ -14,11 +14,6 @@ HIDDEN = (ORDINAL, STATUS, REJECTED)
 REJECTED_TYPE = 'STRUCT("rules" STRUCT("rule" VARCHAR, "reason" VARCHAR)[], "key" VARCHAR, "row" VARCHAR)'
 
 
-def literal(text: str) -> str:
-    """A text value."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def variable(name: str) -> str:
     """The engine's variable that holds a param."""
     return quoted(f"param_{name}")

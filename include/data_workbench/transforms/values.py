@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable
 
 from data_workbench.errors import TransformError
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.records.uuids import NAMESPACES
 from data_workbench.transforms.computing import Made, make_columns
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.secrets import secret_sql
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_values import Normalise
-from data_workbench.transforms.text import literal
 from data_workbench.transforms.verbs import distinct_names, known
 
 _SPACE = r"[\s\p{Z}\x{FEFF}]+"

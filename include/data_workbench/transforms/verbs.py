@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from data_workbench.errors import SchemaConflict, TransformError
 from data_workbench.records.marks import ORDINAL, PREFIX
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import with_native
 from data_workbench.transforms.computing import Made, cannot_be, computed, helper, make_columns, with_values
@@ -32,7 +32,7 @@ from data_workbench.transforms.expressions import check_order
 from data_workbench.transforms.plan import ALIVE, STATUS, Action, Origin
 from data_workbench.transforms.spec import Deduplicate, Lookup, Step
 from data_workbench.transforms.spec_values import Cast, policy
-from data_workbench.transforms.text import HIDDEN, listing, literal, select, side_name, with_variables
+from data_workbench.transforms.text import HIDDEN, listing, select, side_name, with_variables
 
 
 def known(step: str, names: Iterable[str], shape: Shape, what: str) -> None:

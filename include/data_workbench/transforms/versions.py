@@ -7,12 +7,12 @@ stands; it is no version itself. A state that begins no version any more is take
 from __future__ import annotations
 
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.drafts import Case, Column, Compilation, Draft, Shape, failure, verdict
 from data_workbench.transforms.plan import ALIVE, REJECTED, STATUS, TOMBSTONE_ROW, Action
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_tables import Versions
-from data_workbench.transforms.text import HIDDEN, listing, literal
+from data_workbench.transforms.text import HIDDEN, listing
 from data_workbench.transforms.verbs import distinct_names, known
 
 

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, cannot_be, make_columns
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.folds import Folds
@@ -17,7 +17,7 @@ from data_workbench.transforms.ordering import OrderItem, careful_item, order_it
 from data_workbench.transforms.plan import ALIVE, STATUS, Action
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_tables import Frame, Window
-from data_workbench.transforms.text import HIDDEN, listing, literal, with_variables
+from data_workbench.transforms.text import HIDDEN, listing, with_variables
 from data_workbench.transforms.verbs import distinct_names, known
 
 RANKS = frozenset({"rank", "dense_rank", "rank_dense", "percent_rank", "cume_dist"})

@@ -6,7 +6,6 @@ leaves every check that needs it `not_evaluated`, with the reason.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -320,10 +319,7 @@ class _OverRows:
             **self._sides,
         }.items():
             there = self._given_of(_relation(stream)) if table == GIVEN else _relation(stream)
-            text = re.sub(rf"FROM {table}(?= [a-z]\b)", _verbatim(f"FROM {there}"), text)
-            text = re.sub(
-                rf"FROM {table}\b", _verbatim(f"FROM {there} AS {table}" if there[0] == "(" else f"FROM {there}"), text
-            )
+            text = text.replace(f"FROM {table} ", f"FROM {there} ")  # an alias follows, always
             is_postgres = is_postgres and self._reader.source(connection).connection.kind == "postgres"
         # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
         in_words = rows.in_postgres(text) if is_postgres and not self._expressions.derived else None
@@ -385,11 +381,6 @@ def _names(contract: StandaloneContract) -> Iterator[str]:
 def _cycles_told(contract: StandaloneContract, finder: GraphFinder) -> str:
     label = graph.named(contract.stream)
     return f"MATCH way = (n:{label})-[*1..10]->(n) RETURN way LIMIT 25  // {finder.name}"
-
-
-def _verbatim(text: str) -> str:
-    """As the replacement of a regular expression."""
-    return text.replace("\\", "\\\\")
 
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:

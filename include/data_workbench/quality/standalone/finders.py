@@ -16,7 +16,8 @@ class Finder:
 
     Args:
         name: the check's.
-        query: gives the failing rows of `given`, or of a side.
+        query: gives the failing rows of `given`, or of a side; each has an alias, so that
+            another name can be put there.
         columns: those it looks at; they are shown first.
         side: the connection and stream whose rows it gives, where that is not the dataset's own.
     """

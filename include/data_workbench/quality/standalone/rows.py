@@ -11,7 +11,7 @@ from data_workbench.quality.predicates import compile_contract
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.model import Agreement, Check, Other, StandaloneContract, TextCheck, VectorCheck
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
-from data_workbench.records.names import quoted
+from data_workbench.records.names import literal, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,12 +44,12 @@ def promised(contract: StandaloneContract, schema: pa.Schema) -> Iterator[Finder
     groups = [group for group in contract.unique if set(group) <= set(schema.names)]
     rules = compile_contract(contract.contract, Contract(columns=there, unique=groups, on_invalid="warn"), schema)
     for rule in rules.rules:
-        query = f"SELECT * FROM {GIVEN} WHERE NOT ({rule.predicate})"
+        query = f"SELECT * FROM {GIVEN} g WHERE NOT ({rule.predicate})"
         yield Finder(rule.name, query, rule.columns, contract.severity)
     for columns in rules.unique:
         listed = ", ".join(map(quoted, columns))
         complete = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
-        query = f"SELECT * FROM {GIVEN} WHERE {complete} QUALIFY count(*) OVER (PARTITION BY {listed}) > 1"
+        query = f"SELECT * FROM {GIVEN} g WHERE {complete} QUALIFY count(*) OVER (PARTITION BY {listed}) > 1"
         yield Finder(f"unique {', '.join(columns)}", query, columns, contract.severity)
 
 
@@ -70,7 +70,7 @@ def compile_check(
     level, title = check.severity or contract.severity, check.title
     match check:
         case Check(condition=str()):
-            query = f"SELECT * FROM {GIVEN} WHERE NOT coalesce({conditions[title]}, TRUE)"
+            query = f"SELECT * FROM {GIVEN} g WHERE NOT coalesce({conditions[title]}, TRUE)"
             return Finder(title, query, (), level)
         case Check(references=Other() as other) if side:
             query = f"SELECT g.* FROM {GIVEN} g WHERE {_complete('g', other.on)} AND NOT EXISTS ({_match(other, side)})"
@@ -91,8 +91,7 @@ def compile_check(
             query = f"SELECT g.* FROM {GIVEN} g WHERE EXISTS ({_match(other, side)} AND {stale})"
             return Finder(title, query, tuple(other.on), level)
         case Check(model=str() as model):
-            wanted = "'" + model.replace("'", "''") + "'"
-            query = f"SELECT * FROM {GIVEN} WHERE {quoted(STAMP_MODEL)} IS DISTINCT FROM {wanted}"
+            query = f"SELECT * FROM {GIVEN} g WHERE {quoted(STAMP_MODEL)} IS DISTINCT FROM {literal(model)}"
             return Finder(title, query, (STAMP_MODEL,), level)
         case Check(vectors=VectorCheck() as wanted_):
             return Finder(title, _vectors(wanted_), (), level)
@@ -123,10 +122,10 @@ def _vectors(wanted: VectorCheck) -> str:
         broken.append(f"{norm} > {wanted.max_norm!r}")
     either = " OR ".join(broken)
     if not wanted.distinct:
-        return f"SELECT * FROM {GIVEN} WHERE {vector} IS NOT NULL AND ({either})"
+        return f"SELECT * FROM {GIVEN} g WHERE {vector} IS NOT NULL AND ({either})"
     # By its hash: a partition by the vectors themselves would keep them all in memory.
     twice = f"count(*) OVER (PARTITION BY hash({vector})) > 1"
-    return f"SELECT * FROM {GIVEN} WHERE {vector} IS NOT NULL QUALIFY {either} OR {twice}"
+    return f"SELECT * FROM {GIVEN} g WHERE {vector} IS NOT NULL QUALIFY {either} OR {twice}"
 
 
 def _match(other: Other, side: Side) -> str:

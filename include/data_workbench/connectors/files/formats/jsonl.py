@@ -30,6 +30,7 @@ from data_workbench.connectors.files.formats.opening import Batches, Encoder, Op
 from data_workbench.errors import SchemaConflict
 from data_workbench.mapping.payload_values import to_payload
 from data_workbench.mapping.text_values import is_text, to_text
+from data_workbench.records.names import literal
 from data_workbench.records.types import native_type
 
 _LINES = 8192
@@ -221,17 +222,13 @@ class Lines:
         names = [f"c{index}" for index in range(len(pairs))]
         rows = pa.table([column for column, _ in pairs], names=names)
         members = ", ".join(
-            f"{_literal(name)}, {place}{'::JSON' if is_document else ''}"
+            f"{literal(name)}, {place}{'::JSON' if is_document else ''}"
             for name, place, (_, is_document) in zip(self._names, names, pairs, strict=True)
         )
         self._duckdb.register("batch", rows)
         lines = self._duckdb.sql(f"SELECT json_object({members}) || chr(10) AS line FROM batch").to_arrow_table()
         self._duckdb.unregister("batch")
         return lines.column("line").cast(pa.large_string())
-
-
-def _literal(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
 
 
 def _bytes_of(texts: pa.Array) -> Any:
