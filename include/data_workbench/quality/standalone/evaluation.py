@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.connectors.powers import CanQuery, CanTellShape
 from data_workbench.errors import FatalError, WorkbenchError
-from data_workbench.metastore.values import jsonable, rows_of
+from data_workbench.metastore.values import rows_of
 from data_workbench.quality.profiling.shape import on_cycles
 from data_workbench.quality.standalone import graph, rows
 from data_workbench.quality.standalone.finders import GIVEN, Finder, GraphFinder
+from data_workbench.quality.standalone.masking import SHOWN, masked, masked_map
 from data_workbench.quality.standalone.model import Check, Other, StandaloneContract
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import quoted
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from data_workbench.connectors.base import Source
     from data_workbench.quality.standalone.rows import Side
     from data_workbench.settings import Settings
-
-HIDDEN: Final = "•••"
-_SHOWN: Final = 12
-"""Columns of a failing row that are shown, its key and what the check looks at first."""
-_LONGEST: Final = 200
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ class Evaluation:
         if failing:
             found = source.query(finder.sample(reader.sample), finder.parameters)
             hidden = reader.hidden(self.contract.dataset)
-            sample = [_masked_map(one["found"], hidden) for one in found]
+            sample = [masked_map(one["found"], hidden) for one in found]
         told = finder.told if "nodes" not in finder.parameters else _cycles_told(self.contract, finder)
         return self.result(finder.name, finder.level, failing, rows_=rows_, sample=sample, finder=told)
 
@@ -328,11 +324,11 @@ class _OverRows:
     def _sample(self, connection: DuckDBPyConnection, finder: Finder) -> list[dict[str, Any]]:
         table = connection.sql(f"FROM ({finder.query}) LIMIT {self._reader.sample:d}").to_arrow_table()
         plain = [item.name for item in table.schema if not pa.types.is_nested(item.type)]
-        shown = [name for name in dict.fromkeys([*self._key, *finder.columns, *plain]) if name in plain][:_SHOWN]
+        shown = [name for name in dict.fromkeys([*self._key, *finder.columns, *plain]) if name in plain][:SHOWN]
         hidden = self._reader.hidden(finder.side or self._contract.dataset)
         if finder.side is None:
             hidden = {*hidden, *_derived_from(self._expressions, hidden)}
-        return [_masked(row, hidden) for row in rows_of(table.select(shown))]
+        return [masked(row, hidden) for row in rows_of(table.select(shown))]
 
     def _none(self, checks: list[Check], reason: str) -> list[dict[str, Any]]:
         one = self._contract
@@ -385,32 +381,6 @@ def _cycles_told(contract: StandaloneContract, finder: GraphFinder) -> str:
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:
     return {name for name, (_, columns) in expressions.derived.items() if columns & set(hidden)}
-
-
-def _masked(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
-    return {name: HIDDEN if name in hidden and value is not None else _cut(value) for name, value in row.items()}
-
-
-def _masked_map(found: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
-    """A node's properties, or those of the two ends of a relationship; vectors and our own marks are left out."""
-    told: dict[str, Any] = {}
-    for name, value in found.items():
-        if isinstance(value, Mapping):
-            told[name] = _masked_map(value, hidden)
-        elif not name.startswith("_wb_") and not (isinstance(value, list) and len(value) > _SHOWN):
-            told[name] = HIDDEN if name in hidden and value is not None else _cut(_plain(value))
-    return dict(list(told.items())[: _SHOWN + 2])
-
-
-def _plain(value: Any) -> Any:
-    try:
-        return jsonable(value)
-    except TypeError:  # the driver's own kinds of time
-        return str(value)
-
-
-def _cut(value: Any) -> Any:
-    return value[:_LONGEST] + "…" if isinstance(value, str) and len(value) > _LONGEST else value
 
 
 def _relation(stream: str) -> str:
