@@ -48,6 +48,8 @@ class Settings:
     """Staged files of finished runs are removed after this long."""
     run_history_days: float = 180.0
     """What is kept of finished runs, their stages and counts, is removed after this long."""
+    journal_days: float = 30.0
+    """What the journal knows of writes is removed after this long."""
     min_free_disk: int = 2 * 1024**3
     """A run fails early when the artifact store has less room than this."""
     batch_rows: int = 16_384
@@ -189,6 +191,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 _LEAST: Mapping[str, float] = {
     "artifact_retention_days": 0,
     "run_history_days": 0,
+    "journal_days": 0,
     "min_free_disk": 0,
     "batch_rows": 1,
     "batch_bytes": 1,

@@ -16,7 +16,7 @@ END = "<!-- end of what is made -->"
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Out of PostgreSQL": ("parquet", "ranges"),
-    "Into PostgreSQL": ("merge", "fused", "append", "load"),
+    "Into PostgreSQL": ("merge", "fused", "append", "load", "journal"),
     "Graph and vectors": ("neo4j", "qdrant", "embedding"),
     "Files": ("csv",),
     "Steps": ("steps",),

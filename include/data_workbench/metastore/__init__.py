@@ -15,6 +15,7 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
     deferred      relationships whose endpoint was not there yet
     fingerprints  stored vectors by hash
     backups       backup sets, and what verifying them found
+    journal       what was written into stores, part by part
     lineage       events of OpenLineage, and the graph derived from them
     audit         who did what, when and why, in a chain of hashes
 

@@ -486,3 +486,27 @@ archive_texts = Table(
     ForeignKeyConstraint(["archive", "part"], ["archive_parts.archive", "archive_parts.part"], ondelete="CASCADE"),
     Index("archive_texts_by_words", "words", postgresql_using="gin"),
 )
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("store", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("pipeline", Text, nullable=False),
+    Column("definition_hash", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("target_index", Integer, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("rows", BigInteger),
+    Column("content", LargeBinary),
+    Column("begun", _WHEN, nullable=False, server_default=text("clock_timestamp()")),
+    Column("written", _WHEN),
+    UniqueConstraint("run_id", "destination", "target_index", "cause", "part"),
+    Index("journal_by_dataset", "connection", "dataset", "id"),
+    Index("journal_by_begun", "begun"),
+)

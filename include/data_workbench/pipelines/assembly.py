@@ -13,6 +13,7 @@ from data_workbench.metastore import states
 from data_workbench.pipelines import records
 from data_workbench.pipelines.folding import fold
 from data_workbench.pipelines.hooks import bound
+from data_workbench.pipelines.journaling import RunJournal
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.ledger import FingerprintBook
 from data_workbench.pipelines.reconcile import Reconciler
@@ -61,6 +62,10 @@ class Assembly:
             splits=splits or {},
         )
 
+    def journal(self, work: Work) -> RunJournal:
+        """What the run tells of what it writes."""
+        return RunJournal(self.metastore, work, work.plan.journal != "none")
+
     def context(self, work: Work, destination: str, index: int, *, loads: bool = False) -> LoadContext:
         """Who writes; one that `loads`, and does not repair or look, runs the destination's hooks."""
         before, after = bound(work.plan.destinations[destination], index, work.params) if loads else ((), ())
@@ -104,4 +109,5 @@ class Assembly:
                 self.metastore, work.plan.pipeline, name, target, schema, work.run_id if staging is None else None
             ),
             in_scope=Scope(work.plan, work.stores, work.params).filter,
+            journal=self.journal(work),
         )

@@ -20,6 +20,8 @@ from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.journal import Cause
+    from data_workbench.pipelines.journaling import RunJournal
 
 VECTOR_HASH = "_wb_vector_hash"
 
@@ -31,6 +33,19 @@ class RunLedger:
     metastore: Metastore
     pipeline: str
     run_id: str
+    journal: RunJournal
+
+    def intend(self, destination: str, index: int, part: int, rows: pa.Table) -> None:
+        """Note the keys of a part in the journal, before it is written."""
+        self.journal.intend(destination, index, part, rows)
+
+    def intend_whole(self, destination: str, index: int, *, cause: Cause) -> None:
+        """Note in the journal that something is about to be written whose keys nobody sees."""
+        self.journal.intend_whole(destination, index, cause=cause)
+
+    def confirm(self, destination: str, index: int, parts: int, *, cause: Cause = "load") -> None:
+        """Note in the journal that the first so many parts are written."""
+        self.journal.confirm(destination, index, parts, cause=cause)
 
     def progress(self, destination: str, index: int) -> Progress:
         """How far this run's load of a target is known to have come."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, Manifest
     from data_workbench.connectors.base import Destination
     from data_workbench.mapping.hooks import BoundHook
+    from data_workbench.metastore.journal import Cause
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.settings import Settings
 
@@ -40,6 +41,15 @@ class LoadLedger(Protocol):
 
     def advance(self, destination: str, index: int, progress: Progress) -> None:
         """Note how far it came; called after each commit."""
+
+    def intend(self, destination: str, index: int, part: int, rows: pa.Table) -> None:
+        """Note the keys of a part in the journal, before it is written."""
+
+    def intend_whole(self, destination: str, index: int, *, cause: Cause) -> None:
+        """Note in the journal that something is about to be written whose keys nobody sees."""
+
+    def confirm(self, destination: str, index: int, parts: int, *, cause: Cause = "load") -> None:
+        """Note in the journal that the first so many parts are written."""
 
     def reject(self, destination: str, target: Target, rejections: list[Rejection], rows: pa.Table) -> None:
         """Put rows the store refused into the quarantine."""
@@ -125,29 +135,49 @@ def _load_target(
         _reject_unkeyed(name, target, given, ledger)
     adopted = _adopt(destination, target, schema, context, manifest)
     if adopted is not None:
+        ledger.intend_whole(name, index, cause="stream")
+        ledger.confirm(name, index, 1, cause="stream")
         return _with_folded(adopted, folded)
     with destination.open(target, schema, context) as writer:
         done, first = _resume(writer, _noted(destination, writer, ledger, name, index))
         if writer.rejections:  # committed by an attempt that was killed before it could put them aside
             ledger.reject(name, target, writer.rejections, schema.empty_table())
+        ledger.confirm(name, index, first)  # written by an attempt that was killed before it could say so
         staged = manifest.tables(_present(manifest, columns), first=first)
-        with closing(_one_ahead(_anticipated(staged, writer))) as coming:
+        parts = _anticipated(staged, writer, ledger, (name, index, first))
+        with closing(_one_ahead(parts)) as coming:
             for part, rows in enumerate(coming, first):
                 _write(writer, rows, part, name, target, ledger)
                 ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
+                ledger.confirm(name, index, part + 1)
                 facts = {"destination": name, "target": target.name, "part": part}
                 emit("load.written", **facts, run_id=context.run_id, rows=rows.num_rows, bytes=rows.nbytes)
         if isinstance(target, RelationshipTarget):
             _settle_deferred(writer, target, schema, manifest, name, index, ledger)
-        counts = _sum(done, writer.finish())
+        counts = _sum(done, _finished(writer, target, name, index, ledger))
     if isinstance(target, RelationshipTarget):
         counts.relationships = counts.relationships or RelationshipCounts()  # none is a count, too
     return _with_folded(counts, folded)
 
 
-def _anticipated(staged: Iterable[pa.Table], writer: Writer) -> Iterator[pa.Table]:
-    for table in staged:
+def _finished(writer: Writer, target: Target, name: str, index: int, ledger: LoadLedger) -> WriteCounts:
+    """End a load; what a replace takes away goes without anybody having said its keys."""
+    if target.write != "replace":
+        return writer.finish()
+    ledger.intend_whole(name, index, cause="replace")
+    counts = writer.finish()
+    ledger.confirm(name, index, 1, cause="replace")
+    return counts
+
+
+def _anticipated(
+    staged: Iterable[pa.Table], writer: Writer, ledger: LoadLedger, place: tuple[str, int, int]
+) -> Iterator[pa.Table]:
+    """Parts, each in the journal before it can be written."""
+    name, index, first = place
+    for part, table in enumerate(staged, first):
         rows = _without_held(table)
+        ledger.intend(name, index, part, rows)
         writer.anticipate(rows)
         yield rows
 
@@ -245,7 +275,10 @@ def _settle_deferred(
     known = waiting.select(list(key))  # whatever becomes of them, what was kept of these is out of date
     waiting = _not_staged_again(waiting, manifest, key)
     if waiting.num_rows:
-        _write(writer, waiting, len(manifest.parts), name, target, ledger)
+        part = len(manifest.parts)
+        ledger.intend(name, index, part, waiting)
+        _write(writer, waiting, part, name, target, ledger)
+        ledger.confirm(name, index, part + 1)
     keys: list[dict[str, Any]] = list(getattr(writer, "deferred", []))
     rows = pa.Table.from_pylist(keys) if keys else schema.empty_table()
     ledger.defer(name, index, _rows_of(manifest, waiting, rows, schema), key, known)

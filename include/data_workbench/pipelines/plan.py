@@ -23,7 +23,7 @@ from data_workbench.records.types import native_type
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""
@@ -122,6 +122,8 @@ class RunPlan:
     """Of the rows read; a node's own limit stands in its contract."""
     engine: Mapping[str, Any] = field(default_factory=dict)
     """What computes the transform if not DuckDB: `name`, `master`, `options`."""
+    journal: str = "auto"
+    """Whether the journal is told the keys of what is written: `auto`, `keys`, `none`."""
 
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
@@ -147,6 +149,7 @@ class RunPlan:
             "after_load": self.after_load,
             "max_quarantined": self.max_quarantined,
             "engine": dict(self.engine),
+            "journal": self.journal,
         }
 
     @classmethod
@@ -184,6 +187,7 @@ class RunPlan:
             after_load=data["after_load"],
             max_quarantined=data["max_quarantined"],
             engine=data["engine"],
+            journal=data["journal"],
         )
 
 

@@ -108,6 +108,7 @@ def compile_run(
         destinations=whole.gathered(destinations),
         contracts={node: contract.model_dump(mode="json") for node, contract in spec.contract.items()},
         after_load=spec.reconcile.after_load,
+        journal=spec.journal,
         max_quarantined=spec.max_quarantined,
         engine=engine,
     )

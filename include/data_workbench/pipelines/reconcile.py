@@ -26,10 +26,11 @@ from data_workbench.pipelines.standing import StandingContract, standing_contrac
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.reconciliation.vectors import EmbedTexts
 from data_workbench.records.accounting import ReconciliationCounts
-from data_workbench.records.marks import OP, UPSERT
+from data_workbench.records.marks import OP, TOMBSTONE, UPSERT
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import Manifest
+    from data_workbench.pipelines.journaling import RunJournal
     from data_workbench.pipelines.plan import RunPlan
     from data_workbench.settings import Settings
 
@@ -106,6 +107,7 @@ class Reconciler:
         refused: keys of a target's rows that its store refused and that wait in the quarantine.
         in_scope: of surplus keys, those that really left the source (others belong to other params); or None.
         folder: for temporary files.
+        journal: told of keys that stand as they were written, and of what is repaired.
         checks: whether what is read back is held against the contracts, too.
     """
 
@@ -118,6 +120,7 @@ class Reconciler:
     vectors: VectorBook
     settings: Settings
     folder: Path
+    journal: RunJournal
     in_scope: Callable[[Target, pa.Table], pa.Table] | None = None
     refused: Callable[[str, Target, pa.Schema], pa.Table | None] = lambda *_: None
     checks: bool = False
@@ -159,13 +162,16 @@ class Reconciler:
         with self._compare(name, index, target, full=whole, carry=carry) as verdict:
             counts = self._judged(verdict, name, index, target, destination)
             if _is_clean(counts) or not (remedy.repair or remedy.delete):
+                self._note(verdict, name, index)
                 return counts, contract.results(verdict.comparison) if contract else []
             repaired = self._remedy(verdict, name, index, target, destination, remedy)
             if not repaired:
+                self._note(verdict, name, index)
                 return counts, contract.results(verdict.comparison) if contract else []
         with self._compare(name, index, target, full=whole, carry=carry) as verdict:
             after = self._judged(verdict, name, index, target, destination)
             after.repaired = repaired
+            self._note(verdict, name, index)
             return after, contract.results(verdict.comparison) if contract else []
 
     def _judged(
@@ -176,6 +182,11 @@ class Reconciler:
         if verdict.vector_comparison is not None and isinstance(target, CollectionTarget) and target.embed:
             self.vectors.keep(self._dataset(name, target), target.key, verdict.vector_comparison.fresh())
         return counts
+
+    def _note(self, verdict: TargetVerdict, name: str, index: int) -> None:
+        """Tell the journal what stands as it was written."""
+        if verdict.comparison.key and verdict.target.write != "append":
+            self.journal.compared(name, index, verdict.comparison.standing_as_expected())
 
     def _compare(self, name: str, index: int, target: Target, *, full: bool, carry: pa.Schema | None = None):  # type: ignore[no-untyped-def]  # a context manager of TargetVerdict
         given = self.inputs(target.input)
@@ -255,7 +266,7 @@ class Reconciler:
         repaired = 0
         # First what is surplus: a relationship to the wrong node is found by the key of the right one.
         if remedy.delete and isinstance(destination, CanDelete) and verdict.comparison.key:
-            repaired += self._delete(verdict, name, index, target, destination, force=remedy.force)
+            repaired += self._delete(verdict, name, index, destination, force=remedy.force)
         if remedy.repair:
             repaired += self._rewrite(verdict, name, index, target, destination)
         log.info("%s %s: repaired %s", name, target.name, repaired)
@@ -288,7 +299,9 @@ class Reconciler:
             for part, rows in enumerate(
                 self._rows(name, index, target, None if target.write == "replace" else keys, key)
             ):
+                self.journal.intend(name, index, part, rows, cause="repair")
                 writer.write(rows, writer.progress.parts + part)
+                self.journal.confirm(name, index, part + 1, cause="repair")
                 written += rows.num_rows
             writer.finish()
         return written
@@ -305,9 +318,8 @@ class Reconciler:
             if found.num_rows:
                 yield found
 
-    def _delete(
-        self, verdict: TargetVerdict, name: str, index: int, target: Target, destination: CanDelete, *, force: bool
-    ) -> int:
+    def _delete(self, verdict: TargetVerdict, name: str, index: int, destination: CanDelete, *, force: bool) -> int:
+        target = verdict.target
         pages = [page for page in self._surplus(verdict) if page.num_rows]
         surplus = sum(page.num_rows for page in pages)
         expected = self.inputs(target.input).manifest.rows
@@ -317,7 +329,12 @@ class Reconciler:
                 f"more than {MOST_DELETED:.0%}",
                 hint="look at them first; if they are really to go, add --force",
             )
-        return sum(destination.delete(target, verdict.schema, self.context(name, index), page) for page in pages)
+        deleted = 0
+        for part, page in enumerate(pages):
+            self.journal.intend(name, index, part, page, cause="delete", mark=TOMBSTONE)
+            deleted += destination.delete(target, verdict.schema, self.context(name, index), page)
+            self.journal.confirm(name, index, part + 1, cause="delete")
+        return deleted
 
 
 def _can_compare(target: Target, destination: Destination) -> bool:

@@ -308,7 +308,7 @@ class Runner:
                     self.assembly.staging(work).inputs,
                     destination=work.stores.destination(work.plan.destinations[destination].connection),
                     context=lambda index: self.assembly.context(work, destination, index, loads=True),
-                    ledger=RunLedger(self.metastore, work.plan.pipeline, run_id),
+                    ledger=RunLedger(self.metastore, work.plan.pipeline, run_id, self.assembly.journal(work)),
                     artifacts=self.artifacts,
                     settings=self.settings,
                 )
@@ -328,8 +328,12 @@ class Runner:
         """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""
         if not self._is_streamed(work.run_id):
             return None
+        journal = self.assembly.journal(work)
+        journal.intend_whole(destination, 0, cause="stream")
         counts = fused.stream(work, self.metastore, self.assembly.context(work, destination, 0))
-        if counts is None:
+        if counts is not None:
+            journal.confirm(destination, 0, 1, cause="stream")
+        else:
             self.stage(work.run_id, may_stream=False)
         return counts
 

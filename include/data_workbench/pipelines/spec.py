@@ -312,6 +312,9 @@ class Reconcile(Model):
     full: Text | None = Field(None, description="A cron expression for the full comparison")
 
 
+Journaling = Literal["auto", "keys", "none"]
+
+
 class Engine(Model):
     """What computes the steps."""
 
@@ -375,6 +378,11 @@ class ProjectDefaults(Defaults):
     tags: list[Text] = Field(default_factory=list, description="Words to find it by")
     max_quarantined: Most | None = Field(None, description="More rows set aside fail the run before a load")
     reconcile: Reconcile = Field(Reconcile(), description="When the stores are compared")
+    journal: Journaling = Field(
+        "auto",
+        description="What the journal is told of what is written: auto, the keys unless rows stream past unseen; keys, "
+        "always, so nothing streams; none",
+    )
 
 
 class ProjectOverride(Model):
@@ -442,3 +450,8 @@ class Pipeline(Model):
     )
     destinations: dict[Name, Destination] = Field(min_length=1, description="Where rows go, by name")
     reconcile: Reconcile = Field(Reconcile(), description="When the stores are compared")
+    journal: Journaling = Field(
+        "auto",
+        description="What the journal is told of what is written: auto, the keys unless rows stream past unseen; keys, "
+        "always, so nothing streams; none",
+    )

@@ -29,6 +29,8 @@ BATCH = 16_384
 _JOINED_AT_ONCE = 400_000
 """Rows of a side whose join stays within the limit: one of 10 million 32-letter keys at once needs 256 MB."""
 _DATABASE = "comparison.duckdb"
+_LOW_BITS = 2**63 - 1
+_NOTED_AT_ONCE = 65_536
 
 
 class Comparison:
@@ -138,6 +140,28 @@ class Comparison:
         for batch in reader:
             if batch.num_rows:
                 yield pa.Table.from_batches([batch]).cast(self.key_schema)
+
+    def standing_as_expected(self) -> Iterator[pa.Table]:
+        """Keys whose row was read back as it was expected, in pages, with the row's hash as `_wb_after`.
+
+        The hash is the low 63 bits of the fingerprint. Keys that are held or gone are not among them.
+        """
+        self._join()
+        columns = ", ".join(f"e.{quoted(name)}" for name in self.key)
+        same = " AND ".join(f"v.{quoted(name)} = e.{quoted(name)}" for name in self.key)
+        wrong = "v.verdict IN ('missing', 'stale', 'held')"
+        sql = (
+            f"SELECT {columns}, CAST(e._wb_hash & {_LOW_BITS}::UHUGEINT AS BIGINT) AS _wb_after FROM expected e "
+            f"WHERE e._wb_mark = '{UPSERT}' AND NOT EXISTS (FROM verdicts v WHERE {wrong} AND {same})"
+        )
+        pages: list[pa.RecordBatch] = []
+        for batch in self.connection.sql(sql).to_arrow_reader(_NOTED_AT_ONCE):
+            pages.append(batch)
+            if sum(page.num_rows for page in pages) >= _NOTED_AT_ONCE:
+                yield pa.Table.from_batches(pages)
+                pages = []
+        if any(page.num_rows for page in pages):
+            yield pa.Table.from_batches(pages)
 
     @contextmanager
     def standing(self, name: str) -> Iterator[pa.Schema]:

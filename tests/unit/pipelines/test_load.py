@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.unit.pipelines.conftest import FileSite
 
     from data_workbench.connectors.base import Change
+    from data_workbench.metastore.journal import Cause
 
 SCHEMA = pa.schema([("id", pa.int64()), ("to", pa.string())])
 TARGET = RelationshipTarget(
@@ -77,12 +78,22 @@ class Memory:
 
     waiting: dict[int, dict[str, Any]] = field(default_factory=dict)
     parts: int = 0
+    intended: list[int] = field(default_factory=list)
 
     def progress(self, destination: str, index: int) -> Progress:
         return Progress()
 
     def advance(self, destination: str, index: int, progress: Progress) -> None:
         self.parts = progress.parts
+
+    def intend(self, destination: str, index: int, part: int, rows: pa.Table) -> None:
+        self.intended.append(part)
+
+    def intend_whole(self, destination: str, index: int, *, cause: Cause) -> None:
+        raise AssertionError(cause)
+
+    def confirm(self, destination: str, index: int, parts: int, *, cause: Cause = "load") -> None:
+        assert set(range(parts)) <= set(self.intended), "what is written stood in the journal before"
 
     def reject(self, destination: str, target: Target, rejections: list[Rejection], rows: pa.Table) -> None:
         raise AssertionError(rejections)
