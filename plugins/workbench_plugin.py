@@ -4,6 +4,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from data_workbench.api.app import WorkbenchApp
 from data_workbench.api.conf import ConfGuard
+from data_workbench.api.log_keeper import LogKeeper
 
 
 class WorkbenchPlugin(AirflowPlugin):
@@ -11,7 +12,10 @@ class WorkbenchPlugin(AirflowPlugin):
 
     name = "data_workbench"
     fastapi_apps = [{"app": WorkbenchApp(), "url_prefix": "/data", "name": "Data Workbench"}]
-    fastapi_root_middlewares = [{"middleware": ConfGuard, "name": "Confs of pipelines"}]
+    fastapi_root_middlewares = [
+        {"middleware": ConfGuard, "name": "Confs of pipelines"},
+        {"middleware": LogKeeper, "name": "Airflow's event log into the audit trail"},
+    ]
     external_views = [
         {
             "name": "Connections",
@@ -40,5 +44,12 @@ class WorkbenchPlugin(AirflowPlugin):
             "destination": "nav",
             "category": "browse",
             "url_route": "workbench-quality",
+        },
+        {
+            "name": "Audit",
+            "href": "/data/pages/audit",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-audit",
         },
     ]

@@ -124,6 +124,8 @@ class Settings:
     audit_heads: str = ""
     """File of the signed heads, to be kept where the database's owner cannot write; empty means
     `<home>/audit-heads.jsonl`."""
+    audit_airflow_seconds: float = 60.0
+    """How often Airflow's API server takes its event log over into the audit trail; 0: only when asked to."""
     project: Path = field(default_factory=lambda: Path.cwd() / "workbench.yaml")
     """The project file: defaults of connections, without secrets. It need not be there."""
     environment: str = ""

@@ -15,6 +15,7 @@ from tests.bench import (
     flat,
     graph,
     journal,
+    lineage,
     loading,
     parsing,
     performance,
@@ -47,6 +48,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "quarantine": (quarantine.measure, ("postgres",)),
     "archive": (archives.measure, ("postgres",)),
     "profile": (profiles.measure, ("postgres", "neo4j")),
+    "lineage": (lineage.measure, ("postgres",)),
     "flat": (flat.measure, ("postgres", "neo4j", "qdrant")),
 }
 """What is measured and the servers it needs."""

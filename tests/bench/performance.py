@@ -24,6 +24,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Rows set aside": ("quarantine",),
     "Archives": ("archive",),
     "Profiles": ("profile",),
+    "Lineage and audit": ("lineage",),
     "What stands beside the rows": ("overhead", "parse", "airflow"),
 }
 """Headings, and how the names of their figures begin."""

@@ -57,6 +57,8 @@ def main(path: str) -> None:
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
+    from tests.bench.stopwatch import Stopwatch
+
     from data_workbench import settings as settings_module
     from data_workbench.connectors.connections import Connections, from_environment
     from data_workbench.connectors.metastore import open_metastore
@@ -69,10 +71,17 @@ def main(path: str) -> None:
     moments = Moments()
     with open_metastore(connections.get(settings.metastore)) as metastore, subscribed(moments.listen):
         runner = Runner(settings=settings, connections=connections, metastore=metastore)
+        lineage = Stopwatch()
+        lineage.watch(runner)
         document, error = runner.run(load_checked(Path(path), settings=settings), params={})
     if error is not None:
         raise error
-    told = {"moments": moments.as_dict(), "memory": peak_memory(), "memory_moved": moments.memory, "document": document}
+    told = {
+        "moments": {**moments.as_dict(), "lineage": lineage.seconds},
+        "memory": peak_memory(),
+        "memory_moved": moments.memory,
+        "document": document,
+    }
     print(json.dumps(told, default=str))
 
 

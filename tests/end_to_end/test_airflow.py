@@ -222,6 +222,27 @@ def test_metrics_are_for_scrapers_and_operators_and_a_scrapers_token_is_for_noth
             assert caller.get(place, headers={"authorization": f"Bearer {text}"}).status_code in (401, 403)
 
 
+def test_what_was_done_in_airflow_stands_in_the_audit_trail(airflow: Running) -> None:
+    with httpx.Client(base_url=airflow.url, trust_env=False, timeout=60) as caller:
+        places = ["/data/audit", "/data/audit/verify", "/data/audit/export", "/data/pages/audit"]
+        assert [caller.get(place).status_code for place in places] == [401] * 4
+        answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
+        caller.headers |= {
+            "authorization": f"Bearer {answer.json()['access_token']}",
+            "content-type": "application/json",
+        }
+        made = {"connection_id": "made_here", "conn_type": "generic", "password": "open sesame"}
+        assert caller.post("/api/v2/connections", json=made).status_code == 201
+        assert caller.post("/data/audit/airflow", json={}).json()["taken"] >= 0
+        told = caller.get("/data/audit", params={"action": "airflow.post_connection"}).json()["entries"]
+        assert [(one["actor"], one["object"]) for one in told] == [("admin", "connection:made_here")]
+        assert "sesame" not in str(told)
+        triggered = caller.get("/data/audit", params={"action": "airflow.trigger_dag_run"}).json()["entries"]
+        assert {"admin"} == {one["actor"] for one in triggered}
+        assert caller.get("/data/audit/verify").json()["clean"] is True
+        assert "made_here" in caller.get("/data/pages/audit", params={"origin": "airflow_log"}).text
+
+
 def test_a_run_whose_store_is_away_waits_for_it_and_goes_on(airflow: Running) -> None:
     import psycopg
 

@@ -85,11 +85,15 @@ def require_trigger(dag_id: str, user: Any) -> None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"this needs the right to trigger DAG {dag_id}")
 
 
-def author(user: BaseUser, reason: str | None) -> Author:
-    """A user of Airflow, for the audit trail."""
+def author(user: BaseUser, reason: str | None, request: Request) -> Author:
+    """A user of Airflow, for the audit trail: by a page if the request bears no token, else by REST."""
     from data_workbench.metastore.audit import Author
 
-    return Author(user.get_name(), "rest", reason or None)
+    return Author(user.get_name(), "rest" if _bears_token(request) else "ui", reason or None)
+
+
+def _bears_token(request: Request) -> bool:
+    return request.headers.get("authorization", "").lower().startswith("bearer ")
 
 
 def from_here(request: Request) -> None:
@@ -100,7 +104,7 @@ def from_here(request: Request) -> None:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, "send application/json")
-    if request.headers.get("authorization", "").lower().startswith("bearer "):
+    if _bears_token(request):
         return
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     same = site == "same-origin" if site else bool(origin) and _is_ours(str(origin), request)

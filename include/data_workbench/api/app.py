@@ -27,6 +27,7 @@ def workbench_app() -> FastAPI:
     from fastapi.responses import JSONResponse
 
     from data_workbench.api import access
+    from data_workbench.api.pages import audit as audit_page
     from data_workbench.api.pages import connections as connections_page
     from data_workbench.api.pages import lineage as lineage_page
     from data_workbench.api.pages import pipelines as pipelines_page
@@ -34,6 +35,7 @@ def workbench_app() -> FastAPI:
     from data_workbench.api.pages import quarantine as quarantine_page
     from data_workbench.api.pages import script
     from data_workbench.api.routes import (
+        audit,
         backfills,
         connections,
         health,
@@ -61,6 +63,8 @@ def workbench_app() -> FastAPI:
     app.include_router(quarantine_page.router(), dependencies=operators)
     app.include_router(quality.router(), dependencies=operators)
     app.include_router(quality_page.router(), dependencies=operators)
+    app.include_router(audit.router(), dependencies=operators)
+    app.include_router(audit_page.router(), dependencies=operators)
     app.include_router(script.router(), dependencies=operators)
 
     @app.exception_handler(WorkbenchError)

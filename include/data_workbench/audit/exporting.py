@@ -6,16 +6,30 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from data_workbench.audit.heads import Head, Heads, Keys
+from data_workbench.audit.verifying import verify
 from data_workbench.errors import StateError, UsageError
+from data_workbench.metastore import Metastore, audit
 from data_workbench.metastore.audit import FORM, Entry, canonical, moment_text
 
 _LONGEST_LINE = 1024**2
 _NUMBERS = frozenset({"sequence"})
 _OPTIONAL = frozenset({"reason", "run_id", "correlation_id"})
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file of entries, the file of its signed head, and how far it goes."""
+
+    file: str
+    head: str
+    entries: int
+    sequence: int
 
 
 def write_export(entries: Iterable[Entry], place: Path) -> tuple[int, Entry | None]:
@@ -42,6 +56,39 @@ def write_export(entries: Iterable[Entry], place: Path) -> tuple[int, Entry | No
         place.unlink(missing_ok=True)  # half an export would look like a cut one
         raise
     return count, last
+
+
+def export_signed(store: Metastore, place: Path, *, heads: Heads, keys: Keys) -> Exported:
+    """Verify the trail, write it to the new file `place` and its signed head to `place` with `.head`.
+
+    Raises:
+        UsageError: one of the files is there already.
+        StateError: the trail is not whole; nothing is written.
+        AccessDenied: the keys have no private half.
+    """
+    beside = Heads(place.absolute().with_name(f"{place.name}.head"))
+    if beside.place.exists():
+        raise UsageError(f"{beside.place} is there already", hint="name a new file")
+    signed = sign_newest(store, heads=heads, keys=keys)
+    with audit.entries(store, through=signed.sequence) as found:
+        count, _ = write_export(found, place)
+    beside.add(signed)
+    return Exported(str(place), str(beside.place), count, signed.sequence)
+
+
+def sign_newest(store: Metastore, *, heads: Heads, keys: Keys) -> Head:
+    """Verify the trail, and sign its newest entry.
+
+    Raises:
+        StateError: the trail is not whole.
+        AccessDenied: the keys have no private half.
+    """
+    with audit.entries(store) as found:
+        report = verify(found, heads=heads.read(), keys=keys)
+    report.require_whole()
+    assert report.last is not None
+    assert report.hash is not None
+    return keys.sign(report.last, report.hash)
 
 
 def read_export(place: Path) -> Iterator[Entry]:

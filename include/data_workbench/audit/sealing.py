@@ -41,12 +41,8 @@ def seal_before(store: Metastore, moment: datetime, place: Path, *, keys: Keys, 
         raise UsageError(f"no entry is older than {moment.isoformat()}", hint="give a later moment")
     with audit.entries(store) as found:
         report = verify(found, heads=heads, keys=keys)
-    if not report.clean or report.first is None:
-        problem = report.problems[0]
-        raise StateError(
-            f"the audit trail is not whole: entry {problem.sequence} is {problem.kind}, {problem.message}",
-            hint="see `workbench audit verify`; nothing was removed",
-        )
+    report.require_whole("see `workbench audit verify`; nothing was removed")
+    assert report.first is not None
     with audit.entries(store, through=through) as found:
         count, last = write_export(found, place)
     try:

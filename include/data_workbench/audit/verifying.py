@@ -64,6 +64,14 @@ class Report:
         """Whether nothing is wrong."""
         return not self.problems
 
+    def require_whole(self, hint: str = "see `workbench audit verify`") -> None:
+        """Raise StateError unless it is: a head or a seal over a broken trail would vouch for the break."""
+        if self.clean:
+            return
+        problem = self.problems[0]
+        told = f"entry {problem.sequence} is {problem.kind}, {problem.message}"
+        raise StateError(f"the audit trail is not whole: {told}", hint=hint)
+
     def as_dict(self) -> dict[str, Any]:
         """The document of `workbench audit verify`."""
         return {"clean": self.clean, **asdict(self)}

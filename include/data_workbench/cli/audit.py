@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import click
 from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
-from data_workbench.errors import StateError, UsageError
+from data_workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from data_workbench.audit import Heads, Keys, Report
@@ -34,19 +35,22 @@ def audit() -> None:
 @click.option("--since", metavar="TIME", help="From this moment on, such as 2026-11-23 or 2026-11-23T10:15:00Z.")
 @click.option("--action", help="Only this action, or all that begin so: run.begun, run.")
 @click.option("--object", "subject", help="Only what was done to this, such as a pipeline.")
+@click.option("--until", metavar="TIME", help="Before this moment.")
 @click.option("--actor", help="Only what this user did.")
+@click.option("--origin", help="Only what came from cli, airflow, rest, ui or airflow_log.")
+@click.option("--run", "run_id", help="Only what belongs to this run.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
-def list_(
-    since: str | None, action: str | None, subject: str | None, actor: str | None, limit: int, as_json: bool
-) -> None:
+def list_(*, since: str | None, until: str | None, limit: int, as_json: bool, **wanted: Any) -> None:
     """Entries, newest first."""
-    from data_workbench.metastore.audit import list_entries
+    from data_workbench.metastore.audit import Search, list_entries
 
-    moment = _moment("--since", since) if since else None
+    first = _moment("--since", since) if since else None
+    last = _moment("--until", until) if until else None
+    search = replace(Search(first, last, object=wanted.pop("subject")), **wanted)
     with Session().metastore as store:
-        found = list_entries(store, since=moment, action=action, object=subject, actor=actor, limit=limit)
+        found = list_entries(store, search, limit=limit)
     if as_json:
-        say_json({"entries": [_told(entry) for entry in found]})
+        say_json({"entries": [entry.told() for entry in found]})
         return
     say_table(
         ("entry", "when", "who", "from", "what", "to what", "why", "details"),
@@ -56,16 +60,6 @@ def list_(
             for one in found
         ],
     )  # fmt: skip
-
-
-def _told(entry: Entry) -> dict[str, Any]:
-    import json
-
-    try:
-        details = json.loads(entry.details)
-    except ValueError:  # somebody edited it: `verify` says so, listing goes on
-        details = entry.details
-    return {**entry.as_dict(), "details": details}
 
 
 @command(audit)
@@ -142,14 +136,13 @@ def _say_report(report: Report) -> None:
 @heads_option
 def head(head: Path | None, as_json: bool) -> None:
     """Sign what is the newest entry now, and keep that outside the database; the trail is verified first."""
+    from data_workbench.audit import sign_newest
+
     session = Session()
     heads, keys = _trusted(session, head, None, makes=True)
     assert keys is not None
-    report = _verified(session, heads, keys)
-    _require_whole(report)
-    assert report.last is not None
-    assert report.hash is not None
-    made = keys.sign(report.last, report.hash)
+    with session.metastore as store:
+        made = sign_newest(store, heads=heads, keys=keys)
     heads.add(made)
     if as_json:
         say_json({**made.as_dict(), "file": str(heads.place)})
@@ -157,40 +150,22 @@ def head(head: Path | None, as_json: bool) -> None:
         click.echo(f"entry {made.sequence} is signed in {heads.place}: copy it to where nobody who writes here can")
 
 
-def _require_whole(report: Report) -> None:
-    """A head over a broken trail would vouch for the break."""
-    if report.clean:
-        return
-    problem = report.problems[0]
-    raise StateError(
-        f"the audit trail is not whole: entry {problem.sequence} {problem.kind}, {problem.message}",
-        hint="see `workbench audit verify`",
-    )
-
-
 @command(audit)
 @click.argument("file", type=path_type)
 @heads_option
 def export(file: Path, head: Path | None, as_json: bool) -> None:
     """Write all entries to a new FILE as JSON lines, and their signed head to FILE.head."""
-    from data_workbench.audit import Heads, write_export
+    from data_workbench.audit import export_signed
 
     session = Session()
     heads, keys = _trusted(session, head, None, makes=True)
     assert keys is not None
-    beside = Heads(file.absolute().with_name(f"{file.name}.head"))
-    if beside.place.exists():
-        raise UsageError(f"{beside.place} is there already", hint="name a new file")
-    _require_whole(_verified(session, heads, keys))
-    with _entries(session, None) as found:
-        count, last = write_export(found, file)
-    assert last is not None
-    made = keys.sign(last.sequence, last.hash)
-    beside.add(made)
+    with session.metastore as store:
+        done = export_signed(store, file, heads=heads, keys=keys)
     if as_json:
-        say_json({"file": str(file), "head": str(beside.place), "entries": count, "sequence": made.sequence})
+        say_json(vars(done))
     else:
-        click.echo(f"{count:,} entries in {file}, their head in {beside.place}")
+        click.echo(f"{done.entries:,} entries in {done.file}, their head in {done.head}")
 
 
 @command(audit)

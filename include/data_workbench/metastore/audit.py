@@ -11,20 +11,20 @@ import getpass
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, func, insert, select, text
 
 from data_workbench import settings
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import audit_entries
 from data_workbench.metastore.values import dumps, storable
 
-Origin = Literal["cli", "airflow", "rest"]
+Origin = Literal["cli", "airflow", "rest", "ui", "airflow_log"]
 
 FORM = "odras-audit/1"
 BEGINNING = "0" * 64
@@ -83,6 +83,14 @@ class Entry:
         """The members that are hashed, and the hash."""
         return {**_members(self), "hash": self.hash}
 
+    def told(self) -> dict[str, Any]:
+        """For documents: the same with its details as JSON, where they still are some."""
+        try:
+            details = json.loads(self.details)
+        except ValueError:  # somebody edited it: `verify` says so, listing goes on
+            details = self.details
+        return {**self.as_dict(), "details": details}
+
     def computed_hash(self, *, sequence: int | None = None) -> str:
         """The hash its content has, or would have at another place."""
         members = _members(self)
@@ -119,14 +127,31 @@ def append(connection: Connection, author: Author, act: Act) -> Entry:
     Raises:
         sqlalchemy.exc.DBAPIError: it cannot be written; the transaction, and what it did, is undone.
     """
-    connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    [entry] = append_all(connection, [(author, act)])
+    return entry
+
+
+def append_all(connection: Connection, acts: Sequence[tuple[Author, Act]]) -> list[Entry]:
+    """Add entries in the order given; see `append`."""
+    hold(connection)
     last = select(audit_entries.c.sequence, audit_entries.c.hash, func.clock_timestamp().label("at"))
     row = connection.execute(last.order_by(audit_entries.c.sequence.desc()).limit(1)).one_or_none()
     now = row.at if row else connection.execute(select(func.clock_timestamp())).scalar_one()
-    entry = chained(now, author, act, sequence=row.sequence + 1 if row else 1, previous=row.hash if row else BEGINNING)
-    connection.execute(insert(audit_entries).values(**vars(entry)))
-    return entry
+    sequence, previous = (row.sequence, row.hash) if row else (0, BEGINNING)
+    made: list[Entry] = []
+    for author, act in acts:
+        entry = chained(now, author, act, sequence=sequence + 1, previous=previous)
+        sequence, previous = entry.sequence, entry.hash
+        made.append(entry)
+    if made:
+        connection.execute(insert(audit_entries), [vars(entry) for entry in made])
+    return made
+
+
+def hold(connection: Connection) -> None:
+    """Keep others from adding until the transaction ends; fine to call twice in one."""
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def chained(at: datetime, author: Author, act: Act, *, sequence: int, previous: str) -> Entry:
@@ -159,29 +184,59 @@ def redacted(values: Mapping[str, Any], secrets: Collection[str]) -> dict[str, A
     return {name: REDACTED if name in secrets and value is not None else value for name, value in values.items()}
 
 
-def list_entries(
-    store: Metastore,
-    *,
-    since: datetime | None = None,
-    action: str | None = None,
-    object: str | None = None,  # noqa: A002  # the field's name
-    actor: str | None = None,
-    limit: int = 100,
-) -> list[Entry]:
-    """The latest entries, latest first; `action` also takes the beginning of one, such as `run`."""
-    columns = audit_entries.c
-    statement = select(*_COLUMNS).order_by(columns.sequence.desc()).limit(limit)
-    if since is not None:
-        statement = statement.where(columns.at >= since)
-    if action is not None:
-        below = columns.action.startswith(f"{action}.", autoescape=True)
-        statement = statement.where((columns.action == action) | below)
-    if object is not None:
-        statement = statement.where(columns.object == object)
-    if actor is not None:
-        statement = statement.where(columns.actor == actor)
+@dataclass(frozen=True)
+class Search:
+    """Which entries are wanted: all that fit everything given.
+
+    Args:
+        action: one action, or the beginning of many, such as `run`.
+        before: only entries with smaller numbers, for the next page.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    action: str | None = None
+    object: str | None = None
+    actor: str | None = None
+    origin: str | None = None
+    run_id: str | None = None
+    before: int | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """For a `WHERE`."""
+        columns = audit_entries.c
+        found = [
+            columns[name] == value
+            for name in ("object", "actor", "origin", "run_id")
+            if (value := getattr(self, name)) is not None
+        ]
+        if self.since is not None:
+            found.append(columns.at >= self.since)
+        if self.until is not None:
+            found.append(columns.at < self.until)
+        if self.action is not None:
+            below = columns.action.startswith(f"{self.action.removesuffix('.')}.", autoescape=True)
+            found.append((columns.action == self.action) | below)
+        if self.before is not None:
+            found.append(columns.sequence < self.before)
+        return found
+
+
+EVERYTHING = Search()
+
+
+def list_entries(store: Metastore, search: Search = EVERYTHING, *, limit: int = 100) -> list[Entry]:
+    """The latest entries, latest first."""
+    wanted = select(*_COLUMNS).where(*search.conditions())
     with store.transaction() as connection:
-        return [Entry(**row._mapping) for row in connection.execute(statement)]
+        found = connection.execute(wanted.order_by(audit_entries.c.sequence.desc()).limit(limit))
+        return [Entry(**row._mapping) for row in found]
+
+
+def count_entries(store: Metastore, search: Search = EVERYTHING) -> int:
+    """How many entries fit."""
+    with store.transaction() as connection:
+        return connection.scalar(select(func.count()).select_from(audit_entries).where(*search.conditions())) or 0
 
 
 @contextmanager

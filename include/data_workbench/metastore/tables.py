@@ -383,6 +383,17 @@ audit_entries = Table(
     Column("hash", Text, nullable=False),
     Index("audit_entries_by_time", "at"),
     Index("audit_entries_by_object", "object", "sequence"),
+    Index("audit_entries_by_actor", "actor", "sequence"),
+    Index("audit_entries_by_run", "run_id", "sequence", postgresql_where=text("run_id IS NOT NULL")),
+)
+
+audit_airflow_log = Table(
+    "audit_airflow_log",
+    metadata,
+    Column("log_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", _WHEN, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Index("audit_airflow_log_by_time", "at"),
 )
 
 service_tokens = Table(

@@ -62,7 +62,7 @@ def test_what_runs_do_is_told_in_order_and_verifies(store: Metastore) -> None:
         ("run.reopened", "p"),
         ("run.ended", "p"),
     ]
-    entries = audit.list_entries(store, object="p")
+    entries = audit.list_entries(store, audit.Search(object="p"))
     begun = json.loads(entries[4].details)
     assert begun["params"] == {"code": "***", "least": 3}
     assert begun["requested_by"] == "bo"
@@ -229,10 +229,10 @@ def test_entries_are_found_by_time_action_object_and_actor(store: Metastore) -> 
     put(store, trails.trail(50))
     with audit.entries(store) as found:
         every = list(found)
-    some = audit.list_entries(store, action="run", actor="ada", limit=3)
+    some = audit.list_entries(store, audit.Search(action="run", actor="ada"), limit=3)
     wanted = [one for one in reversed(every) if one.action.startswith("run.") and one.actor == "ada"]
     assert some == wanted[:3]
-    late = audit.list_entries(store, since=every[-4].at, object=every[-1].object)
+    late = audit.list_entries(store, audit.Search(since=every[-4].at, object=every[-1].object))
     assert late == [one for one in reversed(every[-4:]) if one.object == every[-1].object]
 
 

@@ -155,6 +155,9 @@ def test_the_command_line_makes_lists_and_revokes_tokens(site: Site, caller: Tes
     assert (code, told["state"], told["revoked_by"]) == (0, "revoked", "bo")
     code, told, _ = site.command("token", "revoke", "nothing")
     assert (code, told["error"]["kind"]) == (1, "StateError")
-    acts = [(entry.action, entry.actor) for entry in audit.list_entries(site.metastore, object=f"token:{made['id']}")]
+    acts = [
+        (entry.action, entry.actor)
+        for entry in audit.list_entries(site.metastore, audit.Search(object=f"token:{made['id']}"))
+    ]
     assert acts == [("token.revoked", "bo"), ("token.created", "ada")]
     assert not any(made["token"] in entry.details for entry in audit.list_entries(site.metastore))

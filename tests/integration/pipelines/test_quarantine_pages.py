@@ -101,10 +101,10 @@ def test_a_terminal_is_shown_what_pages_show_unless_the_audit_trail_may_tell(sit
     assert (shown[2]["row"]["word"], shown[2]["row"]["size"]) == ("•••", 2)
     assert shown[2]["hidden"] == ["shout", "twice", "word"]
     assert SECRET not in str(upkeep.show_quarantine(shown[2]["id"]))
-    assert audit.list_entries(site.metastore, action="quarantine.unmasked") == []
+    assert audit.list_entries(site.metastore, audit.Search(action="quarantine.unmasked")) == []
     whole = upkeep.show_quarantine(shown[2]["id"], seen_by=audit.Author("ada", "cli", "ticket 5"))
     assert whole["row"]["word"] == SECRET
-    [entry] = audit.list_entries(site.metastore, action="quarantine.unmasked")
+    [entry] = audit.list_entries(site.metastore, audit.Search(action="quarantine.unmasked"))
     assert (entry.actor, entry.object, entry.reason) == ("ada", "held", "ticket 5")
     assert json.loads(entry.details)["records"] == [shown[2]["id"]]
 
@@ -167,8 +167,8 @@ def test_a_correction_is_noted_by_name_and_reason_and_a_replay_uses_it(site: Sit
     assert answer.status_code == 200, answer.text
     [noted] = answer.json()["edits"]
     assert (noted["by"], noted["set"]) == ("ada", {"size": 7, "note": None})
-    [entry] = audit.list_entries(site.metastore, action="quarantine.edited")
-    assert (entry.actor, entry.origin, entry.reason) == ("ada", "rest", "ticket 9")
+    [entry] = audit.list_entries(site.metastore, audit.Search(action="quarantine.edited"))
+    assert (entry.actor, entry.origin, entry.reason) == ("ada", "ui", "ticket 9")
     secret = browser.post(f"/data/quarantine/{ids[2]}/edit", json={"set": {"word": "plain"}}, headers=ORIGIN)
     assert secret.json()["edits"][0]["set"] == {"word": "•••"}
 
@@ -179,7 +179,7 @@ def test_a_correction_is_noted_by_name_and_reason_and_a_replay_uses_it(site: Sit
     ]  # fmt: skip
     assert set(held(site)) == {3}
     assert quarantine.get(site.metastore, ids[2]).changed_by == document["run_id"]
-    [closed] = audit.list_entries(site.metastore, action="quarantine.replayed")
+    [closed] = audit.list_entries(site.metastore, audit.Search(action="quarantine.replayed"))
     assert closed.actor != "ada"
     again = browser.post(place, json={"set": {"size": 8}}, headers=ORIGIN)
     assert again.status_code == 409
@@ -286,7 +286,7 @@ def test_records_are_discarded_by_name_and_once(site: Site, browser: TestClient)
     assert browser.post("/data/quarantine/discard", json=body, headers=ORIGIN).json() == {"discarded": 2}
     assert browser.post("/data/quarantine/discard", json=body, headers=ORIGIN).json() == {"discarded": 0}
     assert {quarantine.get(site.metastore, one).changed_by for one in ids} == {"ada"}
-    assert audit.list_entries(site.metastore, action="quarantine.discarded")[0].reason == "not ours"
+    assert audit.list_entries(site.metastore, audit.Search(action="quarantine.discarded"))[0].reason == "not ours"
     assert len(browser.get("/data/quarantine?pipeline=held&state=discarded").json()["records"]) == 2
 
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from data_workbench.metastore import Metastore
-from data_workbench.metastore.audit import list_entries
+from data_workbench.metastore.audit import Search, list_entries
 
 if TYPE_CHECKING:
     from tests.conftest import PostgresDatabase
@@ -77,5 +77,5 @@ def test_the_tasks_archive_check_and_expire(
         assert expire.execute(context(now))["removed"] == 0
         assert expire.execute(context(datetime(2100, 1, 1, tzinfo=UTC)))["rows"] == 50
         assert list(tmp_path.rglob("*.parquet")) == []
-        told = [one.origin for one in list_entries(metastore, action="archive")]
+        told = [one.origin for one in list_entries(metastore, Search(action="archive"))]
         assert set(told) == {"airflow"}

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query, Response
 
 from data_workbench.api.pages.layering import HEIGHT, WIDTH, placed
-from data_workbench.api.pages.rendering import page
+from data_workbench.api.pages.rendering import page, trouble
 from data_workbench.api.services import lineage_view as service
 from data_workbench.errors import WorkbenchError
 from data_workbench.metastore.lineage import Name
@@ -75,7 +75,7 @@ def router() -> APIRouter:
                 return _overview(q, ns)
             return _drawing(asked)
         except WorkbenchError as error:
-            return page("trouble.html", title="Lineage", error=error)
+            return trouble("Lineage", error)
 
     return found
 

@@ -29,20 +29,29 @@ def trouble(title: str, error: WorkbenchError) -> HTMLResponse:
 
 
 def page(
-    template: str, *, status: int = 200, has_forms: bool = False, script: str | None = None, **values: Any
+    template: str,
+    *,
+    status: int = 200,
+    has_forms: bool = False,
+    has_search: bool = False,
+    script: str | None = None,
+    **values: Any,
 ) -> HTMLResponse:
     """A rendered page with its headers; one with forms may load our script, and ask this server.
 
     Args:
+        has_search: whether its only form asks for the page again; then it does not renew itself under who is typing.
         script: of a page that moves: its own script, beside it; its forms ask for the page again.
     """
-    known = {"now": datetime.now(UTC), "has_forms": has_forms, "script": script}
+    known = {"now": datetime.now(UTC), "has_forms": has_forms, "has_search": has_search, "script": script}
     text = _environment().get_template(template).render(**known, **values)
     headers = dict(_HEADERS)
     if script is not None:
         headers["content-security-policy"] += "; script-src 'self'; form-action 'self'"
     elif has_forms:
         headers["content-security-policy"] += "; script-src 'self'; connect-src 'self'; form-action 'none'"
+    elif has_search:
+        headers["content-security-policy"] += "; form-action 'self'"
     return HTMLResponse(text, status_code=status, headers=headers)
 
 

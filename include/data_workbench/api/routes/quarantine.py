@@ -51,26 +51,26 @@ def router() -> APIRouter:
             return service.record(record_id)
 
     @found.post("/{record_id}/edit", dependencies=changes)
-    def edit(record_id: int, body: EditIn, user: GetUserDep) -> RecordOut:
+    def edit(record_id: int, body: EditIn, user: GetUserDep, request: Request) -> RecordOut:
         with _missing():
             [pipeline] = service.pipelines_of([record_id]).values()
         access.require_trigger(f"{triggering.PIPELINE}{pipeline}", user)
         with _refused():
-            return service.edit(record_id, body.set, access.author(user, body.reason))
+            return service.edit(record_id, body.set, access.author(user, body.reason, request))
 
     @found.post("/discard", dependencies=changes)
-    def discard(body: DiscardIn, user: GetUserDep) -> DiscardedOut:
+    def discard(body: DiscardIn, user: GetUserDep, request: Request) -> DiscardedOut:
         with _missing():
             pipelines = set(service.pipelines_of(body.records).values())
         for pipeline in sorted(pipelines):
             access.require_trigger(f"{triggering.PIPELINE}{pipeline}", user)
-        return DiscardedOut(discarded=service.discard(body.records, access.author(user, body.reason)))
+        return DiscardedOut(discarded=service.discard(body.records, access.author(user, body.reason, request)))
 
     @found.post("/replay", dependencies=changes, status_code=status.HTTP_202_ACCEPTED)
     def replay(body: ReplayIn, user: GetUserDep, request: Request) -> ReplayOut:
         access.require_trigger(f"{triggering.PIPELINE}{body.pipeline}", user)
         with _missing(), _refused():
-            run_id = service.prepare_replay(body.pipeline, body.records, access.author(user, body.reason))
+            run_id = service.prepare_replay(body.pipeline, body.records, access.author(user, body.reason, request))
         found = triggering.trigger(
             f"{triggering.PIPELINE}{body.pipeline}",
             {"replay": body.records},
