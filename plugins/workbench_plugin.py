@@ -52,4 +52,11 @@ class WorkbenchPlugin(AirflowPlugin):
             "category": "browse",
             "url_route": "workbench-audit",
         },
+        {
+            "name": "Backups",
+            "href": "/data/pages/backups",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-backups",
+        },
     ]

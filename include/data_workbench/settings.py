@@ -114,6 +114,12 @@ class Settings:
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
     backup_retention: str = ""
     """Which sets are kept, as `last=3,daily=7,weekly=4,monthly=12`, the default; the newest good one always is."""
+    backup_max_hours: float = 26.0
+    """A newest set older than this is missed, and somebody is told."""
+    backup_verify_days: float = 8.0
+    """A newest restored set (a drill that passed) older than this is told."""
+    log_max_minutes: float = 15.0
+    """The kept log of PostgreSQL may lie behind this long before somebody is told."""
     fence_wait_seconds: float = 30.0
     """How long a backup waits for runs under way before it goes on without them having ended."""
     reason: str = ""
@@ -207,6 +213,9 @@ _LEAST: Mapping[str, float] = {
     "check_history_days": 0,
     "escalation_hours": 0,
     "fence_wait_seconds": 0,
+    "backup_max_hours": 0,
+    "backup_verify_days": 0,
+    "log_max_minutes": 0,
 }
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 

@@ -28,6 +28,7 @@ def workbench_app() -> FastAPI:
 
     from data_workbench.api import access
     from data_workbench.api.pages import audit as audit_page
+    from data_workbench.api.pages import backups as backups_page
     from data_workbench.api.pages import connections as connections_page
     from data_workbench.api.pages import lineage as lineage_page
     from data_workbench.api.pages import pipelines as pipelines_page
@@ -37,6 +38,7 @@ def workbench_app() -> FastAPI:
     from data_workbench.api.routes import (
         audit,
         backfills,
+        backups,
         connections,
         health,
         lineage,
@@ -53,6 +55,8 @@ def workbench_app() -> FastAPI:
     operators = [Depends(access.operator)]
     app.include_router(connections.router(), dependencies=operators)
     app.include_router(connections_page.router(), dependencies=operators)
+    app.include_router(backups.router(), dependencies=operators)
+    app.include_router(backups_page.router(), dependencies=operators)
     app.include_router(pipelines.router(), dependencies=operators)
     app.include_router(pipelines_page.router(), dependencies=operators)
     app.include_router(backfills.router())

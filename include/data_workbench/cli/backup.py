@@ -131,6 +131,37 @@ def _told(verified: dict[str, Any] | None) -> str:
 
 
 @command(backup)
+@repository_option
+def status(repository: str | None, as_json: bool) -> None:
+    """Up to when each store can be brought back, and what is wrong with the backups; exit 1 if anything is."""
+    from data_workbench.backup.judging import judge
+    from data_workbench.backup.watching import limits_of
+    from data_workbench.recovery.observing import observe
+
+    session = Session()
+    vault = open_repository(session, repository)
+    try:
+        with session.metastore as metastore:
+            seen = observe(vault, session.settings, metastore)
+    except WorkbenchError:  # tries that failed are not known then; all else stands in the repository
+        seen = observe(vault, session.settings)
+    found = judge(seen, limits_of(session.settings))
+    if as_json:
+        body = seen.model_dump(mode="json", exclude={"sets"})
+        say_json({**body, "sets": len(seen.sets), "recoverable_to": seen.recoverable(),
+                  "recoverable_whole": seen.recoverable_whole, "troubles": [vars(one) for one in found]})  # fmt: skip
+    else:
+        rows = [(name, f"{moment:%Y-%m-%d %H:%M:%S}") for name, moment in sorted(seen.recoverable().items())]
+        whole = seen.recoverable_whole
+        rows.append(("all together", f"{whole:%Y-%m-%d %H:%M:%S}" if whole else "never"))
+        say_table(("store", "can be brought back to (UTC)"), rows, title=seen.address)
+        for one in found:
+            click.echo(f"{one.cause}: {one.title}\n  next: {one.hint}")
+    if found:
+        sys.exit(1)
+
+
+@command(backup)
 @click.argument("set_id", metavar="[SET]", required=False)
 @repository_option
 def show(set_id: str | None, repository: str | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import backup_sets, backup_verifications
+from data_workbench.metastore.tables import backup_sets, backup_states, backup_verifications
 
 Outcome = Literal["passed", "failed", "not_verified"]
 
@@ -26,6 +26,28 @@ class Verification:
     checked: datetime
     seconds: float
     report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A set as this installation tried to make it; `facts` are its summary, `error` says why it failed."""
+
+    set_id: str
+    state: Literal["running", "finished", "failed"]
+    label: str
+    started: datetime
+    ended: datetime | None
+    facts: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class State:
+    """A repository as it was when it was looked at last (`backup.observing`)."""
+
+    address: str
+    observed: datetime
+    state: dict[str, Any]
 
 
 def begin(store: Metastore, set_id: str, *, repository: str, label: str) -> None:
@@ -75,3 +97,49 @@ def verifications(store: Metastore, *, repository: str) -> dict[str, Verificatio
     )
     with store.transaction() as connection:
         return {row.set_id: Verification(**row._mapping) for row in connection.execute(statement)}
+
+
+def verification(store: Metastore, set_id: str, *, is_drill: bool = False) -> Verification | None:
+    """The latest verification of a set, or its latest drill."""
+    columns = backup_verifications.c
+    statement = select(*[columns[name] for name in Verification.__dataclass_fields__]).where(columns.set_id == set_id)
+    if is_drill:
+        statement = statement.where(columns.kind == "drill")
+    with store.transaction() as connection:
+        row = connection.execute(statement.order_by(columns.checked.desc()).limit(1)).one_or_none()
+    return None if row is None else Verification(**row._mapping)
+
+
+def attempts(store: Metastore, *, repository: str | None = None, limit: int = 100) -> list[Attempt]:
+    """The last sets that were made or begun, newest first."""
+    columns = backup_sets.c
+    statement = select(*[columns[name] for name in Attempt.__dataclass_fields__])
+    if repository is not None:
+        statement = statement.where(columns.repository == repository)
+    with store.transaction() as connection:
+        found = connection.execute(statement.order_by(columns.started.desc()).limit(limit))
+        return [Attempt(**row._mapping) for row in found]
+
+
+def keep_state(store: Metastore, address: str, state: Mapping[str, Any]) -> None:
+    """Keep how a repository is now, in place of how it was."""
+    values = {"observed": func.clock_timestamp(), "state": dict(state)}
+    statement = insert(backup_states).values(address=address, **values)
+    with store.transaction() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["address"], set_=values))
+
+
+def state_of(store: Metastore, address: str) -> State | None:
+    """How a repository was when it was looked at last."""
+    return _state(store, select(backup_states).where(backup_states.c.address == address))
+
+
+def latest_state(store: Metastore) -> State | None:
+    """The repository that was looked at last."""
+    return _state(store, select(backup_states).order_by(backup_states.c.observed.desc()).limit(1))
+
+
+def _state(store: Metastore, statement: Any) -> State | None:
+    with store.transaction() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else State(**row._mapping)

@@ -365,6 +365,14 @@ backup_verifications = Table(
     Index("backup_verifications_by_set", "set_id", "checked"),
 )
 
+backup_states = Table(
+    "backup_states",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("observed", _WHEN, nullable=False),
+    Column("state", _JSON, nullable=False),
+)
+
 audit_entries = Table(
     "audit_entries",
     metadata,

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, get_args
 
+from data_workbench.api.services import backup_metrics
+from data_workbench.api.services.backups import observation
 from data_workbench.api.services.metastore import metastore
-from data_workbench.metastore import connection_checks, liveness, overview, runs, stages, totals
+from data_workbench.metastore import backups, connection_checks, liveness, overview, runs, stages, totals
 from data_workbench.metastore.connection_checks import ConnectionState
 from data_workbench.metastore.runs import Run, RunState
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+    from data_workbench.backup.judging import Observation
     from data_workbench.metastore.liveness import Stall
     from data_workbench.metastore.overview import RunSummary
     from data_workbench.metastore.stages import StageResult
@@ -46,6 +49,8 @@ class Snapshot:
     stalls: dict[str, Stall]
     waiting: dict[str, int]
     connections: dict[str, ConnectionState]
+    backups: Observation | None = None
+    backup_troubles: frozenset[str] = frozenset()
 
 
 def registry() -> CollectorRegistry:
@@ -61,6 +66,7 @@ def _snapshot() -> Snapshot:
     with metastore() as store:
         latest = overview.latest_runs(store, count=1)
         running = runs.list_runs(store, state="running", limit=MOST_RUNNING)
+        looked = backups.latest_state(store)
         return Snapshot(
             totals=totals.totals(store),
             latest=latest,
@@ -69,6 +75,8 @@ def _snapshot() -> Snapshot:
             stalls=liveness.stalls(store, [one.run_id for one in running]),
             waiting=overview.open_rows(store),
             connections=connection_checks.states(store),
+            backups=observation(looked),
+            backup_troubles=frozenset(one["cause"] for one in looked.state["troubles"]) if looked else frozenset(),
         )
 
 
@@ -97,6 +105,7 @@ class _Collected:
             held.add_metric([one.pipeline], self._found.waiting.get(one.pipeline, 0))
         yield held
         yield from _connections(self._found.connections.values())
+        yield from backup_metrics.families(self._found.backups, self._found.backup_troubles)
 
 
 def _kept(found: Snapshot) -> set[str]:

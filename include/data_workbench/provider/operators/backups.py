@@ -107,6 +107,34 @@ class PruneBackupsOperator(BaseOperator):
         return {"kept": len(done.kept), "removed": len(done.removed), "chunks": done.chunks}
 
 
+class WatchBackupsOperator(BaseOperator):
+    """Looks at the repository, keeps what it sees for page and metrics, and tells what changed; it only reads."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """What is wrong, by cause; somebody is told by the alerts, so the task is well all the same."""
+        from data_workbench.backup.watching import watch
+        from data_workbench.metastore import connection_checks
+        from data_workbench.pipelines.telling_quality import routing
+        from data_workbench.provider.alerting import route_names
+        from data_workbench.recovery.observing import observe
+
+        with translated(), open_metastore() as metastore:
+            settings, vault = _opened()
+            seen = observe(vault, settings, metastore)
+            states = connection_checks.states(metastore).values()
+            found = watch(
+                metastore,
+                seen,
+                settings,
+                routes=routing(settings.alert_rules, route_names(settings)),
+                broken_connections={one.connection for one in states if one.state == "broken"},
+            )
+        for one in found:
+            self.log.warning("%s: %s", one.cause, one.title)
+        told = seen.recoverable_whole
+        return {"troubles": {one.cause: one.title for one in found}, "recoverable_to": told and told.isoformat()}
+
+
 class ShipLogOperator(BaseOperator):
     """Sees that a PostgreSQL server's log is received and takes over what came; whatever was missed comes next time."""
 

@@ -1,0 +1,29 @@
+"""Looks at the backups: how old the newest is, whether one was tried, the room that is left; tells what is wrong.
+
+**When**: every 15 minutes. **Who is hurt if it fails**: nobody at once; the page "Backups" grows old, and a backup that
+is missing, damaged or late is not told.
+
+**Triage**: a red task says why the metastore or the settings could not be read. What is wrong with the backups is an
+alert, an incident (`workbench incidents list`) and stands on the page. **Rerun**: clear the task; it only reads.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG  # noqa: TID253  # a DAG file
+
+from data_workbench.provider.operators.backups import WatchBackupsOperator
+from data_workbench.provider.retries import RETRIES
+from data_workbench.provider.tags import Tag
+
+with DAG(
+    "watch_backups",
+    schedule="*/15 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    tags=[Tag.HOUSEKEEPING.value],
+    default_args={"owner": "data-workbench", **RETRIES},
+    doc_md=__doc__,
+    description="Looks at the backups, and tells what is missing, damaged, late or full",
+) as dag:
+    WatchBackupsOperator(task_id="watch")

@@ -1,0 +1,254 @@
+"""What is wrong with a repository of backups, as it was observed: pure decisions, one trouble for one cause.
+
+A cause that follows from another is not told beside it: while nothing can be read of a repository, nothing else is
+known of it; a set that failed is why none was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_workbench.metastore.alerts import Severity
+
+Cause = Literal[
+    "unreachable", "failed", "missed", "damaged", "unverified", "shrinking", "slow", "log_behind", "space"
+]  # fmt: skip
+CAUSES: Final[tuple[Cause, ...]] = (
+    "unreachable", "failed", "missed", "damaged", "unverified", "shrinking", "slow", "log_behind", "space"
+)  # fmt: skip
+_COMPARED: Final = 7
+"""Sets that the newest one is held against."""
+_LEAST: Final = 3
+"""Of these before anybody says what is usual."""
+_LONGEST: Final = timedelta(hours=12)
+"""After this a set that is being made is no reason not to miss one."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ObservedSet(_Model):
+    """A finished set in short; `counts` are rows, nodes, points or files by store, `verified` its last verification."""
+
+    set: str
+    at: datetime
+    purpose: str
+    seconds: float
+    bytes: int
+    stored: int
+    new_bytes: int
+    fence_ms: float
+    counts: dict[str, int]
+    moved: tuple[str, ...] = ()
+    verified: dict[str, Any] | None = None
+
+
+class ObservedLog(_Model):
+    """PostgreSQL's log as it was taken over: `begin` is None without a base backup, `end` without any log."""
+
+    connection: str
+    stores: tuple[str, ...] = ()
+    begin: datetime | None = None
+    end: datetime | None = None
+
+
+class Observation(_Model):
+    """A repository at a moment; `sets` are the newest, newest first. `unreachable` says why nothing can be told.
+
+    `free` is None where the place does not tell. `attempts` are the last tries of this installation, newest first.
+    """
+
+    address: str
+    at: datetime
+    repository: str | None = None
+    unreachable: str | None = None
+    free: int | None = None
+    stored: int = 0
+    sets: tuple[ObservedSet, ...] = ()
+    unreadable: dict[str, str] = Field(default_factory=dict)
+    log: ObservedLog | None = None
+    attempts: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def whole(self) -> tuple[ObservedSet, ...]:
+        """Sets of all stores, newest first."""
+        return tuple(one for one in self.sets if one.purpose == "backup")
+
+    def recoverable(self) -> dict[str, datetime]:
+        """By store, the latest moment it can be brought back to."""
+        found: dict[str, datetime] = {}
+        for one in self.sets:
+            if one.purpose != "replaced":
+                for name in one.counts:
+                    found.setdefault(name, one.at)
+        log = self.log
+        if log is not None and log.begin is not None and log.end is not None:
+            found |= {name: max(found[name], log.end) for name in log.stores if name in found}
+        return found
+
+    @property
+    def recoverable_whole(self) -> datetime | None:
+        """The latest moment all stores can be brought back to together."""
+        return self.whole[0].at if self.whole else None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From when on somebody is told."""
+
+    newest: timedelta
+    verified: timedelta
+    log: timedelta
+    free: int
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that is wrong, in words, with what to do."""
+
+    cause: Cause
+    severity: Severity
+    title: str
+    hint: str
+
+
+def judge(seen: Observation, limits: Limits) -> list[Trouble]:
+    """All that is wrong, gravest first."""
+    if seen.unreachable is not None:
+        hint = "look at the place WORKBENCH_BACKUPS names; earlier sets lie there as they were"
+        title = f"the backups in {seen.address} cannot be reached: {seen.unreachable}"
+        return [Trouble("unreachable", "critical", title, hint)]
+    found = [
+        _failed(seen) or _missed(seen, limits),
+        _damaged(seen) or _unverified(seen, limits),
+        _shrinking(seen.whole),
+        _slow(seen.whole),
+        _log_behind(seen, limits),
+        _space(seen, limits),
+    ]
+    return sorted((one for one in found if one is not None), key=lambda one: one.severity != "critical")
+
+
+def _failed(seen: Observation) -> Trouble | None:
+    """The newest try failed, and none has finished since."""
+    ended = [one for one in seen.attempts if one["state"] != "running"]
+    if not ended or ended[0]["state"] != "failed":
+        return None
+    if seen.sets and seen.sets[0].set > ended[0]["set"]:
+        return None  # another installation has made one since
+    error = ended[0]["error"] or {}
+    title = f"the backup {ended[0]['set']} failed: {error.get('message', 'nobody knows why')}"
+    return Trouble("failed", "critical", title, error.get("hint") or "workbench backup create, once it is mended")
+
+
+def _missed(seen: Observation, limits: Limits) -> Trouble | None:
+    running = [one for one in seen.attempts[:1] if one["state"] == "running"]
+    if running and seen.at - datetime.fromisoformat(str(running[0]["started"])) < _LONGEST:
+        return None
+    newest = seen.recoverable_whole
+    if newest is not None and seen.at - newest <= limits.newest:
+        return None
+    hint = "is the DAG backup_stores paused? Or: workbench backup create"
+    title = "no backup of all stores was ever made"
+    if newest is not None:
+        title = f"the newest backup is {_words(seen.at - newest)} old, wanted {_words(limits.newest)} at most"
+    return Trouble("missed", "critical", title, hint)
+
+
+def _damaged(seen: Observation) -> Trouble | None:
+    bad = [one.set for one in seen.sets if one.verified and one.verified["outcome"] == "failed"]
+    names = sorted({*bad, *seen.unreadable}, reverse=True)
+    if not names:
+        return None
+    more = f" and {len(names) - 1} others" if len(names) > 1 else ""
+    title = f"the backup {names[0]}{more} did not come through its verification, or cannot be read"
+    return Trouble("damaged", "critical", title, "workbench backup verify SET names what is damaged; make a new set")
+
+
+def _unverified(seen: Observation, limits: Limits) -> Trouble | None:
+    if not seen.whole:
+        return None
+    drilled = [
+        datetime.fromisoformat(one.verified["checked"])
+        for one in seen.whole
+        if one.verified and one.verified["kind"] == "drill" and one.verified["outcome"] == "passed"
+    ]
+    since = max(drilled, default=seen.whole[-1].at)
+    if seen.at - since <= limits.verified:
+        return None
+    title = "no backup was ever restored to try it"
+    if drilled:
+        title = f"the last backup that was restored to try it was {_words(seen.at - since)} ago"
+    hint = "is the DAG verify_backups paused? Or: workbench backup verify --drill"
+    last = next((one.verified for one in seen.whole if one.verified and one.verified["kind"] == "drill"), None)
+    if last is not None and last["outcome"] == "not_verified":
+        title += f"; the last drill: not verified, {last.get('reason') or 'a store could not be tried'}"
+    return Trouble("unverified", "warning", title, hint)
+
+
+def _shrinking(whole: Sequence[ObservedSet]) -> Trouble | None:
+    """The newest set lacks a store, or holds less than half of what is usual; a set that grows again ends it."""
+    if len(whole) < 2:
+        return None
+    newest, before = whole[0], whole[1 : 1 + _COMPARED]
+    lost = sorted(before[0].counts.keys() - newest.counts.keys())
+    if lost:
+        title = f"the newest backup has no {lost[0]} any more, which the one before had"
+        return Trouble("shrinking", "warning", title, "workbench backup show tells why it was left out")
+    if len(before) < _LEAST:
+        return None
+    for name, count in newest.counts.items():
+        usual = median(one.counts.get(name, 0) for one in before)
+        if count < usual / 2:
+            title = f"the newest backup holds {count:,} of {name}, usual are {usual:,.0f}"
+            return Trouble("shrinking", "warning", title, "was something deleted? Earlier sets hold it: backup list")
+    return None
+
+
+def _slow(whole: Sequence[ObservedSet]) -> Trouble | None:
+    before = whole[1 : 1 + _COMPARED]
+    if len(before) < _LEAST:
+        return None
+    usual = median(one.seconds for one in before)
+    if whole[0].seconds < max(3 * usual, usual + 60):
+        return None
+    title = f"the newest backup took {whole[0].seconds:,.0f} s, usual are {usual:,.0f} s"
+    return Trouble("slow", "warning", title, "how fast are the stores (page Connections) and the repository?")
+
+
+def _log_behind(seen: Observation, limits: Limits) -> Trouble | None:
+    log = seen.log
+    if log is None or (log.end is not None and seen.at - log.end <= limits.log):
+        return None
+    title = f"no log of {log.connection} was taken over yet"
+    if log.end is not None:
+        title = f"the log of {log.connection} lies {_words(seen.at - log.end)} behind"
+    return Trouble("log_behind", "critical", title, "is the DAG ship_log paused? Or: workbench backup wal")
+
+
+def _space(seen: Observation, limits: Limits) -> Trouble | None:
+    if seen.free is None:
+        return None
+    left = f"{seen.address} has {seen.free / 1024**2:,.0f} MB left"
+    hint = "make room, or keep fewer: WORKBENCH_BACKUP_RETENTION, workbench backup prune"
+    if seen.free < limits.free:
+        return Trouble("space", "critical", f"{left}: the next backup will not begin", hint)
+    needed = max((one.new_bytes for one in seen.whole[:_COMPARED]), default=0)
+    if seen.free < limits.free + 3 * needed:
+        return Trouble("space", "warning", f"{left}: less than three backups need", hint)
+    return None
+
+
+def _words(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for length, unit in ((86_400 * 2, "days"), (3_600, "h")):
+        if seconds >= length:
+            return f"{seconds / (86_400 if unit == 'days' else 3_600):.1f} {unit}"
+    return f"{seconds / 60:.0f} min"

@@ -1,0 +1,117 @@
+"""Looking at a repository: its sets, how far stores can go back, its room. It reads, and needs no identity."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from data_workbench.backup.creation import summary
+from data_workbench.backup.judging import Observation, ObservedLog, ObservedSet
+from data_workbench.backup.keys import Keyring
+from data_workbench.backup.wal import WalArchive
+from data_workbench.connectors.files.failures import translated
+from data_workbench.errors import StateError, WorkbenchError
+from data_workbench.metastore import backups
+from data_workbench.recovery.point_in_time import ended
+
+if TYPE_CHECKING:
+    from data_workbench.backup.manifest import Manifest
+    from data_workbench.backup.vault import Vault
+    from data_workbench.metastore import Metastore
+    from data_workbench.settings import Settings
+
+SHOWN: Final = 90
+"""Sets that are told one by one, the newest."""
+
+
+def observe(vault: Vault, settings: Settings, metastore: Metastore | None = None) -> Observation:
+    """A repository as it is now; one that cannot be reached is an observation, too.
+
+    Args:
+        metastore: knows of tries that failed before they left anything in the repository.
+    """
+    now = datetime.now(UTC)
+    try:
+        with translated(f"the backup repository {vault.address}"):
+            return _observed(vault, settings, metastore, now)
+    except WorkbenchError as error:
+        return Observation(address=vault.address, at=now, unreachable=error.message)
+
+
+def _observed(vault: Vault, settings: Settings, metastore: Metastore | None, now: datetime) -> Observation:
+    if not vault.exists:
+        before = backups.state_of(metastore, vault.address) if metastore is not None else None
+        if before is not None and before.state.get("repository"):
+            raise StateError("it is not there any more: a disk that is not mounted?", hint="look at the place")
+        return Observation(address=vault.address, at=now, free=vault.place.free())
+    unreadable: dict[str, str] = {}
+    manifests = vault.manifests(broken=lambda name, error: unreadable.update({name: error.message}))
+    chunks = {name: facts.stored for one in manifests for name, facts in one.chunks.items()}
+    return Observation(
+        address=vault.address,
+        at=now,
+        repository=vault.id,
+        free=vault.place.free(),
+        stored=sum(chunks.values()),
+        sets=tuple(_told(vault, one) for one in reversed(manifests[-SHOWN:])),
+        unreadable=unreadable,
+        log=_log(vault, manifests, settings),
+        attempts=_attempts(metastore, vault.id),
+    )
+
+
+def _told(vault: Vault, manifest: Manifest) -> ObservedSet:
+    short = summary(manifest)
+    report = vault.verification(manifest.set)
+    verified = None
+    if report is not None:
+        verified = {name: report.get(name) for name in ("kind", "outcome", "checked", "seconds")}
+        drilled = (report.get("drill") or {}).get("stores", {})
+        verified["reason"] = next((one["reason"] for one in drilled.values() if one.get("reason")), None)
+    return ObservedSet(
+        set=manifest.set,
+        at=manifest.recovery_point.at,
+        purpose=manifest.purpose,
+        seconds=round((manifest.finished - manifest.created).total_seconds(), 3),
+        bytes=manifest.size,
+        stored=manifest.stored,
+        new_bytes=manifest.new_bytes,
+        fence_ms=manifest.recovery_point.fence_ms,
+        counts={name: one["count"] for name, one in short["stores"].items() if one["kind"] != "cluster"},
+        moved=tuple(name for name, one in manifest.stores.items() if one.moved),
+        verified=verified,
+    )
+
+
+def _log(vault: Vault, manifests: list[Manifest], settings: Settings) -> ObservedLog | None:
+    """How far the log of the server in WORKBENCH_POINT_IN_TIME goes; None where none is kept."""
+    if not settings.point_in_time:
+        return None
+    found = [
+        (manifest, store)
+        for manifest in manifests
+        for store in manifest.stores.values()
+        if store.kind == "cluster" and store.connection == settings.point_in_time
+    ]
+    if not found:
+        return ObservedLog(connection=settings.point_in_time)
+    newest, cluster = found[-1]
+    system = cluster.details["system_identifier"]
+    position = WalArchive(vault, Keyring(()), str(system)).position()
+    same = [ended(store) for _, store in found if store.details["system_identifier"] == system]
+    stores = [name for name, one in newest.stores.items() if one.details.get("system_identifier") == system]
+    return ObservedLog(
+        connection=settings.point_in_time,
+        stores=tuple(name for name in stores if newest.stores[name].kind == "postgres"),
+        begin=min(same),
+        end=position.time if position else None,
+    )
+
+
+def _attempts(metastore: Metastore | None, repository: str) -> tuple[dict[str, Any], ...]:
+    if metastore is None:
+        return ()
+    return tuple(
+        {"set": one.set_id, "state": one.state, "started": one.started.isoformat(), "error": one.error}
+        for one in backups.attempts(metastore, repository=repository, limit=10)
+    )
