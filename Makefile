@@ -15,7 +15,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-spark test-kill kill-storm kill-airflow bench bench-peers bench-page docs lock clean
+        test-spark test-kill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ test-kill: setup ## kill -9 a load at each named point once, and a few times at 
 kill-storm: setup ## kill -9 a load 20 times at named and random points, and every network fault (slow)
 	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py \
 	  tests/integration/pipelines/test_backfills.py
+
+recovery-targets: setup ## All stores back to 20 random moments of a busy time, each held against an oracle (20 minutes)
+	WORKBENCH_RECOVERY_TARGETS=20 $(PYTEST) tests/integration/backup/test_recovery_targets.py
 
 kill-airflow: setup ## kill -9 of worker, scheduler, API server and PostgreSQL at 8 points of runs through Airflow, 5 seeds (an hour)
 	WORKBENCH_KILL_AIRFLOW_SEEDS=$${WORKBENCH_KILL_AIRFLOW_SEEDS:-5} $(PYTEST) tests/end_to_end/test_kill_airflow.py

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +21,7 @@ from data_workbench.backup.manifest import FORMAT, PRODUCT, ChunkFacts, Manifest
 from data_workbench.backup.vault import Vault
 from data_workbench.errors import ConnectionUnknown, ResourceExhausted, Unsupported, UsageError, WorkbenchError
 from data_workbench.events import emit
-from data_workbench.metastore import Metastore, backups, fence, hold_alone
+from data_workbench.metastore import Metastore, backups, fence, hold_alone, journal
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AIRFLOW = "airflow_metadata"
+"""Airflow's own database: taken in where a connection of that name is set, brought back only where it is named."""
 STORES = ("odras_postgres", "odras_neo4j", "odras_qdrant")
 """Taken in where nothing else is said and a connection of that name is set; the metastore comes with them."""
 LOCK = "backup"
@@ -110,12 +114,25 @@ class Creation:
         return manifest
 
     def _recovery_point(self, exports: list[Export]) -> RecoveryPoint:
-        with fence(self.metastore, wait_seconds=self.settings.fence_wait_seconds) as held:
-            marks = {export.name: export.mark() for export in exports}
+        names = [export.name for export in exports]
+        with (
+            ThreadPoolExecutor(len(exports), thread_name_prefix="mark") as side_by_side,
+            fence(self.metastore, wait_seconds=self.settings.fence_wait_seconds) as held,
+        ):
+            marks = dict(zip(names, side_by_side.map(lambda export: export.mark(), exports), strict=True))
+            position, clock = journal.position(self.metastore)
             at = datetime.now(UTC)
         if not held.is_quiet:
             log.warning("pipelines were under way at the recovery point: %s", ", ".join(held.running))
-        return RecoveryPoint(at=at, fence_ms=held.held_ms, quiet=held.is_quiet, running=held.running, marks=marks)
+        return RecoveryPoint(
+            at=at,
+            fence_ms=held.held_ms,
+            quiet=held.is_quiet,
+            running=held.running,
+            marks=marks,
+            journal=position,
+            clock=clock,
+        )
 
     def _exports(self, names: Sequence[str]) -> tuple[list[Export], dict[str, str]]:
         from data_workbench.backup.definitions import DefinitionExport
@@ -123,7 +140,7 @@ class Creation:
         wanted = [*names] or [one.strip() for one in self.settings.backup_stores.split(",") if one.strip()]
         found: list[Export] = []
         left_out: dict[str, str] = {}
-        for name in dict.fromkeys(wanted or [*STORES, self.settings.metastore]):
+        for name in dict.fromkeys(wanted or [*STORES, self.settings.metastore, AIRFLOW]):
             try:
                 found.append(self._export(name))
             except ConnectionUnknown as error:
@@ -135,7 +152,8 @@ class Creation:
 
             found.append(ClusterExport(self.connections.get(self.settings.point_in_time)))
         if not names or "definitions" in names:
-            found.append(DefinitionExport(self.settings.pipelines, self.settings.project, self.settings.home))
+            places = (self.settings.pipelines, self.settings.project, self.settings.home)
+            found.append(DefinitionExport(*places, os.environ))
         if not found:
             raise UsageError("there is no store to back up", hint="name one: --store CONNECTION")
         return found, left_out

@@ -1,7 +1,13 @@
-"""Pipeline definitions and the project file into a set and out again: what would be missing on an empty machine."""
+"""Pipeline definitions, the project file and the configuration into a set and out again: what an empty machine lacks.
+
+The configuration is the environment as the workbench and Airflow read it, passwords of connections and Airflow's keys
+among it: without those its metadata cannot be read. A set is encrypted; the identity that opens it is never in it.
+"""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +18,28 @@ from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.errors import AccessDenied, StateError
 
 NAME = "definitions"
+CONFIGURATION = "configuration"
 _SUFFIXES = frozenset({".yaml", ".yml", ".sql"})
+_ENVIRONMENT = f"{CONFIGURATION}/environment.sh"
+_TAKEN = ("WORKBENCH_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW__")
+_NEVER = frozenset({"WORKBENCH_BACKUP_IDENTITY_KEY"})
+_AIRFLOW_FILES = ("secrets.json", "passwords.json")
+"""Of the local Airflow, in its folder of the home."""
 
 
 class DefinitionExport(Export):
-    """The folder of pipelines, and the project file beside it.
+    """The folder of pipelines, the project file beside it, and the configuration.
 
     Args:
         home: what a local installation keeps, backups and their identity among it; never a definition.
+        environment: variables, of which those that configure us and Airflow are taken.
     """
 
     name = NAME
 
-    def __init__(self, pipelines: Path, project: Path, home: Path) -> None:
+    def __init__(self, pipelines: Path, project: Path, home: Path, environment: Mapping[str, str]) -> None:
         self._pipelines, self._project, self._home = pipelines.absolute(), project, home.absolute()
+        self._environment = environment
 
     def open(self) -> None:
         """Nothing stands between us and a file."""
@@ -36,8 +50,9 @@ class DefinitionExport(Export):
     def write(self, writer: Writer) -> StoredStore:
         seen = Multiset()
         files = []
-        for path, place in self._found().items():
-            content = place.read_bytes()
+        contents = {path: place.read_bytes() for path, place in self._found().items()}
+        contents[_ENVIRONMENT] = _script(self._environment).encode()
+        for path, content in contents.items():
             seen.add(digest(path.encode() + b"\0" + content))
             files.append(writer.write(path, [content]))
         stream = Content(count=seen.count, fingerprint=seen.fingerprint)
@@ -47,6 +62,9 @@ class DefinitionExport(Export):
         found = {}
         if self._project.is_file():
             found[f"project/{self._project.name}"] = self._project
+        for name in _AIRFLOW_FILES:
+            if (self._home / "airflow" / name).is_file():
+                found[f"{CONFIGURATION}/airflow/{name}"] = self._home / "airflow" / name
         for place in sorted(self._pipelines.rglob("*")) if self._pipelines.is_dir() else ():
             path = place.relative_to(self._pipelines)
             if place.suffix not in _SUFFIXES or any(part.startswith(".") for part in path.parts):
@@ -54,6 +72,12 @@ class DefinitionExport(Export):
             if place.is_file() and not place.is_symlink() and not place.is_relative_to(self._home):
                 found[f"pipelines/{path.as_posix()}"] = place
         return found
+
+
+def _script(environment: Mapping[str, str]) -> str:
+    """Variables for a shell to read."""
+    kept = {name: value for name, value in sorted(environment.items()) if name.startswith(_TAKEN)}
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in kept.items() if name not in _NEVER)
 
 
 class DefinitionRestore:
@@ -76,6 +100,7 @@ class DefinitionRestore:
                 raise AccessDenied(f"{file.path!r} leads out of {self._folder}", hint="the set was tampered with")
             place.parent.mkdir(parents=True, exist_ok=True)
             content = b"".join(self._reader.blocks(file))
+            place.touch(mode=0o600 if file.path.startswith(f"{CONFIGURATION}/") else 0o666)
             place.write_bytes(content)
             seen.add(digest(file.path.encode() + b"\0" + content))
         if self._stored.streams["files"].fingerprint != seen.fingerprint:

@@ -99,6 +99,10 @@ class RecoveryPoint(_Model):
     quiet: bool
     running: tuple[str, ...] = ()
     marks: dict[str, Any] = Field(default_factory=dict)
+    journal: int | None = None
+    """The newest entry of the journal: what pipelines wrote after it is not in the set."""
+    clock: datetime | None = None
+    """The moment by the metastore's clock."""
 
 
 Purpose = Literal["backup", "partial", "replaced"]

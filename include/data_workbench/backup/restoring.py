@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from data_workbench.backup.content import Reader
+from data_workbench.backup.creation import AIRFLOW
 from data_workbench.backup.definitions import DefinitionRestore
-from data_workbench.backup.manifest import StoredStore
+from data_workbench.backup.manifest import Manifest, StoredStore
 from data_workbench.errors import StateError, Unsupported, UsageError
 from data_workbench.events import emit
 
@@ -41,12 +42,14 @@ class Target:
         into: connections to restore into, by store; a store that is named here is not restored where it was.
         folder: where definitions are put.
         last: the store that the others are restored before, since we use it meanwhile: the metastore.
+        whole: Airflow's own database, too, though nobody names it.
     """
 
     beside: str | None = None
     into: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     last: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,19 @@ class Restoring:
     target: Target
     live: Mapping[str, LiveDatabase] = field(default_factory=dict)
     """Databases that are taken from a running server instead of the set."""
+    later: Mapping[str, Reader] = field(default_factory=dict)
+    """Stores that are taken from other sets."""
+
+    def stored(self, name: str) -> StoredStore:
+        """A store as the set it is taken from has it."""
+        return self._reader(name).manifest.stores[name]
+
+    def manifest(self, name: str) -> Manifest:
+        """The set a store is taken from."""
+        return self._reader(name).manifest
+
+    def _reader(self, name: str) -> Reader:
+        return self.later.get(name, self.reader)
 
     def chosen(self, names: Sequence[str]) -> list[str]:
         """The stores to bring back: those named, or all that have a place to go to; the metastore comes last.
@@ -84,6 +100,8 @@ class Restoring:
             return False  # where a restore to a moment begins (recovery.point_in_time)
         if kind == "definitions":
             return self.target.folder is not None
+        if name == AIRFLOW and not self.target.whole:
+            return False  # whoever wants rows back seldom wants yesterday's DAG runs
         return kind != "neo4j" or self.target.beside is None or name in self.target.into
 
     def restore(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -93,7 +111,8 @@ class Restoring:
             AccessDenied: the identity does not open the set; nothing was touched.
             StateError: the set is damaged (nothing was touched), or a store differs after it.
         """
-        self.reader.require_key()
+        for reader in (self.reader, *self.later.values()):
+            reader.require_key()
         works = {name: self._work(name) for name in names}
         for work in works.values():
             work.check()
@@ -101,7 +120,7 @@ class Restoring:
         done = {}
         for name, work in works.items():
             emit("backup.store", store=name)
-            stored = self.reader.manifest.stores[name]
+            stored = self.stored(name)
             done[name] = {
                 "kind": stored.kind,
                 "moved": stored.moved,
@@ -112,19 +131,20 @@ class Restoring:
 
     def _require_whole(self, names: Sequence[str]) -> None:
         """Read every chunk that is needed before the first store is touched."""
-        manifest = self.reader.manifest
-        stores = [manifest.stores[name] for name in names if name not in self.live]
-        needed = {chunk for store in stores for file in store.files for chunk in file.chunks}
-        for chunk in sorted(needed):
-            self.reader.chunk(chunk)
-            emit("backup.checked", bytes=manifest.chunks[chunk].stored)
+        for name in names:
+            if name in self.live:
+                continue
+            reader = self._reader(name)
+            for chunk in sorted({chunk for file in self.stored(name).files for chunk in file.chunks}):
+                reader.chunk(chunk)
+                emit("backup.checked", bytes=reader.manifest.chunks[chunk].stored)
 
     def _work(self, name: str) -> StoreRestore:
-        stored = self.reader.manifest.stores[name]
+        stored, reader = self.stored(name), self._reader(name)
         if stored.kind == "definitions":
             if self.target.folder is None:
                 raise UsageError("definitions are restored into a folder", hint="name it: --definitions FOLDER")
-            return DefinitionRestore(self.target.folder, stored, self.reader)
+            return DefinitionRestore(self.target.folder, stored, reader)
         connection = self.connections.get(self.target.into.get(name, name))
         if connection.kind != stored.kind:
             raise UsageError(
@@ -141,7 +161,7 @@ class Restoring:
                 from data_workbench.backup.postgres_restore import PostgresRestore
 
                 stamp = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
-                source = self.live.get(name, self.reader)
+                source = self.live.get(name, self._reader(name))
                 return PostgresRestore(connection, stored, source, stamp=stamp, prefix=prefix)
             case "neo4j":
                 from data_workbench.backup.graph_restore import GraphRestore
@@ -151,9 +171,9 @@ class Restoring:
                         "a graph cannot be restored beside in the same database: Community has one",
                         hint=f"name another server: --into {name}=CONNECTION",
                     )
-                return GraphRestore(connection, stored, self.reader)
+                return GraphRestore(connection, stored, self._reader(name))
             case "qdrant":
                 from data_workbench.backup.vectors import VectorRestore
 
-                return VectorRestore(connection, stored, self.reader, prefix=prefix)
+                return VectorRestore(connection, stored, self._reader(name), prefix=prefix)
         raise StateError(f"a store of kind {stored.kind!r} cannot be restored", hint="take another set")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,10 @@ from data_workbench.errors import FatalError, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
+    from data_workbench.backup.manifest import Manifest
     from data_workbench.backup.restoring import Restoring, Target
     from data_workbench.backup.vault import Vault
+    from data_workbench.recovery.forward import Written
     from data_workbench.recovery.point_in_time import PointInTime
 
 
@@ -40,8 +42,12 @@ if TYPE_CHECKING:
 @click.option("--beside", metavar="PREFIX", help="Make PREFIX_database and PREFIX_collections; replace nothing.")
 @click.option("--into", multiple=True, metavar="STORE=CONNECTION", help="Restore a store into another server.")
 @click.option("--definitions", type=click.Path(path_type=Path), help="Put pipeline definitions into this new folder.")
-@click.option("--to", metavar="TIME", help="PostgreSQL as of this moment, such as 2026-11-23T10:15:00Z.")
-@click.option("--reconcile", is_flag=True, help="Afterwards bring graph and vectors in line by their pipelines.")
+@click.option("--to", metavar="TIME", help="All stores as of this moment, such as 2026-11-23T10:15:00Z.")
+@click.option(
+    "--reconcile/--no-reconcile",
+    default=None,
+    help="Afterwards bring graph and vectors in line by their pipelines; with --to unless said otherwise.",
+)
 @click.option("--yes", is_flag=True, help="Replace what stands in the stores without asking.")
 @repository_option
 def restore(
@@ -51,42 +57,79 @@ def restore(
     into: tuple[str, ...],
     definitions: Path | None,
     to: str | None,
-    reconcile: bool,
+    reconcile: bool | None,
     yes: bool,
     repository: str | None,
     as_json: bool,
 ) -> None:
     """Bring stores back from a set, the newest if none is named, and compare them with it."""
-    from data_workbench.backup.restoring import Restoring, Target
+    from data_workbench.backup.restoring import Target
 
     session = Session()
-    vault = open_repository(session, repository)
-    moment = _moment(session, vault, to, set_id) if to is not None else None
-    reader = open_reader(session, vault, moment.choose()[0].set if moment else set_id)
-    metastore = session.settings.metastore
-    target = Target(beside=_prefix(beside), into=_into(into), folder=definitions, last=metastore)
-    restoring = Restoring(reader, session.connections, target)
-    names = restoring.chosen(stores)
-    reader.require_key()  # before anybody is asked anything
-    replaced = [name for name in names if beside is None and reader.manifest.stores[name].kind != "definitions"]
-    replaced += [name for name in names if beside is not None and name in target.into]
-    _agree(replaced, reader, yes=yes, as_json=as_json)
-    started = time.monotonic()
-    with shown(as_json=as_json):
-        with _audited(reader, names, replaced, target):
-            told = _restore(session, restoring, names, replaced, repository, moment)
-        told["reconciled"] = _reconcile(session, names) if reconcile else None
-    told |= {
-        "set": reader.manifest.set,
-        "recovery_point": reader.manifest.recovery_point.at.isoformat(),
-        "to": moment.to.isoformat() if moment else None,
-        "not_restored": restoring.left_behind(stores),
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    target = Target(beside=_prefix(beside), into=_into(into), folder=definitions, last=session.settings.metastore)
+    asked = Asked(target, set_id, stores, to, reconcile, yes, repository, as_json)
+    told = bring_back(session, asked)
     if as_json:
         say_json(told)
     else:
-        _say_restore(told)
+        say_restore(told)
+    if told["agree"] is False:
+        sys.exit(1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a restore was asked to do."""
+
+    target: Target
+    set_id: str | None = None
+    stores: tuple[str, ...] = ()
+    to: str | None = None
+    reconcile: bool | None = None
+    yes: bool = False
+    repository: str | None = None
+    as_json: bool = False
+
+
+def bring_back(session: Session, asked: Asked) -> dict[str, Any]:
+    """Restore, settle, and tell."""
+    from data_workbench.backup.restoring import Restoring
+    from data_workbench.recovery.point_in_time import databases
+
+    target = asked.target
+    vault = open_repository(session, asked.repository)
+    moment = _moment(session, vault, asked.to, asked.set_id) if asked.to is not None else None
+    base = moment.choose() if moment else None
+    reader = open_reader(session, vault, base[0].set if base else asked.set_id)
+    restoring = Restoring(reader, session.connections, target)
+    names = restoring.chosen(asked.stores)
+    if moment is not None and base is not None:
+        apart = [name for name in names if name not in databases(*base)]
+        restoring = replace(restoring, later=_later(reader, moment.sets(apart, base[0])))
+    reader.require_key()  # before anybody is asked anything
+    replaced = [name for name in names if target.beside is None and restoring.stored(name).kind != "definitions"]
+    replaced += [name for name in names if target.beside is not None and name in target.into]
+    _agree(replaced, reader, yes=asked.yes, as_json=asked.as_json)
+    here = {name for name in replaced if name not in target.into}
+    settles = bool(here) and (asked.to is not None if asked.reconcile is None else asked.reconcile)
+    started = time.monotonic()
+    with shown(as_json=asked.as_json):
+        with _audited(reader, names, replaced, target):
+            told, written = _restore(session, restoring, names, replaced, asked.repository, moment)
+        told |= _settle(session, restoring, here, written, asked.to) if settles else _UNSETTLED
+    return {
+        **told,
+        "set": reader.manifest.set,
+        "sets": {name: restoring.manifest(name).set for name in names},
+        "recovery_point": reader.manifest.recovery_point.at.isoformat(),
+        "to": moment.to.isoformat() if moment else None,
+        "not_restored": restoring.left_behind(asked.stores),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+_UNSETTLED: Mapping[str, Any] = {"reconciled": None, "agree": None, "written_since": None, "journal_expired": []}
+"""Of a restore after which no pipeline was asked."""
 
 
 def _moment(session: Session, vault: Vault, text: str, set_id: str | None) -> PointInTime:
@@ -104,13 +147,25 @@ def _moment(session: Session, vault: Vault, text: str, set_id: str | None) -> Po
     return PointInTime(vault, open_keys(session), session.settings, to)
 
 
-def _reconcile(session: Session, names: list[str]) -> list[dict[str, Any]]:
-    """What the pipelines that write to the restored stores found and mended."""
+def _later(reader: Reader, sets: Mapping[str, Manifest]) -> dict[str, Reader]:
+    """Readers of stores that come from other sets, by the same keys."""
+    return {name: replace(reader, manifest=manifest) for name, manifest in sets.items()}
+
+
+def _settle(
+    session: Session, restoring: Restoring, here: set[str], written: Written | None, to: str | None
+) -> dict[str, Any]:
+    """What the pipelines that write to the restored stores found and mended: those just brought back, if they were."""
     from data_workbench.cli.pipelines import runner
-    from data_workbench.recovery.agreement import bring_together
+    from data_workbench.recovery.forward import Written
+    from data_workbench.recovery.settling import settle, written_since
 
     with runner(session) as engine:
-        return bring_together(engine, set(names))
+        if written is None and to is not None:  # by the metastore that went back itself
+            written = written_since(engine.metastore, restoring, here, until=None)
+        brought = (restoring.target.folder or Path()) / "pipelines"
+        pipelines = brought if restoring.target.folder and brought.is_dir() else None
+        return settle(engine, written or Written(), here, pipelines=pipelines)
 
 
 def _prefix(text: str | None) -> str | None:
@@ -169,13 +224,16 @@ def _restore(
     replaced: list[str],
     repository: str | None,
     moment: PointInTime | None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Written | None]:
+    """What was done; and of a metastore that does not go back to the moment, what it knows of writes until then."""
     from data_workbench.backup.creation import LOCK, LOCK_HINT
-    from data_workbench.connectors.metastore import open_metastore
     from data_workbench.metastore import hold_alone
+    from data_workbench.recovery.settling import written_since
 
-    kept = None
+    kept, written, own = None, None, session.settings.metastore
     with ExitStack() as held:
+        if moment is not None:
+            restoring = replace(restoring, live=held.enter_context(moment.recovered(*moment.choose())))
         try:
             metastore = held.enter_context(session.metastore)
         except WorkbenchError as error:
@@ -184,13 +242,21 @@ def _restore(
         else:
             held.enter_context(hold_alone(metastore, LOCK, hint=LOCK_HINT))
             kept = _keep_replaced(session, restoring, replaced, repository, metastore)
-        if moment is not None:
-            restoring = replace(restoring, live=held.enter_context(moment.recovered(*moment.choose())))
+            if moment is not None and (own not in names or own not in restoring.live):
+                written = written_since(metastore, restoring, replaced, until=moment.to)
         done = restoring.restore(names)
-    if session.settings.metastore in replaced and session.settings.metastore not in restoring.target.into:
-        with open_metastore(session.connections.get(session.settings.metastore)) as restored:
-            restored.upgrade()
-    return {"stores": done, "replaced_set": kept}
+    given_up = _upgraded(session) if own in replaced and own not in restoring.target.into else []
+    return {"stores": done, "replaced_set": kept, "given_up": given_up}, written
+
+
+def _upgraded(session: Session) -> list[str]:
+    """Bring a restored metastore to this version, and give up the runs it says are under way."""
+    from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.recovery.settling import give_up
+
+    with open_metastore(session.connections.get(session.settings.metastore)) as restored:
+        restored.upgrade()
+        return give_up(restored)
 
 
 def _keep_replaced(
@@ -211,7 +277,7 @@ def _keep_replaced(
     return made.set
 
 
-def _say_restore(told: dict[str, Any]) -> None:
+def say_restore(told: dict[str, Any]) -> None:
     click.echo(f"restored set {told['set']} as of {told['recovery_point']} in {told['seconds']} s; everything compared")
     rows = [
         (name, one["kind"], one.get("database") or one.get("folder") or "", one["streams"], one["replaced"] or "")
@@ -221,8 +287,17 @@ def _say_restore(told: dict[str, Any]) -> None:
     if told["replaced_set"]:
         click.echo(f"graph and vectors as they were are set {told['replaced_set']}")
     if told["to"]:
-        click.echo(f"PostgreSQL is as of {told['to']}, graph and vectors are as of the set")
+        rest = "graph and vectors as the pipelines make them of it" if told["agree"] else "graph and vectors as of sets"
+        click.echo(f"PostgreSQL is as of {told['to']}, {rest}")
+    if told["given_up"]:
+        click.echo(f"given up, since they were under way in that moment: runs {', '.join(told['given_up'])}")
     for one in told["reconciled"] or ():
         click.echo(f"{one['pipeline']}: {'the stores agree' if one['clean'] else one['reason'] or 'the stores DIFFER'}")
+    since = [
+        (one["connection"], one["dataset"], one["written"], one["as_written"], one["moved_on"], one["gone"])
+        for one in told["written_since"] or ()
+    ]
+    if since:
+        say_table(("store", "what", "written since its set", "as written", "source moved on", "gone"), since)
     for name in told["not_restored"]:
         click.echo(f"not restored: {name} (it has no place to go: see --into, --definitions)")

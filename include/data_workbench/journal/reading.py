@@ -68,10 +68,23 @@ class Journal:
 
     metastore: Metastore
 
-    def datasets(self, *, since: datetime | None = None, until: datetime | None = None) -> dict[tuple[str, str], int]:
+    def standing(self, connection: str, dataset: str, *, after: int) -> pa.Table | None:
+        """Keys that comparisons after a position found as they should be, with their hashes; None if there was none."""
+        found = journal.entries(self.metastore, connection=connection, dataset=dataset, causes=["compare"], after=after)
+        pages = [rows for _, rows in self._opened(found)]
+        return pa.concat_tables(pages, promote_options="permissive") if pages else None
+
+    def datasets(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int | None = None,
+        upto: int | None = None,
+    ) -> dict[tuple[str, str], int]:
         """Rows written, by connection and dataset; a row that was written twice counts twice."""
         found: dict[tuple[str, str], int] = {}
-        for entry in journal.entries(self.metastore, since=since, until=until):
+        for entry in journal.entries(self.metastore, since=since, until=until, after=after, upto=upto):
             if entry.cause != "compare":
                 place = (entry.connection, entry.dataset)
                 found[place] = found.get(place, 0) + (entry.rows or 0)
@@ -101,13 +114,28 @@ class Journal:
         return changes
 
     def touched(
-        self, connection: str, dataset: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        connection: str,
+        dataset: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int | None = None,
+        upto: int | None = None,
     ) -> Keys | None:
         """Keys that were written in a span, or may have been, each once; None if nothing was.
 
-        Hashes are those of comparisons in the same span.
+        Hashes are those of comparisons in the same span. Positions (`after`, `upto`) do not mind a clock that was set.
         """
-        found = journal.entries(self.metastore, connection=connection, dataset=dataset, since=since, until=until)
+        found = journal.entries(
+            self.metastore,
+            connection=connection,
+            dataset=dataset,
+            since=since,
+            until=until,
+            after=after,
+            upto=upto,
+        )
         whole = [one for one in found if one.cause != "compare" and not one.has_keys]
         tables = [
             (entry, rows.append_column(_ORDER, pa.repeat(pa.scalar(entry.id), rows.num_rows)))

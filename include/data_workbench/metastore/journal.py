@@ -99,10 +99,13 @@ def entries(
     causes: Sequence[Cause] = (),
     since: datetime | None = None,
     until: datetime | None = None,
+    after: int | None = None,
+    upto: int | None = None,
 ) -> list[Entry]:
     """Entries that fit, in the order they were begun.
 
     Args:
+        after, upto: positions: the first is excluded, the last is not.
         since, until: those that were, or may have been, at work in this span: written after `since`, begun by `until`.
     """
     statement = select(*_SHOWN).order_by(journal.c.id)
@@ -115,8 +118,25 @@ def entries(
         statement = statement.where(journal.c.written.is_(None) | (journal.c.written > since))
     if until is not None:
         statement = statement.where(journal.c.begun <= until)
+    if after is not None:
+        statement = statement.where(journal.c.id > after)
+    if upto is not None:
+        statement = statement.where(journal.c.id <= upto)
     with store.transaction() as session:
         return [Entry(**row._mapping) for row in session.execute(statement)]
+
+
+def position(store: Metastore) -> tuple[int, datetime]:
+    """The number of the newest entry, 0 for an empty journal, and the metastore's clock."""
+    with store.transaction() as session:
+        [row] = session.execute(select(func.coalesce(func.max(journal.c.id), 0), func.clock_timestamp()))
+        return int(row[0]), row[1]
+
+
+def oldest(store: Metastore) -> int:
+    """The number of the oldest entry that is kept; 0 for an empty journal."""
+    with store.transaction() as session:
+        return int(session.scalar(select(func.coalesce(func.min(journal.c.id), 0))) or 0)
 
 
 def contents(store: Metastore, ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:

@@ -6,6 +6,7 @@ of another partition: its scope. A run of scope "" may see all, so it is alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -273,6 +274,33 @@ def finish(
         if state != "failed":
             connection.execute(delete(staged_states).where(staged_states.c.run_id == run_id))
         return _end(connection, run_id, state=state, result=result, error=error)
+
+
+def abandon_unfinished(store: Metastore, *, reason: str) -> list[str]:
+    """End every run that is under way by what stands here: for a metastore that went back in time, where none is."""
+    unfinished = select(runs.c.run_id).where(runs.c.state == "running").order_by(runs.c.started)
+    with store.transaction() as connection:
+        found = list(connection.scalars(unfinished))
+    for run_id in found:
+        error = StateError(reason, hint="run the pipeline again", run_id=run_id)
+        finish(store, run_id, state="abandoned", error=error.as_dict())
+    return found
+
+
+def params_used(store: Metastore, pipeline: str, *, limit: int) -> list[dict[str, Any]]:
+    """The different params that runs of a pipeline succeeded with, the latest first."""
+    statement = (
+        select(runs.c.params)
+        .where(runs.c.pipeline == pipeline, runs.c.state == "success")
+        .order_by(runs.c.started.desc())
+    )
+    found: dict[str, dict[str, Any]] = {}
+    with store.transaction() as connection:
+        for params in connection.scalars(statement):
+            found.setdefault(json.dumps(params, sort_keys=True), params)
+            if len(found) == limit:
+                break
+    return list(found.values())
 
 
 def reopen(store: Metastore, run_id: str) -> Run:

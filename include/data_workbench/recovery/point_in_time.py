@@ -8,7 +8,7 @@ restored rows by the pipelines that write them (`agreement`).
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +79,24 @@ class PointInTime:
         same = [one for one in fitting if _system(one[1]) == _system(newest[1])]
         return (same or fitting)[-1]
 
+    def sets(self, names: Iterable[str], base: Manifest) -> dict[str, Manifest]:
+        """The newest set before the moment that has each of these stores, where it is another than that of the base.
+
+        A store that moved while it was exported is as of the export's end, which must be before the moment then.
+        """
+        candidates = [one for one in self.vault.manifests(broken=lambda *_: None) if one.purpose != "replaced"]
+        found = {}
+        for name in names:
+            fitting = [one for one in candidates if name in one.stores and self._is_before(one, name)]
+            if fitting and stands_for(fitting[-1]) > stands_for(base):
+                found[name] = fitting[-1]
+        return found
+
+    def _is_before(self, manifest: Manifest, name: str) -> bool:
+        point = stands_for(manifest)
+        end = point + (manifest.finished - manifest.recovery_point.at) if manifest.stores[name].moved else point
+        return end <= self.to
+
     @contextmanager
     def recovered(
         self, manifest: Manifest, cluster: StoredStore, *, whole: bool = False
@@ -113,7 +131,7 @@ class PointInTime:
             if not whole or log_of(self.vault, self.keyring, cluster).position() is not None:
                 self._fetch_log(cluster, server.wal)
             stack.up(["recovered"])
-            yield {name: self._live(server, stored) for name, stored in _databases(manifest, cluster).items()}
+            yield {name: self._live(server, stored) for name, stored in databases(manifest, cluster).items()}
 
     def _fetch_log(self, cluster: StoredStore, folder: Path) -> None:
         first, size = first_segment(cluster)
@@ -142,6 +160,16 @@ def window(vault: Vault, keyring: Keyring) -> Window | None:
     return Window(begin, position.time)
 
 
+def stands_for(manifest: Manifest) -> datetime:
+    """The moment of a set by its database server's clock, which the log goes by; else by the metastore's, else by ours.
+
+    The machine that makes sets may have another clock, and one that was set back in between.
+    """
+    point = manifest.recovery_point
+    told = [one["server_time"] for one in point.marks.values() if "server_time" in one]
+    return max(map(datetime.fromisoformat, told), default=point.clock or point.at)
+
+
 def ended(cluster: StoredStore) -> datetime:
     """When a base backup ended, by the server's clock."""
     return datetime.fromisoformat(str(cluster.details["end_time"]))
@@ -166,7 +194,7 @@ def first_segment(cluster: StoredStore) -> tuple[str, int]:
     return segment_of(str(cluster.details["end_lsn"]), int(cluster.details["timeline"]), size), size
 
 
-def _databases(manifest: Manifest, cluster: StoredStore) -> Mapping[str, StoredStore]:
+def databases(manifest: Manifest, cluster: StoredStore) -> Mapping[str, StoredStore]:
     """The set's databases that are in the cluster."""
     return {
         name: one
