@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         mapping,
         pipelines,
         profiling,
+        recover,
         restore,
         scaffold,
         stores,
