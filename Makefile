@@ -48,7 +48,7 @@ lint: setup ## Style, import arrows, pipelines, the published schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/workbench lint dags/pipelines
+	$(BIN)/workbench lint dags/pipelines dags/contracts
 
 types: setup ## mypy
 	$(BIN)/mypy

@@ -42,7 +42,7 @@ def export_contract(name: str, as_json: bool) -> None:
 @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a file for each contract there.")
 def import_contract(file: Path, connection: str | None, into: Path | None, as_json: bool) -> None:
     """Make contracts of a document of the standard; what could not be taken is told."""
-    from data_workbench.pipelines.contracts import read_document
+    from data_workbench.pipelines.contract_files import read_document
     from data_workbench.quality.odcs import imported
 
     found = imported(read_document(file, Session().settings), connection=connection)

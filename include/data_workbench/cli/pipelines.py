@@ -83,11 +83,12 @@ def runner(session: Session) -> Iterator[Runner]:
 @command(root)
 @click.argument("paths", nargs=-1, required=True)
 def lint(paths: tuple[str, ...], as_json: bool) -> None:
-    """Check pipeline files or folders; needs no server, connection or data file."""
+    """Check files of pipelines and contracts, or folders of them; needs no server, connection or data file."""
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
-    from data_workbench.pipelines.checks import lint_paths
+    from data_workbench.pipelines.checks import files_of, lint_paths
+    from data_workbench.pipelines.contract_files import is_contract_file
 
     session = Session()
     found = [find_definition(session, path) if not Path(path).exists() else Path(path) for path in paths]
@@ -99,7 +100,10 @@ def lint(paths: tuple[str, ...], as_json: bool) -> None:
     if findings:
         sys.exit(2)
     if not as_json:
-        click.echo(f"{len(definitions)} pipeline{'s' if len(definitions) != 1 else ''} without mistakes")
+        contracts = sum(map(is_contract_file, {file.resolve() for path in found for file in files_of(Path(path))}))
+        counts = {"pipeline": len(definitions), "contract": contracts}
+        told = [f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items() if count] or ["0 pipelines"]
+        click.echo(f"{' and '.join(told)} without mistakes")
 
 
 @command(root)

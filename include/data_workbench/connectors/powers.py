@@ -140,6 +140,31 @@ class CanQuery(ABC):
         """The records it gives."""
 
 
+class Neighbour(NamedTuple):
+    """A point that a search found; whether a greater score is nearer depends on the collection's distance."""
+
+    id: int | str
+    score: float
+
+
+class CanSearch(ABC):
+    """Finds the points nearest to vectors."""
+
+    @abstractmethod
+    def nearest(
+        self, stream: str, column: str, vectors: Sequence[Sequence[float]], *, limit: int, exact: bool = False
+    ) -> list[list[Neighbour]]:
+        """The nearest to each vector, the nearest first.
+
+        Args:
+            column: the column of the vectors, as `describe` calls it.
+            exact: compare with every point instead of asking the index.
+
+        Raises:
+            StreamUnknown: no such collection or column.
+        """
+
+
 class CanDelete(ABC):
     """Deletes by key, for repair."""
 

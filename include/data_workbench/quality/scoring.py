@@ -17,22 +17,52 @@ from typing import Any, Final
 from data_workbench.metastore.quality_metrics import Metric
 
 DIMENSIONS: Final[Mapping[str, frozenset[str]]] = {
-    "completeness": frozenset({"required", "covers", "rows", "column"}),
+    "completeness": frozenset({"required", "covers", "rows", "column", "missing", "row_count", "schema"}),
     "validity": frozenset(
-        {"type", "values", "pattern", "min", "max", "min_length", "max_length", "condition", "vectors", "model"}
+        {
+            "type",
+            "values",
+            "pattern",
+            "min",
+            "max",
+            "min_length",
+            "max_length",
+            "condition",
+            "vectors",
+            "model",
+            "invalid",
+            "aggregate",
+            "metric",
+            "failed_rows",
+        }
     ),
-    "uniqueness": frozenset({"unique", "simple"}),
+    "uniqueness": frozenset({"unique", "simple", "duplicate"}),
     "consistency": frozenset(
-        {"references", "relationship", "path", "acyclic", "connected", "labels", "properties", "ends"}
+        {
+            "references",
+            "relationship",
+            "path",
+            "acyclic",
+            "connected",
+            "labels",
+            "properties",
+            "ends",
+            "distribution",
+            "drift",
+        }
     ),
     "timeliness": frozenset({"freshness", "text"}),
-    "accuracy": frozenset({"agrees"}),
+    "accuracy": frozenset({"agrees", "recall", "canaries"}),
 }
 """Kinds of checks by the dimension they speak of; accuracy is by reference to the original."""
 SCORE: Final = "score"
 _OF_COLUMNS: Final = frozenset(
     {"required", "type", "values", "pattern", "min", "max", "min_length", "max_length", "unique", "references"}
 )
+_OF_ONE_NUMBER: Final = frozenset(
+    {"freshness", "rows", "service level", "row_count", "schema", "aggregate", "metric", "distribution", "drift"}
+)
+"""Kinds that are about no single row."""
 _WEIGHTS: Final = {"fail": 1.0, "warn": 0.5}
 _EVALUATED: Final = ("passed", "warned", "failed")
 _Result = Mapping[str, Any]
@@ -46,7 +76,7 @@ def kind_of(result: _Result) -> str:
 def share_of(result: _Result) -> float:
     """How much of what was looked at keeps the check, from 0 to 1."""
     rows, failing = result["rows"], result["failing"]
-    if not rows or failing is None or kind_of(result) in ("freshness", "rows", "service level"):
+    if not rows or failing is None or kind_of(result) in _OF_ONE_NUMBER:
         return 1.0 if result["outcome"] == "passed" else 0.0
     return max(0.0, 1.0 - failing / rows)
 

@@ -11,6 +11,7 @@ the root logger; it quotes no identifiers and resolves `${env.X}` in what it rea
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -20,7 +21,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from data_workbench.errors import FatalError
-from data_workbench.quality.soda_contract import GIVEN, SOURCE, VIEW, CheckResult, Draft, Level, Outcome, level_of
+from data_workbench.quality.soda_contract import (
+    GIVEN,
+    SCHEMA,
+    SOURCE,
+    VIEW,
+    CheckResult,
+    Draft,
+    Level,
+    Outcome,
+    level_of,
+)
+from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
     from data_workbench.quality.contract import Contract
+    from data_workbench.quality.soda_block import SodaBlock
 
     Relation: TypeAlias = Dataset | pa.Table | pa.RecordBatchReader
 
@@ -102,6 +115,54 @@ def verify_given(
     return results
 
 
+class BlockResult(NamedTuple):
+    """What Soda says of one check in its own words.
+
+    Args:
+        number: of the check, as `SodaBlock.document` numbers them.
+        failing: rows that break it; None where it is about one number.
+        value: what was held against the threshold.
+    """
+
+    number: int
+    outcome: Outcome
+    failing: int | None
+    value: float | None
+    rows: int | None
+
+
+def verify_block(connection: DuckDBPyConnection, block: SodaBlock, stream: str, dataset: str) -> list[BlockResult]:
+    """Let Soda check the relation `given` by checks in its own words.
+
+    Args:
+        stream: the dataset's name in its store; queries among the checks find the rows under it.
+
+    Raises:
+        FatalError: Soda could not; a column or function that is not there is told in its words.
+    """
+    schema, _, table = stream.rpartition(".")
+    schema = schema or SCHEMA
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}").fetchall()
+    seen = f"{quoted(schema)}.{quoted(table)}"
+    if (schema, table) != (SCHEMA, GIVEN):
+        connection.execute(f"CREATE OR REPLACE VIEW {seen} AS FROM {SCHEMA}.{GIVEN}").fetchall()
+    text = json.dumps(block.document("/".join((SOURCE, schema, table))))
+    hint = "correct the `soda` block of the contract"
+    found = []
+    for check in _checked(connection, text, dataset, hint=hint):
+        told = check.diagnostic_metric_values or {}
+        counted = next(
+            (told[name] for name in told if name.endswith("_count") and not name.startswith("missing")), None
+        )
+        kind = check.check.type
+        failing = told.get("missing_count") if kind == "missing" else counted
+        value = None if check.threshold_value is None else float(check.threshold_value)
+        outcome = _OUTCOMES.get(check.outcome.name, "not_evaluated")
+        rows = told.get("check_rows_tested") or told.get("dataset_rows_tested")
+        found.append(BlockResult(int(check.check.qualifier), outcome, failing, value, rows))
+    return found
+
+
 def _attach(connection: DuckDBPyConnection, relation: Relation) -> None:
     """Make the rows known to DuckDB as `given`."""
     import pyarrow as pa
@@ -118,30 +179,35 @@ def _attach(connection: DuckDBPyConnection, relation: Relation) -> None:
 
 
 def _run(connection: DuckDBPyConnection, draft: Draft, dataset: str) -> dict[str, tuple[Outcome, int | None]]:
-    with _SODA:
-        session = _import_soda()
-        with _quiet(session.logs) as logs:
-            source = session.data_source.from_existing_cursor(connection, SOURCE)
-            document = session.document.from_str(draft.document())
-            try:
-                result = session.execute(contract_yaml_sources=[document], data_source_impls=[source], logs=logs)
-            except Exception as error:  # whatever Soda raises means the same: it could not check
-                raise _failure(dataset, str(error)) from error
-        if result.has_errors:
-            raise _failure(dataset, result.get_errors_str())
     found: dict[str, tuple[Outcome, int | None]] = {}
-    for check in (check for one in result.contract_verification_results for check in one.check_results):
+    for check in _checked(connection, draft.document(), dataset, hint=_DEFECT):
         name, outcome = draft.names[int(check.check.qualifier)], _OUTCOMES.get(check.outcome.name, "not_evaluated")
         failing = 0 if name == "row_count" else int(check.threshold_value or 0)
         found[name] = (outcome, failing if outcome != "not_evaluated" else None)
     return found
 
 
-def _failure(dataset: str, reason: str) -> FatalError:
-    return FatalError(
-        f"Soda could not check {dataset!r}: {reason.strip()[:500]}",
-        hint="this is a defect of the generated checks: report it",
-    )
+_DEFECT = "this is a defect of the generated checks: report it"
+
+
+def _checked(connection: DuckDBPyConnection, text: str, dataset: str, *, hint: str) -> Iterator[Any]:
+    """Soda's results for a contract of its own."""
+    with _SODA:
+        session = _import_soda()
+        with _quiet(session.logs) as logs:
+            source = session.data_source.from_existing_cursor(connection, SOURCE)
+            document = session.document.from_str(text)
+            try:
+                result = session.execute(contract_yaml_sources=[document], data_source_impls=[source], logs=logs)
+            except Exception as error:  # whatever Soda raises means the same: it could not check
+                raise _failure(dataset, str(error), hint) from error
+        if result.has_errors:
+            raise _failure(dataset, result.get_errors_str(), hint)
+    return (check for one in result.contract_verification_results for check in one.check_results)
+
+
+def _failure(dataset: str, reason: str, hint: str) -> FatalError:
+    return FatalError(f"Soda could not check {dataset!r}: {reason.strip()[:500]}", hint=hint)
 
 
 class _Soda(NamedTuple):

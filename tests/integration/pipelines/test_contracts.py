@@ -14,7 +14,8 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.mapping.payload_values import text_hash
 from data_workbench.metastore import checks as history
-from data_workbench.pipelines.contracts import Contracts, parse_contract
+from data_workbench.pipelines.contract_files import parse_contract
+from data_workbench.pipelines.contracts import Contracts
 from data_workbench.quality.profiling.shape import on_cycles
 
 if TYPE_CHECKING:

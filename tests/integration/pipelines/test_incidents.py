@@ -16,7 +16,8 @@ from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import UsageError
 from data_workbench.metastore import incidents
 from data_workbench.notifications import deliver
-from data_workbench.pipelines.contracts import Contracts, parse_contract
+from data_workbench.pipelines.contract_files import parse_contract
+from data_workbench.pipelines.contracts import Contracts
 from data_workbench.provider.alerting import route_names, routes
 
 if TYPE_CHECKING:

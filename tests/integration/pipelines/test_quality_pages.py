@@ -21,7 +21,8 @@ from data_workbench.api.routes import quality as routes
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.registry import open_source
 from data_workbench.metastore import checks, quality_metrics
-from data_workbench.pipelines.contracts import Contracts, parse_contract
+from data_workbench.pipelines.contract_files import parse_contract
+from data_workbench.pipelines.contracts import Contracts
 from data_workbench.quality.keeping import keep_profile, watch
 from data_workbench.quality.profiling import Asked, profile
 from data_workbench.quality.scoring import dimensions, score

@@ -120,12 +120,23 @@ def test_the_shipped_contracts_find_what_was_planted_in_each_store_and_nothing_e
     def count(rule: int, table: str, word: str = "") -> int:
         return sum((one.rule, one.table) == (rule, table) and word in one.description for one in planted)
 
+    [[unsearched]] = odras.sql(
+        "SELECT count(*) FROM knowledge_chunks k WHERE NOT EXISTS (SELECT FROM das_knowledge_chunks d "
+        "WHERE d.knowledge_type = 'project' AND d.metadata ->> 'original_chunk_id' = k.id::text)"
+    )
+    # Of the other ingest no point is seeded; one more is planted.
+    [[unpointed]] = odras.sql("SELECT count(*) FROM knowledge_chunks WHERE qdrant_point_id IS NOT NULL")
     assert found == {
         ("odras_chunks", "each passage has its point"): count(1, "doc_chunk"),
         # The three points of rule 3 have no passage behind them, either.
         ("odras_chunks", "each point has its passage"): count(1, "knowledge_chunks") + count(3, "knowledge_chunks"),
         ("odras_knowledge", "the passage it was made of"): count(2, "knowledge_chunks", "doc_chunk_id"),
+        ("odras_knowledge", "its point"): unpointed,
         ("odras_points", "its project"): 1,
+        ("odras_points", "its asset"): 1,
+        ("odras_assets", "its project"): count(3, "knowledge_assets"),
+        ("odras_file_bytes", "hash and length"): count(4, "files", "is not the"),
+        ("odras_das", "every passage can be searched"): unsearched,
         ("odras_files", "its project"): count(3, "files"),
         ("odras_das", "its original"): count(7, "das_knowledge_chunks", "names no chunk"),
         ("odras_das", "the text of its original"): count(7, "das_knowledge_chunks", "not its original's")

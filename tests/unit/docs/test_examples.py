@@ -11,7 +11,7 @@ import pytest
 from data_workbench.connectors.connections import Connection, from_environment
 from data_workbench.pipelines.archive_policies import load_policy
 from data_workbench.pipelines.checks import lint, lint_paths
-from data_workbench.pipelines.contracts import load_contract
+from data_workbench.pipelines.contract_files import load_contract
 from data_workbench.pipelines.definition import parse_definition
 from data_workbench.settings import Settings
 

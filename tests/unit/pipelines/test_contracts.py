@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from data_workbench.errors import DefinitionError
-from data_workbench.pipelines.contracts import contract_files, load_contract, parse_contract
+from data_workbench.pipelines.checks import lint_paths
+from data_workbench.pipelines.contract_files import contract_files, load_contract, parse_contract
 from data_workbench.settings import Settings
 
 SHIPPED = Path(__file__).resolve().parents[3] / "dags" / "contracts"
@@ -34,6 +35,11 @@ def test_the_shipped_contracts_are_sound_and_named_as_their_files() -> None:
         ('where: "(select 1) = 1"\n', "5:", "where"),
         ("freshness: {column: a, within: soon}\n", "5:", "duration"),
         ("service_level: {passed: often, over: 1d}\n", "5:", "99.5%"),
+        ("soda: {checks: [{row_count: {threshold: {must_be: 3, at: 4}}}]}\n", "5:", "at"),
+        ("soda: {columns: [{name: a, checks: [{unheard: {}}]}]}\n", "5:", "unheard"),
+        ("soda: {checks: [{failed_rows: {expression: \"a = '${env.HOME}'\"}}]}\n", "5:", "environment"),
+        ("checks:\n  - {distribution: {column: a, shares: {x: 0.7, y: 0.7}}}\n", "6:", "1 at most"),
+        ("checks:\n  - {distribution: {column: a}}\n", "6:", "`like` or `shares`"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(text: str, place: str, said: str) -> None:
@@ -47,3 +53,16 @@ def test_a_mistake_is_told_with_its_place(text: str, place: str, said: str) -> N
 def test_a_check_of_nodes_is_refused_on_relationships() -> None:
     with pytest.raises(DefinitionError, match="is about nodes"):
         parse_contract(HEAD.replace("rows", '"[:T]"') + "checks: [{connected: true}]\n")
+
+
+def test_lint_tells_what_no_value_can_keep(tmp_path: Path) -> None:
+    body = (
+        "columns:\n  a: {min: 3, max: 1}\n  b: {pattern: '(?<=x)y'}\n  c: {type: nonsense}\n"
+        "rows: {min: 5, max: 2}\nchecks:\n  - {canaries: {model: none, queries: [{text: t, finds: {id: 1}}]}}\n"
+    )
+    (tmp_path / "d.yaml").write_text(HEAD + body)
+    findings, definitions = lint_paths([tmp_path], settings=Settings())
+    assert definitions == []
+    assert [(one.line, one.message.split(" ")[0]) for one in findings] == [
+        (2, "the"), (6, "min"), (7, "pattern"), (8, "unknown"), (9, "min"), (11, "no"),
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from data_workbench.errors import SchemaConflict
-from data_workbench.pipelines.contracts import contract_files, load_contract, parse_contract
+from data_workbench.pipelines.contract_files import contract_files, load_contract, parse_contract
 from data_workbench.quality.odcs import exported, imported
 from data_workbench.settings import Settings
 

@@ -49,6 +49,9 @@ class FileOptions(Model):
     changes: Literal["auto", "etag", "mtime", "size", "hash"] | None = Field(
         None, description="Read only new and changed files, told apart by this; adds _file and _file_modified"
     )
+    inventory: bool = Field(
+        False, description="The files themselves as rows: path, name, bytes, modified, sha256; not what is in them"
+    )
     max_row_bytes: int = Field(16 * _MIB, ge=4096, le=1024**3, description="No row is larger than this")
     max_expanded_bytes: int = Field(
         64 * 1024**3, ge=_MIB, description="A compressed file or archive member may expand to this"

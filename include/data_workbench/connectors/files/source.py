@@ -21,6 +21,8 @@ from data_workbench.connectors.files.changes import FILE, MODIFIED, Changes
 from data_workbench.connectors.files.client import MAGIC, Root
 from data_workbench.connectors.files.formats.opening import Rejections
 from data_workbench.connectors.files.formats.table import format_of
+from data_workbench.connectors.files.inventory import SCHEMA as INVENTORY
+from data_workbench.connectors.files.inventory import Inventory
 from data_workbench.connectors.files.options import FileOptions, options_of
 from data_workbench.connectors.files.reading import FileReader, require_unchanged
 from data_workbench.connectors.files.streams import SEPARATOR, Place, listed, places_of
@@ -84,6 +86,8 @@ class FilesSource(Source, CanTellVitals, CanGiveFiles):
 
     def describe(self, stream: str, options: Mapping[str, Any] | None = None) -> Stream:
         chosen = options_of(options)
+        if chosen.inventory:
+            return Stream(name=stream, schema=INVENTORY, key=("path",), unique=(("path",),), kind="inventory")
         places = self._places(stream, chosen)
         readers = [self._closed(places[0], chosen)]
         schema, total = _with_file(readers[0].schema, chosen), readers[0].estimated_rows
@@ -96,10 +100,14 @@ class FilesSource(Source, CanTellVitals, CanGiveFiles):
 
     def read(self, request: ReadRequest) -> Reading:
         options = options_of(request.options)
+        if options.inventory:
+            return Inventory(self._root, request)
         return FilesReading(self._root, self._places(request.stream, options), request, options, self.settings)
 
     def whole_files(self, request: ReadRequest, schema: pa.Schema) -> list[ParquetFile] | None:
         options = options_of(request.options)
+        if options.inventory:
+            return None
         return whole_files(self._root, self._places(request.stream, options), request, options, schema)
 
     def _places(self, stream: str, options: FileOptions) -> list[Place]:

@@ -129,6 +129,16 @@ class Qdrant:
             if wanted["offset"] is None:
                 return
 
+    def search(
+        self, collection: str, vectors: Sequence[Sequence[float]], *, using: str, limit: int, exact: bool
+    ) -> list[list[dict[str, Any]]]:
+        """The nearest points to each vector, as id and score, without their payload."""
+        wanted: dict[str, Any] = {"limit": limit, "params": {"exact": exact}, "with_payload": False}
+        wanted |= {"using": using} if using else {}
+        body = {"searches": [{**wanted, "query": vector} for vector in vectors]}
+        answers = self.ask("POST", "collections", collection, "points", "query", "batch", body=body)
+        return [answer["points"] for answer in answers]
+
     def upsert(
         self,
         collection: str,

@@ -7,7 +7,7 @@ The id is the column `id`, the vector `vector` (named ones `vector_<name>`); whe
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from data_workbench.connectors.base import (
 )
 from data_workbench.connectors.column_types import field_of
 from data_workbench.connectors.options import read_options
-from data_workbench.connectors.powers import CanTellVitals
+from data_workbench.connectors.powers import CanSearch, CanTellVitals, Neighbour
 from data_workbench.connectors.qdrant import vitals
 from data_workbench.connectors.qdrant.client import PAGE, Qdrant, Record
 from data_workbench.connectors.qdrant.collections import Shape, names, shape_of
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
     from data_workbench.settings import Settings
 
+_SEARCHES = 50
+"""In one request."""
 _NUMBER_BYTES = 16  # a float32 as JSON text and as a Python object on its way
 
 
@@ -61,7 +63,7 @@ class Columns:
     schema: pa.Schema
 
 
-class QdrantSource(Source, CanTellVitals):
+class QdrantSource(Source, CanTellVitals, CanSearch):
     """Reads collections and aliases by scrolling. A cursor filters what was read; keys by point id are fetched."""
 
     capabilities = SourceCapabilities(cursor=True)
@@ -101,6 +103,19 @@ class QdrantSource(Source, CanTellVitals):
         shape = self._shape(request.stream)
         columns = self._columns(request.stream, shape, _options(request.options))
         return QdrantReading(self._store, request, columns, shape, self.settings)
+
+    def nearest(
+        self, stream: str, column: str, vectors: Sequence[Sequence[float]], *, limit: int, exact: bool = False
+    ) -> list[list[Neighbour]]:
+        known = self._columns(stream, self._shape(stream), QdrantOptions()).vectors
+        if column not in known:
+            raise StreamUnknown(f"{stream!r} has no vectors {column!r}", hint=f"it has {', '.join(known) or 'none'}")
+        found: list[list[Neighbour]] = []
+        for start in range(0, len(vectors), _SEARCHES):
+            chosen = [[float(number) for number in one] for one in vectors[start : start + _SEARCHES]]
+            answers = self._store.search(stream, chosen, using=known[column], limit=limit, exact=exact)
+            found += [[Neighbour(one["id"], one["score"]) for one in points] for points in answers]
+        return found
 
     def close(self) -> None:
         self._store.close()

@@ -6,6 +6,6 @@ Read `columns.py` first (which columns are known where). Public names:
     lint_paths(paths): findings of files and folders, with the definitions that could be read.
 """
 
-from data_workbench.pipelines.checks.linting import lint, lint_paths, load_checked
+from data_workbench.pipelines.checks.linting import files_of, lint, lint_paths, load_checked
 
-__all__ = ["lint", "lint_paths", "load_checked"]
+__all__ = ["files_of", "lint", "lint_paths", "load_checked"]

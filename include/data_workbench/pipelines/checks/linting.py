@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
 from data_workbench.pipelines.checks.columns import check_columns
+from data_workbench.pipelines.checks.contract_files import lint_contract
 from data_workbench.pipelines.checks.contracts import check_contracts
 from data_workbench.pipelines.checks.destinations import check_destinations
 from data_workbench.pipelines.checks.environments import check_environments
@@ -18,6 +19,7 @@ from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
 from data_workbench.pipelines.checks.streams import check_streams
 from data_workbench.pipelines.checks.together import check_together
+from data_workbench.pipelines.contract_files import is_contract_file
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
 from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.resolve import resolve
@@ -67,7 +69,8 @@ def lint_paths(
     """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
 
     The project file is checked with them, and what only several files together show. Files `*.rules.yaml` are checked
-    as sets of rules, `*.template.yaml` as templates, `*.test.yaml` as tests of the pipeline beside them.
+    as sets of rules, `*.template.yaml` as templates, `*.test.yaml` as tests of the pipeline beside them; files that say
+    `contract:` as contracts of datasets.
 
     Raises:
         UsageError: a path does not exist, or cannot be read.
@@ -76,7 +79,7 @@ def lint_paths(
     findings = _project_findings(settings)
     definitions: list[Definition] = []
     # By the file itself: it may be given twice, by its path and within a folder.
-    files = {file.resolve(): file for path in paths for file in _files(Path(path))}
+    files = {file.resolve(): file for path in paths for file in files_of(Path(path))}
     for file in files.values():
         if file.name == settings.project.name:
             if file.resolve() != settings.project.resolve():  # of another site, or of this one from elsewhere
@@ -93,6 +96,9 @@ def lint_paths(
                 from data_workbench.pipelines.testing.files import load_case_file  # which lints its pipeline
 
                 load_case_file(file, settings)
+                continue
+            if is_contract_file(file):
+                findings.extend(lint_contract(file, settings))
                 continue
             definition = load_definition(file, settings=settings)
         except DefinitionError as error:
@@ -113,7 +119,8 @@ def _project_findings(settings: Settings) -> list[Finding]:
     return []
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """A file, or the *.yaml and *.yml files below a folder. Raises UsageError."""
     if path.is_dir():
         try:
             found = sorted(one for one in path.rglob("*") if one.suffix in _ENDINGS and one.is_file())

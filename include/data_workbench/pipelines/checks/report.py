@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import Finding
+from data_workbench.pipelines.checks.promises import pattern_refused
 from data_workbench.pipelines.definition import Definition
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.marks import PREFIX
@@ -121,17 +122,10 @@ class Report:
 
     def pattern(self, path: Path, pattern: str) -> bool:
         """A regular expression, compiled by RE2 itself, through Arrow: what it accepts is what DuckDB will use."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        try:
-            pc.match_substring_regex(pa.array([""]), pattern=pattern)
-        except pa.ArrowInvalid as error:
-            reason = str(error).partition(": ")[2] or "not a regular expression"
-            hint = "patterns are RE2: no lookahead, lookbehind or back references; in double quotes \\ is written \\\\"
-            self.say(path, f"pattern {pattern[:60]!r} is no regular expression: {reason[:80]}", hint=hint)
-            return False
-        return True
+        refused = pattern_refused(pattern)
+        if refused is not None:
+            self.say(path, refused[0], hint=refused[1])
+        return refused is None
 
     def made(self, path: Path, name: str, known: Known, *, owner: str, key: bool = False) -> None:
         """A column that a step makes, or puts in the place of the one with just this name."""

@@ -25,7 +25,7 @@ class ListContractsOperator(BaseOperator):
         from dataclasses import replace
         from pathlib import Path
 
-        from data_workbench.pipelines.contracts import contract_files
+        from data_workbench.pipelines.contract_files import contract_files
 
         return [str(path) for path in contract_files(replace(task_settings(), contracts=Path(self.folder)))]
 

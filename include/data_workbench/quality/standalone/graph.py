@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from data_workbench.quality.standalone.finders import GraphFinder
-from data_workbench.quality.standalone.model import Check, EndsCheck, PathCheck, RelationshipCheck, StandaloneContract
+from data_workbench.quality.standalone.kinds import EndsCheck, PathCheck, RelationshipCheck
+from data_workbench.quality.standalone.model import Check, StandaloneContract
 from data_workbench.records.marks import PREFIX
 
 _NODE = "n {.*, _element_id: elementId(n), _labels: labels(n)}"

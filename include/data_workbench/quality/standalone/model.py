@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, ClassVar, Literal
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from data_workbench.quality.contract import ColumnContract, Contract
+from data_workbench.quality.soda_block import SodaBlock
+from data_workbench.quality.standalone.kinds import (
+    AcyclicCheck,
+    Agreement,
+    CanaryCheck,
+    DistributionCheck,
+    DriftCheck,
+    EndsCheck,
+    Freshness,
+    Other,
+    PathCheck,
+    RecallCheck,
+    RelationshipCheck,
+    Rows,
+    ServiceLevel,
+    Severity,
+    TextCheck,
+    VectorCheck,
+)
 from data_workbench.records.definitions import (
     ColumnName,
     Columns,
-    Duration,
     Expression,
     GraphName,
     Mistake,
@@ -19,108 +37,6 @@ from data_workbench.records.definitions import (
     Name,
     Text,
 )
-
-Severity = Literal["fail", "warn"]
-Direction = Literal["out", "in", "any"]
-
-
-def parse_share(value: object) -> object:
-    """Check a share written as text; leave other types to their own mistakes."""
-    if isinstance(value, str) and not _SHARE.fullmatch(value):
-        raise ValueError(f"{value!r} is no share; write for example 99% or 99.5%")
-    return value
-
-
-_SHARE = re.compile(r"(100|\d{1,2}(\.\d{1,3})?)%")
-Share = Annotated[str, BeforeValidator(parse_share)]
-
-
-class Rows(Model):
-    """How many rows there are."""
-
-    min: int | None = Field(None, ge=0, description="At least so many")
-    max: int | None = Field(None, ge=0, description="At most so many")
-
-
-class Freshness(Model):
-    """How old the newest row may be."""
-
-    column: ColumnName = Field(description="A date or timestamp; without a zone it is UTC")
-    within: Duration = Field(description="The newest value is no older than this")
-
-
-class ServiceLevel(Model):
-    """How often the contract holds."""
-
-    passed: Share = Field(description="Share of the evaluated checks that passed, such as 99.5%")
-    over: Duration = Field(description="Within this time, up to now")
-
-
-class Other(Model):
-    """Rows of another dataset, in the same store or in another one."""
-
-    connection: Text = Field(description="Connection id of the other store")
-    stream: Text = Field(description="Its table, label, collection or file")
-    on: dict[ColumnName, ColumnName] = Field(
-        min_length=1, description="column here: column there, compared as text, so that a UUID meets its text"
-    )
-    where: Expression | None = Field(None, description="Only rows of the other dataset for which this SQL holds")
-
-
-class Agreement(Other):
-    """Rows that are copies of rows elsewhere."""
-
-    columns: dict[ColumnName, ColumnName] = Field(
-        min_length=1, description="column here: column there, of which the values are equal"
-    )
-
-
-class RelationshipCheck(Model):
-    """How many relationships of a type each node has, and with which nodes."""
-
-    type: GraphName = Field(description="Type of the relationships")
-    direction: Literal["out", "in"] = Field("out", description="Seen from the node of the contract")
-    to: list[GraphName] = Field(default_factory=list, description="Labels of which the other node has one; any if none")
-    min: int = Field(0, ge=0, description="At least so many")
-    max: int | None = Field(None, ge=0, description="At most so many")
-
-
-class PathCheck(Model):
-    """A way that leads from each node to a node of a label."""
-
-    types: list[GraphName] = Field(min_length=1, description="Types of the relationships on the way")
-    direction: Direction = Field("out", description="In which direction they are followed")
-    to: GraphName = Field(description="Label at the end of the way")
-    within: int = Field(5, ge=1, le=30, description="Relationships at most")
-
-
-class AcyclicCheck(Model):
-    """Nodes from which no way leads back to themselves, however long."""
-
-    types: list[GraphName] = Field(min_length=1, description="Types of the relationships")
-
-
-class EndsCheck(Model):
-    """Labels at the two ends of each relationship; of a contract on a `[:TYPE]` stream."""
-
-    from_: list[GraphName] = Field(alias="from", min_length=1, description="Labels of which the first node has one")
-    to: list[GraphName] = Field(min_length=1, description="Labels of which the second node has one")
-
-
-class VectorCheck(Model):
-    """What the vectors of a column are."""
-
-    column: ColumnName = Field("vector", description="The column with the vectors")
-    dimension: int | None = Field(None, ge=1, description="Numbers in each vector")
-    min_norm: float | None = Field(None, ge=0, description="Least length of a vector")
-    max_norm: float | None = Field(None, gt=0, description="Greatest length of a vector")
-    distinct: bool = Field(False, description="No vector twice")
-
-
-class TextCheck(Other):
-    """Vectors that were made of the text as it is now: their stamp is compared with the text's hash."""
-
-    text: ColumnName = Field(description="The text's column there")
 
 
 class Check(Model):
@@ -145,10 +61,14 @@ class Check(Model):
     vectors: VectorCheck | None = Field(None, description="Vectors: finite, and dimension, norm, duplicates")
     model: Text | None = Field(None, description="Vectors: the model that each point's stamp names")
     text: TextCheck | None = Field(None, description="Vectors: none is older than its text")
+    recall: RecallCheck | None = Field(None, description="Vectors: the index finds the true neighbours")
+    drift: DriftCheck | None = Field(None, description="Vectors: two versions are of one distribution")
+    canaries: CanaryCheck | None = Field(None, description="Vectors: searches whose answers are known")
+    distribution: DistributionCheck | None = Field(None, description="How a column's values are spread")
 
     KINDS: ClassVar[tuple[str, ...]] = (
         "condition", "references", "covers", "agrees", "relationship", "path", "acyclic", "connected", "labels",
-        "properties", "ends", "simple", "vectors", "model", "text",
+        "properties", "ends", "simple", "vectors", "model", "text", "recall", "drift", "canaries", "distribution",
     )  # fmt: skip
     GRAPH: ClassVar[frozenset[str]] = frozenset(
         {"relationship", "path", "acyclic", "connected", "labels", "properties", "ends", "simple"}
@@ -183,7 +103,7 @@ def _title(kind: str, value: object) -> str:
             return f"{kind} to {value.to}"
         case AcyclicCheck():
             return f"{kind} {', '.join(value.types)}"
-        case VectorCheck():
+        case VectorCheck() | RecallCheck() | DriftCheck() | CanaryCheck() | DistributionCheck():
             return f"{kind} {value.column}"
         case str():
             return f"{kind} {value}"
@@ -201,6 +121,9 @@ class StandaloneContract(Model):
     owner: Text | None = Field(None, description="Who answers for it")
     connection: Text = Field(description="Connection id, or a file: URL")
     stream: Text = Field(description="Table, view, label, [:TYPE], collection or file")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="What only the store's connector knows, as in a pipeline's source"
+    )
     severity: Severity = Field("fail", description="What a broken check is: failed, or only a warning")
     where: Expression | None = Field(None, description="Only rows for which this SQL holds are looked at")
     derive: dict[ColumnName, Expression] = Field(
@@ -215,6 +138,7 @@ class StandaloneContract(Model):
     freshness: Freshness | None = Field(None, description="How old the newest row may be")
     service_level: ServiceLevel | None = Field(None, description="How often the contract holds")
     checks: list[Check] = Field(default_factory=list, max_length=1000, description="Promises beyond single columns")
+    soda: SodaBlock | None = Field(None, description="Checks in Soda's own words, run by Soda")
 
     @property
     def dataset(self) -> str:
@@ -228,8 +152,8 @@ class StandaloneContract(Model):
 
     @model_validator(mode="after")
     def _names(self) -> StandaloneContract:
-        titles = [one.title for one in self.checks]
-        twice = next((one for one in titles if titles.count(one) > 1), None)
+        counted = Counter(one.title for one in self.checks)
+        twice = next((title for title, count in counted.items() if count > 1), None)
         if twice is not None:
             raise Mistake(f"two checks are called {twice!r}", at="checks", hint="give them a name each")
         if self.stream.startswith("[:"):

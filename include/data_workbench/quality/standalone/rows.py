@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
 from data_workbench.quality.standalone.finders import GIVEN, Finder
-from data_workbench.quality.standalone.model import Agreement, Check, Other, StandaloneContract, TextCheck, VectorCheck
+from data_workbench.quality.standalone.kinds import Agreement, Other, TextCheck, VectorCheck
+from data_workbench.quality.standalone.model import Check, StandaloneContract
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import literal, quoted
 
@@ -32,6 +33,8 @@ class Side:
     stream: str
     columns: tuple[str, ...]
     where: str | None = None
+    key: tuple[str, ...] = ()
+    numbers: frozenset[str] = frozenset()
 
     @property
     def dataset(self) -> str:

@@ -1,0 +1,293 @@
+"""The checks over one reading of a dataset's rows, which stand in a DuckDB file meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from data_workbench.connectors.base import ReadRequest
+from data_workbench.errors import WorkbenchError
+from data_workbench.metastore.values import rows_of
+from data_workbench.quality.standalone import rows, wholes
+from data_workbench.quality.standalone.finders import GIVEN, Finder
+from data_workbench.quality.standalone.kinds import Elsewhere, Other
+from data_workbench.quality.standalone.masking import SHOWN, masked
+from data_workbench.quality.standalone.model import Check, StandaloneContract
+from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
+from data_workbench.records.names import quoted
+from data_workbench.records.types import native_type
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from data_workbench.connectors.base import Source
+    from data_workbench.quality.standalone.evaluation import Evaluation, Expressions, Reader
+    from data_workbench.quality.standalone.rows import Side
+
+
+class OverRows:
+    """The checks over one reading of the rows."""
+
+    def __init__(self, evaluation: Evaluation, reader: Reader) -> None:
+        self._of, self._reader = evaluation, reader
+        self._contract, self._expressions = evaluation.contract, evaluation.expressions
+        self._key: tuple[str, ...] = ()
+        self._rows = 0
+        self._numbers: frozenset[str] = frozenset()
+        self._sides: dict[str, tuple[str, str]] = {}
+
+    def run(self, checks: list[Check]) -> list[dict[str, Any]]:
+        import duckdb
+
+        self._reader.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = self._reader.folder / "contract.duckdb"
+        settings = self._reader.settings
+        config: dict[str, Any] = {"threads": settings.duckdb_threads, "memory_limit": settings.duckdb_memory}
+        with duckdb.connect(str(file), config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'").fetchall()
+            connection.execute("SET enable_external_access = false").fetchall()
+            try:
+                schema = self._land_given(connection, checks)
+            except WorkbenchError as error:
+                return self._none(checks, error.message)
+            except (duckdb.Error, pa.ArrowException) as error:
+                return self._none(checks, _first_line(error))
+            return [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
+
+    # ----------------------------------------------------------------------------------------------- reading
+
+    def _land_given(self, connection: DuckDBPyConnection, checks: list[Check]) -> pa.Schema:
+        one = self._contract
+        source = self._reader.source(one.connection)
+        stamps = {"model": STAMP_MODEL, "text": STAMP_TEXT_HASH}
+        stamped = {stamps[c.kind]: "text" for c in checks if c.kind in stamps}
+        options = {**one.options, "types": {**one.options.get("types", {}), **stamped}} if stamped else one.options
+        described = source.describe(one.stream, options or None)
+        self._key, self._numbers = described.key, numbers_of(described.schema)
+        used = {*described.schema.names} if one.soda else {*self._used(checks), *described.key}
+        wanted = [name for name in described.schema.names if name in used]
+        request = ReadRequest(stream=one.stream, columns=tuple(wanted), options=options)
+        _land(connection, "read", source, request)
+        connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
+        [[self._rows]] = connection.execute(f"SELECT count(*) FROM {GIVEN}").fetchall()
+        made = connection.sql(f"FROM {GIVEN} LIMIT 0").to_arrow_table().schema
+        natives = {item.name: item for item in described.schema}
+        return pa.schema([natives.get(item.name, item).with_name(item.name) for item in made])
+
+    def _given_of(self, rows_there: str) -> str:
+        """The rows that are held against the contract, with what it derives."""
+        said = self._expressions
+        derived = "".join(f", {sql} AS {quoted(name)}" for name, (sql, _) in said.derived.items())
+        where = f" WHERE {said.where[0]}" if said.where else ""
+        return f"(SELECT *{derived} FROM {rows_there}{where})" if derived or where else rows_there
+
+    def _used(self, checks: list[Check]) -> set[str]:
+        one, said = self._contract, self._expressions
+        used = {*one.columns, *(name for group in one.unique for name in group)}
+        used |= {name for _, columns in said.derived.values() for name in columns}
+        used |= {name for _, columns in said.conditions.values() for name in columns}
+        used |= said.where[1] if said.where else set()
+        used |= {one.freshness.column} if one.freshness else set()
+        for check in checks:
+            value = getattr(check, check.kind)
+            used |= set(value.on) if isinstance(value, Other) else set()
+            used |= set(getattr(value, "columns", {}))
+            used |= {value.column} if check.kind == "vectors" else set()
+            used |= wholes.needed(check) if check.kind in wholes.KINDS else set()
+        return used | {STAMP_MODEL, STAMP_TEXT_HASH}
+
+    def _land_side(self, connection: DuckDBPyConnection, table: str, title: str, other: Other) -> Side:
+        columns = {*other.on.values(), *getattr(other, "columns", {}).values()}
+        columns |= {other.text} if hasattr(other, "text") else set()
+        return self._land_other(connection, table, title, other, columns)
+
+    def _land_other(
+        self, connection: DuckDBPyConnection, table: str, title: str, other: Other | Elsewhere, named: Collection[str]
+    ) -> Side:
+        where = self._expressions.sides.get(title)
+        columns = {*named, *(where[1] if where else ())}
+        source = self._reader.source(other.connection)
+        described = source.describe(other.stream, other.options or None)
+        there = tuple(name for name in described.schema.names if name in columns or name in described.key)
+        wholes.require(columns, there, f"{other.connection}:{other.stream}")
+        _land(connection, f"{table}_read", source, ReadRequest(other.stream, there, options=other.options))
+        condition = f" WHERE {where[0]}" if where else ""
+        self._sides = {table: (other.connection, other.stream)}
+        connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{condition}").fetchall()
+        return rows.Side(
+            table,
+            other.connection,
+            other.stream,
+            there,
+            where[0] if where else None,
+            tuple(described.key),
+            numbers_of(described.schema),
+        )
+
+    # ----------------------------------------------------------------------------------------------- checking
+
+    def _own(self, connection: DuckDBPyConnection, schema: pa.Schema) -> Iterator[dict[str, Any]]:
+        one = self._contract
+        for name in rows.missing(one, schema):
+            yield {**self._of.result(f"column {name}", one.severity, 1), "failing": None}
+        try:
+            finders = list(rows.promised(one, schema))
+        except WorkbenchError as error:
+            yield self._of.unknown("columns", one.severity, error.message)
+            finders = []
+        yield from (self._found(connection, finder) for finder in finders)
+        if one.rows is not None:
+            low, high = one.rows.min or 0, one.rows.max
+            wrong = self._rows < low or (high is not None and self._rows > high)
+            yield self._of.result("rows", one.severity, int(wrong), rows_=self._rows)
+        if one.freshness is not None:
+            yield self._fresh(connection, schema)
+
+    def _fresh(self, connection: DuckDBPyConnection, schema: pa.Schema) -> dict[str, Any]:
+        wanted = self._contract.freshness
+        assert wanted is not None
+        if wanted.column not in schema.names:
+            return self._of.unknown("freshness", self._contract.severity, f"no column {wanted.column!r}")
+        sql = f"SELECT epoch(max({quoted(wanted.column)})), CAST(max({quoted(wanted.column)}) AS VARCHAR) FROM {GIVEN}"
+        [[newest, told]] = connection.execute(sql).fetchall()
+        age = None if newest is None else datetime.now(UTC).timestamp() - newest
+        is_old = age is None or age > wanted.within.total_seconds()
+        sample = [{"newest": told}] if is_old else []
+        return self._of.result("freshness", self._contract.severity, int(is_old), rows_=self._rows, sample=sample)
+
+    def _beside(self, connection: DuckDBPyConnection, checks: list[Check]) -> Iterator[dict[str, Any]]:
+        import duckdb
+
+        conditions = {title: sql for title, (sql, _) in self._expressions.conditions.items()}
+        for name, check in self._references(checks):
+            level = check.severity or self._contract.severity
+            try:
+                if check.kind in wholes.KINDS:
+                    yield self._whole(connection, name).check(check)
+                    continue
+                value = getattr(check, check.kind)
+                side = self._land_side(connection, name, check.title, value) if isinstance(value, Other) else None
+                yield self._found(connection, rows.compile_check(self._contract, check, conditions, side))
+            except WorkbenchError as error:
+                yield self._of.unknown(check.title, level, error.message)
+            except (duckdb.Error, pa.ArrowException) as error:
+                yield self._of.unknown(check.title, level, _first_line(error))
+
+    def _whole(self, connection: DuckDBPyConnection, table: str = "") -> wholes.Whole:
+        def land(title: str, other: Elsewhere, columns: Collection[str]) -> Side:
+            return self._land_other(connection, table, title, other, columns)
+
+        key = self._key[0] if len(self._key) == 1 else None
+        return wholes.Whole(self._of, self._reader, connection, key, self._numbers, land)
+
+    def _sodas(self, connection: DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+        if self._contract.soda is not None:
+            yield from self._whole(connection).soda()
+
+    def _references(self, checks: list[Check]) -> Iterator[tuple[str, Check]]:
+        """The checks with a name for the rows each needs beside; references of columns are checks like others."""
+        columns = [
+            Check(
+                name=f"references {name}",
+                references=Other(connection=to.connection, stream=to.stream, on={name: to.column}),
+            )
+            for name, one in self._contract.columns.items()
+            if (to := one.references) is not None
+        ]
+        for position, check in enumerate([*columns, *checks]):
+            yield f"side_{position}", check
+
+    def _found(self, connection: DuckDBPyConnection, finder: Finder) -> dict[str, Any]:
+        [[failing]] = connection.execute(f"SELECT count(*) FROM ({finder.query})").fetchall()
+        sample = self._sample(connection, finder) if failing else []
+        return self._of.result(
+            finder.name, finder.level, failing, rows_=self._rows, sample=sample, finder=self._told(finder)
+        )
+
+    def _told(self, finder: Finder) -> str:
+        """The finder for people, over the datasets themselves: of a table in PostgreSQL's words, else in DuckDB's."""
+        text, is_postgres = finder.query, True
+        for table, (connection, stream) in {
+            GIVEN: (self._contract.connection, self._contract.stream),
+            **self._sides,
+        }.items():
+            there = self._given_of(_relation(stream)) if table == GIVEN else _relation(stream)
+            text = text.replace(f"FROM {table} ", f"FROM {there} ")  # an alias follows, always
+            is_postgres = is_postgres and self._reader.source(connection).connection.kind == "postgres"
+        # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
+        in_words = rows.in_postgres(text) if is_postgres and not self._expressions.derived else None
+        return in_words or text
+
+    def _sample(self, connection: DuckDBPyConnection, finder: Finder) -> list[dict[str, Any]]:
+        table = connection.sql(f"FROM ({finder.query}) LIMIT {self._reader.sample:d}").to_arrow_table()
+        plain = [item.name for item in table.schema if not pa.types.is_nested(item.type)]
+        shown = [name for name in dict.fromkeys([*self._key, *finder.columns, *plain]) if name in plain][:SHOWN]
+        hidden = self._reader.hidden(finder.side or self._contract.dataset)
+        if finder.side is None:
+            hidden = {*hidden, *_derived_from(self._expressions, hidden)}
+        return [masked(row, hidden) for row in rows_of(table.select(shown))]
+
+    def _none(self, checks: list[Check], reason: str) -> list[dict[str, Any]]:
+        one = self._contract
+        names = [*_names(one)] + [check.title for _, check in self._references(checks)]
+        names += ["rows"] if one.rows else []
+        names += ["freshness"] if one.freshness else []
+        names += [name for name, _ in one.soda.titles()] if one.soda else []
+        return [self._of.unknown(name, one.severity, reason) for name in names]
+
+
+def _land(connection: DuckDBPyConnection, table: str, source: Source, request: ReadRequest) -> None:
+    """Read a stream into a table; what the store raises is raised as it is."""
+    import duckdb
+
+    reading = source.read(request)
+    trouble: list[WorkbenchError] = []
+
+    def batches() -> Iterable[pa.RecordBatch]:
+        try:
+            yield from reading
+        except WorkbenchError as error:
+            trouble.append(error)
+            raise
+
+    try:
+        arriving = pa.RecordBatchReader.from_batches(reading.schema, iter(batches()))
+        connection.register("arriving", arriving)
+        connection.execute(f"CREATE TABLE {table} AS FROM arriving").fetchall()
+        connection.unregister("arriving")
+    except (duckdb.Error, pa.ArrowException):
+        if trouble:
+            raise trouble[0] from None
+        raise
+    finally:
+        reading.close()
+
+
+def _names(contract: StandaloneContract) -> Iterator[str]:
+    """The names of the columns' checks, where their types are not known."""
+    for name, promise in contract.columns.items():
+        for rule in ("required", "type", "values", "pattern", "min", "max", "min_length", "max_length", "unique"):
+            if getattr(promise, rule) not in (None, False):
+                yield f"{rule} {name}"
+    yield from (f"unique {', '.join(group)}" for group in contract.unique)
+
+
+def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:
+    return {name for name, (_, columns) in expressions.derived.items() if columns & set(hidden)}
+
+
+def _relation(stream: str) -> str:
+    """A stream as SQL names it."""
+    return ".".join(map(quoted, stream.split(".", 1)))
+
+
+def numbers_of(schema: pa.Schema) -> frozenset[str]:
+    """Columns whose text is a number: numeric of any length has no Arrow type."""
+    return frozenset(one.name for one in schema if native_type(one) == "numeric" and pa.types.is_string(one.type))
+
+
+def _first_line(error: Exception) -> str:
+    return f"the rows could not be checked: {str(error).splitlines()[0][:300]}"
