@@ -110,6 +110,8 @@ class Settings:
     lineage_receiver: str = ""
     """Where OpenLineage events go besides the metastore: a URL without a password, or the id of a `workbench_rest`
     connection; empty: nowhere."""
+    lineage_retention_days: float = 0.0
+    """Lineage of runs is kept this long, and of each job what still held then; 0: for good."""
     point_in_time: str = ""
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
     backup_retention: str = ""

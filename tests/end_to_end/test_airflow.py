@@ -229,10 +229,12 @@ def test_what_was_done_in_airflow_stands_in_the_audit_trail(airflow: Running) ->
         places = ["/data/audit", "/data/audit/verify", "/data/audit/export", "/data/pages/audit"]
         assert [caller.get(place).status_code for place in places] == [401] * 4
         answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
-        caller.headers |= {
-            "authorization": f"Bearer {answer.json()['access_token']}",
-            "content-type": "application/json",
-        }
+        caller.headers.update(
+            {
+                "authorization": f"Bearer {answer.json()['access_token']}",
+                "content-type": "application/json",
+            }
+        )
         made = {"connection_id": "made_here", "conn_type": "generic", "password": "open sesame"}
         assert caller.post("/api/v2/connections", json=made).status_code == 201
         assert caller.post("/data/audit/airflow", json={}).json()["taken"] >= 0

@@ -60,14 +60,19 @@ def create(stores: tuple[str, ...], repository: str | None, label: str, as_json:
     """Make a set of all stores at one moment."""
     from data_workbench.audit import recorded
     from data_workbench.backup.creation import summary
+    from data_workbench.pipelines.store_lineage import backup_created
 
     session = Session()
     with session.metastore as metastore, shown(as_json=as_json):
         creation = open_creation(session, repository, metastore)
         asked = {"stores": stores, "label": label}
-        with recorded(metastore, "backup.create", creation.vault.address, details=asked) as outcome:
+        with (
+            recorded(metastore, "backup.create", creation.vault.address, details=asked) as outcome,
+            backup_created(creation) as sets,
+        ):
             made = creation.create(stores=stores, label=label)
             outcome["set"] = made.set
+            sets.append(made)
     told = summary(made)
     if as_json:
         say_json(told)
@@ -194,13 +199,15 @@ def show(set_id: str | None, repository: str | None, as_json: bool) -> None:
 @repository_option
 def verify(set_id: str | None, drill: bool, stores: tuple[str, ...], repository: str | None, as_json: bool) -> None:
     """Check every chunk and file of a set, the newest if none is named; exit 1 unless all is well."""
+    from data_workbench.pipelines.store_lineage import backup_verified
     from data_workbench.recovery.verifying import verify as verify_set
 
     session = Session()
     vault = open_repository(session, repository)
     reader = open_reader(session, vault, set_id)
-    with shown(as_json=as_json):
+    with shown(as_json=as_json), backup_verified(reader, session.settings) as told:
         report = verify_set(reader, session.settings, drill=drill, stores=stores)
+        told |= report
     report["kept"] = _keep(session, reader, report)
     if as_json:
         say_json(report)

@@ -94,6 +94,7 @@ class Asked:
 def bring_back(session: Session, asked: Asked) -> dict[str, Any]:
     """Restore, settle, and tell."""
     from data_workbench.backup.restoring import Restoring
+    from data_workbench.pipelines.store_lineage import backup_restored
     from data_workbench.recovery.point_in_time import databases
 
     target = asked.target
@@ -114,7 +115,10 @@ def bring_back(session: Session, asked: Asked) -> dict[str, Any]:
     settles = bool(here) and (asked.to is not None if asked.reconcile is None else asked.reconcile)
     started = time.monotonic()
     with shown(as_json=asked.as_json):
-        with _audited(reader, names, replaced, target):
+        with (
+            _audited(reader, names, replaced, target),
+            backup_restored(reader, session.connections, session.settings, target, names),
+        ):
             told, written = _restore(session, restoring, names, replaced, asked.repository, moment)
         told |= _settle(session, restoring, here, written, asked.to) if settles else _UNSETTLED
     return {

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from data_workbench.lineage.delivery import METASTORE, RECEIVER, Delivered, MetastoreReceiver, Receiver, deliver
-from data_workbench.lineage.events import ColumnOrigin, LineageDataset, StageRun, build_event
+from data_workbench.lineage.events import Assertion, ColumnOrigin, JobKind, LineageDataset, StageRun, build_event
 from data_workbench.lineage.naming import DatasetName, source_name, target_name
 from data_workbench.lineage.outbox import Outbox
 
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 __all__ = [
+    "Assertion",
     "ColumnOrigin",
     "DatasetName",
     "Delivered",
+    "JobKind",
     "LineageDataset",
     "Outbox",
     "StageRun",

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "workbench"
 _PIPELINE: Final = "pipeline__"
-_ARCHIVE: Final = "archive__"
 _RUN_IDS: Final = uuid.UUID("6f3a4c52-8d0b-5b57-9b5e-0d1b8a2f7c11")
 _PRODUCER: Final = "urn:odras:data-workbench"
 _ENGINE: Final = "ODRAS Data Workbench"
@@ -34,9 +33,12 @@ _ENGINE: Final = "ODRAS Data Workbench"
 _SPEC: Final = "https://openlineage.io/spec"
 _FACET_VERSIONS: Final = {
     "ColumnLineageDatasetFacet": "1-2-0",
+    "DataQualityAssertionsDatasetFacet": "1-1-0",
+    "DatasetVersionDatasetFacet": "1-0-1",
     "DatasourceDatasetFacet": "1-0-1",
     "DocumentationJobFacet": "1-1-0",
     "ErrorMessageRunFacet": "1-0-1",
+    "JobDependenciesRunFacet": "1-0-1",
     "JobTypeJobFacet": "2-0-4",
     "NominalTimeRunFacet": "1-0-1",
     "OutputStatisticsOutputDatasetFacet": "1-0-2",
@@ -52,6 +54,8 @@ SCHEMAS: Final[Mapping[str, str]] = {
 }
 """The published schema of everything an event is made of."""
 
+JobKind = Literal["pipeline", "archive", "backup", "check"]
+"""What a job of ours is of: a pipeline, a policy of archiving, the repository of backups, a contract."""
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 OriginKind = Literal[
     "IDENTITY", "TRANSFORMATION", "AGGREGATION", "JOIN", "GROUP_BY", "FILTER", "SORT", "WINDOW", "CONDITIONAL"
@@ -70,6 +74,25 @@ class ColumnOrigin:
 
 
 @dataclass(frozen=True)
+class Assertion:
+    """One check of a dataset, and whether it held.
+
+    Args:
+        rule: the kind of check, such as `required`.
+        column: that it is about; None for rows as a whole.
+        severity: what it is when it does not hold: `error` or `warn`.
+        failing: rows that broke it, where they were counted.
+    """
+
+    rule: str
+    name: str
+    success: bool
+    column: str | None = None
+    severity: Literal["error", "warn"] = "error"
+    failing: int | None = None
+
+
+@dataclass(frozen=True)
 class LineageDataset:
     """One dataset a stage read or wrote. What is not known is left out of the event.
 
@@ -77,6 +100,8 @@ class LineageDataset:
         columns: origins of each column of an output.
         shaped_by: columns that decide which rows an output has.
         rows: rows written.
+        version: what the dataset was made by this: the run, the set or the archive.
+        assertions: checks it was held against.
     """
 
     name: DatasetName
@@ -86,6 +111,8 @@ class LineageDataset:
     rows: int | None = None
     bytes: int | None = None
     files: int | None = None
+    version: str | None = None
+    assertions: Sequence[Assertion] = ()
 
 
 @dataclass(frozen=True)
@@ -101,13 +128,14 @@ class StageRun:
     description: str | None = None
     sql: str | None = None
     """The statement a stage computes, in DuckDB's dialect."""
-    of_archive: bool = False
-    """Whether it is of a policy of archiving, not of a pipeline."""
+    kind: JobKind = "pipeline"
+    after: tuple[str, ...] = ()
+    """Stages of the same run that must have ended before this one begins."""
 
     @property
     def job(self) -> str:
         """OpenLineage's name of the job."""
-        name = f"{_ARCHIVE if self.of_archive else _PIPELINE}{self.pipeline}"
+        name = f"{self.kind}__{self.pipeline}"
         return f"{name}.{self.stage}" if self.stage else name
 
     @property
@@ -118,7 +146,7 @@ class StageRun:
     @property
     def parent(self) -> StageRun:
         """The whole run."""
-        return StageRun(self.pipeline, self.run_id, of_archive=self.of_archive)
+        return StageRun(self.pipeline, self.run_id, kind=self.kind)
 
 
 def pipeline_of(job: tuple[str, str]) -> str | None:
@@ -127,6 +155,12 @@ def pipeline_of(job: tuple[str, str]) -> str | None:
     if namespace != NAMESPACE or not name.startswith(_PIPELINE):
         return None
     return name.removeprefix(_PIPELINE).partition(".")[0]
+
+
+def is_backup(job: tuple[str, str]) -> bool:
+    """Whether a job makes sets of stores, or brings them back: of one place all that is kept goes in and out, so that
+    going on through it would make everything depend on everything."""
+    return job[0] == NAMESPACE and job[1].startswith("backup__")
 
 
 def build_event(
@@ -153,7 +187,9 @@ def build_event(
         "schemaURL": SCHEMAS["RunEvent"],
         "run": {"runId": stage.uuid, "facets": _run_facets(stage, error, balance)},
         "job": {"namespace": NAMESPACE, "name": stage.job, "facets": _job_facets(stage)},
-        "inputs": [{**_named(dataset), "facets": _dataset_facets(dataset), "inputFacets": {}} for dataset in inputs],
+        "inputs": [
+            {**_named(one), "facets": _dataset_facets(one), "inputFacets": _input_facets(one)} for one in inputs
+        ],
         "outputs": [_output(dataset) for dataset in outputs],
     }
 
@@ -169,6 +205,8 @@ def _run_facets(stage: StageRun, error: BaseException | None, balance: Mapping[s
             run={"runId": stage.parent.uuid, "facets": {}},
             job={"namespace": NAMESPACE, "name": stage.parent.job, "facets": {}},
         )
+    if stage.after:
+        facets["jobDependencies"] = _dependencies(stage)
     if stage.now is not None:
         facets["nominalTime"] = _facet("NominalTimeRunFacet", nominalStartTime=stage.now.isoformat())
     if error is not None:
@@ -176,6 +214,21 @@ def _run_facets(stage: StageRun, error: BaseException | None, balance: Mapping[s
     if balance is not None:
         facets["workbench_balance"] = _custom("BalanceRunFacet", {"counts": _known(balance)})
     return facets
+
+
+def _dependencies(stage: StageRun) -> dict[str, Any]:
+    before = [StageRun(stage.pipeline, stage.run_id, name, kind=stage.kind) for name in stage.after]
+    upstream = [
+        {
+            "job": {"namespace": NAMESPACE, "name": one.job},
+            "run": {"runId": one.uuid},
+            "dependency_type": "DIRECT_INVOCATION",
+            "sequence_trigger_rule": "FINISH_TO_START",
+            "status_trigger_rule": "EXECUTE_ON_SUCCESS",
+        }
+        for one in before
+    ]
+    return _facet("JobDependenciesRunFacet", upstream=upstream, downstream=[], trigger_rule="ALL_SUCCESS")
 
 
 def _job_facets(stage: StageRun) -> dict[str, Any]:
@@ -222,7 +275,27 @@ def _dataset_facets(dataset: LineageDataset) -> dict[str, Any]:
             if not is_hidden(name, item.name)
         ]
         facets["schema"] = _facet("SchemaDatasetFacet", fields=fields)
+    if dataset.version is not None:
+        facets["version"] = _facet("DatasetVersionDatasetFacet", datasetVersion=dataset.version)
     return facets
+
+
+def _input_facets(dataset: LineageDataset) -> dict[str, Any]:
+    told = [
+        _known(
+            {
+                "assertion": one.rule,
+                "name": one.name,
+                "success": one.success,
+                "column": one.column,
+                "severity": one.severity,
+                "actual": None if one.failing is None else f"{one.failing} failing",
+            }
+        )
+        for one in dataset.assertions
+        if one.column is None or not is_hidden(dataset.name, one.column)
+    ]
+    return {"dataQualityAssertions": _facet("DataQualityAssertionsDatasetFacet", assertions=told)} if told else {}
 
 
 def _column_lineage(dataset: LineageDataset) -> dict[str, Any]:

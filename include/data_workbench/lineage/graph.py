@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from data_workbench.lineage.events import NAMESPACE, pipeline_of
+from data_workbench.lineage.events import NAMESPACE, is_backup, pipeline_of
 from data_workbench.metastore.lineage import Name
 from data_workbench.metastore.lineage_reading import revision, snapshot
 
@@ -145,7 +145,7 @@ class Graph:
 
     def _join(self, summaries: set[str]) -> None:
         for job, outputs in self.outputs.items():
-            if self.job_ids[job] in summaries:
+            if self.job_ids[job] in summaries or is_backup(self.jobs[job]):
                 continue
             exact = self.jobs[job].namespace == NAMESPACE
             for together in [{one} for one in outputs] if exact else [outputs]:

@@ -138,7 +138,7 @@ def keep(store: Metastore, facts: Sequence[Fact], *, patience: str | None = None
         with store.transaction() as connection:
             if patience is not None:
                 connection.execute(text("SELECT set_config('statement_timeout', :most, true)"), {"most": patience})
-            _lock(connection)
+            fold_lock(connection)
             new = set(connection.scalars(_insert_events(page)))
             fold(connection, [one for one in page if one.id in new])
         kept += len(new)
@@ -148,7 +148,7 @@ def keep(store: Metastore, facts: Sequence[Fact], *, patience: str | None = None
 def rebuild(store: Metastore, read: Callable[[Mapping[str, Any]], Fact]) -> int:
     """Derive the whole graph again from the events; how many there are."""
     with store.transaction() as connection:
-        _lock(connection)
+        fold_lock(connection)
         names = ", ".join(one.name for one in _DERIVED)
         connection.execute(text(f"TRUNCATE {names}"))
         count, last = 0, 0
@@ -177,7 +177,8 @@ _DERIVED = (
 )
 
 
-def _lock(connection: Connection) -> None:
+def fold_lock(connection: Connection) -> None:
+    """Let nobody else fold until the transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 

@@ -19,6 +19,7 @@ from data_workbench.pipelines.contract_files import ContractFile, contract_files
 from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.run import new_run_id
+from data_workbench.pipelines.store_lineage import contract_checked
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling_quality import downstream, routing
 from data_workbench.quality.incidents import Surroundings, tell
@@ -71,7 +72,9 @@ class Contracts:
                 place = folder / str(position)
                 reader = Reader(stores.source, hidden, self.settings, place)
                 try:
-                    told = one.evaluation.run(reader)
+                    with contract_checked(one.contract, self.connections, self.settings) as results:
+                        told = one.evaluation.run(reader)
+                        results.extend(told)
                 finally:
                     shutil.rmtree(place, ignore_errors=True)
                 if self.metastore is not None:

@@ -25,6 +25,8 @@ class Noted:
     pulse: Pulse
     counts: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] | None = None
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    """Results of the contracts' checks on what was read back, for lineage; the run keeps them itself."""
     lineage: dict[str, Any] | None = None
     """If lineage of it could not be written: how many events, and why."""
 

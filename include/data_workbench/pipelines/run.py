@@ -359,6 +359,7 @@ class Runner:
             started, counts = time.monotonic(), noted.counts
             with self.lineage.told(work, RECONCILE, noted):
                 answer, checks = self._reconcile(work)
+                noted.checks = checks
             counts.update(answer)
             keep_results(self.metastore, checks, run_id=run_id)
             wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)

@@ -5,13 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_workbench.lineage import ColumnOrigin, DatasetName, LineageDataset, Outbox, StageRun, deliver_outbox
+from data_workbench.lineage import (
+    Assertion,
+    ColumnOrigin,
+    DatasetName,
+    LineageDataset,
+    Outbox,
+    StageRun,
+    deliver_outbox,
+)
 from data_workbench.lineage import source_name as name_of_source
 from data_workbench.lineage import target_name as name_of_target
+from data_workbench.pipelines.store_lineage import assertions
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.pipelines.tracing import feeding_sources
 
@@ -53,7 +63,7 @@ class LineageTeller:
                 not be written is noted there.
         """
         try:
-            with self._told(work, stage, noted.counts):
+            with self._told(work, stage, noted):
                 yield
         finally:
             lost = self._outbox.kept_out.pop(work.run_id, 0)
@@ -61,9 +71,16 @@ class LineageTeller:
                 noted.lineage = {"kept_out": lost, "reason": self._outbox.trouble}
 
     @contextmanager
-    def _told(self, work: Work, stage: str, counts: Mapping[str, Any]) -> Iterator[None]:
+    def _told(self, work: Work, stage: str, noted: Noted) -> Iterator[None]:
+        counts = noted.counts
         run = StageRun(
-            work.plan.pipeline, work.run_id, stage, now=work.now, owner=work.owner, description=work.description
+            work.plan.pipeline,
+            work.run_id,
+            stage,
+            now=work.now,
+            owner=work.owner,
+            description=work.description,
+            after=_before(work, stage),
         )
         names = _Names(work)
         loaded = stage.removeprefix(LOAD) if stage.startswith(LOAD) else None
@@ -75,6 +92,7 @@ class LineageTeller:
             yield
         except Exception as error:
             self._outbox.tell("FAIL", run, inputs=sources, error=error)
+            self._outbox.tell("FAIL", run.parent, inputs=sources, error=error)
             raise
         if loaded is not None:
             outputs = self._found(lambda: names.targets(loaded, counts))
@@ -84,7 +102,8 @@ class LineageTeller:
             self._outbox.tell("COMPLETE", run, inputs=sources, balance=dict(counts))
             return
         targets = self._found(names.all_targets)
-        self._outbox.tell("COMPLETE", run, inputs=targets, balance=dict(counts))
+        held = self._found(lambda: names.checked(targets, noted.checks))
+        self._outbox.tell("COMPLETE", run, inputs=held, balance=dict(counts))
         self._outbox.tell("COMPLETE", run.parent, inputs=sources, outputs=targets)
 
     def _found(self, name_them: Callable[[], list[LineageDataset]]) -> list[LineageDataset]:
@@ -94,6 +113,13 @@ class LineageTeller:
         except Exception:  # lineage tells about a run; it must not decide about it
             log.warning("lineage leaves datasets out: they cannot be named", exc_info=True)
             return []
+
+
+def _before(work: Work, stage: str) -> tuple[str, ...]:
+    """The stages that a stage waits for."""
+    if stage == RECONCILE:
+        return tuple(f"{LOAD}{name}" for name in work.plan.destinations)
+    return (STAGE,) if stage.startswith(LOAD) else ()
 
 
 class _Names:
@@ -135,6 +161,15 @@ class _Names:
     def all_targets(self) -> list[LineageDataset]:
         return [dataset for name in self.work.plan.destinations for dataset in self.targets(name, {})]
 
+    def checked(self, targets: list[LineageDataset], checks: Iterable[Mapping[str, Any]]) -> list[LineageDataset]:
+        """The targets with what they were held against, by the names that checks give them."""
+        found: dict[DatasetName, list[Assertion]] = {}
+        for one in checks:
+            connection, _, stream = str(one["dataset"]).partition(":")
+            name = name_of_source(self.work.stores.connection(connection), stream)
+            found.setdefault(name, []).extend(assertions([one]))
+        return [replace(one, assertions=found.get(one.name, ())) for one in targets]
+
     def targets(self, destination: str, counts: Mapping[str, Any]) -> list[LineageDataset]:
         item = self.work.plan.destinations[destination]
         connection = self.work.stores.connection(item.connection)
@@ -148,6 +183,7 @@ class _Names:
         return LineageDataset(
             name,
             schema=pa.schema([node.columns.field(column) for column in columns]),
+            version=self.work.run_id,
             columns={column: self._origins(node.lineage.get(column, ())) for column in columns},
             shaped_by=self._origins(node.conditions),
             rows=rows,

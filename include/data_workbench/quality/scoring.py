@@ -73,6 +73,12 @@ def kind_of(result: _Result) -> str:
     return str(result.get("kind") or result["name"].partition(" ")[0])
 
 
+def column_of(result: _Result) -> str | None:
+    """The column a check is about; None for one about rows as a whole."""
+    kind, _, rest = result["name"].partition(" ")
+    return rest if kind in _OF_COLUMNS and rest and kind == kind_of(result) else None
+
+
 def share_of(result: _Result) -> float:
     """How much of what was looked at keeps the check, from 0 to 1."""
     rows, failing = result["rows"], result["failing"]
@@ -115,9 +121,9 @@ def _of_dataset(dataset: str, results: Sequence[_Result]) -> Iterator[Metric]:
         yield Metric(dataset, "", SCORE, total)
     columns: dict[str, list[_Result]] = {}
     for one in results:
-        kind, _, rest = one["name"].partition(" ")
-        if kind in _OF_COLUMNS and rest and kind == kind_of(one):
-            columns.setdefault(rest, []).append(one)
+        column = column_of(one)
+        if column is not None:
+            columns.setdefault(column, []).append(one)
     for column, found in columns.items():
         yield from _of_column(dataset, column, found)
 

@@ -141,9 +141,28 @@ def test_sets_are_thinned_out_and_restored_on_record(used: Shell) -> None:
     assert used("backup", "prune").code == 0
     assert used("backup", "restore", "--beside", "again", "--json").code == 0
     told = [(one["action"], one["details"].get("set")) for one in reversed(entries(used, "--action", "backup"))]
+    _assert_backups_are_lineage(used, shown["set"])
     assert told[2:] == [
         ("backup.prune.begun", None),
         ("backup.prune.ended", None),
         ("backup.restore.begun", shown["set"]),
         ("backup.restore.ended", shown["set"]),
     ]
+
+
+def _assert_backups_are_lineage(used: Shell, set_id: str) -> None:
+    """Each event is valid, and says what went into the set."""
+    from data_workbench.lineage.validation import findings
+
+    assert used("backup", "verify", "--json").code == 0
+    folder = Path(used.variables["WORKBENCH_HOME"]) / "lineage" / "outbox" / "open"
+    events = [json.loads(line) for path in sorted(folder.glob("*")) for line in path.read_text().splitlines()]
+    assert [found for one in events for found in findings(one)] == []
+    named = [(one["job"]["name"], one["eventType"]) for one in events]
+    verbs = ("create", "restore", "verify")
+    assert set(named) >= {(f"backup__stores.{verb}", state) for verb in verbs for state in ("START", "COMPLETE")}
+    made = next(one for one in events if one["eventType"] == "COMPLETE" and one["job"]["name"].endswith(".create"))
+    assert any(one["name"].endswith(".public.letters") for one in made["inputs"])
+    assert made["outputs"][0]["facets"]["version"]["datasetVersion"] == set_id
+    [checked] = [one for one in events if one["eventType"] == "COMPLETE" and one["job"]["name"].endswith(".verify")]
+    assert checked["inputs"][0]["inputFacets"]["dataQualityAssertions"]["assertions"][0]["success"] is True

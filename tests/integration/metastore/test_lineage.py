@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from data_workbench.lineage.facts import read_fact
 from data_workbench.lineage.validation import findings
-from data_workbench.metastore import lineage
+from data_workbench.metastore import lineage, lineage_retention
+from data_workbench.metastore.lineage_reading import snapshot
 from fixtures.lineage_events import START, random_events, run_event, run_id
 
 if TYPE_CHECKING:
@@ -105,3 +106,24 @@ def test_nothing_of_a_foreign_event_is_lost(store: Metastore) -> None:
         assert (kept, state, run) == (event, "COMPLETE", run_id("r"))
         [facets] = connection.scalars(text("SELECT facets FROM lineage_runs"))
     assert facets["odd"]["facet"] == odd
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_past_its_time_goes_and_what_held_since_stays(store: Metastore, seed: int) -> None:
+    events = random_events(seed)
+    keep(store, events)
+    moments = sorted(read_fact(one).at for one in events)
+    limit = moments[len(moments) // 2]
+    later = [limit, *moments[len(moments) // 2 :: 7], moments[-1]]
+
+    def standing() -> list[Any]:
+        found = [snapshot(store, at) for at in later]
+        return [(sorted(one.jobs), sorted(one.roles), sorted(map(str, one.columns))) for one in found]
+
+    before = standing()
+    removed = lineage_retention.expire(store, limit)
+    assert 0 < removed < len(events)
+    assert standing() == before
+    assert lineage_retention.expire(store, limit) == 0
+    assert lineage.rebuild(store, read_fact) == len(events) - removed
+    assert standing() == before

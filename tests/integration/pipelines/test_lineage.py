@@ -87,6 +87,18 @@ def test_a_run_leaves_valid_events_in_the_metastore_and_nothing_in_the_outbox(wo
         " WHERE event #>> '{job,name}' = 'pipeline__flow.load.table' AND state = 'COMPLETE'"
     )
     assert [name.rpartition(".")[2] for name in inputs] == ["words"], "a load reads only what reaches it"
+    [(compared,)] = words.sql(
+        "SELECT event FROM lineage_events"
+        " WHERE event #>> '{job,name}' = 'pipeline__flow.reconcile' AND state = 'COMPLETE'"
+    )
+    told = {
+        one["name"].rpartition(".")[2]: one["inputFacets"].get("dataQualityAssertions") for one in compared["inputs"]
+    }
+    assert [(one["name"], one["success"]) for one in told["loud_words"]["assertions"]] == [("required word", True)]
+    assert told["Other"] is None, "it has no contract"
+    assert {one["facets"]["version"]["datasetVersion"] for one in compared["inputs"]} == {document["run_id"]}
+    waited = [one["job"]["name"] for one in compared["run"]["facets"]["jobDependencies"]["upstream"]]
+    assert sorted(waited) == ["pipeline__flow.load.graph", "pipeline__flow.load.table"]
 
 
 def test_a_metastore_lost_at_the_end_of_a_run_gets_the_lineage_later(words: Site, monkeypatch: Any) -> None:
@@ -210,7 +222,7 @@ def test_a_metastore_that_hangs_holds_nobody_up(words: Site) -> None:
     outbox.tell("START", StageRun("p", "r", "s"))
     outbox.close()
     with Metastore.open(words.dsn) as other, other.transaction() as connection:
-        lineage._lock(connection)
+        lineage.fold_lock(connection)
         receiver = MetastoreReceiver(words.metastore, patience="200ms")
         done = deliver(words.settings, {METASTORE: receiver})
     assert done.waiting == 1

@@ -254,9 +254,9 @@ def test_what_is_too_large_or_not_allowed_is_refused(words: Site, caller: TestCl
 HOSTILE = """<script>alert(1)</script>"'&<!--"""
 
 
-def shown(caller: TestClient, **asked: Any) -> str:
+def shown(caller: TestClient, status: int = 200, **asked: Any) -> str:
     answer = caller.get("/data/pages/lineage", params=asked)
-    assert answer.status_code == 200
+    assert answer.status_code == status
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     return answer.text
 
@@ -282,12 +282,12 @@ def test_the_page_shows_what_is_around_a_dataset_and_the_way_of_a_column(caller:
     assert deep.count('class="edge hot"') == 4
     assert "etl: reader" in deep, "who reads and writes nothing is drawn, too"
     assert 'href="lineage?ns=db&amp;name=a&amp;column=y' in deep
-    others = [shown(caller, ns="db", name=HOSTILE), shown(caller, q=HOSTILE), shown(caller, ns=HOSTILE, name="x")]
+    others = [shown(caller, ns="db", name=HOSTILE), shown(caller, q=HOSTILE), shown(caller, 404, ns=HOSTILE, name="x")]
     for text in (listed, page, deep, *others):
         assert "<script>alert" not in text
         assert "<!--" not in text
-    assert "knows no dataset" in shown(caller, ns="db", name="nothing")
-    assert "is no moment" in shown(caller, ns="db", name="a", as_of="yesterday")
+    assert "knows no dataset" in shown(caller, 404, ns="db", name="nothing")
+    assert "is no moment" in shown(caller, 404, ns="db", name="a", as_of="yesterday")
     assert "None" in shown(caller, q="nothing like it")
     assert caller.get("/data/pages/lineage.js").headers["content-type"].startswith("text/javascript")
     assert caller.get("/data/pages/lineage", params={"ns": "db", "name": "a", "open": ["x"]}).status_code == 422

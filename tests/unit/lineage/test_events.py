@@ -12,7 +12,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from data_workbench.errors import StoreUnavailable
-from data_workbench.lineage import ColumnOrigin, DatasetName, LineageDataset, StageRun, build_event
+from data_workbench.lineage import Assertion, ColumnOrigin, DatasetName, LineageDataset, StageRun, build_event
 from data_workbench.lineage.events import SCHEMAS
 from data_workbench.lineage.validation import findings
 from data_workbench.records.accounting import StepCounts
@@ -54,6 +54,32 @@ def test_a_job_says_who_owns_it_what_it_computes_and_why() -> None:
     assert facets["documentation"]["description"] == "As a graph."
     assert (facets["sql"]["query"], facets["sql"]["dialect"]) == ("SELECT 1", "duckdb")
     assert facets["jobType"]["jobType"] == "TASK"
+
+
+def test_a_stage_says_what_it_waits_for_what_it_made_and_what_that_was_held_against() -> None:
+    after = StageRun("requirements", "r1", "reconcile", after=("load.graph", "load.vectors"))
+    checks = (
+        Assertion("required", "required text", success=True, column="text"),
+        Assertion("max", "max size", success=False, column="size", severity="warn", failing=3),
+        Assertion("required", "required password_hash", success=True, column="password_hash"),
+        Assertion("rows", "rows", success=False),
+    )
+    made = build_event("COMPLETE", after, at=AT, inputs=[LineageDataset(USERS, assertions=checks, version="r1")])
+    assert findings(made) == []
+    [first, second] = made["run"]["facets"]["jobDependencies"]["upstream"]
+    assert first["job"]["name"] == "pipeline__requirements.load.graph"
+    assert first["run"]["runId"] == STAGE.uuid, "the run that told of it"
+    assert second["sequence_trigger_rule"] == "FINISH_TO_START"
+    [read] = made["inputs"]
+    assert read["facets"]["version"]["datasetVersion"] == "r1"
+    told = read["inputFacets"]["dataQualityAssertions"]["assertions"]
+    assert told == [
+        {"assertion": "required", "name": "required text", "success": True, "column": "text", "severity": "error"},
+        {"assertion": "max", "name": "max size", "success": False, "column": "size", "severity": "warn",
+         "actual": "3 failing"},
+        {"assertion": "rows", "name": "rows", "success": False, "severity": "error"},
+    ]  # fmt: skip
+    assert "password_hash" not in json.dumps(made)
 
 
 def test_columns_tell_where_they_come_from_in_graph_and_table_alike() -> None:

@@ -34,6 +34,7 @@ class CreateBackupOperator(BaseOperator):
         from data_workbench.audit import recorded
         from data_workbench.backup.creation import Creation, summary
         from data_workbench.backup.keys import open_keyring
+        from data_workbench.pipelines.store_lineage import backup_created
         from data_workbench.provider.connections import airflow_connections
 
         with translated(), open_metastore() as metastore:
@@ -41,9 +42,13 @@ class CreateBackupOperator(BaseOperator):
             keyring = open_keyring(settings)
             creation = Creation(vault, keyring, airflow_connections(), settings, metastore)
             author, asked = author_of(context), {"label": "scheduled"}
-            with recorded(metastore, "backup.create", vault.address, details=asked, author=author) as outcome:
+            with (
+                recorded(metastore, "backup.create", vault.address, details=asked, author=author) as outcome,
+                backup_created(creation) as sets,
+            ):
                 made = creation.create(label="scheduled")
                 outcome["set"] = made.set
+                sets.append(made)
         told = summary(made)
         self.log.info("set %s of %s, fence %s ms", told["set"], ", ".join(told["stores"]), told["fence_ms"])
         return told
@@ -65,12 +70,15 @@ class CheckBackupOperator(BaseOperator):
 
         from data_workbench.backup.content import Reader
         from data_workbench.backup.keys import Keyring, identity_of
+        from data_workbench.pipelines.store_lineage import backup_verified
         from data_workbench.recovery.verifying import keep, verify
 
         with translated(), open_metastore() as metastore:
             settings, vault = _opened()
             reader = Reader(vault, Keyring((), *identity_of(settings)), vault.find(self.set_id))
-            report = verify(reader, settings, drill=self.drill)
+            with backup_verified(reader, settings) as told:
+                report = verify(reader, settings, drill=self.drill)
+                told |= report
             keep(reader, report, metastore)
         self.log.info("set %s: %s", report["set"], report["outcome"])
         if report["outcome"] != "passed":

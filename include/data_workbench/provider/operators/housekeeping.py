@@ -94,16 +94,24 @@ class DeliverAlertsOperator(BaseOperator):
 
 
 class DeliverLineageOperator(BaseOperator):
-    """Hands out the lineage that runs of this worker left in their outbox."""
+    """Hands out the lineage that runs of this worker left in their outbox, and removes what is past its time."""
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """How much was handed out; what a receiver does not take waits for a later run."""
+        from datetime import UTC, datetime, timedelta
+
         from data_workbench import settings as settings_module
         from data_workbench.lineage import deliver_outbox
+        from data_workbench.metastore import lineage_retention
         from data_workbench.provider.connections import airflow_connections
 
+        settings, removed = settings_module.load(), 0
         with translated(), open_metastore() as metastore:
-            done = deliver_outbox(settings_module.load(), metastore, airflow_connections())
+            done = deliver_outbox(settings, metastore, airflow_connections())
+            if settings.lineage_retention_days > 0:
+                limit = datetime.now(UTC) - timedelta(days=settings.lineage_retention_days)
+                removed = lineage_retention.expire(metastore, limit)
+        self.log.info("%s events removed that were past their time", removed)
         self.log.info(
             "%s events delivered, %s files wait (%s)", done.sent, done.waiting, done.trouble or "nothing amiss"
         )
