@@ -101,7 +101,7 @@ class GraphRestore:
 
     def _create(self, labels: tuple[str, ...], nodes: list[dict[str, Any]]) -> None:
         pattern = "".join(f":{quoted(label)}" for label in labels)
-        rows = [{"n": i, "p": _plain(node["properties"])} for i, node in enumerate(nodes)]
+        rows = [{"n": i, "p": as_properties(node["properties"])} for i, node in enumerate(nodes)]
         query = f"UNWIND $rows AS row CREATE (x{pattern}) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
         for row in self._client.run(query, {"rows": rows}):
             self._prefix, _, number = row["id"].rpartition(":")
@@ -130,7 +130,12 @@ class GraphRestore:
 
     def _relate(self, kind: str, found: list[dict[str, Any]]) -> None:
         rows = [
-            {"n": i, "a": self._element(one["start"]), "b": self._element(one["end"]), "p": _plain(one["properties"])}
+            {
+                "n": i,
+                "a": self._element(one["start"]),
+                "b": self._element(one["end"]),
+                "p": as_properties(one["properties"]),
+            }
             for i, one in enumerate(found)
         ]
         query = (
@@ -162,7 +167,8 @@ class GraphRestore:
         self._client.run(f"CALL db.awaitIndexes({_WAIT_SECONDS})")
 
 
-def _plain(properties: dict[str, Any]) -> dict[str, Any]:
+def as_properties(properties: dict[str, Any]) -> dict[str, Any]:
+    """Properties of a line as the driver takes them, without those that only the server makes."""
     return {name: decoded(value) for name, value in properties.items() if not is_beyond(value)}
 
 

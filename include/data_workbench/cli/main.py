@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         profiling,
         recover,
         restore,
+        retrieve,
         scaffold,
         stores,
         testing,

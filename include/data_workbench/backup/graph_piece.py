@@ -1,0 +1,190 @@
+"""Nodes of a label, relationships of a type, or a node of a key out of a set, into a graph in use.
+
+The store's own ids say nothing across a restore: nodes are known by the properties that a constraint of their label
+keeps unique. A node that stands keeps its relationships; one that is made again gets those of the set whose other end
+stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from data_workbench.backup.graph import NODES, RELATIONSHIPS
+from data_workbench.backup.graph_restore import GraphRestore, as_properties
+from data_workbench.backup.pieces import Key
+from data_workbench.connectors.neo4j.names import quoted
+from data_workbench.errors import StateError, Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.backup.content import Reader
+    from data_workbench.backup.manifest import StoredStore
+    from data_workbench.connectors.connections import Connection
+
+_KEYS = """
+SHOW CONSTRAINTS YIELD type, entityType, labelsOrTypes, properties
+WHERE entityType = 'NODE' AND (type CONTAINS 'UNIQUENESS' OR type CONTAINS 'KEY')
+RETURN labelsOrTypes[0] AS label, properties ORDER BY size(properties)
+"""
+_BATCH = 2_000
+
+
+class GraphPiece(GraphRestore):
+    """One label or relationship type, or one node with its relationships."""
+
+    def __init__(
+        self, connection: Connection, stored: StoredStore, reader: Reader, stream: str, key: Key | None
+    ) -> None:
+        super().__init__(connection, stored, reader)
+        self._key = key
+        self._type = stream[2:-1] if stream.startswith("[:") else None
+        self._label = stream
+        self._identities: dict[str, list[str]] = {}
+
+    def check(self) -> None:
+        """Ask how nodes of each label are known.
+
+        Raises:
+            Unsupported: no constraint tells those of this label apart.
+            UsageError: a key was given for relationships.
+        """
+        super().check()
+        if self._type and self._key:
+            raise UsageError("relationships have no key of their own", hint="name the label of a node and its key")
+        for row in self._client.run(_KEYS):
+            self._identities.setdefault(row["label"], list(row["properties"]))
+        if self._type is None and self._label not in self._identities:
+            raise Unsupported(
+                f"no constraint keeps nodes of {self._label} apart, so it is not known which of them is which",
+                hint=f"restore the whole graph, or elsewhere: --into {self._stored.connection}=CONNECTION",
+            )
+
+    def restore(self) -> dict[str, Any]:
+        """Bring them in line."""
+        with self._client:
+            return self._restore_type(self._type) if self._type else self._restore_nodes()
+
+    # --------------------------------------------------------------------------------------------------- nodes
+
+    def _restore_nodes(self) -> dict[str, Any]:
+        wanted = {node["id"]: node for node in self._lines(NODES) if self._is_meant(node)}
+        names = self._identities[self._label]
+        lacking = next((one for one in wanted.values() if any(name not in one["properties"] for name in names)), None)
+        if lacking is not None:
+            raise StateError(f"a node of {self._label} in the set lacks {' or '.join(names)}", hint="restore all of it")
+        made = self._merge(list(wanted.values()), names)
+        removed = self._remove_others(list(wanted.values()), names)
+        again = set(wanted) if self._key else made
+        related = self._relate_again(again)
+        return {
+            "written": len(wanted),
+            "made": len(made),
+            "removed": removed,
+            "relationships": related,
+            "replaced": None,
+        }
+
+    def _is_meant(self, node: dict[str, Any]) -> bool:
+        properties = node["properties"]
+        same = all(properties.get(name) == value for name, value in (self._key or {}).items())
+        return self._label in node["labels"] and same
+
+    def _merge(self, nodes: Sequence[dict[str, Any]], names: list[str]) -> set[int]:
+        """Write nodes; the numbers of those that were not there."""
+        key = ", ".join(f"{quoted(name)}: row.p.{quoted(name)}" for name in names)
+        made = set()
+        ordered = sorted(nodes, key=_labels)
+        for labels, group in groupby(ordered, key=_labels):
+            all_labels = "".join(f":{quoted(label)}" for label in labels)
+            query = (
+                f"UNWIND $rows AS row OPTIONAL MATCH (there:{quoted(self._label)} {{{key}}}) "
+                f"WITH row, there IS NULL AS made MERGE (x:{quoted(self._label)} {{{key}}}) "
+                f"SET x = row.p SET x{all_labels} RETURN row.n AS n, made, elementId(x) AS id"
+            )
+            for batch in _shares(list(group)):
+                rows = [{"n": at, "p": as_properties(one["properties"])} for at, one in enumerate(batch)]
+                for row in self._client.run(query, {"rows": rows}):
+                    node = batch[row["n"]]
+                    if row["made"]:
+                        made.add(node["id"])
+                    self._set_beyond("MATCH (x) WHERE elementId(x) = $id", row["id"], node["properties"])
+        return made
+
+    def _remove_others(self, nodes: Sequence[dict[str, Any]], names: list[str]) -> int:
+        """Nodes that the set does not have, with their relationships."""
+        value = "[" + ", ".join(f"x.{quoted(name)}" for name in names) + "]"
+        key = " AND ".join(f"x.{quoted(name)} = $key.{quoted(name)}" for name in self._key or {}) or "true"
+        kept = [[as_properties(one["properties"])[name] for name in names] for one in nodes]
+        query = (
+            f"MATCH (x:{quoted(self._label)}) WHERE {key} AND NOT {value} IN $kept DETACH DELETE x RETURN count(*) AS n"
+        )
+        return int(self._client.run(query, {"kept": kept, "key": dict(self._key or {})})[0]["n"])
+
+    # ------------------------------------------------------------------------------------------- relationships
+
+    def _relate_again(self, numbers: set[int]) -> int:
+        """Relationships of the set that touch these nodes, where they do not stand already."""
+        if not numbers:
+            return 0
+        found = [one for one in self._lines(RELATIONSHIPS) if one["start"] in numbers or one["end"] in numbers]
+        return self._create_between(found, only_new=True)
+
+    def _restore_type(self, kind: str) -> dict[str, Any]:
+        found = [one for one in self._lines(RELATIONSHIPS) if one["type"] == kind]
+        removed = self._client.run(f"MATCH ()-[x:{quoted(kind)}]->() DELETE x RETURN count(*) AS n")[0]["n"]
+        written = self._create_between(found, only_new=False)
+        return {"written": written, "removed": removed, "left_out": len(found) - written, "replaced": None}
+
+    def _create_between(self, found: Sequence[dict[str, Any]], *, only_new: bool) -> int:
+        """Create relationships whose two ends stand, by the keys of their nodes; how many."""
+        ends = self._ends({number for one in found for number in (one["start"], one["end"])})
+        written = 0
+        for kind in sorted({one["type"] for one in found}):
+            meant = [one for one in found if one["type"] == kind and {one["start"], one["end"]} <= ends.keys()]
+            stands = f"EXISTS {{ (a)-[y:{quoted(kind)}]->(b) WHERE properties(y) = row.p }}"
+            clash = f"AND NOT {stands}" if only_new else ""
+            query = (
+                "UNWIND $rows AS row MATCH (a) WHERE elementId(a) = row.a MATCH (b) WHERE elementId(b) = row.b "
+                f"{clash} CREATE (a)-[x:{quoted(kind)}]->(b) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
+            )
+            for batch in _shares(meant):
+                rows = [
+                    {"n": at, "a": ends[one["start"]], "b": ends[one["end"]], "p": as_properties(one["properties"])}
+                    for at, one in enumerate(batch)
+                ]
+                for row in self._client.run(query, {"rows": rows}):
+                    written += 1
+                    properties = batch[row["n"]]["properties"]
+                    self._set_beyond("MATCH ()-[x]->() WHERE elementId(x) = $id", row["id"], properties)
+        return written
+
+    def _ends(self, numbers: set[int]) -> dict[int, str]:
+        """Where nodes of the set stand now, by their numbers in it; those that cannot be found are left out."""
+        found: dict[int, str] = {}
+        for label, nodes in self._by_label(numbers).items():
+            names = self._identities[label]
+            key = ", ".join(f"{quoted(name)}: row.p.{quoted(name)}" for name in names)
+            query = f"UNWIND $rows AS row MATCH (x:{quoted(label)} {{{key}}}) RETURN row.n AS n, elementId(x) AS id"
+            for batch in _shares(nodes):
+                rows = [{"n": one["id"], "p": as_properties(one["properties"])} for one in batch]
+                found |= {row["n"]: row["id"] for row in self._client.run(query, {"rows": rows})}
+        return found
+
+    def _by_label(self, numbers: set[int]) -> dict[str, list[dict[str, Any]]]:
+        by_label: dict[str, list[dict[str, Any]]] = {}
+        for node in self._lines(NODES):
+            if node["id"] in numbers:
+                label = next((one for one in node["labels"] if one in self._identities), None)
+                if label is not None:
+                    by_label.setdefault(label, []).append(node)
+        return by_label
+
+
+def _labels(node: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(node["labels"])
+
+
+def _shares(items: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
