@@ -114,6 +114,8 @@ class Settings:
     """Lineage of runs is kept this long, and of each job what still held then; 0: for good."""
     point_in_time: str = ""
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
+    backup_rate: int = 0
+    """Bytes a second that a backup writes at most; 0 sets no limit."""
     backup_retention: str = ""
     """Which sets are kept, as `last=3,daily=7,weekly=4,monthly=12`, the default; the newest good one always is."""
     backup_max_hours: float = 26.0
@@ -214,6 +216,7 @@ _LEAST: Mapping[str, float] = {
     "store_wait_hours": 0,
     "check_history_days": 0,
     "escalation_hours": 0,
+    "backup_rate": 0,
     "fence_wait_seconds": 0,
     "backup_max_hours": 0,
     "backup_verify_days": 0,

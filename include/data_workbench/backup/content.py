@@ -16,6 +16,7 @@ import zstandard
 from data_workbench.backup.chunking import chunks
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import ChunkFacts, Manifest, StoredFile
+from data_workbench.backup.pace import Pace
 from data_workbench.backup.vault import Vault
 from data_workbench.errors import StateError
 from data_workbench.events import emit
@@ -39,6 +40,7 @@ class Writer:
     vault: Vault
     keyring: Keyring
     known: dict[str, ChunkFacts]
+    pace: Pace = field(default_factory=lambda: Pace(0))
     written: dict[str, ChunkFacts] = field(default_factory=dict)
     new_bytes: int = 0
     _sent: set[str] = field(default_factory=set)
@@ -80,6 +82,7 @@ class Writer:
         if known is not None and known.size == len(content) and self.vault.has_chunk(name, known.stored):
             return name, known, 0
         sealed = self.keyring.seal(zstandard.ZstdCompressor(level=_LEVEL).compress(content))
+        self.pace.take(len(sealed))
         self.vault.put_chunk(name, sealed)
         facts = ChunkFacts(sha256=hashlib.sha256(sealed).hexdigest(), stored=len(sealed), size=len(content))
         return name, facts, len(sealed)

@@ -18,6 +18,7 @@ from data_workbench.backup.content import Writer, key_check
 from data_workbench.backup.exports import Export
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import FORMAT, PRODUCT, ChunkFacts, Manifest, Purpose, RecoveryPoint, new_set_id
+from data_workbench.backup.pace import Pace
 from data_workbench.backup.vault import Vault
 from data_workbench.errors import ConnectionUnknown, ResourceExhausted, Unsupported, UsageError, WorkbenchError
 from data_workbench.events import emit
@@ -83,7 +84,7 @@ class Creation:
         self, set_id: str, now: datetime, exports: list[Export], left_out: dict[str, str], about: tuple[str, Purpose]
     ) -> Manifest:
         self.vault.begin(set_id, json.dumps({"set": set_id, "begun": now.isoformat()}).encode())
-        with ExitStack() as open_stores, Writer(self.vault, self.keyring, self._known()) as writer:
+        with ExitStack() as open_stores, self._writer() as writer:
             for export in exports:
                 open_stores.enter_context(export)
             point = self._recovery_point(exports)
@@ -177,6 +178,10 @@ class Creation:
             f"connection {name!r} is of type {connection.kind!r}, which backups do not know",
             hint="postgres, neo4j and qdrant can be backed up",
         )
+
+    def _writer(self) -> Writer:
+        pace = Pace(self.settings.backup_rate)
+        return Writer(self.vault, self.keyring, self._known(), pace)
 
     def _known(self) -> dict[str, ChunkFacts]:
         """Chunks of finished sets that the same identities open."""
