@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench import (
     archives,
+    backups,
     csv_files,
     files,
     flat,
@@ -46,6 +47,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "vectors": (vectors.measure, ("postgres", "qdrant")),
     "airflow": (scheduler.measure, ("postgres",)),
     "quarantine": (quarantine.measure, ("postgres",)),
+    "backup": (backups.measure, ("postgres", "neo4j", "qdrant")),
     "archive": (archives.measure, ("postgres",)),
     "profile": (profiles.measure, ("postgres", "neo4j")),
     "lineage": (lineage.measure, ("postgres",)),

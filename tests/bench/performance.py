@@ -22,6 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Steps": ("steps",),
     "Memory at four times the rows": ("flat",),
     "Rows set aside": ("quarantine",),
+    "Backups": ("backup",),
     "Archives": ("archive",),
     "Profiles": ("profile",),
     "Lineage and audit": ("lineage",),
