@@ -46,7 +46,7 @@ def measure(ground: Ground) -> list[Figure]:
     details = {
         "rows": ground.rows,
         "seconds": whole,
-        "peer": "pg_dump -Fc --compress=zstd:3",
+        "peer": "pg_dump -Fc",
         "peer_seconds": dump,
         "whole_set_seconds": middle(took),
         "by_store": {name: one.seconds for name, one in first.stores.items()},
@@ -87,7 +87,7 @@ def _full(creation: Creation) -> Any:
 def _pg_dump(ground: Ground) -> float:
     path = ground.settings.home.absolute() / "bench.dump"
     program = PostgresService(ground.settings).program("pg_dump")
-    command = [program, "-Fc", "--compress=zstd:3", "-d", ground.dsn, "-f", str(path)]
+    command = [program, "-Fc", "-d", ground.dsn, "-f", str(path)]
     took = seconds(lambda: subprocess.run(command, check=True))
     path.unlink()
     return took
