@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +10,9 @@ from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from data_workbench.metastore.incidents import Incident
 
 
 @root.group()
@@ -40,7 +43,11 @@ def list_incidents(everything: bool, as_json: bool) -> None:
 @click.argument("incident", type=int)
 def acknowledge(incident: int, as_json: bool) -> None:
     """Say that somebody is at it: it is not told again."""
-    _change(incident, as_json=as_json, acknowledged_by=getpass.getuser())
+    from data_workbench.metastore import incidents as store
+    from data_workbench.metastore.audit import Author
+
+    with Session().metastore as metastore:
+        _say(incident, store.acknowledge(metastore, incident, Author.of_process()), as_json=as_json)
 
 
 @command(incidents)
@@ -50,17 +57,18 @@ def snooze(incident: int, hours: float, as_json: bool) -> None:
     """Hear nothing more of it for some time."""
     from datetime import UTC, datetime, timedelta
 
-    _change(incident, as_json=as_json, snoozed_until=datetime.now(UTC) + timedelta(hours=hours))
-
-
-def _change(incident: int, *, as_json: bool, **values: object) -> None:
     from data_workbench.metastore import incidents as store
+    from data_workbench.metastore.audit import Author
 
+    until = datetime.now(UTC) + timedelta(hours=hours)
     with Session().metastore as metastore:
-        if not store.change(metastore, incident, **values):
-            raise UsageError(f"there is no open incident {incident}", hint="`workbench incidents list` lists them")
-        [found] = [one for one in store.latest(metastore, limit=10_000) if one.id == incident]
+        _say(incident, store.snooze(metastore, incident, Author.of_process(), until=until), as_json=as_json)
+
+
+def _say(number: int, found: Incident | None, *, as_json: bool) -> None:
+    if found is None:
+        raise UsageError(f"there is no open incident {number}", hint="`workbench incidents list` lists them")
     if as_json:
         say_json({"incident": vars(found)})
     else:
-        click.echo(f"incident {incident} of contract {found.contract} is noted")
+        click.echo(f"incident {number} of contract {found.contract} is noted")

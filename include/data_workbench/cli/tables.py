@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from data_workbench.cli.answer import say_table
+from data_workbench.records.marks import PREFIX
 
 
 def say_run(document: Mapping[str, Any]) -> None:
@@ -72,7 +73,8 @@ def say_checks(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _keys(sample: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(", ".join(map(str, key.values())) for key in sample)
+    plain = ({name: value for name, value in key.items() if not name.startswith(PREFIX)} for key in sample)
+    return "; ".join(", ".join(map(str, key.values())) for key in plain)
 
 
 def outcomes(found: Sequence[Mapping[str, Any]] | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from data_workbench.metastore import alerts
+from data_workbench.metastore import alerts, audit
 from data_workbench.metastore.alerts import Alert, Severity
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import incidents
@@ -91,11 +91,31 @@ def latest(store: Metastore, *, is_open: bool = True, limit: int = 100) -> list[
         return [Incident(**row._mapping) for row in connection.execute(statement)]
 
 
-def change(store: Metastore, number: int, **values: Any) -> bool:
-    """Acknowledge or snooze an open incident; whether there is one with this number."""
+def acknowledge(store: Metastore, number: int, author: audit.Author) -> Incident | None:
+    """Note who is at an open incident; None if there is none with this number."""
+    return _change(store, number, author, "incident.acknowledged", {"acknowledged_by": author.actor})
+
+
+def snooze(store: Metastore, number: int, author: audit.Author, *, until: datetime | None) -> Incident | None:
+    """Hear nothing of an open incident until then; None wakes it. None if there is none with this number."""
+    return _change(store, number, author, "incident.snoozed", {"snoozed_until": until})
+
+
+def _change(
+    store: Metastore, number: int, author: audit.Author, action: str, values: dict[str, Any]
+) -> Incident | None:
     which = (incidents.c.id == number, incidents.c.recovered.is_(None))
     with store.transaction() as connection:
-        return bool(connection.execute(update(incidents).where(*which).values(**values)).rowcount)
+        statement = update(incidents).where(*which).values(**values).returning(incidents)
+        row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        found = Incident(**row._mapping)
+        details = {"contract": found.contract, "dataset": found.dataset}
+        if found.snoozed_until is not None:
+            details["until"] = found.snoozed_until.isoformat()
+        audit.append(connection, author, audit.Act(action, f"incident:{number}", details))
+        return found
 
 
 def _open(connection: Connection, contract: str) -> Incident | None:

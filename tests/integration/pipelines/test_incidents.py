@@ -15,6 +15,7 @@ from tests.integration.pipelines.test_profiles import command
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import UsageError
 from data_workbench.metastore import incidents
+from data_workbench.metastore.audit import Author
 from data_workbench.notifications import deliver
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
@@ -137,7 +138,7 @@ def test_who_acknowledges_or_snoozes_is_not_told_again(site: Site, receivers: di
     assert command(site, "incidents", "snooze", str(one["id"]), "--for", "1")[0] == 0
     held(site, escalation_hours=0.0)
     assert command(site, "incidents", "acknowledge", str(one["id"]))[1]["incident"]["acknowledged_by"]
-    incidents.change(site.metastore, one["id"], snoozed_until=None)
+    incidents.snooze(site.metastore, one["id"], Author.of_process(), until=None)
     held(site, escalation_hours=0.0)
     assert receivers["ops"].types() == ["quality.broken"]
     assert command(site, "incidents", "snooze", "999")[1]["error"]["kind"] == "UsageError"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class QualityCheckOut(BaseModel):
@@ -37,6 +37,39 @@ class DatasetOut(BaseModel):
     checks: dict[str, int]
     checked: datetime
     owners: list[str]
+
+
+class IncidentOut(BaseModel):
+    """A contract that does not hold."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    contract: str
+    dataset: str
+    owner: str | None
+    severity: str
+    checks: list[str]
+    opened: datetime
+    acknowledged_by: str | None
+    snoozed_until: datetime | None
+    told: datetime | None
+    escalated: datetime | None
+    recovered: datetime | None
+
+
+class AcknowledgeIn(BaseModel):
+    """Somebody is at it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str | None = Field(None, max_length=1000)
+
+
+class SnoozeIn(AcknowledgeIn):
+    """Nobody wants to hear of it for so many hours."""
+
+    hours: float = Field(24.0, ge=0, le=24 * 90)
 
 
 class QualityOut(BaseModel):

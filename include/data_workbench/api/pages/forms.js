@@ -27,6 +27,7 @@ function told(status, answer) {
     return `asked for run ${answer.dag_run_id} of ${answer.dag_id}${waits}`;
   }
   if (typeof answer.discarded === "number") return `${answer.discarded} discarded`;
+  if (answer.contract) return "noted";
   if (answer.id) return "noted; a replay uses it";
   const detail = answer.detail || (answer.error && answer.error.message) || `refused with ${status}`;
   return typeof detail === "string" ? detail : detail.map((one) => one.msg).join("; ");

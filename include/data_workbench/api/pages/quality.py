@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -12,10 +13,12 @@ from data_workbench.api.pages.charts import HEIGHT, WIDTH, Line, histogram, line
 from data_workbench.api.pages.rendering import page
 from data_workbench.api.services import quality as service
 from data_workbench.errors import WorkbenchError
+from data_workbench.quality.standalone.entities import BESIDE, differences
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from data_workbench.api.datamodels.quality import QualityCheckOut
     from data_workbench.metastore.anomalies import Unusual
     from data_workbench.metastore.quality_metrics import Measured
 
@@ -39,6 +42,10 @@ def router() -> APIRouter:
     @found.get("/quality/dataset")
     def dataset(name: str) -> Response:
         return _shown(name, lambda: _dataset(name))
+
+    @found.get("/quality/entity")
+    def entity(name: str, contract: str, check: str, row: int) -> Response:
+        return _shown(name, lambda: _entity(name, contract, check, row))
 
     return found
 
@@ -65,7 +72,21 @@ def _overview() -> Response:
         counts=counts,
         colours=COLOURS,
         size=(WIDTH, HEIGHT),
+        **_incidents(None),
     )
+
+
+def _entity(name: str, contract: str, check: str, row: int) -> Response:
+    stores, fields = differences(service.entity(name, contract, check, row))
+    back = f"dataset?{urlencode({'name': name})}#check-{contract}-{check}"
+    return page("entity.html", title=f"{check} in {name}", stores=[name, *stores], fields=fields, back=back)
+
+
+def _incidents(dataset: str | None) -> dict[str, Any]:
+    """What a page shows of open incidents, and that it has buttons for them."""
+    found = service.incidents(dataset=dataset)
+    forms = "forms.js" if dataset is None else "../forms.js"
+    return {"incidents": found, "has_forms": bool(found), "day": json.dumps({"hours": 24}), "forms": forms}
 
 
 def _dataset(name: str) -> Response:
@@ -82,7 +103,15 @@ def _dataset(name: str) -> Response:
         columns=_columns(found.profile.profile) if found.profile else [],
         colours=COLOURS,
         size=(WIDTH, HEIGHT),
+        beside=BESIDE,
+        entity=_entity_place,
+        **_incidents(name),
     )
+
+
+def _entity_place(one: QualityCheckOut, row: int) -> str:
+    values = {"name": one.dataset, "contract": one.contract, "check": one.name, "row": row}
+    return f"entity?{urlencode(values)}"
 
 
 def place(dataset: str) -> str:

@@ -44,7 +44,7 @@ def page(
         script: of a page that moves: its own script, beside it; its forms ask for the page again.
     """
     known = {"now": datetime.now(UTC), "has_forms": has_forms, "has_search": has_search, "script": script}
-    text = _environment().get_template(template).render(**known, **values)
+    text = _environment().get_template(template).render({"forms": "../forms.js", **known, **values})
     headers = dict(_HEADERS)
     if script is not None:
         headers["content-security-policy"] += "; script-src 'self'; form-action 'self'"

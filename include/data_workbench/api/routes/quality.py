@@ -1,12 +1,19 @@
-"""`GET /data/quality` and `GET /data/quality/checks`."""
+"""`/data/quality`: datasets, checks and incidents; who acknowledges or snoozes one may trigger `check_quality`."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, status
+from datetime import UTC, datetime, timedelta
 
-from data_workbench.api.datamodels.quality import QualityCheckOut, QualityOut
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Depends, HTTPException, Request, status
+
+from data_workbench.api import access
+from data_workbench.api.datamodels.quality import AcknowledgeIn, IncidentOut, QualityCheckOut, QualityOut, SnoozeIn
 from data_workbench.api.services import quality as service
 from data_workbench.errors import UsageError
+
+DAG = "check_quality"
+"""Who may run it may answer for what it finds."""
 
 
 def router() -> APIRouter:
@@ -25,4 +32,25 @@ def router() -> APIRouter:
         except UsageError as error:
             raise HTTPException(status.HTTP_404_NOT_FOUND, error.message) from None
 
+    @found.get("/incidents")
+    def incidents(everything: bool = False) -> list[IncidentOut]:  # of the query
+        return service.incidents(is_open=not everything)
+
+    @found.post("/incidents/{number}/acknowledge", dependencies=[Depends(access.from_here)])
+    def acknowledge(number: int, body: AcknowledgeIn, user: GetUserDep, request: Request) -> IncidentOut:
+        access.require_trigger(DAG, user)
+        return _open(service.acknowledge(number, access.author(user, body.reason, request)), number)
+
+    @found.post("/incidents/{number}/snooze", dependencies=[Depends(access.from_here)])
+    def snooze(number: int, body: SnoozeIn, user: GetUserDep, request: Request) -> IncidentOut:
+        access.require_trigger(DAG, user)
+        until = datetime.now(UTC) + timedelta(hours=body.hours)
+        return _open(service.snooze(number, access.author(user, body.reason, request), until), number)
+
+    return found
+
+
+def _open(found: IncidentOut | None, number: int) -> IncidentOut:
+    if found is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"there is no open incident {number}")
     return found

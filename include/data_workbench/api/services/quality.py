@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.api.datamodels.quality import DatasetOut, QualityCheckOut
+from data_workbench.api.datamodels.quality import DatasetOut, IncidentOut, QualityCheckOut
 from data_workbench.api.services.metastore import metastore
 from data_workbench.errors import UsageError
 from data_workbench.metastore import anomalies, checks, profiles, quality_metrics
+from data_workbench.metastore import incidents as kept_incidents
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.masking import HIDDEN, classified
 from data_workbench.quality.scoring import dimensions, score
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.anomalies import Unusual
+    from data_workbench.metastore.audit import Author
     from data_workbench.metastore.profiles import KeptProfile
     from data_workbench.metastore.quality_metrics import Measured
     from data_workbench.pipelines.plan import RunPlan
@@ -35,6 +39,39 @@ def overview() -> tuple[list[DatasetOut], dict[str, list[Measured]], list[Qualit
     datasets = [_dataset(name, list(results)) for name, results in grouped]
     datasets.sort(key=lambda one: (101.0 if one.score is None else one.score, one.dataset))
     return datasets, history, shown
+
+
+def incidents(*, is_open: bool = True, dataset: str | None = None) -> list[IncidentOut]:
+    """Contracts that do not hold, newest first."""
+    with metastore() as store:
+        found = kept_incidents.latest(store, is_open=is_open)
+    return [IncidentOut.model_validate(one) for one in found if dataset in (None, one.dataset)]
+
+
+def acknowledge(number: int, author: Author) -> IncidentOut | None:
+    """Note who is at an open incident; None if there is none."""
+    with metastore() as store:
+        found = kept_incidents.acknowledge(store, number, author)
+    return None if found is None else IncidentOut.model_validate(found)
+
+
+def snooze(number: int, author: Author, until: datetime) -> IncidentOut | None:
+    """Hear nothing of an open incident until then; None if there is none."""
+    with metastore() as store:
+        found = kept_incidents.snooze(store, number, author, until=until)
+    return None if found is None else IncidentOut.model_validate(found)
+
+
+def entity(dataset: str, contract: str, check: str, row: int) -> dict[str, Any]:
+    """A failing row of the latest result of a check, with its counterparts.
+
+    Raises:
+        UsageError: there is no such row any more.
+    """
+    found = [one for one in details(dataset).checks if (one.contract, one.name) == (contract, check)]
+    if not found or not 0 <= row < len(found[0].sample):
+        raise UsageError(f"check {check!r} of {dataset!r} shows no row {row}", hint="it was checked again meanwhile")
+    return found[0].sample[row]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
 from data_workbench.metastore.values import rows_of
 from data_workbench.quality.standalone import rows, wholes
+from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
 from data_workbench.quality.standalone.masking import SHOWN, masked
@@ -37,6 +38,9 @@ class OverRows:
         self._key: tuple[str, ...] = ()
         self._rows = 0
         self._numbers: frozenset[str] = frozenset()
+        self._others: list[tuple[Other, Side]] = []
+        self._broken: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        """Failing rows as they are, with what is told of them."""
         self._sides: dict[str, tuple[str, str]] = {}
 
     def run(self, checks: list[Check]) -> list[dict[str, Any]]:
@@ -55,7 +59,9 @@ class OverRows:
                 return self._none(checks, error.message)
             except (duckdb.Error, pa.ArrowException) as error:
                 return self._none(checks, _first_line(error))
-            return [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
+            found = [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
+            self._add_counterparts(connection)
+            return found
 
     # ----------------------------------------------------------------------------------------------- reading
 
@@ -102,7 +108,18 @@ class OverRows:
     def _land_side(self, connection: DuckDBPyConnection, table: str, title: str, other: Other) -> Side:
         columns = {*other.on.values(), *getattr(other, "columns", {}).values()}
         columns |= {other.text} if hasattr(other, "text") else set()
-        return self._land_other(connection, table, title, other, columns)
+        side = self._land_other(connection, table, title, other, columns)
+        self._others.append((other, side))
+        return side
+
+    def _add_counterparts(self, connection: DuckDBPyConnection) -> None:
+        if not self._others or not self._key:
+            return
+        hidden = self._reader.hidden
+        secret = {*hidden(self._contract.dataset), *_derived_from(self._expressions, hidden(self._contract.dataset))}
+        counterparts = Counterparts(connection, self._key, self._others, hidden, secret)
+        for row, told in self._broken[:MOST]:
+            told[BESIDE] = counterparts.of(row)
 
     def _land_other(
         self, connection: DuckDBPyConnection, table: str, title: str, other: Other | Elsewhere, named: Collection[str]
@@ -228,7 +245,11 @@ class OverRows:
         hidden = self._reader.hidden(finder.side or self._contract.dataset)
         if finder.side is None:
             hidden = {*hidden, *_derived_from(self._expressions, hidden)}
-        return [masked(row, hidden) for row in rows_of(table.select(shown))]
+        found = list(rows_of(table))
+        told = [masked({name: row[name] for name in shown}, hidden) for row in found]
+        if finder.side is None:
+            self._broken += zip(found, told, strict=True)
+        return told
 
     def _none(self, checks: list[Check], reason: str) -> list[dict[str, Any]]:
         one = self._contract

@@ -79,7 +79,7 @@ def compile_check(
             query = f"SELECT g.* FROM {GIVEN} g WHERE {_complete('g', other.on)} AND NOT EXISTS ({_match(other, side)})"
             return Finder(title, query, tuple(other.on), level)
         case Check(covers=Other() as other) if side:
-            match_ = _equal("g", "o", other.on)
+            match_ = equal("g", "o", other.on)
             complete = " AND ".join(f"o.{quoted(name)} IS NOT NULL" for name in other.on.values())
             query = f"SELECT o.* FROM {side.table} o WHERE {complete} AND NOT EXISTS (FROM {GIVEN} g WHERE {match_})"
             return Finder(title, query, tuple(other.on.values()), level, side.dataset)
@@ -132,10 +132,11 @@ def _vectors(wanted: VectorCheck) -> str:
 
 
 def _match(other: Other, side: Side) -> str:
-    return f"FROM {side.table} o WHERE {_equal('g', 'o', other.on)}"
+    return f"FROM {side.table} o WHERE {equal('g', 'o', other.on)}"
 
 
-def _equal(here: str, there: str, on: Mapping[str, str]) -> str:
+def equal(here: str, there: str, on: Mapping[str, str]) -> str:
+    """The condition under which a row here is that of a row there."""
     return " AND ".join(f"{_text(here, one)} = {_text(there, two)}" for one, two in on.items())
 
 
