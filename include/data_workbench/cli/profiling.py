@@ -116,6 +116,7 @@ def _earlier(session: Session, dataset: str, against: str) -> dict[str, Any]:
 def _kept(session: Session, taken: dict[str, Any]) -> int | None:
     """Keep it; a profile is told without the metastore, too."""
     from data_workbench.connectors.metastore import open_metastore
+    from data_workbench.pipelines.telling_trouble import Telling
     from data_workbench.quality.keeping import keep_profile, watch
 
     try:
@@ -123,6 +124,7 @@ def _kept(session: Session, taken: dict[str, Any]) -> int | None:
             metastore.check()
             number = keep_profile(metastore, taken)
             watch(metastore, taken["dataset"])
+            Telling(metastore, session.settings).of_metrics(taken["dataset"], None, is_broken=False)
             return number
     except WorkbenchError as error:
         click.echo(f"not kept: {error.message}", err=True)

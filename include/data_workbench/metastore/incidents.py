@@ -91,6 +91,12 @@ def latest(store: Metastore, *, is_open: bool = True, limit: int = 100) -> list[
         return [Incident(**row._mapping) for row in connection.execute(statement)]
 
 
+def is_open(store: Metastore, contract: str) -> bool:
+    """Whether a contract, or another subject, has an open incident."""
+    with store.transaction() as connection:
+        return _open(connection, contract) is not None
+
+
 def acknowledge(store: Metastore, number: int, author: audit.Author) -> Incident | None:
     """Note who is at an open incident; None if there is none with this number."""
     return _change(store, number, author, "incident.acknowledged", {"acknowledged_by": author.actor})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, UsageError
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from data_workbench.metastore.alerts import Alert
 
 _SECONDS = 10.0
+SHAPES: Final = ("standard", "slack")
+_MARKS: Final = {
+    "critical": "\N{LARGE RED CIRCLE}",
+    "warning": "\N{LARGE ORANGE CIRCLE}",
+    "info": "\N{LARGE GREEN CIRCLE}",
+}
+_TOLD: Final = ("owner", "cause", "downstream", "unusual", "replay")
+"""Details that a message to people shows."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,14 @@ class WebhookRoute:
     Args:
         name: the connection's id, for messages; the URL may hold a token and is never shown.
         url: an http or https address.
+        shape: `standard`, or `slack`: `{"text": …}` as Slack, Mattermost and Rocket.Chat take it.
         secret: signs what is sent (`whsec_…`, or any base64 text); None sends it unsigned.
     """
 
     name: str
     url: str = field(repr=False)
     secret: str | None = field(default=None, repr=False)
+    shape: str = "standard"
 
     def __post_init__(self) -> None:
         if urlsplit(self.url).scheme not in ("http", "https"):
@@ -45,7 +55,7 @@ class WebhookRoute:
         """POST the alert; anything but a 2xx answer is no delivery."""
         import httpx
 
-        body = json.dumps(document(alert))
+        body = json.dumps(in_slack(alert) if self.shape == "slack" else document(alert))
         headers = {"content-type": "application/json", "user-agent": "odras-data-workbench"}
         headers |= self._signed(alert, body)
         try:
@@ -90,3 +100,18 @@ def document(alert: Alert) -> dict[str, Any]:
             **alert.detail,
         },
     }
+
+
+def in_slack(alert: Alert) -> dict[str, Any]:
+    """The body for an incoming webhook of Slack's: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+
+    `&`, `<` and `>` are escaped, as it asks: a name in an alert can be no mention and no link.
+    """
+    lines = [f"{_MARKS.get(alert.severity, '')} {alert.title}".strip()]
+    for name in _TOLD:
+        value = alert.detail.get(name)
+        if value:
+            told = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            lines.append(f"{name}: {told}")
+    text = "\n".join(lines)
+    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}

@@ -22,6 +22,7 @@ from data_workbench.pipelines.run import new_run_id
 from data_workbench.pipelines.store_lineage import contract_checked
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling_quality import downstream, routing
+from data_workbench.pipelines.telling_trouble import Telling
 from data_workbench.quality.incidents import Surroundings, tell
 from data_workbench.quality.keeping import keep_profile, keep_results, watch
 from data_workbench.quality.profiling import Asked, profile
@@ -99,6 +100,8 @@ class Contracts:
             broken_connections={name for name, one in states(store).items() if one.state == "broken"},
         )
         tell(store, told, around, routing(self.settings.alert_rules, self.routes))
+        is_broken = any(one["outcome"] not in ("passed", "not_evaluated") for one in told)
+        Telling(store, self.settings, self.routes).of_metrics(dataset, told[0]["owner"], is_broken=is_broken)
 
     def _profile(self, one: ContractFile, stores: Stores, hidden: Callable[[str], Collection[str]]) -> None:
         """Take the profile that a contract asks for; a store that is away was told by its checks."""

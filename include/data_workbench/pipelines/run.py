@@ -46,6 +46,7 @@ from data_workbench.pipelines.result import note_kept_out, run_document
 from data_workbench.pipelines.retention import expire
 from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.telling import LineageTeller
+from data_workbench.pipelines.telling_trouble import Telling
 from data_workbench.pipelines.verdicts import broken, unclean
 from data_workbench.pipelines.work import Work, open_work
 from data_workbench.quality.keeping import keep_results
@@ -377,6 +378,7 @@ class Runner:
                 replayed=[] if wrong else work.options.replays,
             )
             self._tidy(work)
+        Telling(self.metastore, self.settings).of_pipeline(work.plan.pipeline, checks)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
         if wrong:
             raise wrong

@@ -23,6 +23,7 @@ from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
 from data_workbench.pipelines.stores import Stores
+from data_workbench.pipelines.telling_trouble import Telling
 from data_workbench.pipelines.work import Work
 from data_workbench.quality.keeping import keep_results
 
@@ -95,6 +96,7 @@ class Upkeep:
             work = Work(run_id, plan, stores, {}, RunOptions(), now, {})
             folder = runner.assembly.staging(work).work_folder
             reader = StandingReader(stores, runner.settings, folder)
+            is_whole = all(wanted(contract) for *_, contract in standing_contracts(plan))
             try:
                 for name, index, target, contract in standing_contracts(plan):
                     if wanted(contract):
@@ -104,6 +106,7 @@ class Upkeep:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         keep_results(runner.metastore, found)
+        Telling(runner.metastore, runner.settings).of_pipeline(pipeline, found, is_whole=is_whole)
         return found
 
     def replay(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import RetriableError, UsageError, WorkbenchError
-from data_workbench.notifications.webhook import WebhookRoute, document
+from data_workbench.notifications.names import notifiers, route_names, webhook_ids
+from data_workbench.notifications.webhook import SHAPES, WebhookRoute, document
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection, Connections
@@ -16,12 +16,8 @@ if TYPE_CHECKING:
     from data_workbench.notifications import Route
     from data_workbench.settings import Settings
 
+__all__ = ["NotifierRoute", "route_names", "routes", "webhook_route"]
 WEBHOOK = "workbench_webhook"
-
-
-def route_names(settings: Settings) -> list[str]:
-    """The names an alert's deliveries are stored under; needs no connection."""
-    return [*_webhook_ids(settings), *(f"notifier:{path}" for path, _ in _notifiers(settings))]
 
 
 def routes(settings: Settings, connections: Connections, context: Mapping[str, Any] | None) -> dict[str, Route]:
@@ -30,21 +26,29 @@ def routes(settings: Settings, connections: Connections, context: Mapping[str, A
     Raises:
         WorkbenchError: a connection is not known or is no webhook, a notifier is none.
     """
-    found: dict[str, Route] = {name: webhook_route(connections.get(name)) for name in _webhook_ids(settings)}
+    found: dict[str, Route] = {name: webhook_route(connections.get(name)) for name in webhook_ids(settings)}
     if context is not None:
-        for path, arguments in _notifiers(settings):
+        for path, arguments in notifiers(settings):
             found[f"notifier:{path}"] = NotifierRoute(path, arguments, context)
     return found
 
 
 def webhook_route(connection: Connection) -> WebhookRoute:
-    """The route of a `workbench_webhook` connection: its host is the URL, its password the secret that signs."""
+    """The route of a `workbench_webhook` connection: its host is the URL, its password the secret that signs.
+
+    With `{"shape": "slack"}` in its extra it is told as Slack's incoming webhooks want it.
+    """
     if connection.kind != WEBHOOK:
         raise UsageError(
             f"connection {connection.id!r}, named by WORKBENCH_ALERT_ROUTES, is of type {connection.kind!r}",
             hint=f"name connections of type {WEBHOOK}",
         )
-    return WebhookRoute(connection.id, connection.host or "", connection.secret)
+    shape = connection.extra.get("shape", "standard")
+    if shape not in SHAPES:
+        raise UsageError(
+            f"webhook connection {connection.id!r} has the shape {shape!r}", hint=f"shapes are {', '.join(SHAPES)}"
+        )
+    return WebhookRoute(connection.id, connection.host or "", connection.secret, shape)
 
 
 class NotifierRoute:
@@ -67,22 +71,6 @@ class NotifierRoute:
             raise RetriableError(
                 f"notifier {self._path} failed ({type(error).__name__})", hint="see the task's log"
             ) from error
-
-
-def _webhook_ids(settings: Settings) -> list[str]:
-    return [name.strip() for name in settings.alert_routes.split(",") if name.strip()]
-
-
-def _notifiers(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
-    if not settings.alert_notifiers:
-        return []
-    form = '[{"notifier": "package.module.Class", "arguments": {…}}]'
-    try:
-        entries = json.loads(settings.alert_notifiers)
-        return [(str(entry["notifier"]), dict(entry.get("arguments") or {})) for entry in entries]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        # The arguments may hold a secret: the value is not repeated.
-        raise UsageError("WORKBENCH_ALERT_NOTIFIERS is not the JSON it should be", hint=f"write {form}") from None
 
 
 def _notifier_class(path: str) -> Any:

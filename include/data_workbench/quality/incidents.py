@@ -32,12 +32,14 @@ class Surroundings:
         downstream: datasets and pipelines that take from the dataset.
         replay: commands that bring the dataset in order and look again.
         unusual: metrics of the dataset that are unusual just now, in words.
+        differs: what differs between its last two profiles, in words.
         escalate_after: an incident that nobody acknowledged is told once more after this long.
     """
 
     downstream: Sequence[str] = ()
     replay: Sequence[str] = ()
     unusual: Sequence[str] = ()
+    differs: Sequence[str] = ()
     escalate_after: timedelta = timedelta(hours=24)
     broken_connections: Collection[str] = field(default_factory=frozenset)
 
@@ -51,22 +53,49 @@ def tell(
     """Open, keep, escalate or close the incident of one contract; the alert that was stored, if any."""
     if not results:
         return None
-    contract = results[0]["contract"]
-    return incidents.move(store, contract, lambda before, now: decide(before, now, results, around), routes)
+    trouble = trouble_of(results, around.broken_connections)
+    return tell_trouble(
+        store, results[0]["contract"], trouble, around, routes, is_clear=trouble is None and is_known(results)
+    )
+
+
+def tell_trouble(
+    store: Metastore,
+    subject: str,
+    trouble: Trouble | None,
+    around: Surroundings,
+    routes: Callable[[Alert], Sequence[str]],
+    *,
+    is_clear: bool,
+) -> Alert | None:
+    """Open, keep, escalate or close the incident of a subject; the alert that was stored, if any.
+
+    Args:
+        subject: a contract, or `pipeline NAME`, or `unusual DATASET`.
+        is_clear: everything was looked at, and nothing is wrong: only then an incident is over.
+    """
+    return incidents.move(
+        store, subject, lambda before, now: decide(before, now, trouble, around, is_clear=is_clear), routes
+    )
+
+
+def is_known(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all was looked at that can be, and something was."""
+    return any(one["outcome"] != "not_evaluated" for one in results) and all(
+        one["outcome"] != "not_evaluated" or _is_small(one) for one in results
+    )
 
 
 def decide(
-    before: Incident | None, now: datetime, results: Sequence[Mapping[str, Any]], around: Surroundings
+    before: Incident | None, now: datetime, trouble: Trouble | None, around: Surroundings, *, is_clear: bool
 ) -> Step | None:
-    """What the results of a contract mean for its incident."""
-    trouble = trouble_of(results, around.broken_connections)
-    is_known = any(one["outcome"] != "not_evaluated" for one in results)
+    """What a trouble, or that there is none, means for an incident."""
     if trouble is None:
-        if before is None or not is_known or any(one["outcome"] == "not_evaluated" for one in results):
+        if before is None or not is_clear:
             return None
         return Step({"recovered": now}, _recovery(before, now) if before.told is not None else None)
     if before is None:
-        alert = _alert("quality.broken", trouble, around, trouble.severity)
+        alert = _alert(TOLD_AS.get(_kind(trouble.contract), "quality.broken"), trouble, around, trouble.severity)
         values = {**vars(trouble), "told": now}
         values.pop("contract")
         return Step(values, alert)
@@ -82,13 +111,25 @@ def decide(
 def trouble_of(results: Sequence[Mapping[str, Any]], broken_connections: Collection[str]) -> Trouble | None:
     """What is broken of a contract; None if nothing is, or nothing that its store's own alert does not tell."""
     first = results[0]
-    connection = first["dataset"].partition(":")[0]
-    told = {"failed", "warned"} | (set() if connection in broken_connections else {"not_evaluated"})
-    broken = [one for one in results if one["outcome"] in told and not _is_small(one)]
+    broken = broken_of(results, broken_connections)
     if not broken:
         return None
     worst: Severity = "critical" if any(one["level"] == "fail" for one in broken) else "warning"
     return Trouble(first["contract"], first["dataset"], first["owner"], worst, [one["name"] for one in broken])
+
+
+def broken_of(results: Sequence[Mapping[str, Any]], broken_connections: Collection[str]) -> list[Mapping[str, Any]]:
+    """The results that are a trouble: what a store that is known to be away leaves open is its connection's."""
+    return [
+        one
+        for one in results
+        if one["outcome"] in ("failed", "warned")
+        or (
+            one["outcome"] == "not_evaluated"
+            and not _is_small(one)
+            and one["dataset"].partition(":")[0] not in broken_connections
+        )
+    ]
 
 
 def _is_small(one: Mapping[str, Any]) -> bool:
@@ -96,11 +137,33 @@ def _is_small(one: Mapping[str, Any]) -> bool:
     return one["outcome"] == "not_evaluated" and one["reason"] is None
 
 
-def _alert(topic: str, trouble: Trouble, around: Surroundings, severity: Severity) -> Alert:
-    named = ", ".join(trouble.checks[:_NAMED]) + (", …" if len(trouble.checks) > _NAMED else "")
+UNUSUAL: Final = "unusual"
+PIPELINE: Final = "pipeline"
+TOLD_AS: Final = {UNUSUAL: "quality.unusual"}
+
+
+def _kind(subject: str) -> str:
+    """What an incident is about, by its subject's first word; the name of a contract has one only."""
+    word, _, rest = subject.partition(" ")
+    return word if rest else "contract"
+
+
+def _words(trouble: Trouble) -> tuple[str, str]:
+    """What is in trouble, and what of it."""
     count = len(trouble.checks)
-    word = "is still broken, and nobody has acknowledged it" if topic.endswith("escalated") else "does not hold"
-    title = f"contract {trouble.contract} of {trouble.dataset} {word}: {count} check{'s' * (count != 1)} ({named})"
+    named = ", ".join(trouble.checks[:_NAMED]) + (", …" if count > _NAMED else "")
+    kind = _kind(trouble.contract)
+    if kind == UNUSUAL:
+        return f"dataset {trouble.dataset}", f"{count} metric{'s' * (count != 1)} ({named})"
+    subject = trouble.contract if kind == PIPELINE else f"contract {trouble.contract}"
+    return f"{subject} of {trouble.dataset}", f"{count} check{'s' * (count != 1)} ({named})"
+
+
+def _alert(topic: str, trouble: Trouble, around: Surroundings, severity: Severity) -> Alert:
+    what, of_it = _words(trouble)
+    state = "is unusual" if _kind(trouble.contract) == UNUSUAL else "does not hold"
+    word = "is still so, and nobody has acknowledged it" if topic.endswith("escalated") else state
+    title = f"{what} {word}: {of_it}"
     detail = {
         "contract": trouble.contract,
         "dataset": trouble.dataset,
@@ -109,12 +172,18 @@ def _alert(topic: str, trouble: Trouble, around: Surroundings, severity: Severit
         "downstream": list(around.downstream),
         "replay": list(around.replay),
         "unusual": list(around.unusual),
+        "differs": list(around.differs),
     }
-    return Alert(topic=topic, subject=f"contract:{trouble.contract}", severity=severity, title=title, detail=detail)
+    return Alert(topic=topic, subject=_subject(trouble.contract), severity=severity, title=title, detail=detail)
+
+
+def _subject(contract: str) -> str:
+    return contract.replace(" ", ":", 1) if _kind(contract) != "contract" else f"contract:{contract}"
 
 
 def _recovery(before: Incident, now: datetime) -> Alert:
     lasted = f"{(now - before.opened).total_seconds() / 3600:.1f} h"
     detail = {"contract": before.contract, "dataset": before.dataset, "owner": before.owner, "lasted": lasted}
-    title = f"contract {before.contract} of {before.dataset} holds again, after {lasted}"
-    return Alert("quality.recovered", f"contract:{before.contract}", "info", title, detail)
+    what, _ = _words(Trouble(before.contract, before.dataset, before.owner, before.severity, before.checks))
+    state = "is as usual again" if _kind(before.contract) == UNUSUAL else "holds again"
+    return Alert("quality.recovered", _subject(before.contract), "info", f"{what} {state}, after {lasted}", detail)

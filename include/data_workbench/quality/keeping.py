@@ -44,6 +44,16 @@ def watch(store: Metastore, dataset: str) -> list[Unusual]:
     return unusual.keep(store, found)
 
 
+def unusual_now(store: Metastore, dataset: str) -> list[Unusual]:
+    """The metrics of which the newest value is unusual, and nobody called it expected."""
+    newest = {key: values[-1].measured for key, values in quality_metrics.series(store, dataset, limit=1).items()}
+    return [
+        one
+        for one in unusual.latest(store, dataset=dataset)
+        if one.expected_by is None and newest.get((one.column, one.name)) == one.measured
+    ]
+
+
 _WATCHED = 120
 """Values of a history that are looked at."""
 

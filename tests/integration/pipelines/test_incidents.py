@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tests.integration.pipelines.test_profiles import command
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import UsageError
-from data_workbench.metastore import incidents
+from data_workbench.metastore import incidents, quality_metrics
 from data_workbench.metastore.audit import Author
 from data_workbench.notifications import deliver
 from data_workbench.pipelines.contract_files import parse_contract
@@ -159,3 +160,103 @@ def test_a_store_that_is_known_to_be_away_is_told_by_its_connection_alone(
     site.sql("DELETE FROM connection_states")
     held(site)
     assert receivers["ops"].types() == ["connection.broken", "quality.broken"], "nobody else would say it"
+
+
+PIPELINE = """
+version: 1
+pipeline: load_numbers
+owner: numbers-team
+sources: {rows: {connection: pg, stream: public.numbers}}
+contract:
+  rows:
+    columns: {a: {min: 0}, b: {required: true}}
+    on_invalid: warn
+destinations:
+  one: {connection: pg, table: public.first_copy, write: merge, key: id}
+  two: {connection: pg, table: public.second_copy, write: merge, key: id}
+"""
+
+
+def test_all_that_fails_of_one_load_is_one_alert_over_all_its_stores(
+    site: Site, receivers: dict[str, Receiver]
+) -> None:
+    settings = replace(site.settings, alert_routes="ops,numbers", pipelines=site.folder)
+    site.file(PIPELINE, "load_numbers.yaml")
+    runner = site.runner(alert_routes="ops,numbers", pipelines=site.folder)
+    site.sql("ALTER TABLE numbers ADD COLUMN b int")
+
+    def loaded() -> None:
+        _, error = runner.run(site.definition(PIPELINE), params={})
+        assert error is None, error
+        deliver(site.metastore, routes(settings, Connections(from_environment), None))
+
+    site.sql("UPDATE numbers SET a = -1, b = NULL")
+    loaded()
+    loaded()
+    assert receivers["ops"].types() == ["quality.broken"]
+    told = receivers["ops"].got[0]["data"]
+    assert (told["subject"], told["owner"], told["severity"]) == ("pipeline:load_numbers", "numbers-team", "warning")
+    assert len(told["checks"]) == 4, "two rules in two stores"
+    assert told["replay"][0] == "workbench run load_numbers"
+    site.sql("UPDATE numbers SET a = 1, b = 1")
+    loaded()
+    loaded()
+    assert receivers["ops"].types() == ["quality.broken", "quality.recovered"]
+    assert "pipeline load_numbers" in receivers["ops"].got[1]["data"]["title"]
+
+
+def test_what_is_unusual_is_told_once_unless_the_contract_tells_it_and_is_over_by_itself(
+    site: Site, receivers: dict[str, Receiver]
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+
+    def counted(day: int, value: float) -> None:
+        metric = quality_metrics.Metric("pg:public.numbers", "", "row count", value)
+        quality_metrics.keep(site.metastore, [metric], measured=now + timedelta(days=day - 40))
+
+    for day in range(30):
+        counted(day, 1000 + day % 3)
+    held(site)
+    assert receivers["ops"].types() == []
+    counted(30, 40)
+    held(site)
+    held(site)
+    assert receivers["ops"].types() == ["quality.unusual"]
+    told = receivers["ops"].got[0]["data"]
+    assert (told["subject"], told["owner"], told["checks"]) == (
+        "unusual:pg:public.numbers",
+        "numbers-team",
+        ["row count"],
+    )
+    assert told["unusual"][0].startswith("row count is 40, expected ")
+    assert told["downstream"] == ["graph:N", "files:n.parquet"]
+    counted(31, 1001)
+    held(site)
+    assert receivers["ops"].types() == ["quality.unusual", "quality.recovered"]
+
+    counted(32, 39)
+    site.sql("UPDATE numbers SET a = -1")
+    held(site)
+    assert receivers["ops"].types()[2:] == ["quality.broken"], "one cause"
+    assert receivers["ops"].got[2]["data"]["unusual"]
+
+
+def test_a_webhook_in_slacks_shape_gets_text_in_which_no_name_is_a_link(
+    site: Site, receivers: dict[str, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = receivers["ops"].url
+    slack = {"conn_type": "workbench_webhook", "host": url, "extra": {"shape": "slack"}}
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps(slack))
+    site.sql("UPDATE numbers SET a = -1")
+    contract = CONTRACT.replace("check 0,", '"<!channel> & co",')
+    settings = replace(site.settings, alert_routes="ops", pipelines=site.folder)
+    connections = Connections(from_environment)
+    Contracts(settings, connections, site.metastore, ["ops"]).check([parse_contract(contract)])
+    deliver(site.metastore, routes(settings, connections, None))
+    [got] = receivers["ops"].got
+    assert list(got) == ["text"]
+    assert "&lt;!channel&gt; &amp; co" in got["text"]
+    assert "replay: workbench run load, workbench check numbers" in got["text"]
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps({**slack, "extra": {"shape": "round"}}))
+    with pytest.raises(UsageError, match="the shape 'round'"):
+        routes(settings, Connections(from_environment), None)
