@@ -89,6 +89,31 @@ def diff(dataset: str | None, first: str, last: str | None, as_json: bool) -> No
         click.echo(f"schema of {_called(one)}: " + "; ".join(f"{k} {', '.join(v)}" for k, v in parts.items() if v))
 
 
+@command(lineage)
+@click.argument("dataset")
+@click.argument("key", nargs=-1, required=True, metavar="COLUMN=VALUE...")
+@click.option("--here", is_flag=True, help="Only in this store; without it, wherever the same pipelines wrote the key.")
+def record(dataset: str, key: tuple[str, ...], here: bool, as_json: bool) -> None:
+    """The history of one record of CONNECTION:DATASET over all stores: runs, versions, batches, quarantine, changes."""
+    from data_workbench.pipelines.record_tracing import trace_record
+
+    wrong = [one for one in key if "=" not in one]
+    if wrong:
+        raise UsageError(f"{wrong[0]!r} is no key", hint="write it as COLUMN=VALUE, such as requirement_id=…")
+    named = dict(one.partition("=")[::2] for one in key)
+    with Session().metastore as store:
+        found = trace_record(store, dataset, named, everywhere=not here)
+    if as_json:
+        say_json(found)
+        return
+    rows = [
+        (one["at"], one["what"], f"{one.get('connection', 'quarantine')}:{one.get('dataset', one.get('record'))}",
+         one.get("run_id") or "", one.get("actor") or one.get("by") or "", one.get("reason") or "")
+        for one in found["events"]
+    ]  # fmt: skip
+    say_table(("when", "what", "where", "run", "who", "why"), rows, title=f"{dataset} {', '.join(key)}")
+
+
 class _graph:  # noqa: N801  # a context manager that reads like a word
     """The graph as of a moment, and the metastore it is of."""
 
@@ -140,8 +165,13 @@ def _say(document: dict[str, Any], *, as_json: bool) -> None:
         click.echo()
         told = [(one["pipeline"] or _called(one), ", ".join(one["owners"])) for one in document["pipelines"]]
         say_table(("pipeline", "owners"), told)
+    for one in document.get("blocked", ()):
+        click.echo(f"blocked while it is down: {one['pipeline'] or _called(one)} ({', '.join(one['owners'])})")
     for one in document["consumers"]:
         click.echo(f"read by {_called(one)}")
+    for one in document["contracts"]:
+        state = f"does not hold since {one['incident']['opened']}" if one["incident"] else "no incident is open"
+        click.echo(f"contract {one['contract']} ({', '.join(one['owners']) or 'no owner'}): {state}")
     for check in document["checks"]:
         click.echo(f"checked by {check['pipeline']}: {check['dataset']}: {check['name']} ({check['outcome']})")
     if "runs" in document:

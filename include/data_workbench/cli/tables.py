@@ -114,10 +114,12 @@ def say_plan(document: Mapping[str, Any]) -> None:
         click.echo()
         changes = [(c["destination"], c["action"], c["object"], c["detail"]) for c in document["changes"]]
         say_table(("destination", "change", "object", "detail"), changes)
-    for reader in document.get("consumers") or ():
-        broken = f"breaks: {', '.join(reader['missing'])} not written" if reader["missing"] else "has all it names"
-        click.echo(f"read by {reader['pipeline']} ({reader['reads']} of {reader['dataset']}): {broken}")
-    for lost in (document.get("downstream") or {}).get("dropped", ()):
+    downstream = document.get("downstream") or {}
+    for one in downstream.get("pipelines") or ():
+        for reader in one["reads"]:
+            broken = f"breaks: {', '.join(reader['missing'])} not written" if reader["missing"] else "has all it names"
+            click.echo(f"read by {one['pipeline']} ({reader['reads']} of {reader['dataset']}): {broken}")
+    for lost in downstream.get("dropped") or ():
         told = ", ".join(f"{one['name']}.{one['field']}" for one in lost["columns"][:10]) or "no column known"
         click.echo(f"not written any more: {lost['name']}.{lost['field']}, of which is made: {told}")
     for change in document["destructive"] or ():

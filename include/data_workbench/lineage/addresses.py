@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Datasets of the graph, or one column of one."""
+    """Datasets of the graph, all of a connection's, or one column of one."""
 
     text: str
     datasets: tuple[int, ...]
     column: str | None = None
+    is_connection: bool = False
 
 
 def find(text: str, graph: Graph, connections: Connections) -> Place:
@@ -41,7 +42,7 @@ def find(text: str, graph: Graph, connections: Connections) -> Place:
         return _by_uri(text, graph)
     connection = connections.get(name)
     if not colon or not rest:
-        return Place(text, _of_connection(connection, graph))
+        return Place(text, _of_connection(connection, graph), is_connection=True)
     for stream, column in _splits(rest):
         try:
             made = source_name(connection, stream)

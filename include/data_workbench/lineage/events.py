@@ -157,6 +157,14 @@ def pipeline_of(job: tuple[str, str]) -> str | None:
     return name.removeprefix(_PIPELINE).partition(".")[0]
 
 
+def contract_of(job: tuple[str, str]) -> str | None:
+    """The contract by itself that a job checks; None for all other jobs."""
+    namespace, name = job
+    if namespace != NAMESPACE or not name.startswith("check__"):
+        return None
+    return name.removeprefix("check__").partition(".")[0]
+
+
 def is_backup(job: tuple[str, str]) -> bool:
     """Whether a job makes sets of stores, or brings them back: of one place all that is kept goes in and out, so that
     going on through it would make everything depend on everything."""

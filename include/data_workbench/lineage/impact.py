@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import UsageError
 from data_workbench.lineage.addresses import Place
-from data_workbench.lineage.events import NAMESPACE, pipeline_of
+from data_workbench.lineage.events import NAMESPACE, contract_of, pipeline_of
 from data_workbench.metastore import lineage_reading as reading
 from data_workbench.metastore.lineage import Name
 
@@ -26,7 +26,10 @@ def trace(
     else:
         found = graph.reach(place.datasets, direction, depth=depth)
     asked = {"asked": place.text, "direction": direction, "as_of": graph.at.isoformat(), "depth": depth}
-    return {**asked, "start": [_dataset(graph, one) for one in place.datasets], **told(graph, store, found)}
+    document = {**asked, "start": [_dataset(graph, one) for one in place.datasets], **told(graph, store, found)}
+    if place.is_connection and direction == "downstream":
+        document["blocked"] = _blocked(graph, store, place)
+    return document
 
 
 def trace_run(graph: Graph, store: Metastore, run_id: str, *, depth: int | None = None) -> dict[str, Any]:
@@ -51,10 +54,19 @@ def trace_run(graph: Graph, store: Metastore, run_id: str, *, depth: int | None 
     return {**asked, "start": [_dataset(graph, one) for one in start], **document, "runs": _runs(later)}
 
 
+def _blocked(graph: Graph, store: Metastore, place: Place) -> list[dict[str, Any]]:
+    """Whole pipelines and others' jobs that read or write behind a connection: if it is down, they wait or fail."""
+    behind = set(place.datasets)
+    jobs = {one for roles in (graph.inputs, graph.outputs) for one, datasets in roles.items() if datasets & behind}
+    return _pipelines(graph, jobs, reading.owners(store, [graph.job_ids[one] for one in jobs]))
+
+
 def told(graph: Graph, store: Metastore, found: Reach) -> dict[str, Any]:
-    """Datasets, columns, pipelines, jobs, checks, consumers and owners."""
+    """Datasets, columns, pipelines, jobs, checks, contracts, consumers and owners."""
     jobs = found.jobs | {one for one in found.readers if graph.jobs[one].namespace != NAMESPACE}
-    known = reading.owners(store, [*(graph.ids[one] for one in found.datasets), *(graph.job_ids[one] for one in jobs)])
+    checking = {one: name for one in found.readers if (name := contract_of(graph.jobs[one])) is not None}
+    asked = [*(graph.ids[one] for one in found.datasets), *(graph.job_ids[one] for one in {*jobs, *checking})]
+    known = reading.owners(store, asked)
     pipelines = _pipelines(graph, jobs, known)
     datasets = sorted(found.datasets.items(), key=lambda item: (item[1], graph.datasets[item[0]]))
     return {
@@ -66,8 +78,20 @@ def told(graph: Graph, store: Metastore, found: Reach) -> dict[str, Any]:
         "jobs": sorted(({**_name(graph.jobs[one])} for one in found.jobs), key=_by_name),
         "consumers": sorted((_name(graph.jobs[one]) for one in jobs - found.jobs), key=_by_name),
         "checks": reading.checks_of(store, [one["pipeline"] for one in pipelines if one["pipeline"]]),
+        "contracts": _contracts(graph, store, checking, known),
         "owners": sorted({one for owners in known.values() for one in owners}),
     }
+
+
+def _contracts(
+    graph: Graph, store: Metastore, checking: Mapping[int, str], owners: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """Contracts by themselves over what is reached or asked of, with who owns them and what is open of them now."""
+    open_now = reading.open_incidents(store, list(checking.values()))
+    return [
+        {"contract": name, "owners": owners.get(graph.job_ids[job], []), "incident": open_now.get(name)}
+        for job, name in sorted(checking.items(), key=lambda item: item[1])
+    ]
 
 
 def _pipelines(graph: Graph, jobs: Iterable[int], owners: dict[str, list[str]]) -> list[dict[str, Any]]:

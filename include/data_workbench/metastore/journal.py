@@ -126,6 +126,16 @@ def entries(
         return [Entry(**row._mapping) for row in session.execute(statement)]
 
 
+def writers(store: Metastore) -> dict[tuple[str, str], set[str]]:
+    """The pipelines that wrote each dataset, by connection and dataset."""
+    statement = select(journal.c.connection, journal.c.dataset, journal.c.pipeline).distinct()
+    found: dict[tuple[str, str], set[str]] = {}
+    with store.transaction() as session:
+        for connection, dataset, pipeline in session.execute(statement):
+            found.setdefault((connection, dataset), set()).add(pipeline)
+    return found
+
+
 def position(store: Metastore) -> tuple[int, datetime]:
     """The number of the newest entry, 0 for an empty journal, and the metastore's clock."""
     with store.transaction() as session:

@@ -20,7 +20,7 @@ from data_workbench.metastore.lineage_tables import (
     lineage_schema_fields,
     lineage_schemas,
 )
-from data_workbench.metastore.tables import checks
+from data_workbench.metastore.tables import checks, incidents
 
 _STANDING = """CREATE TEMPORARY TABLE standing ON COMMIT DROP AS
     SELECT j.id AS job_id, r.version_id, r.parent_job_id
@@ -140,6 +140,23 @@ def checks_of(store: Metastore, pipelines: Collection[str]) -> list[dict[str, An
     )
     with store.transaction() as connection:
         return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def open_incidents(store: Metastore, contracts: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What is open now of contracts that do not hold: how bad, since when, who has taken it on."""
+    table = incidents.c
+    shown = (table.contract, table.severity, table.opened, table.acknowledged_by)
+    statement = select(*shown).where(table.contract.in_(list(contracts)), table.recovered.is_(None))
+    with store.transaction() as connection:
+        found = connection.execute(statement)
+        return {
+            row.contract: {
+                "severity": row.severity,
+                "opened": row.opened.isoformat(),
+                "acknowledged_by": row.acknowledged_by,
+            }
+            for row in found
+        }
 
 
 # ----------------------------------------------------------------------------------------------------------- runs

@@ -115,6 +115,20 @@ def list_records(
         return [_record(row) for row in connection.execute(statement.limit(limit))]
 
 
+def of_key(store: Metastore, pipelines: Collection[str], values: Sequence[str]) -> list[Record]:
+    """Records of these pipelines whose key has exactly these values, whatever its columns are called; by id.
+
+    A step may have renamed the columns before a destination took them for its key.
+    """
+    same = text(
+        "key IS NOT NULL AND (SELECT array_agg(value ORDER BY value) FROM json_each_text(key::json))"
+        " = CAST(:values AS text[])"
+    ).bindparams(values=sorted(values))
+    statement = select(quarantine).where(quarantine.c.pipeline.in_(list(pipelines)), same).order_by(quarantine.c.id)
+    with store.transaction() as connection:
+        return [_record(row) for row in connection.execute(statement)]
+
+
 def iter_records(store: Metastore, *, pipeline: str, run_id: str | None = None, page: int = 5000) -> Iterator[Record]:
     """All open records of a pipeline, a page of memory at a time."""
     after = 0

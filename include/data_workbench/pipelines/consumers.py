@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 def consumers_of(plan: RunPlan, settings: Settings) -> list[dict[str, Any]]:
-    """Each reader of a dataset that is written: `pipeline`, `reads`, `dataset`, and the columns `missing` to it."""
+    """Each reader of a dataset that is written, by the files: `pipeline`, `owners`, `reads`, `dataset`, and the columns
+    `missing` to it."""
     written = _written(plan)
     found = []
     for spec in _others(plan.pipeline, settings):
@@ -40,7 +41,9 @@ def consumers_of(plan: RunPlan, settings: Settings) -> list[dict[str, Any]]:
             if given is not None:
                 missing = [name for name in columns if name not in given]
                 dataset = f"{connection}:{stream}"
-                found.append({"pipeline": spec.pipeline, "reads": place, "dataset": dataset, "missing": missing})
+                owners = [f"team:{spec.owner}"] if spec.owner else []
+                about = {"pipeline": spec.pipeline, "owners": owners, "reads": place}
+                found.append({**about, "dataset": dataset, "missing": missing})
     return found
 
 
@@ -61,8 +64,34 @@ def with_readers(document: dict[str, Any], asked: str, settings: Settings) -> di
     return {**document, "pipelines": [*document["pipelines"], *added.values()]}
 
 
-def downstream_of(plan: RunPlan, stores: Stores, store: Metastore) -> dict[str, Any]:
-    """What the graph of lineage knows to be made of what a plan writes, and of columns it does not write any more."""
+def downstream_of(plan: RunPlan, stores: Stores, store: Metastore | None, settings: Settings) -> dict[str, Any]:
+    """What is made of what a plan writes, and of columns it does not write any more, by both ways.
+
+    Each pipeline says whether runs have told of it (`recorded`), and what it reads of this plan's targets by its file
+    (`reads`: where, the dataset, the columns `missing` to it). Without a metastore only the files are asked.
+    """
+    found = _UNKNOWN if store is None else _recorded(plan, stores, store)
+    pipelines = {one["name"]: {**one, "recorded": True, "reads": []} for one in found["pipelines"]}
+    for one in consumers_of(plan, settings):
+        name = f"pipeline__{one['pipeline']}"
+        blank = {"namespace": NAMESPACE, "name": name, "pipeline": one["pipeline"], "owners": one["owners"]}
+        known = pipelines.setdefault(name, {**blank, "recorded": False, "reads": []})
+        known["reads"].append({key: one[key] for key in ("reads", "dataset", "missing")})
+    return {**found, "pipelines": sorted(pipelines.values(), key=lambda one: (one["namespace"], one["name"]))}
+
+
+_UNKNOWN: Mapping[str, Any] = {
+    "datasets": None,
+    "pipelines": [],
+    "consumers": None,
+    "contracts": None,
+    "owners": None,
+    "dropped": None,
+}
+
+
+def _recorded(plan: RunPlan, stores: Stores, store: Metastore) -> dict[str, Any]:
+    """What the graph of lineage knows."""
     from data_workbench.lineage.graph import Graphs
     from data_workbench.lineage.impact import told
 
@@ -82,7 +111,7 @@ def downstream_of(plan: RunPlan, stores: Stores, store: Metastore) -> dict[str, 
             lost = told(graph, store, graph.reach_column((number, column), "downstream"))
             about = {"namespace": graph.datasets[number].namespace, "name": graph.datasets[number].name}
             gone.append({**about, "field": column, **{key: lost[key] for key in ("columns", "pipelines")}})
-    parts = {key: found[key] for key in ("datasets", "pipelines", "consumers", "owners")}
+    parts = {key: found[key] for key in ("datasets", "pipelines", "consumers", "contracts", "owners")}
     parts["pipelines"] = [one for one in parts["pipelines"] if one["pipeline"] != plan.pipeline]
     return {**parts, "dropped": gone}
 

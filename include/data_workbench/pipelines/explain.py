@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data_workbench.errors import WorkbenchError
 from data_workbench.pipelines import drift
-from data_workbench.pipelines.consumers import consumers_of, downstream_of
+from data_workbench.pipelines.consumers import downstream_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.hooks import require_permitted, told
@@ -69,14 +69,9 @@ def explain(
             "allow": None if changes is None else list(dict.fromkeys(change["effect"] for change in destructive)),
             "not_looked_up": unknown,
             "drift": _drift(plan, baseline),
-            "consumers": consumers_of(plan, settings),
-            "downstream": _downstream(plan, stores, metastore),
+            "downstream": downstream_of(plan, stores, metastore, settings),
             "may_stream": fits(plan),
         }
-
-
-def _downstream(plan: RunPlan, stores: Stores, metastore: Metastore | None) -> dict[str, Any] | None:
-    return None if metastore is None else downstream_of(plan, stores, metastore)
 
 
 def _baseline(metastore: Metastore | None, pipeline: str) -> Mapping[str, SourcePlan] | None:
@@ -219,7 +214,6 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
         "not_looked_up": [error.message],
         "drift": None,
         "may_stream": None,
-        "consumers": None,
         "downstream": None,
     }
 

@@ -212,7 +212,7 @@ def _empty(dsn: str) -> None:
             "SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname FROM pg_class "
             "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition"
         ).fetchall():
-            if name not in kept:
+            if name not in kept and not name.startswith("lineage_"):  # the metastore's views
                 quoted = sql.Identifier("public", name)
                 connection.execute(sql.SQL(f"DROP {kind} IF EXISTS {{}} CASCADE").format(quoted))
         for (name,) in connection.execute(

@@ -111,7 +111,10 @@ def test_impact_and_origin_follow_pipelines_from_store_to_store(words: Site) -> 
         ("loud_words", "loud"),
         ("words", "word"),
     }
-    assert names(asked("impact", "pg")) == ["words.jsonl"], "if the connection is down"
+    down = asked("impact", "pg")
+    assert names(down) == ["words.jsonl"], "if the connection is down"
+    assert [one["pipeline"] for one in down["blocked"]] == ["first", "second"], "who reads or writes there"
+    assert [one["pipeline"] for one in asked("impact", "files")["blocked"]] == ["second"]
     assert names(asked("origin", "files:words.jsonl", "--depth", "1")) == ["loud_words"]
     before = asked("impact", "files", "--as-of", datetime.now(UTC).isoformat())
     assert before["datasets"] == []
@@ -156,12 +159,55 @@ def test_a_plan_tells_what_is_made_of_columns_it_drops(words: Site) -> None:
     words.run(FIRST)
     words.run(SECOND)
     text = FIRST.replace("derive: {loud: upper(word)}", "select: [id, word]")
-    code, told, _ = words.command("plan", words.file(text))
+    folder = words.folder / "pipelines"
+    folder.mkdir()
+    (folder / "second.yaml").write_text(SECOND)
+    (folder / "third.yaml").write_text(THIRD)
+    code, told, _ = words.command("plan", words.file(text), WORKBENCH_PIPELINES=str(folder))
     assert code == 0, told
-    assert [one["pipeline"] for one in told["downstream"]["pipelines"]] == ["second"]
+    second, third = told["downstream"]["pipelines"]
+    assert (second["pipeline"], second["recorded"], third["pipeline"], third["recorded"]) == (
+        "second", True, "third", False
+    )  # fmt: skip
+    assert [one["missing"] for one in (*second["reads"], *third["reads"])] == [["loud"], ["loud"]]
     [lost] = told["downstream"]["dropped"]
     assert lost["field"] == "loud"
     assert {one["name"].rpartition("/")[2] for one in lost["columns"]} == {"words.jsonl"}
+
+
+CONTRACT = """
+version: 1
+contract: loud_words
+owner: words-team
+connection: pg
+stream: public.loud_words
+columns: {loud: {required: true, max_length: 0}}
+"""
+
+
+def test_an_impact_names_the_contracts_that_watch_what_is_reached_and_what_is_open_of_them(words: Site) -> None:
+    words.run(FIRST)
+    folder = words.folder / "contracts"
+    folder.mkdir()
+    (folder / "loud_words.yaml").write_text(CONTRACT)
+    code, told, _ = words.command("check", "loud_words", WORKBENCH_CONTRACTS=str(folder))
+    assert (code, {one["outcome"] for one in told["checks"]}) == (1, {"passed", "failed"})
+    assert words.command("lineage", "deliver")[0] == 0
+    words.sql(
+        "INSERT INTO incidents (contract, dataset, severity, checks, opened)"
+        " VALUES ('loud_words', 'pg:public.loud_words', 'critical', '[]', now())"
+        " ON CONFLICT DO NOTHING"
+    )
+    [found] = words.command("lineage", "impact", "pg:public.words")[1]["contracts"]
+    assert (found["contract"], found["owners"]) == ("loud_words", ["team:words-team"])
+    assert found["incident"]["acknowledged_by"] is None
+    [(event,)] = words.sql(
+        "SELECT event FROM lineage_events"
+        " WHERE state = 'COMPLETE' AND event #>> '{job,name}' = 'check__loud_words.check'"
+    )
+    [read] = event["inputs"]
+    held = {one["name"]: one["success"] for one in read["inputFacets"]["dataQualityAssertions"]["assertions"]}
+    assert held == {"required loud": True, "max_length loud": False}
 
 
 # -------------------------------------------------------------------------------------------------- over HTTP

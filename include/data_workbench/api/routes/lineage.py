@@ -117,6 +117,15 @@ def router() -> APIRouter:
         with _missing():
             return service.traced(dataset, "upstream", depth=depth, as_of=as_of)
 
+    @found.get("/record")
+    def record(
+        dataset: Annotated[str, Query(max_length=1_000)],
+        key: Annotated[list[str], Query(min_length=1, max_length=20)],
+        here: bool = False,
+    ) -> dict[str, Any]:
+        with _missing():
+            return service.record(dataset, key, here=here)
+
     @found.get("/diff")
     def diff(
         first: Annotated[str, Query(alias="from", max_length=40)],

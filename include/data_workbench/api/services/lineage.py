@@ -18,6 +18,7 @@ from data_workbench.lineage.validation import Finding, findings
 from data_workbench.metastore import lineage as kept
 from data_workbench.metastore import lineage_reading as reading
 from data_workbench.metastore.lineage import Name
+from data_workbench.pipelines.record_tracing import trace_record
 
 if TYPE_CHECKING:
     from data_workbench.lineage.graph import Direction, Graph
@@ -113,6 +114,15 @@ def traced_run(run_id: str, *, depth: int | None, as_of: str | None) -> dict[str
     """What is wrong if a run was."""
     with standing(as_of) as (graph, store):
         return impact.trace_run(graph, store, run_id, depth=depth)
+
+
+def record(dataset: str, key: list[str], *, here: bool) -> dict[str, Any]:
+    """The history of one record over all stores; `key` as COLUMN=VALUE."""
+    wrong = [one for one in key if "=" not in one]
+    if wrong:
+        raise UsageError(f"{wrong[0][:80]!r} is no key", hint="write it as COLUMN=VALUE")
+    with metastore() as store:
+        return trace_record(store, dataset, dict(one.partition("=")[::2] for one in key), everywhere=not here)
 
 
 def differences(first: str, last: str | None, dataset: str | None) -> dict[str, Any]:
