@@ -15,7 +15,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-spark test-kill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean
+        test-spark test-kill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean browser screenshots
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,22 @@ test: lint types test-unit test-integration test-kill test-spark test-end-to-end
 test-unit: setup ## No server, side by side on all cores
 	$(PYTEST) tests/unit -m "not slow" $(SIDE_BY_SIDE)
 
-test-integration: setup ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
+# Debian's own browser, driven by Playwright; where nobody may install it the tests say so, and CI fails.
+BROWSER_STAMP := $(VENV)/.browser
+$(BROWSER_STAMP): requirements-browser.txt $(STAMP)
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-browser.txt
+	@command -v chromium >/dev/null || test -n "$$WORKBENCH_CHROMIUM" \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	  || echo "no Chromium, and no right to install it: the tests of pages in a browser are skipped" >&2
+	@touch $@
+
+browser: $(BROWSER_STAMP) ## Playwright, and Debian's Chromium where it may be installed
+
+screenshots: $(BROWSER_STAMP) ## Draw the pages for the documents anew
+	WORKBENCH_BROWSER=required WORKBENCH_SCREENSHOTS=$(CURDIR)/docs/images/quality \
+	  $(PYTEST) tests/integration/pipelines/test_quality_in_browser.py -n0 -k light_and_dark
+
+test-integration: $(BROWSER_STAMP) ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
 	$(PYTEST) tests/unit -m slow $(SIDE_BY_SIDE)
 	$(PYTEST) tests/integration $(BY_FILE)
 
@@ -113,6 +128,8 @@ lock: setup ## Compile requirements.in into requirements.txt, those of Spark and
 	grep -v '^-e' requirements.txt > $(VENV)/constraints.txt
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/constraints.txt \
 	  requirements-spark.in -o requirements-spark.txt
+	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/constraints.txt \
+	  requirements-browser.in -o requirements-browser.txt
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 \
 	  requirements-bench.in -o requirements-bench.txt
 

@@ -81,6 +81,8 @@ def test_row_and_node_and_point_stand_side_by_side_with_their_differences_marked
     assert HOSTILE in unescape(text)
     assert "hush" not in text, "what is classified here is hidden in every store"
     assert "<script" not in text
+    alone = browser.get("/data/pages/quality/entity?name=pg:public.needs&contract=needs&check=its point&row=0").text
+    assert '<th scope="col">vectors:needs (not there)</th>' in alone
     lost = browser.get("/data/pages/quality/entity?name=pg:public.needs&contract=needs&check=its point&row=99").text
     assert "shows no row 99" in unescape(lost)
 

@@ -88,7 +88,7 @@ class Field:
 
 
 def differences(row: Mapping[str, Any]) -> tuple[list[str], list[Field]]:
-    """The datasets beside a failing row, and all fields, those that differ first.
+    """The datasets beside a failing row, with a word where it is not there, and all fields, those that differ first.
 
     A field is compared among the stores that have it; as text, since a UUID is no other thing than its text.
     """
@@ -104,7 +104,7 @@ def differences(row: Mapping[str, Any]) -> tuple[list[str], list[Field]]:
         known = {str(value) for value in values if value is not MISSING}
         fields.append(Field(name, [None if value is MISSING else value for value in values], len(known) > 1))
     fields.sort(key=lambda one: not one.differs)
-    return [part["dataset"] for part in parts], fields
+    return [part["dataset"] + ("" if part["row"] else " (not there)") for part in parts], fields
 
 
 MISSING: Final = object()

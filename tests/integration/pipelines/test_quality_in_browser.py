@@ -1,0 +1,213 @@
+"""The pages "Quality" in Debian's Chromium: by keyboard, light and dark, narrow, hostile values, no outside host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi import Request
+from tests.integration.pipelines.test_incident_pages import CONTRACT, HOSTILE
+from tests.integration.pipelines.test_quarantine_pages import auth_manager
+
+from data_workbench.connectors.connections import Connections, from_environment
+from data_workbench.connectors.registry import open_source
+from data_workbench.metastore import incidents, quality_metrics
+from data_workbench.pipelines.contract_files import parse_contract
+from data_workbench.pipelines.contracts import Contracts
+from data_workbench.quality.keeping import keep_profile, watch
+from data_workbench.quality.profiling import Asked, profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+    from tests.integration.pipelines.conftest import Site
+
+__all__ = ["auth_manager"]
+MORE = """
+columns:
+  secret: {classification: controlled}
+  title: {required: true, pattern: "^Need"}
+unique: [[title]]
+freshness: {column: seen, within: 1d}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The distribution's Chromium; without one nothing can be seen, which CI takes for a failure."""
+    program = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    reason = "there is no Chromium (`make browser` installs Debian's as root; WORKBENCH_CHROMIUM names another)"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program, reason = None, "playwright is not installed (`make browser`)"
+    if program is None:
+        assert os.environ.get("WORKBENCH_BROWSER") != "required", reason
+        pytest.skip(reason)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A served app before datasets with history, profiles, something unusual, and a thing that differs among stores."""
+    import uvicorn
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi import FastAPI
+    from qdrant_client.models import Distance, PointStruct, VectorParams
+
+    from data_workbench.api.app import workbench_app
+
+    site.sql("CREATE TABLE needs (id int PRIMARY KEY, title text, version int, secret text, seen timestamptz)")
+    site.sql("INSERT INTO needs SELECT n, 'Need ' || n, n % 7, 'hush', now() FROM generate_series(1, 400) n")
+    site.cypher("UNWIND range(1, 400) AS n CREATE (:Need {id: n, name: 'Need ' + n, version: n % 7, secret: 'hush'})")
+    site.points.create_collection("needs", vectors_config=VectorParams(size=2, distance=Distance.DOT))
+    points = [PointStruct(id=n, vector=[1.0, n], payload={"need": n}) for n in range(1, 400)]
+    site.points.upsert("needs", points, wait=True)
+    site.cypher("MATCH (n:Need {id: 7}) SET n.name = $name, n.version = 9", name=HOSTILE)
+    site.sql("UPDATE needs SET title = %s WHERE id IN (3, 4)", HOSTILE)
+    monkeypatch.setenv("WORKBENCH_METASTORE", site.settings.metastore)
+    connections = Connections(from_environment)
+    _remember(site)
+    text = CONTRACT.replace("columns: {secret: {classification: controlled}}\n", MORE.lstrip())
+    Contracts(site.settings, connections, site.metastore).check([parse_contract(text)])
+    with open_source(connections.get("pg"), site.settings) as source:
+        asked = Asked("pg", "public.needs", hidden={"secret": "classified"})
+        keep_profile(site.metastore, profile(source, asked, site.settings))
+
+    def ada(request: Request) -> SimpleAuthManagerUser:  # who asks is always she
+        return SimpleAuthManagerUser(username="ada", role="op")
+
+    inner = workbench_app()
+    inner.dependency_overrides[get_user] = ada
+    outer = FastAPI()
+    outer.mount("/data", inner)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(outer, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/data/pages/quality"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _remember(site: Site) -> None:
+    """Thirty days of a metric and a score, the last of them unusual."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    for day in range(30):
+        values = {"row count": 40 if day == 29 else 380 + day % 3, "score": 97 + day % 2 + day / 30}
+        found = [quality_metrics.Metric("pg:public.needs", "", name, value) for name, value in values.items()]
+        quality_metrics.keep(site.metastore, found, measured=now - timedelta(days=30 - day))
+    watch(site.metastore, "pg:public.needs")
+
+
+def opened(chromium: Browser, address: str, **wanted: Any) -> tuple[Page, dict[str, list[str]]]:
+    """A page of its own, and what it asked, said and complained about."""
+    seen: dict[str, list[str]] = {"asked": [], "said": [], "complained": []}
+    page = chromium.new_page(**wanted)
+    page.on("request", lambda one: seen["asked"].append(one.url))
+    page.on("dialog", lambda one: (seen["said"].append(one.message), one.dismiss()))
+    page.on("console", lambda one: seen["complained"].append(one.text) if one.type in ("error", "warning") else None)
+    page.on("pageerror", lambda one: seen["complained"].append(str(one)))
+    page.goto(address)
+    return page, seen
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the link or button of this name has the focus, and shows it."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText") == name:
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "focus is seen"
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
+CONTRASTS = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const linear = (v) => v / 255 <= 0.03928 ? v / 255 / 12.92 : Math.pow((v / 255 + 0.055) / 1.055, 2.4);
+  const shine = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = parse(getComputedStyle(node).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll("h1, h2, td, th, a, .state, .quiet, .broken, button, summary")]
+    .filter((one) => one.innerText && one.innerText.trim() && one.offsetParent)
+    .map((one) => {
+      const [a, b] = [shine(parse(getComputedStyle(one).color)), shine(ground(one))];
+      return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), one.innerText.slice(0, 40)];
+    });
+}"""
+
+
+def test_everything_is_reached_by_keyboard_and_nothing_of_a_value_runs(
+    site: Site, chromium: Browser, address: str
+) -> None:
+    page, seen = opened(chromium, address)
+    tab_to(page, "as in the graph")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/quality/dataset?**")
+    tab_to(page, "side by side")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/quality/entity?**")
+    shown = page.inner_text("table.entity")
+    assert HOSTILE in shown, "as text"
+    assert page.locator("main img").count() == 0
+    assert page.locator("tr.differs").count() >= 1
+    assert "hush" not in shown
+
+    page.goto(address)
+    tab_to(page, "I am at it")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=acknowledged by ada")
+    named = {one.contract: one.acknowledged_by for one in incidents.latest(site.metastore)}
+    assert "ada" in named.values()
+    assert seen["said"] == [], "no value ran"
+    assert seen["complained"] == []
+    origin = address.split("/data", maxsplit=1)[0]
+    assert [url for url in seen["asked"] if not url.startswith(f"{origin}/")] == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_light_and_dark_wide_and_narrow(scheme: Any, chromium: Browser, address: str) -> None:
+    page, seen = opened(chromium, address, color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    folder = os.environ.get("WORKBENCH_SCREENSHOTS")
+    for name, place in {"quality": "", "dataset": "/dataset?name=pg:public.needs", "entity": _entity(page)}.items():
+        page.goto(address + place)
+        poor = [one for one in page.evaluate(CONTRASTS) if one[0] < 4.5]
+        assert poor == [], f"{name} in {scheme}"
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 31)"}[scheme]
+        if folder and (scheme == "light" or name == "quality"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder, f"{name}-{scheme}.png"), full_page=True)
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide"
+        page.set_viewport_size({"width": 1280, "height": 900})
+    assert seen["complained"] == []
+    page.close()
+
+
+def _entity(page: Page) -> str:
+    """The address of the first thing that stands side by side, from the overview."""
+    page.click("text=as in the graph")
+    found = page.get_attribute("text=side by side", "href")
+    page.go_back()
+    return f"/{found}"
