@@ -141,7 +141,7 @@ def _failed(seen: Observation) -> Trouble | None:
     ended = [one for one in seen.attempts if one["state"] != "running"]
     if not ended or ended[0]["state"] != "failed":
         return None
-    if seen.sets and seen.sets[0].set > ended[0]["set"]:
+    if seen.sets and seen.sets[0].at > datetime.fromisoformat(str(ended[0]["started"])):
         return None  # another installation has made one since
     error = ended[0]["error"] or {}
     title = f"the backup {ended[0]['set']} failed: {error.get('message', 'nobody knows why')}"

@@ -128,6 +128,14 @@ class Vault:
             return None
         return found if isinstance(found, dict) else None
 
+    def keep_certificate(self, set_id: str, certificate: bytes) -> None:
+        """Keep the certificate of the latest drill; a check of hashes afterwards leaves it as it is."""
+        self._publish(f"sets/{_checked_set(set_id)}/certificate.json", certificate)
+
+    def certificate(self, set_id: str) -> bytes | None:
+        """The certificate of the latest drill of a set, as it lies there; None if there is none."""
+        return self.place.read(f"sets/{_checked_set(set_id)}/certificate.json")
+
     def remove_set(self, set_id: str) -> None:
         """Remove a set's folder; its chunks go when no other set needs them (`remove_unneeded`)."""
         self.place.remove(f"sets/{_checked_set(set_id)}")

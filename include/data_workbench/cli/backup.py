@@ -217,6 +217,50 @@ def verify(set_id: str | None, drill: bool, stores: tuple[str, ...], repository:
         sys.exit(1)
 
 
+@command(backup)
+@click.argument("set_id", metavar="[SET]", required=False)
+@repository_option
+def certificate(set_id: str | None, repository: str | None, as_json: bool) -> None:
+    """The signed certificate of a set's last drill, held against this installation's key; exit 1 unless it passed."""
+    from data_workbench.audit import open_keys as open_signing_keys
+    from data_workbench.recovery.certificates import read
+
+    session = Session()
+    vault = open_repository(session, repository)
+    found = vault.find(set_id).set
+    content = vault.certificate(found)
+    if content is None:
+        raise UsageError(f"set {found} has no certificate", hint=f"workbench backup verify {found} --drill")
+    keys = open_signing_keys(session.settings)
+    told = read(content, keys)
+    if as_json:
+        say_json({**told, "signature_checked": keys is not None})
+    else:
+        _say_certificate(told, is_checked=keys is not None)
+    if told["outcome"] != "passed":
+        sys.exit(1)
+
+
+def _say_certificate(told: dict[str, Any], *, is_checked: bool) -> None:
+    click.echo(f"set {told['set']}: {told['outcome']}, restored on {told['began']}")
+    rows = [
+        (name, one["kind"], one["version"] or "", one["outcome"], one["count"], one["fingerprint"], one["reason"] or "")
+        for name, one in told["stores"].items()
+    ]
+    say_table(("store", "kind", "version", "outcome", "count", "fingerprint", ""), rows)
+    click.echo(f"back in {told['rto_ms'] / 1000:,.1f} s; {told['rpo_ms'] / 1000:,.0f} s of work would have been lost")
+    tried = told["tried"] or {"queries": {}, "pipelines": {}, "contracts": {}, "left_out": {}}
+    asked = sum(one["asked"] for one in tried["queries"].values())
+    clean = sum(one["clean"] for one in tried["pipelines"].values())
+    click.echo(f"{asked} sample queries, {clean} of {len(tried['pipelines'])} pipelines clean, "
+               f"{len(tried['contracts'])} contracts held against it")  # fmt: skip
+    for name, reason in tried["left_out"].items():
+        click.echo(f"left out: {name} ({reason})")
+    click.echo(
+        f"signed by {told['key']}" if is_checked else f"NOT CHECKED: there is no key here; it names {told['key']}"
+    )
+
+
 def _keep(session: Session, reader: Reader, report: dict[str, Any]) -> bool:
     """Whether the report could be kept; a verification answers without the metastore, too."""
     from data_workbench.recovery.verifying import keep

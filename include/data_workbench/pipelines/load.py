@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,6 +19,7 @@ from data_workbench.metastore.values import rows_of
 from data_workbench.pipelines.folding import Folded, fold, unkeyed_rows
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.records.accounting import RelationshipCounts, WriteCounts
+from data_workbench.records.ahead import one_ahead
 from data_workbench.records.marks import HELD, OP, UPSERT
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _load_target(
         ledger.confirm(name, index, first)  # written by an attempt that was killed before it could say so
         staged = manifest.tables(_present(manifest, columns), first=first)
         parts = _anticipated(staged, writer, ledger, (name, index, first))
-        with closing(_one_ahead(parts)) as coming:
+        with closing(one_ahead(parts, name="load, next part")) as coming:
             for part, rows in enumerate(coming, first):
                 _write(writer, rows, part, name, target, ledger)
                 ledger.advance(name, index, Progress(part + 1, _sum(done, writer.progress.counts)))
@@ -180,15 +180,6 @@ def _anticipated(
         ledger.intend(name, index, part, rows)
         writer.anticipate(rows)
         yield rows
-
-
-def _one_ahead(tables: Iterator[pa.Table]) -> Generator[pa.Table]:
-    """The same, the next one made in a thread while this one is written."""
-    with ThreadPoolExecutor(1, "load, next part") as thread:
-        coming = thread.submit(next, tables, None)
-        while (table := coming.result()) is not None:
-            coming = thread.submit(next, tables, None)
-            yield table
 
 
 def _with_folded(counts: WriteCounts, folded: Folded) -> WriteCounts:

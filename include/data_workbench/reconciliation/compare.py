@@ -8,7 +8,7 @@ the store is believed: a stamp only says who wrote a row, never what is in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from data_workbench.reconciliation.documents import as_comparable, comparable, conform
+from data_workbench.records.ahead import one_ahead
 from data_workbench.records.fingerprints import fingerprint_number_sql
 from data_workbench.records.marks import HELD, OP, OWNED, RETRACTION, TOMBSTONE, UPSERT
 from data_workbench.records.names import quoted
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 BATCH = 16_384
+_INSERTED_AT_ONCE = 65_536
+"""Rows of one INSERT, in batches enough for two threads to share."""
+_BYTES_AT_ONCE = 16 * 1024**2
 _JOINED_AT_ONCE = 400_000
 """Rows of a side whose join stays within the limit: one of 10 million 32-letter keys at once needs 256 MB."""
 _DATABASE = "comparison.duckdb"
@@ -205,15 +209,16 @@ class Comparison:
         # A tombstone carries only its key, so its fingerprint means nothing; it is never compared.
         select = f"SELECT {listed}, {quoted(mark)} AS _wb_mark, {_fingerprint(self.schema)} AS _wb_hash FROM incoming"
         wanted = pa.schema([*self.schema, *(item for item in carried if item.name not in self.schema.names)])
-        for batch in merged(batches):
-            incoming = conform(batch, wanted, mark, default)
-            self.connection.register("incoming", incoming)
-            if side not in self._made:
-                self.connection.execute(f"CREATE TABLE {side} AS {select}")
-                self._made.add(side)
-            else:
-                self.connection.execute(f"INSERT INTO {side} {select}")
-            self.connection.unregister("incoming")
+        ready = (conform(batch, wanted, mark, default) for batch in merged(batches, _INSERTED_AT_ONCE))
+        with closing(one_ahead(ready, name="compare, next rows")) as coming:
+            for incoming in coming:
+                self.connection.register("incoming", incoming)
+                if side not in self._made:
+                    self.connection.execute(f"CREATE TABLE {side} AS {select}")
+                    self._made.add(side)
+                else:
+                    self.connection.execute(f"INSERT INTO {side} {select}")
+                self.connection.unregister("incoming")
         if side not in self._made:
             empty = conform(pa.RecordBatch.from_pylist([], schema=wanted), wanted, mark, default)
             self.connection.register("incoming", empty)
@@ -291,17 +296,17 @@ def _fingerprint(schema: pa.Schema) -> str:
     return fingerprint_number_sql(comparable(schema))
 
 
-def merged(batches: Iterable[pa.RecordBatch], size: int = BATCH) -> Iterator[pa.Table]:
-    """Small batches put together: each question and INSERT has a fixed cost."""
+def merged(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[pa.Table]:
+    """Small batches put together, up to so many rows or 16 MB: each question and INSERT has a fixed cost."""
     held: list[pa.RecordBatch] = []
-    rows = 0
+    count = size = 0
     for batch in batches:
         if batch.num_rows == 0:
             continue
         held.append(batch)
-        rows += batch.num_rows
-        if rows >= size:
+        count, size = count + batch.num_rows, size + batch.nbytes
+        if count >= rows or size >= _BYTES_AT_ONCE:
             yield pa.Table.from_batches(held)
-            held, rows = [], 0
+            held, count, size = [], 0, 0
     if held:
         yield pa.Table.from_batches(held)

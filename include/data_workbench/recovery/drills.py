@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from data_workbench.backup.restoring import Restoring, Target
 from data_workbench.connectors.connections import Connection, Connections, from_environment
 from data_workbench.errors import StateError, Unsupported, WorkbenchError
 from data_workbench.recovery.point_in_time import PointInTime, ended
+from data_workbench.recovery.trials import Trial, Tried
+from data_workbench.servers.programs import folder_of
 from data_workbench.servers.scratch import scratch_stack
 
 if TYPE_CHECKING:
@@ -33,20 +35,27 @@ _CONNECTIONS = {"postgres": "ODRAS_POSTGRES", "neo4j": "ODRAS_NEO4J", "qdrant": 
 
 @dataclass
 class DrillReport:
-    """What came back, store by store; `seconds` is the measured time to recover, servers' start included."""
+    """What came back, store by store; `seconds` is the measured time to recover, servers' start included.
+
+    `tried` is what was asked of the restored stores together; None where nothing came back.
+    """
 
     stores: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
+    tried: Tried | None = None
 
     @property
     def outcome(self) -> Outcome:
         """Failed if a store failed; passed only if every store did."""
         found = {one["outcome"] for one in self.stores.values()}
+        if self.tried is not None and self.tried.wrong:
+            return "failed"
         return "failed" if "failed" in found else "not_verified" if "not_verified" in found else "passed"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON."""
-        return {"outcome": self.outcome, "seconds": self.seconds, "stores": self.stores}
+        tried = asdict(self.tried) if self.tried is not None else None
+        return {"outcome": self.outcome, "seconds": self.seconds, "stores": self.stores, "tried": tried}
 
 
 @dataclass(frozen=True)
@@ -66,24 +75,48 @@ class Drill:
         self.reader.require_key()
         manifest = self.reader.manifest
         names = [name for name in manifest.stores if not stores or name in stores]
-        services = {_SERVICES[one.kind] for name in names if (one := manifest.stores[name]).kind in _SERVICES}
         report = DrillReport()
         started = time.monotonic()
-        with ExitStack() as held:
-            stack = held.enter_context(scratch_stack(self.settings, sorted(services))) if services else None
-            folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="workbench-drill-")))
-            for number, name in enumerate(names):
-                report.stores[name] = self._restore(name, number, stack, folder)
-        report.seconds = round(time.monotonic() - started, 3)
+        with (
+            self._servers([manifest.stores[name] for name in names]) as servers,
+            tempfile.TemporaryDirectory(prefix="workbench-drill-") as place,
+        ):
+            folder = Path(place)
+            scratch = {name: _scratch(name, manifest.stores[name], n, servers) for n, name in enumerate(names)}
+            for name in names:
+                report.stores[name] = self._restore(name, scratch[name], folder / "definitions")
+            report.seconds = round(time.monotonic() - started, 3)
+            passed = {name for name, one in report.stores.items() if one["outcome"] == "passed"}
+            back = {name: one for name, one in scratch.items() if name in passed and one is not None}
+            if back:
+                definitions = folder / "definitions" if "definitions" in passed else None
+                report.tried = Trial(back, self.settings, definitions, folder / "home").run()
         return report
 
-    def _restore(self, name: str, number: int, stack: Stack | None, folder: Path) -> dict[str, Any]:
+    @contextmanager
+    def _servers(self, stores: Sequence[StoredStore]) -> Iterator[Mapping[str, Stack]]:
+        """Empty servers: one PostgreSQL for each major version there are programs of, under its number."""
+        others = sorted({_SERVICES[one.kind] for one in stores if one.kind in _SERVICES} - {"postgres"})
+        majors = {_major(one) for one in stores if one.kind == "postgres"}
+        with ExitStack() as held:
+            found = {"": held.enter_context(scratch_stack(self.settings, others))} if others else {}
+            for major in sorted(majors):
+                programs = folder_of(major)
+                if programs is not None:
+                    stack = scratch_stack(self.settings, ["postgres"], postgres=programs)
+                    found[str(major)] = held.enter_context(stack)
+            yield found
+
+    def _restore(self, name: str, scratch: Connection | None, definitions: Path) -> dict[str, Any]:
         stored = self.reader.manifest.stores[name]
         if stored.kind == "cluster":
             return self._start(stored)
+        if stored.kind == "postgres" and scratch is None:
+            reason = f"not verified: needs PostgreSQL {_major(stored)}, whose programs are not at hand"
+            return {"outcome": "not_verified", "reason": reason, "streams": 0}
         into = {} if stored.kind == "definitions" else {name: name}
-        connections = Connections(lambda wanted: _scratch(wanted, stored.kind, number, stack))
-        target = Target(into=into, folder=folder / str(number))
+        connections = Connections(lambda _: scratch)
+        target = Target(into=into, folder=definitions)
         started = time.monotonic()
         try:
             done = Restoring(self.reader, connections, target).restore([name])
@@ -112,10 +145,17 @@ class Drill:
         return {"outcome": "passed", "reason": None, "streams": streams, "seconds": seconds}
 
 
-def _scratch(wanted: str, kind: str, number: int, stack: Stack | None) -> Connection | None:
-    """The scratch server of a kind, under the store's name; every database has one of its own."""
-    if stack is None or kind not in _CONNECTIONS:
+def _scratch(name: str, stored: StoredStore, number: int, servers: Mapping[str, Stack]) -> Connection | None:
+    """The scratch server for a store, under its name; every database has one of its own. None if there is none."""
+    is_postgres = stored.kind == "postgres"
+    stack = servers.get(str(_major(stored)) if is_postgres else "")
+    if stack is None or stored.kind not in _CONNECTIONS:
         return None
-    found = from_environment(_CONNECTIONS[kind], stack.environment())
+    found = from_environment(_CONNECTIONS[stored.kind], stack.environment())
     assert found is not None
-    return replace(found, id=wanted, database=f"drill_{number}" if kind == "postgres" else found.database)
+    return replace(found, id=name, database=f"drill_{number}" if is_postgres else found.database)
+
+
+def _major(stored: StoredStore) -> int:
+    """The major version of the server a store is from."""
+    return int(str(stored.version).partition(".")[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from data_workbench.audit import Keys, open_keys
 from data_workbench.backup.creation import summary
 from data_workbench.backup.judging import Observation, ObservedLog, ObservedSet
 from data_workbench.backup.keys import Keyring
@@ -12,6 +13,7 @@ from data_workbench.backup.wal import WalArchive
 from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import backups
+from data_workbench.recovery.certificates import read
 from data_workbench.recovery.point_in_time import ended
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def _observed(vault: Vault, settings: Settings, metastore: Metastore | None, now
         return Observation(address=vault.address, at=now, free=vault.place.free())
     unreadable: dict[str, str] = {}
     manifests = vault.manifests(broken=lambda name, error: unreadable.update({name: error.message}))
+    keys = open_keys(settings)
     chunks = {name: facts.stored for one in manifests for name, facts in one.chunks.items()}
     return Observation(
         address=vault.address,
@@ -53,21 +56,15 @@ def _observed(vault: Vault, settings: Settings, metastore: Metastore | None, now
         repository=vault.id,
         free=vault.place.free(),
         stored=sum(chunks.values()),
-        sets=tuple(_told(vault, one) for one in reversed(manifests[-SHOWN:])),
+        sets=tuple(_told(vault, one, keys) for one in reversed(manifests[-SHOWN:])),
         unreadable=unreadable,
         log=_log(vault, manifests, settings),
         attempts=_attempts(metastore, vault.id),
     )
 
 
-def _told(vault: Vault, manifest: Manifest) -> ObservedSet:
+def _told(vault: Vault, manifest: Manifest, keys: Keys | None) -> ObservedSet:
     short = summary(manifest)
-    report = vault.verification(manifest.set)
-    verified = None
-    if report is not None:
-        verified = {name: report.get(name) for name in ("kind", "outcome", "checked", "seconds")}
-        drilled = (report.get("drill") or {}).get("stores", {})
-        verified["reason"] = next((one["reason"] for one in drilled.values() if one.get("reason")), None)
     return ObservedSet(
         set=manifest.set,
         at=manifest.recovery_point.at,
@@ -79,8 +76,27 @@ def _told(vault: Vault, manifest: Manifest) -> ObservedSet:
         fence_ms=manifest.recovery_point.fence_ms,
         counts={name: one["count"] for name, one in short["stores"].items() if one["kind"] != "cluster"},
         moved=tuple(name for name, one in manifest.stores.items() if one.moved),
-        verified=verified,
+        verified=_verified(vault, manifest.set, keys),
     )
+
+
+def _verified(vault: Vault, set_id: str, keys: Keys | None) -> dict[str, Any] | None:
+    """The latest verification in short; the certificate of a drill outlives checks of hashes that pass."""
+    report = vault.verification(set_id)
+    content = vault.certificate(set_id)
+    if content is not None and (report is None or (report.get("kind"), report.get("outcome")) == ("hashes", "passed")):
+        try:
+            told = read(content, keys)
+        except StateError:
+            return {"kind": "drill", "outcome": "failed", "checked": None, "reason": "its certificate is not as signed"}
+        checked = told["issued"].replace("Z", "+00:00")
+        reason = next((one["reason"] for one in told["stores"].values() if one["reason"]), None)
+        return {"kind": "drill", "outcome": told["outcome"], "checked": checked, "reason": reason}
+    if report is None:
+        return None
+    drilled = (report.get("drill") or {}).get("stores", {})
+    reason = next((one["reason"] for one in drilled.values() if one.get("reason")), None)
+    return {**{name: report.get(name) for name in ("kind", "outcome", "checked", "seconds")}, "reason": reason}
 
 
 def _log(vault: Vault, manifests: list[Manifest], settings: Settings) -> ObservedLog | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.audit import open_keys
 from data_workbench.backup.verification import check_content
 from data_workbench.metastore import Metastore, backups
+from data_workbench.recovery.certificates import issue
 from data_workbench.recovery.drills import Drill
 from data_workbench.recovery.point_in_time import bases, first_segment, log_of
 
@@ -23,7 +26,7 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
     Raises:
         AccessDenied: the identity at hand does not open the set, or a drill has none.
     """
-    started = time.monotonic()
+    started, began = time.monotonic(), datetime.now(UTC)
     found = check_content(reader)
     report: dict[str, Any] = {
         "set": reader.manifest.set,
@@ -36,6 +39,7 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
         "problems": found.problems,
         "damaged": found.damaged,
         "drill": None,
+        "certificate": None,
     }
     report["log"] = log = _log(reader)
     if log is not None and log["problems"]:
@@ -44,6 +48,11 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
     if drill and found.is_sound:
         told = Drill(reader, settings).run(stores)
         report |= {"drill": told.as_dict(), "outcome": told.outcome if report["outcome"] == "passed" else "failed"}
+        if report["outcome"] == told.outcome and not stores:
+            end = datetime.fromisoformat(log["recoverable_to"]) if log is not None else None
+            keys = open_keys(settings, makes=True)
+            assert keys is not None
+            report["certificate"] = json.loads(issue(reader.manifest, told, began=began, log_end=end, keys=keys))
     seconds = round(time.monotonic() - started, 3)
     return {**report, "seconds": seconds, "checked": datetime.now(UTC).isoformat()}
 
@@ -66,6 +75,8 @@ def _log(reader: Reader) -> dict[str, Any] | None:
 def keep(reader: Reader, report: dict[str, Any], metastore: Metastore | None) -> None:
     """Keep a report beside the set, where it outlives a lost metastore, and in the metastore."""
     reader.vault.keep_verification(report["set"], report)
+    if report["certificate"] is not None:
+        reader.vault.keep_certificate(report["set"], json.dumps(report["certificate"], ensure_ascii=False).encode())
     if metastore is not None:
         backups.keep_verification(
             metastore,

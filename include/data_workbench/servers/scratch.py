@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data_workbench.errors import ResourceExhausted
 from data_workbench.servers.credentials import HOST
+from data_workbench.servers.postgres import PostgresService
 from data_workbench.servers.service import Service
 from data_workbench.servers.stack import Stack
 from data_workbench.settings import PORT_OFFSETS, Settings
@@ -23,12 +24,17 @@ _FIRST, _LAST, _STEP = 21_000, 32_000, 20
 
 @contextmanager
 def scratch_stack(
-    settings: Settings, services: Sequence[str], *, extra: Callable[[Settings], Service] | None = None
+    settings: Settings,
+    services: Sequence[str],
+    *,
+    extra: Callable[[Settings], Service] | None = None,
+    postgres: str | None = None,
 ) -> Iterator[Stack]:
     """A running stack of these services, empty; downloads are shared with the home's own.
 
     Args:
         extra: makes one more service of the stack's settings, which is left to be started.
+        postgres: the folder of the programs that PostgreSQL runs with (`programs.folder_of`); its usual ones if None.
 
     Raises:
         StoreUnavailable, FatalError: a server does not start.
@@ -36,6 +42,9 @@ def scratch_stack(
     home = Path(tempfile.mkdtemp(prefix="workbench-scratch-"))
     own = replace(settings, home=home, cache=str(settings.cache_folder), port_base=_free_ports())
     stack = Stack(own, extra=[extra(own)] if extra else [])
+    server = stack.services["postgres"]
+    if postgres is not None and isinstance(server, PostgresService):
+        server.installed = postgres
     try:
         if services:
             stack.up(services)

@@ -48,6 +48,7 @@ def router() -> APIRouter:
             stores=told.stores,
             report=told.report,
             drilled=drilled,
+            certificate=(told.report or {}).get("certificate"),
             colours=COLOURS,
         )
 

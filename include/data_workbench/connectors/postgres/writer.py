@@ -13,8 +13,7 @@ from data_workbench.connectors.postgres import merge, refusals
 from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.checkpoints import Checkpoint
 from data_workbench.connectors.postgres.client import translated
-from data_workbench.connectors.postgres.copy_form import Encoded, blocks_of
-from data_workbench.connectors.postgres.copy_in import copy_rows
+from data_workbench.connectors.postgres.copy_in import Encoding, copy_rows
 from data_workbench.connectors.postgres.deletion import delete_owned
 from data_workbench.connectors.postgres.encode import rows_with_nul
 from data_workbench.connectors.postgres.ownership import Ownership
@@ -31,11 +30,16 @@ were left empty are filled by the next COPY."""
 
 
 class Upserts(NamedTuple):
-    """What a part adds or changes: its rows, those that cannot be written, and the rows as COPY takes them, once."""
+    """What a part adds or changes: its rows, those that cannot be written, and the rows on their way into COPY."""
 
     rows: pa.Table
     rejected: list[Rejection] = []
-    encoded: Encoded | None = None
+    encoding: Encoding | None = None
+
+    def stop(self) -> None:
+        """Encode no more."""
+        if self.encoding is not None:
+            self.encoding.close()
 
 
 class TableWriter(Writer):
@@ -81,7 +85,7 @@ class TableWriter(Writer):
     def anticipate(self, part: pa.Table) -> None:
         upserts = self._sound(split(part)[0])
         if self._direct and upserts.rows.num_rows:
-            upserts = upserts._replace(encoded=blocks_of(upserts.rows, self._written()))
+            upserts = upserts._replace(encoding=Encoding(upserts.rows, self._written()))
         self._anticipated[id(part)] = upserts
 
     def write(self, part: pa.Table, index: int) -> WriteCounts:
@@ -150,6 +154,7 @@ class TableWriter(Writer):
             return counts, rejected
         if self._direct:
             return counts.add(self._copy_direct(upserts)), rejected
+        upserts.stop()
         taken, refused = refusals.attempt_all(self.connection, rows, self._copy_staged)
         counts.add(taken).add(WriteCounts(out=len(refused), rejected=len(refused)))
         return counts, rejected + refusals.rejections(refused, self.target.key)
@@ -172,7 +177,7 @@ class TableWriter(Writer):
         """COPY into the table. The new rows' keys are found again by page, then by transaction."""
         name = self.table.relation.sql
         first = self.pages() if self.target.key else 0
-        taken = copy_rows(self.connection, name, self._written(), upserts.rows, encoded=upserts.encoded)
+        taken = copy_rows(self.connection, name, self._written(), upserts.rows, encoding=upserts.encoding)
         if self.target.key:
             self.own_new(first, taken)
         return WriteCounts(inserted=taken, out=taken)
@@ -243,6 +248,8 @@ class TableWriter(Writer):
                 raise type(found)(f"hook {when}[{number}]: {found.message}", hint=found.hint) from error
 
     def close(self) -> None:
+        for upserts in self._anticipated.values():
+            upserts.stop()
         # Closing the connection rolls back what is open, and drops the staging table.
         self.connection.close()
 
@@ -301,7 +308,7 @@ class ReplaceWriter(TableWriter):
 
     def _copy_direct(self, upserts: Upserts) -> WriteCounts:
         name = self.table.relation.sql
-        taken = copy_rows(self.connection, name, self._written(), upserts.rows, encoded=upserts.encoded)
+        taken = copy_rows(self.connection, name, self._written(), upserts.rows, encoding=upserts.encoding)
         return WriteCounts(inserted=taken, out=taken)
 
     def finish(self) -> WriteCounts:
