@@ -174,9 +174,17 @@ class Creation:
                 from data_workbench.backup.vectors import VectorExport
 
                 return VectorExport(connection)
+            case "workbench_files":
+                from data_workbench.backup.objects import ObjectExport
+
+                return ObjectExport(connection, self.settings)
+            case "workbench_rdf":
+                from data_workbench.backup.rdf import RdfExport
+
+                return RdfExport(connection)
         raise Unsupported(
             f"connection {name!r} is of type {connection.kind!r}, which backups do not know",
-            hint="postgres, neo4j and qdrant can be backed up",
+            hint="postgres, neo4j, qdrant, workbench_files and workbench_rdf can be backed up",
         )
 
     def _writer(self) -> Writer:

@@ -74,7 +74,7 @@ class StoredStore(_Model):
     point. `details` belong to its kind.
     """
 
-    kind: Literal["postgres", "neo4j", "qdrant", "definitions", "cluster"]
+    kind: Literal["postgres", "neo4j", "qdrant", "workbench_files", "workbench_rdf", "definitions", "cluster"]
     connection: str
     version: str | None = None
     moved: bool = False

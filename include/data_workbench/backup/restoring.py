@@ -17,10 +17,15 @@ from data_workbench.backup.definitions import DefinitionRestore
 from data_workbench.backup.manifest import Manifest, StoredStore
 from data_workbench.errors import StateError, Unsupported, UsageError
 from data_workbench.events import emit
+from data_workbench.settings import Settings
 
 if TYPE_CHECKING:
     from data_workbench.backup.postgres import LiveDatabase
     from data_workbench.connectors.connections import Connections
+
+
+ONE_PLACE = ("neo4j", "workbench_files", "workbench_rdf")
+"""Kinds of which nothing can be made beside in the same place: another connection has to be named."""
 
 
 class StoreRestore(Protocol):
@@ -63,6 +68,8 @@ class Restoring:
     """Databases that are taken from a running server instead of the set."""
     later: Mapping[str, Reader] = field(default_factory=dict)
     """Stores that are taken from other sets."""
+    settings: Settings = field(default_factory=Settings)
+    """Which folders of this machine may be reached."""
 
     def stored(self, name: str) -> StoredStore:
         """A store as the set it is taken from has it."""
@@ -102,7 +109,7 @@ class Restoring:
             return self.target.folder is not None
         if name == AIRFLOW and not self.target.whole:
             return False  # whoever wants rows back seldom wants yesterday's DAG runs
-        return kind != "neo4j" or self.target.beside is None or name in self.target.into
+        return kind not in ONE_PLACE or self.target.beside is None or name in self.target.into
 
     def restore(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Bring stores back; what happened to each.
@@ -176,4 +183,17 @@ class Restoring:
                 from data_workbench.backup.vectors import VectorRestore
 
                 return VectorRestore(connection, stored, self._reader(name), prefix=prefix)
+            case "workbench_files" | "workbench_rdf" if prefix:
+                raise Unsupported(
+                    f"{name!r} cannot be restored beside in the same place",
+                    hint=f"name another: --into {name}=CONNECTION",
+                )
+            case "workbench_files":
+                from data_workbench.backup.objects import ObjectRestore
+
+                return ObjectRestore(connection, stored, self._reader(name), self.settings)
+            case "workbench_rdf":
+                from data_workbench.backup.rdf import RdfRestore
+
+                return RdfRestore(connection, stored, self._reader(name))
         raise StateError(f"a store of kind {stored.kind!r} cannot be restored", hint="take another set")

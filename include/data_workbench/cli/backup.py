@@ -93,7 +93,7 @@ def _say_set(told: dict[str, Any]) -> None:
         (name, one["kind"], one["streams"], one["count"], "moved" if one["moved"] else "")
         for name, one in told["stores"].items()
     ]
-    say_table(("store", "kind", "streams", "rows, nodes, points", ""), rows)
+    say_table(("store", "kind", "streams", "rows, nodes, points, triples, files", ""), rows)
     click.echo(f"{_size(told['bytes'])}, {_size(told['stored'])} encrypted, {_size(told['new_bytes'])} of them new")
     for name, reason in told["left_out"].items():
         click.echo(f"left out: {name} ({reason})")

@@ -19,7 +19,7 @@ from data_workbench.errors import StateError
 if TYPE_CHECKING:
     from data_workbench.backup.manifest import Manifest
 
-_SERVICES = {"postgres": "postgres", "neo4j": "neo4j", "qdrant": "qdrant"}
+_SERVICES = {"postgres": "postgres", "neo4j": "neo4j", "qdrant": "qdrant", "workbench_rdf": "fuseki"}
 
 
 @command(backup)

@@ -102,7 +102,7 @@ def bring_back(session: Session, asked: Asked) -> dict[str, Any]:
     moment = _moment(session, vault, asked.to, asked.set_id) if asked.to is not None else None
     base = moment.choose() if moment else None
     reader = open_reader(session, vault, base[0].set if base else asked.set_id)
-    restoring = Restoring(reader, session.connections, target)
+    restoring = Restoring(reader, session.connections, target, settings=session.settings)
     names = restoring.chosen(asked.stores)
     if moment is not None and base is not None:
         apart = [name for name in names if name not in databases(*base)]
@@ -267,8 +267,10 @@ def _keep_replaced(
     session: Session, restoring: Restoring, replaced: list[str], repository: str | None, metastore: Any
 ) -> str | None:
     """A set of what is about to be replaced; PostgreSQL keeps the replaced database itself."""
+    from data_workbench.backup.restoring import ONE_PLACE
+
     stores = restoring.reader.manifest.stores
-    names = [restoring.target.into.get(name, name) for name in replaced if stores[name].kind in ("neo4j", "qdrant")]
+    names = [restoring.target.into.get(name, name) for name in replaced if stores[name].kind in (*ONE_PLACE, "qdrant")]
     if not names:
         return None
     label = f"before the restore of {restoring.reader.manifest.set}"

@@ -29,8 +29,14 @@ if TYPE_CHECKING:
     from data_workbench.servers import Stack
     from data_workbench.settings import Settings
 
-_SERVICES = {"postgres": "postgres", "neo4j": "neo4j", "qdrant": "qdrant"}
-_CONNECTIONS = {"postgres": "ODRAS_POSTGRES", "neo4j": "ODRAS_NEO4J", "qdrant": "ODRAS_QDRANT"}
+_SERVICES = {"postgres": "postgres", "neo4j": "neo4j", "qdrant": "qdrant", "workbench_rdf": "fuseki"}
+_CONNECTIONS = {
+    "postgres": "ODRAS_POSTGRES",
+    "neo4j": "ODRAS_NEO4J",
+    "qdrant": "ODRAS_QDRANT",
+    "workbench_rdf": "ODRAS_FUSEKI",
+}
+_FILES = "workbench_files"
 
 
 @dataclass
@@ -83,6 +89,7 @@ class Drill:
         ):
             folder = Path(place)
             scratch = {name: _scratch(name, manifest.stores[name], n, servers) for n, name in enumerate(names)}
+            scratch |= {name: _empty_folder(name, folder) for name in names if manifest.stores[name].kind == _FILES}
             for name in names:
                 report.stores[name] = self._restore(name, scratch[name], folder / "definitions")
             report.seconds = round(time.monotonic() - started, 3)
@@ -119,7 +126,9 @@ class Drill:
         target = Target(into=into, folder=definitions)
         started = time.monotonic()
         try:
-            done = Restoring(self.reader, connections, target).restore([name])
+            done = Restoring(self.reader, connections, target, settings=replace(self.settings, file_roots="")).restore(
+                [name]
+            )
         except Unsupported as error:
             return {"outcome": "not_verified", "reason": f"{error.message}; needs: {error.hint}", "streams": 0}
         except StateError as error:
@@ -154,6 +163,11 @@ def _scratch(name: str, stored: StoredStore, number: int, servers: Mapping[str, 
     found = from_environment(_CONNECTIONS[stored.kind], stack.environment())
     assert found is not None
     return replace(found, id=name, database=f"drill_{number}" if is_postgres else found.database)
+
+
+def _empty_folder(name: str, folder: Path) -> Connection:
+    place = Path(tempfile.mkdtemp(prefix="files-", dir=folder))
+    return Connection(id=name, kind=_FILES, host=f"file://{place}")
 
 
 def _major(stored: StoredStore) -> int:

@@ -1,0 +1,177 @@
+"""Files of a folder or a bucket into a set and out again, each as chunks by its content.
+
+Names stand in a file of the set (`names.jsonl`), encrypted like all others: what may be a path here need not be one
+elsewhere. Links are left out, and counted: what they lead to may lie outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from data_workbench.backup.content import Reader, Writer
+from data_workbench.backup.exports import Export
+from data_workbench.backup.fingerprints import Multiset, digest
+from data_workbench.backup.manifest import Content, StoredFile, StoredStore
+from data_workbench.connectors.files.client import Root
+from data_workbench.connectors.files.failures import translated
+from data_workbench.errors import StateError, UsageError
+from data_workbench.events import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from data_workbench.connectors.connections import Connection
+    from data_workbench.settings import Settings
+
+NAMES: Final = "names.jsonl"
+STREAM: Final = "files"
+_BLOCK: Final = 1024**2
+
+
+class ObjectExport(Export):
+    """All files below a connection's root."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self.name = connection.id
+        self._root = Root(connection, settings)
+
+    def open(self) -> None:
+        self._root.filesystem  # noqa: B018  # opens it
+
+    def mark(self) -> dict[str, Any]:
+        self._listed, self._links = listed(self._root)
+        return {"files": len(self._listed), "bytes": sum(int(one[0] or 0) for one in self._listed.values())}
+
+    def write(self, writer: Writer) -> StoredStore:
+        started = time.monotonic()
+        self._require_apart(writer.vault.address)
+        seen, files, names = Multiset(), list[StoredFile](), list[bytes]()
+        gone = 0
+        for number, path in enumerate(sorted(self._listed)):
+            try:
+                stored = writer.write(f"{number:09}", _blocks(self._root, path))
+            except FileNotFoundError:
+                gone += 1
+                continue
+            files.append(stored)
+            names.append(json.dumps({"file": stored.path, "path": path}).encode() + b"\n")
+            seen.add(_digest(path, stored.sha256))
+        after, _ = listed(self._root)
+        return StoredStore(
+            kind="workbench_files",
+            connection=self.name,
+            moved=after != self._listed,
+            seconds=round(time.monotonic() - started, 3),
+            streams={STREAM: Content(count=seen.count, fingerprint=seen.fingerprint)},
+            files=(writer.write(NAMES, names), *files),
+            details={"links_left_out": self._links, "gone_meanwhile": gone},
+        )
+
+    def _require_apart(self, repository: str) -> None:
+        """Refuse to take the repository into itself: every set would hold all that came before it."""
+        own = str(self._root.full(".")) if self._root.config.is_local else self._root.config.url
+        if f"{repository.rstrip('/')}/".startswith(f"{own.rstrip('/')}/"):
+            raise UsageError(
+                f"the repository {repository} lies in {self.name!r}, which is to be backed up",
+                hint="keep backups elsewhere: WORKBENCH_BACKUPS",
+            )
+
+
+class ObjectRestore:
+    """Files in place of those that lie there: what is the same stays, what is not in the set is removed."""
+
+    def __init__(self, connection: Connection, stored: StoredStore, reader: Reader, settings: Settings) -> None:
+        self._root, self._stored, self._reader = Root(connection, settings), stored, reader
+
+    def check(self) -> None:
+        """Ask whether it can be written to, and whether every name stays inside; nothing is touched.
+
+        Raises:
+            AccessDenied: a name leads out of the root.
+        """
+        self._root.check_writable()
+        self._files = dict(self._named())
+        for path in self._files:
+            self._root.full(path)
+
+    def restore(self) -> dict[str, Any]:
+        """Write what differs, remove what is surplus, and compare all.
+
+        Raises:
+            StateError: what lies there now is not what was stored.
+        """
+        there, _ = listed(self._root)
+        for path in sorted(there.keys() - self._files.keys()):
+            self._root.remove(path)
+        written = 0
+        for path, file in self._files.items():
+            if path not in there or _hash(self._root, path) != file.sha256:
+                self._write(path, file)
+                written += 1
+        found = self.contents()
+        if found != self._stored.streams:
+            raise StateError(
+                f"the restored files are not those of the set ({found[STREAM].count} of "
+                f"{self._stored.streams[STREAM].count})",
+                hint="does something write there? Take another set: workbench backup list",
+            )
+        return {"streams": len(found), "written": written, "replaced": None}
+
+    def contents(self) -> Mapping[str, Content]:
+        """What lies there now."""
+        seen = Multiset()
+        for path in listed(self._root)[0]:
+            seen.add(_digest(path, _hash(self._root, path)))
+        return {STREAM: Content(count=seen.count, fingerprint=seen.fingerprint)}
+
+    def _named(self) -> Iterator[tuple[str, StoredFile]]:
+        by_path = {one.path: one for one in self._stored.files}
+        for line in self._reader.lines(by_path[NAMES]):
+            named = json.loads(line)
+            yield str(named["path"]), by_path[named["file"]]
+
+    def _write(self, path: str, file: StoredFile) -> None:
+        self._root.make_parents(path)
+        with translated(path):
+            handle: IO[bytes]
+            with self._root.filesystem.open(self._root.full(path), "wb") as handle:
+                for block in self._reader.blocks(file):
+                    handle.write(block)
+        emit("backup.restored", store=self._stored.connection, count=1)
+
+
+def listed(root: Root) -> tuple[dict[str, tuple[Any, ...]], int]:
+    """Files below a root with what changes when they do, and how many links were left out."""
+    with translated(root.config.url):
+        root.filesystem.invalidate_cache()
+        found: dict[str, dict[str, Any]] = root.filesystem.find(root.full("."), detail=True)
+    prefix = str(root.filesystem._strip_protocol(root.config.folder)).rstrip("/") + "/"
+    files, links = {}, 0
+    for name, facts in found.items():
+        if facts.get("islink") or facts.get("type") == "link":
+            links += 1
+        elif facts.get("type") == "file" and name.startswith(prefix):
+            changes = (facts.get("mtime"), facts.get("ETag"), str(facts.get("LastModified") or ""))
+            files[name.removeprefix(prefix)] = (facts.get("size"), *changes)
+    return files, links
+
+
+def _blocks(root: Root, path: str) -> Iterator[bytes]:
+    with translated(path), root.filesystem.open(root.full(path), "rb") as handle:
+        while block := handle.read(_BLOCK):
+            yield block
+
+
+def _hash(root: Root, path: str) -> str:
+    found = hashlib.sha256()
+    for block in _blocks(root, path):
+        found.update(block)
+    return found.hexdigest()
+
+
+def _digest(path: str, sha256: str) -> int:
+    return digest(f"{path}\0{sha256}".encode("utf-8", "surrogateescape"))
