@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from tests.conftest import PostgresDatabase
 
 
+PIPELINE = """\
+version: 1
+pipeline: copies
+sources: {things: {connection: site, stream: public.things, key: [id]}}
+destinations: {there: {connection: site, table: public.things_copy, key: id}}
+"""
+CONTRACT = """\
+version: 1
+contract: things
+connection: site
+stream: public.things
+columns: {t: {required: true}}
+"""
+
+
 @dataclass
 class Site:
     """A database that is backed up and is the metastore, too, and the folder of its backups."""
@@ -29,6 +44,23 @@ class Site:
     metastore: Metastore
     folder: Path
     environment: pytest.MonkeyPatch
+
+    def run_pipeline(self) -> None:
+        """One that copies the table, so that a drill has something to compare."""
+        from data_workbench import settings as settings_module
+        from data_workbench.connectors.connections import Connections
+        from data_workbench.pipelines.definition import load_definition
+        from data_workbench.pipelines.run import Runner
+
+        settings = settings_module.load()
+        settings.pipelines.mkdir()
+        place = settings.pipelines / "copies.yaml"
+        place.write_text(PIPELINE)
+        settings.contracts.mkdir()
+        (settings.contracts / "things.yaml").write_text(CONTRACT)
+        runner = Runner(settings=settings, connections=Connections(), metastore=self.metastore)
+        _, error = runner.run(load_definition(place, settings=settings), params={})
+        assert error is None
 
     def create(self) -> dict[str, Any]:
         from data_workbench.provider.operators.backups import CreateBackupOperator
@@ -63,11 +95,12 @@ def site(postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyP
     variables = {
         "AIRFLOW_CONN_SITE": place,
         "AIRFLOW_CONN_WORKBENCH_METASTORE": place,
-        "WORKBENCH_HOME": str(tmp_path),
+        "WORKBENCH_HOME": str(tmp_path / "home"),
         "WORKBENCH_MIN_FREE_DISK": "1",
         "WORKBENCH_BACKUP_STORES": "site",
         "WORKBENCH_BACKUPS": f"file://{tmp_path}/backups",
         "WORKBENCH_PIPELINES": str(tmp_path / "pipelines"),
+        "WORKBENCH_CONTRACTS": str(tmp_path / "contracts"),
         "WORKBENCH_ALERT_ROUTES": "ops",
     }
     for name, value in variables.items():
@@ -75,6 +108,7 @@ def site(postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         connection.execute("CREATE TABLE things AS SELECT n AS id, md5(n::text) AS t FROM generate_series(1, 500) n")
+        connection.execute("ALTER TABLE things ADD PRIMARY KEY (id)")
     with Metastore.open(postgres.dsn) as metastore:
         metastore.upgrade()
         yield Site(metastore, tmp_path / "backups", monkeypatch)
@@ -163,6 +197,8 @@ def test_a_store_that_is_away_fails_the_backup_and_is_told_by_one_alert(site: Si
 def test_the_page_tells_clocks_sets_and_growth_and_nothing_as_markup(site: Site, browser: TestClient) -> None:
     empty = browser.get("/data/pages/backups").text
     assert "Unpause the DAG <code>watch_backups</code>" in empty
+    site.environment.setenv("WORKBENCH_BACKUP_STORES", "site,workbench_metastore")
+    site.run_pipeline()
     first = site.create()
     hostile = "<script>alert(1)</script>"
     with site.metastore.transaction() as connection:
@@ -184,13 +220,22 @@ def test_the_page_tells_clocks_sets_and_growth_and_nothing_as_markup(site: Site,
     told = browser.get("/data/backups").json()
     assert [one["set"] for one in told["sets"]] == [second["set"], first["set"]]
     assert told["recoverable_whole"][:19] == second["recovery_point"][:19]
-    assert set(told["recoverable_to"]) == {"site", "definitions"}
+    assert set(told["recoverable_to"]) == {"site", "workbench_metastore", "definitions"}
     assert told["last_verified"] is not None
     assert told["sets"][0]["counts"]["site"] > 500
 
     details = browser.get(f"/data/pages/backups/{first['set']}").text
     assert "streams compared" in details
-    assert browser.get(f"/data/backups/{first['set']}").json()["report"]["outcome"] == "passed"
+    report = browser.get(f"/data/backups/{first['set']}").json()["report"]
+    assert report["outcome"] == "passed"
+    tried = report["certificate"]["tried"]
+    assert tried["queries"]["site"]["wrong"] == []
+    assert tried["queries"]["site"]["asked"] > 10
+    assert tried["left_out"] == {}
+    assert tried["pipelines"]["copies"]["clean"] is True
+    assert tried["contracts"] == {"things": {"passed": 1}}
+    assert report["certificate"]["signature"] in (site.folder / "sets" / first["set"] / "certificate.json").read_text()
+    assert "all answered as wanted" in details
     for place in ("/data/backups/nobody", "/data/pages/backups/..%2F..%2Fetc"):
         assert browser.get(place).status_code == 404
 

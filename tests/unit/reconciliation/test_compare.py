@@ -219,6 +219,15 @@ def test_more_rows_than_a_page_are_all_compared(make: Make, monkeypatch: pytest.
         assert comparison.counts()["equal"] == 35
 
 
+def test_small_batches_are_put_together_and_wide_ones_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_BYTES_AT_ONCE", 1000)
+    narrow = [pa.record_batch({"a": [1]}) for _ in range(5)]
+    wide = [pa.record_batch({"a": ["x" * 1000]}) for _ in range(2)]
+    empty = pa.record_batch({"a": pa.array([], pa.int64())})
+    assert [table.num_rows for table in compare.merged([*narrow, empty], 2)] == [2, 2, 1]
+    assert [table.num_rows for table in compare.merged(wide, 2)] == [1, 1]
+
+
 def test_what_a_killed_comparison_left_in_its_folder_is_not_believed(tmp_path: Path) -> None:
     rows = pa.record_batch([pa.array([1]), pa.array(["x"]), pa.array(["old"])], schema=SCHEMA)
     killed = Comparison(SCHEMA, KEY, tmp_path, Settings())
