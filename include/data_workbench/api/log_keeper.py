@@ -29,6 +29,18 @@ def _take_over() -> int:
     return take_over()
 
 
+def _set_seconds() -> float:
+    """As the settings say; settings that cannot be read keep nobody from serving."""
+    from data_workbench import settings
+    from data_workbench.errors import WorkbenchError
+
+    try:
+        return settings.load().audit_airflow_seconds
+    except WorkbenchError as error:
+        log.warning("Airflow's event log is not taken over into the audit trail: %s", error.message)
+        return 0.0
+
+
 class LogKeeper:
     """ASGI middleware around Airflow's server.
 
@@ -55,9 +67,7 @@ class LogKeeper:
 
     def _begin(self) -> None:
         if self._seconds is None:
-            from data_workbench import settings
-
-            self._seconds = settings.load().audit_airflow_seconds
+            self._seconds = _set_seconds()
         if self._seconds > 0:
             self._thread = threading.Thread(target=self._work, name="audit-airflow-log", daemon=True)
             self._thread.start()

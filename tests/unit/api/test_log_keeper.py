@@ -68,6 +68,15 @@ def test_what_is_no_life_of_a_server_begins_nothing(scope: str) -> None:
     assert passed == [scope]
 
 
+def test_settings_that_cannot_be_read_keep_no_server_from_starting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WORKBENCH_AUDIT_AIRFLOW_SECONDS", "often")
+    with served(take_over=lambda: pytest.fail("nobody asked")) as client:
+        assert client.get("/").status_code == 200
+    assert "WORKBENCH_AUDIT_AIRFLOW_SECONDS" in caplog.text
+
+
 def test_it_may_be_switched_off() -> None:
     with served(seconds=0, take_over=lambda: pytest.fail("nobody asked")) as client:
         assert client.get("/").status_code == 200

@@ -323,6 +323,15 @@ def test_every_room_stands_in_the_architecture() -> None:
     assert [room for room in rooms if not re.search(rf"\b{room}\b", text)] == []
 
 
+def test_every_action_of_the_audit_trail_is_documented() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in PRODUCT.rglob("*.py")]
+    found = {name for text in texts for name in re.findall(r'\bAct\(\s*"([\w.]+)"', text)}
+    around = {name for text in texts for name in re.findall(r'\brecorded\(\s*[\w.]+,\s*"([\w.]+)"', text)}
+    found |= {f"{name}.begun" for name in around}
+    assert {"quarantine.edited", "backup.create.begun", "token.revoked"} <= found
+    assert missing(sorted(found), page("user-guide/audit.md")) == []
+
+
 def test_every_event_is_named() -> None:
     emitted = {
         name for path in PRODUCT.rglob("*.py") for name in re.findall(r'\bemit\(\s*"([\w.]+)"', path.read_text())
