@@ -59,4 +59,11 @@ class WorkbenchPlugin(AirflowPlugin):
             "category": "browse",
             "url_route": "workbench-backups",
         },
+        {
+            "name": "Archives",
+            "href": "/data/pages/archives",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "workbench-archives",
+        },
     ]

@@ -148,9 +148,9 @@ def test_the_pages_of_pipelines_are_for_operators_only_and_lead_to_each_run(airf
     with httpx.Client(base_url=airflow.url, trust_env=False) as caller:
         places = ["/data/pipelines", "/data/pages/pipelines", "/data/pages/pipelines/planets", "/data/runs/any"]
         places += ["/data/quality", "/data/pages/quality", "/data/pages/quality/dataset?name=any"]
-        places += ["/data/backups", "/data/pages/backups"]
+        places += ["/data/backups", "/data/pages/backups", "/data/archives", "/data/pages/archives"]
         places += ["/data/pages/lineage", "/data/lineage/events", "/data/lineage/impact?dataset=any"]
-        assert [caller.get(place).status_code for place in places] == [401] * 12
+        assert [caller.get(place).status_code for place in places] == [401] * 14
         assert caller.post("/data/lineage", json={}).status_code == 401
         answer = caller.post("/auth/token", json=dict(zip(("username", "password"), airflow.access, strict=True)))
         caller.headers["authorization"] = f"Bearer {answer.json()['access_token']}"

@@ -27,6 +27,7 @@ def workbench_app() -> FastAPI:
     from fastapi.responses import JSONResponse
 
     from data_workbench.api import access
+    from data_workbench.api.pages import archives as archives_page
     from data_workbench.api.pages import audit as audit_page
     from data_workbench.api.pages import backups as backups_page
     from data_workbench.api.pages import connections as connections_page
@@ -36,6 +37,7 @@ def workbench_app() -> FastAPI:
     from data_workbench.api.pages import quarantine as quarantine_page
     from data_workbench.api.pages import script
     from data_workbench.api.routes import (
+        archives,
         audit,
         backfills,
         backups,
@@ -55,6 +57,8 @@ def workbench_app() -> FastAPI:
     operators = [Depends(access.operator)]
     app.include_router(connections.router(), dependencies=operators)
     app.include_router(connections_page.router(), dependencies=operators)
+    app.include_router(archives.router(), dependencies=operators)
+    app.include_router(archives_page.router(), dependencies=operators)
     app.include_router(backups.router(), dependencies=operators)
     app.include_router(backups_page.router(), dependencies=operators)
     app.include_router(pipelines.router(), dependencies=operators)

@@ -7,12 +7,16 @@ import logging
 from data_workbench.archive import ledger
 from data_workbench.archive.checking import Expected, Findings, check_shelf
 from data_workbench.archive.running import Archiver
+from data_workbench.audit import recorded
 from data_workbench.connectors.postgres import client
 from data_workbench.errors import WorkbenchError
 from data_workbench.metastore import archives
+from data_workbench.metastore.audit import Author
 
 log = logging.getLogger(__name__)
 _THERE = ("written", "live", "restored")
+_TOLD = 20
+"""Problems that the audit trail keeps, of an archive and over all."""
 
 
 def verify(archiver: Archiver, *, policy: str | None = None) -> Findings:
@@ -44,6 +48,18 @@ def verify(archiver: Archiver, *, policy: str | None = None) -> Findings:
     found = check_shelf(archiver.shelf, expected.values(), policy=policy)
     for one in problems:
         found.say("", one)
+    return found
+
+
+def verify_told(archiver: Archiver, *, policy: str | None = None, author: Author | None = None) -> Findings:
+    """`verify`, with what it found in the audit trail: there the page "Archives" finds the last one."""
+    asked = {"policy": policy}
+    with recorded(
+        archiver.metastore, "archive.verify", archiver.shelf.address, details=asked, author=author
+    ) as outcome:
+        found = verify(archiver, policy=policy)
+        problems = {name: told[:_TOLD] for name, told in list(found.problems.items())[:_TOLD]}
+        outcome |= {"archives": found.archives, "rows": found.rows, "problems": problems}
     return found
 
 

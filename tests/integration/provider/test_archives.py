@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +31,25 @@ retention: 1y
 def context(now: datetime) -> Any:
     facts = {"run_type": "scheduled", "run_id": "r", "dag_id": "archive_expired", "triggering_user_name": None}
     return {"dag_run": SimpleNamespace(run_after=now, **facts)}
+
+
+def page() -> str:
+    """The page "Archives", without the guard that Airflow's server puts before it (tests/end_to_end)."""
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from data_workbench.api.pages import archives as pages
+    from data_workbench.api.routes import archives as routes
+
+    app = FastAPI()
+    app.include_router(pages.router(), prefix="/data")
+    app.include_router(routes.router(), prefix="/data")
+    with TestClient(app) as client:
+        [policy] = client.get("/data/archives").json()["policies"]
+        assert (policy["policy"], policy["archives"], policy["rows"]) == ("olds", 1, 50)
+        if folder := os.environ.get("WORKBENCH_TEST_PAGES"):
+            Path(folder, "archives.html").write_text(client.get("/data/pages/archives").text)
+        return client.get("/data/pages/archives").text
 
 
 def test_the_tasks_archive_check_and_expire(
@@ -72,7 +92,14 @@ def test_the_tasks_archive_check_and_expire(
         part.write_bytes(whole[:-1])
         with pytest.raises(AirflowFailException, match="1 archives are not as they were written"):
             CheckArchivesOperator(task_id="check").execute(context(now))
+        seen = page()
+        assert "not as they were written" in seen
         part.write_bytes(whole)
+        CheckArchivesOperator(task_id="check").execute(context(now))
+        seen = page()
+        assert "50 of 50 rows are only here" in seen
+        assert '<span class="state healthy">as they were written' in seen
+        assert seen.count("<rect") == 1
         expire = ExpireArchivesOperator(task_id="expire", policies=str(folder))
         assert expire.execute(context(now))["removed"] == 0
         assert expire.execute(context(datetime(2100, 1, 1, tzinfo=UTC)))["rows"] == 50
