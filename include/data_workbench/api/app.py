@@ -31,6 +31,7 @@ def workbench_app() -> FastAPI:
     from data_workbench.api.pages import audit as audit_page
     from data_workbench.api.pages import backups as backups_page
     from data_workbench.api.pages import connections as connections_page
+    from data_workbench.api.pages import history as history_page
     from data_workbench.api.pages import lineage as lineage_page
     from data_workbench.api.pages import pipelines as pipelines_page
     from data_workbench.api.pages import quality as quality_page
@@ -71,6 +72,7 @@ def workbench_app() -> FastAPI:
     app.include_router(quarantine_page.router(), dependencies=operators)
     app.include_router(quality.router(), dependencies=operators)
     app.include_router(quality_page.router(), dependencies=operators)
+    app.include_router(history_page.router(), dependencies=operators)
     app.include_router(audit.router(), dependencies=operators)
     app.include_router(audit_page.router(), dependencies=operators)
     app.include_router(script.router(), dependencies=operators)

@@ -40,7 +40,10 @@ def told(document: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(one["what"], one.get("run_id")) for one in document["events"]]
 
 
-def test_a_record_is_traced_over_three_stores_through_quarantine_and_replay(traced: Site) -> None:
+def test_a_record_is_traced_over_three_stores_through_quarantine_and_replay(
+    traced: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_METASTORE", traced.settings.metastore)
     store, definition = traced.metastore, traced.definition(FLOW)
     first = traced.run(FLOW)
     [held] = quarantine.list_records(store, pipeline="traced")
@@ -84,7 +87,41 @@ def test_a_record_is_traced_over_three_stores_through_quarantine_and_replay(trac
         trace_record(store, "graph:Tracd", {"id": "1"})
     assert "graph:Traced" in str(raised.value.hint)
 
+    _assert_shown_as_a_page(document, first["run_id"])
     code, shown, _ = traced.command("lineage", "record", "pg:public.traced_copy", "id=2")
     assert code == 0
     assert told(shown) == told(document)
     assert traced.command("lineage", "record", "pg:public.traced_copy", "two")[0] == 2
+
+
+def _assert_shown_as_a_page(document: dict[str, Any], run_id: str) -> None:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from data_workbench.api.pages import history
+    from data_workbench.api.routes import lineage
+
+    app = FastAPI()
+    app.include_router(history.router(), prefix="/data")
+    app.include_router(lineage.router(), prefix="/data")
+    with TestClient(app) as caller:
+        asked = {"dataset": "pg:traced_copy", "key": "id=2"}
+        assert caller.get("/data/lineage/record", params=asked).json()["events"] == document["events"]
+        page = caller.get("/data/pages/history", params=asked)
+        assert page.text.count("<tr>") == len(document["events"]) + 1
+        assert f'href="audit?run_id={run_id}"' in page.text
+        for word in (
+            "set aside",
+            "corrected",
+            "replayed",
+            "deleted",
+            "(Traced)",
+            "for <bdi>bo</bdi>",
+            "min_length body",
+        ):
+            assert word in page.text, word
+        assert caller.get("/data/pages/history").status_code == 200
+        wrong = [{**asked, "key": "two"}, {**asked, "key": ""}, {"dataset": "pg:<b>", "key": "id=1"}]
+        answers = [caller.get("/data/pages/history", params=one) for one in wrong]
+        assert [one.status_code for one in answers] == [404] * 3
+        assert "<b>" not in answers[-1].text
