@@ -20,7 +20,14 @@ from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import FORMAT, PRODUCT, ChunkFacts, Manifest, Purpose, RecoveryPoint, new_set_id
 from data_workbench.backup.pace import Pace
 from data_workbench.backup.vault import Vault
-from data_workbench.errors import ConnectionUnknown, ResourceExhausted, Unsupported, UsageError, WorkbenchError
+from data_workbench.errors import (
+    ConnectionUnknown,
+    ResourceExhausted,
+    StateError,
+    Unsupported,
+    UsageError,
+    WorkbenchError,
+)
 from data_workbench.events import emit
 from data_workbench.metastore import Metastore, backups, fence, hold_alone, journal
 
@@ -47,6 +54,8 @@ class Creation:
     connections: Connections
     settings: Settings
     metastore: Metastore
+    anew: bool = False
+    """Whether a repository may be begun where another one was seen before."""
 
     def create(self, *, stores: Sequence[str] = (), label: str = "") -> Manifest:
         """Make a set of these stores, or of those the settings name.
@@ -61,6 +70,7 @@ class Creation:
     def create_held(self, *, stores: Sequence[str] = (), label: str = "", purpose: Purpose | None = None) -> Manifest:
         """`create` for a caller that holds the lock already."""
         exports, left_out = self._exports(stores)
+        self._require_place()
         self._require_room()
         self.vault.prepare()
         now = datetime.now(UTC)
@@ -201,6 +211,15 @@ class Creation:
                 found |= manifest.chunks
             damaged |= set((self.vault.verification(manifest.set) or {}).get("damaged") or ())
         return {name: facts for name, facts in found.items() if name not in damaged}
+
+    def _require_place(self) -> None:
+        """Refuse to begin a repository in the empty folder that a disk leaves which is not mounted."""
+        before = None if self.anew or self.vault.exists else backups.state_of(self.metastore, self.vault.address)
+        if before is not None and before.state.get("repository"):
+            raise StateError(
+                f"the repository in {self.vault.address} is not there any more: a disk that is not mounted?",
+                hint="bring it back; to begin another there: workbench backup create --anew",
+            )
 
     def _require_room(self) -> None:
         free = self.vault.place.free()

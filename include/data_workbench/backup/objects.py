@@ -18,7 +18,7 @@ from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.files.client import Root
 from data_workbench.connectors.files.failures import translated
-from data_workbench.errors import StateError, UsageError
+from data_workbench.errors import StateError, StreamUnknown, UsageError
 from data_workbench.events import emit
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ObjectExport(Export):
         for number, path in enumerate(sorted(self._listed)):
             try:
                 stored = writer.write(f"{number:09}", _blocks(self._root, path))
-            except FileNotFoundError:
+            except StreamUnknown:
                 gone += 1
                 continue
             files.append(stored)

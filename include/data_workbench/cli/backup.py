@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def open_keys(session: Session, *, reads: bool = False) -> Keyring:
 @stores_option
 @repository_option
 @click.option("--label", default="", help="A word to find it again by.")
-def create(stores: tuple[str, ...], repository: str | None, label: str, as_json: bool) -> None:
+@click.option("--anew", is_flag=True, help="Begin a repository where another one was seen before, and is no more.")
+def create(stores: tuple[str, ...], repository: str | None, label: str, anew: bool, as_json: bool) -> None:
     """Make a set of all stores at one moment."""
     from data_workbench.audit import recorded
     from data_workbench.backup.creation import summary
@@ -64,7 +66,7 @@ def create(stores: tuple[str, ...], repository: str | None, label: str, as_json:
 
     session = Session()
     with session.metastore as metastore, shown(as_json=as_json):
-        creation = open_creation(session, repository, metastore)
+        creation = replace(open_creation(session, repository, metastore), anew=anew)
         asked = {"stores": stores, "label": label}
         with (
             recorded(metastore, "backup.create", creation.vault.address, details=asked) as outcome,

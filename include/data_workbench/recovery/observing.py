@@ -27,7 +27,7 @@ SHOWN: Final = 90
 
 
 def observe(vault: Vault, settings: Settings, metastore: Metastore | None = None) -> Observation:
-    """A repository as it is now; one that cannot be reached is an observation, too.
+    """A repository as it is now; of one that cannot be reached, as it was when it could.
 
     Args:
         metastore: knows of tries that failed before they left anything in the repository.
@@ -37,14 +37,16 @@ def observe(vault: Vault, settings: Settings, metastore: Metastore | None = None
         with translated(f"the backup repository {vault.address}"):
             return _observed(vault, settings, metastore, now)
     except WorkbenchError as error:
-        return Observation(address=vault.address, at=now, unreachable=error.message)
+        known = backups.state_of(metastore, vault.address) if metastore is not None else None
+        seen = Observation.model_validate(known.state) if known else Observation(address=vault.address, at=now)
+        return seen.model_copy(update={"at": now, "free": None, "unreachable": error.message})
 
 
 def _observed(vault: Vault, settings: Settings, metastore: Metastore | None, now: datetime) -> Observation:
     if not vault.exists:
         before = backups.state_of(metastore, vault.address) if metastore is not None else None
         if before is not None and before.state.get("repository"):
-            raise StateError("it is not there any more: a disk that is not mounted?", hint="look at the place")
+            raise StateError("it is not there any more: a disk that is not mounted?", hint="bring it back")
         return Observation(address=vault.address, at=now, free=vault.place.free())
     unreadable: dict[str, str] = {}
     manifests = vault.manifests(broken=lambda name, error: unreadable.update({name: error.message}))

@@ -154,9 +154,12 @@ def test_each_cause_is_told_once_and_once_more_when_it_is_over(site: Site) -> No
     # The disk with the sets is not mounted: nothing else is told, and nothing is called over that nobody knows.
     away = site.folder.with_name("unmounted")
     site.folder.rename(away)
-    assert site.watch() == ["unreachable"]
+    assert site.watch() == site.watch() == ["unreachable"]
     with pytest.raises(AirflowFailException, match="holds no finished set"):
         site.check()
+    with pytest.raises(AirflowFailException, match="is not there any more"):
+        site.create()
+    assert not site.folder.exists(), "another repository was begun beside the lost one"
     away.rename(site.folder)
     assert site.watch() == []
 
