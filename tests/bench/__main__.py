@@ -21,6 +21,7 @@ from tests.bench import (
     parsing,
     performance,
     profiles,
+    quality,
     quarantine,
     ranges,
     report,
@@ -50,6 +51,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]]
     "backup": (backups.measure, ("postgres", "neo4j", "qdrant")),
     "archive": (archives.measure, ("postgres",)),
     "profile": (profiles.measure, ("postgres", "neo4j")),
+    "quality": (quality.measure, ("postgres",)),
     "lineage": (lineage.measure, ("postgres",)),
     "flat": (flat.measure, ("postgres", "neo4j", "qdrant")),
 }

@@ -25,6 +25,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Backups": ("backup",),
     "Archives": ("archive",),
     "Profiles": ("profile",),
+    "Data quality": ("quality",),
     "Lineage and audit": ("lineage",),
     "What stands beside the rows": ("overhead", "parse", "airflow"),
 }

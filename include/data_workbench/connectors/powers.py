@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from data_workbench.connectors.base import Destination, Partition, ReadRequest, Settled, Source, Split, Vital
 from data_workbench.records.accounting import WriteCounts
@@ -138,6 +138,21 @@ class CanQuery(ABC):
     @abstractmethod
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The records it gives."""
+
+
+class CanCount(ABC):
+    """Counts rows of a table by conditions in its own SQL, all in one pass and one moment."""
+
+    TABLE: ClassVar[str] = "the_table_itself"
+    """Stands in conditions for the table."""
+
+    @abstractmethod
+    def count(self, stream: str, conditions: Sequence[str]) -> tuple[int, list[int]]:
+        """How many rows there are, and for how many each condition is true."""
+
+    @abstractmethod
+    def failing(self, stream: str, condition: str, columns: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        """These columns of the first rows for which a condition is true, as JSON values."""
 
 
 class Neighbour(NamedTuple):

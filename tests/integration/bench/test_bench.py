@@ -12,6 +12,7 @@ from tests.bench import (
     graph,
     loading,
     profiles,
+    quality,
     quarantine,
     ranges,
     report,
@@ -39,7 +40,21 @@ def ground(stack: Stack) -> Ground:
 
 @pytest.mark.parametrize(
     "subject",
-    [files, ranges, tables, loading, csv_files, steps, graph, startup, vectors, quarantine, archives, profiles],
+    [
+        files,
+        ranges,
+        tables,
+        loading,
+        csv_files,
+        steps,
+        graph,
+        startup,
+        vectors,
+        quarantine,
+        archives,
+        profiles,
+        quality,
+    ],
 )
 def test_a_subject_is_measured_and_reported(ground: Ground, subject: object) -> None:
     figures = subject.measure(ground)  # type: ignore[attr-defined]  # a module

@@ -130,7 +130,7 @@ def test_forty_faults_of_fifteen_kinds_are_found_and_nothing_else(needs: Site) -
 
     needs.sql("UPDATE needs SET title = NULL WHERE id IN (11, 12)")
     needs.sql("UPDATE needs SET title = 'need ' || id WHERE id IN (13, 14, 15)")
-    needs.sql("UPDATE needs SET state = 'lost' WHERE id IN (16, 17)")
+    needs.sql("UPDATE needs SET state = 'lost' WHERE id IN (16, 17, 44, 45)")
     needs.sql("UPDATE needs SET weight = -1 WHERE id IN (18, 19, 20)")
     needs.sql("UPDATE needs SET secret = 'tiny' WHERE id = 21")
     needs.sql("UPDATE needs SET parent = 999 WHERE id IN (22, 23, 24)")
@@ -157,7 +157,7 @@ def test_forty_faults_of_fifteen_kinds_are_found_and_nothing_else(needs: Site) -
     assert found == {
         (table, "required title"): 2,
         (table, "pattern title"): 3,
-        (table, "values state"): 2,
+        (table, "values state"): 4,
         (table, "min weight"): 3,
         (table, "min_length secret"): 1,
         (table, "references parent"): 3,

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from tests.integration.pipelines.conftest import Site
 
 FOLDER = Path(__file__).resolve().parents[3] / "dags" / "contracts" / "other_stores"
+RULES = [FOLDER / f"odras_{name}.yaml" for name in ("graphs", "individuals", "object_metadata", "objects")]
 GRAPH = "https://odras.example/onto"
 
 
 def held(site: Site) -> dict[tuple[str, str], dict[str, Any]]:
     contracts = Contracts(site.settings, Connections(from_environment), site.metastore)
-    found = contracts.check([load_contract(path, site.settings) for path in sorted(FOLDER.glob("*.yaml"))])
+    found = contracts.check([load_contract(path, site.settings) for path in RULES])
     return {(one["contract"], one["name"]): one for one in found}
 
 

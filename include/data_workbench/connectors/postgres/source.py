@@ -34,12 +34,12 @@ from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_b
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
-from data_workbench.connectors.powers import CanSplit, CanTellVitals
+from data_workbench.connectors.powers import CanCount, CanSplit, CanTellVitals
 from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
 
 
-class PostgresSource(Source, CanSplit, CanTellVitals):
+class PostgresSource(Source, CanSplit, CanTellVitals, CanCount):
     """One database. Each read has a connection; one more beside serves the catalogue and the cursor's moment."""
 
     capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True, partitions=True)
@@ -88,6 +88,27 @@ class PostgresSource(Source, CanSplit, CanTellVitals):
         reading = PostgresReading(self, request)
         self._readings.add(reading)
         return reading
+
+    def count(self, stream: str, conditions: Sequence[str]) -> tuple[int, list[int]]:
+        table = self._relation(stream)
+        counted = "".join(f", count(*) FILTER (WHERE {one})" for one in conditions).replace(self.TABLE, table)
+        with client.translating(self.config.address):
+            # Without parameters nothing in a statement is a placeholder.
+            row = self.beside.execute(sql.SQL(f"SELECT count(*){counted} FROM {table}")).fetchone()
+        assert row is not None, "an aggregate has one row"
+        return int(row[0]), [int(one) for one in row[1:]]
+
+    def failing(self, stream: str, condition: str, columns: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        table, listed = self._relation(stream), ", ".join(map(quoted, columns))
+        chosen = f"SELECT {listed} FROM {table} WHERE {condition} LIMIT {limit:d}".replace(self.TABLE, table)
+        with client.translating(self.config.address):
+            # As JSON, which has a word for every value: the driver has none for the date `infinity`.
+            rows = self.beside.execute(sql.SQL(f"SELECT to_json(found) FROM ({chosen}) found")).fetchall()
+        return [dict(row) for (row,) in rows]
+
+    def _relation(self, stream: str) -> str:
+        relation = parse_relation(stream)
+        return f"{quoted(relation.schema)}.{quoted(relation.name)}"
 
     def partitions(self, request: ReadRequest, count: int) -> list[Partition]:
         table = self.table(request.stream)

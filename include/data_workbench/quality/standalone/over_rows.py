@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
 from data_workbench.metastore.values import rows_of
-from data_workbench.quality.standalone import rows, wholes
+from data_workbench.quality.standalone import pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from data_workbench.connectors.base import Source
     from data_workbench.quality.standalone.evaluation import Evaluation, Expressions, Reader
     from data_workbench.quality.standalone.rows import Side
+
+
+log = logging.getLogger(__name__)
 
 
 class OverRows:
@@ -46,6 +50,9 @@ class OverRows:
     def run(self, checks: list[Check]) -> list[dict[str, Any]]:
         import duckdb
 
+        counted = self._counted()
+        if counted is not None:
+            return counted
         self._reader.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = self._reader.folder / "contract.duckdb"
         settings = self._reader.settings
@@ -62,6 +69,30 @@ class OverRows:
             found = [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
             self._add_counterparts(connection)
             return found
+
+    def _counted(self) -> list[dict[str, Any]] | None:
+        """The results where the store itself counts what breaks the contract, without a row that leaves it."""
+        one = self._contract
+        try:
+            source = self._reader.source(one.connection)
+            found = pushed.pushed(one, source)
+            if found is None:
+                return None
+            hidden = self._reader.hidden(one.dataset)
+            results = []
+            for finder, failing in found.counts:
+                sample = found.sample(finder, self._reader.sample) if failing else []
+                told = [masked(row, hidden) for row in sample]
+                query = pushed.told(finder, _relation(one.stream))
+                results.append(
+                    self._of.result(finder.name, finder.level, failing, rows_=found.rows, sample=told, finder=query)
+                )
+        except WorkbenchError as error:
+            # Read as always, it tells what is wrong, if something is.
+            log.warning("%s is not counted by its store: %s", one.dataset, error.message)
+            return None
+        self._rows = found.rows
+        return [*results, *self._row_count()]
 
     # ----------------------------------------------------------------------------------------------- reading
 
@@ -156,12 +187,16 @@ class OverRows:
             yield self._of.unknown("columns", one.severity, error.message)
             finders = []
         yield from (self._found(connection, finder) for finder in finders)
+        yield from self._row_count()
+        if one.freshness is not None:
+            yield self._fresh(connection, schema)
+
+    def _row_count(self) -> Iterator[dict[str, Any]]:
+        one = self._contract
         if one.rows is not None:
             low, high = one.rows.min or 0, one.rows.max
             wrong = self._rows < low or (high is not None and self._rows > high)
             yield self._of.result("rows", one.severity, int(wrong), rows_=self._rows)
-        if one.freshness is not None:
-            yield self._fresh(connection, schema)
 
     def _fresh(self, connection: DuckDBPyConnection, schema: pa.Schema) -> dict[str, Any]:
         wanted = self._contract.freshness
