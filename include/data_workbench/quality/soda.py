@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -135,13 +136,14 @@ def verify_block(connection: DuckDBPyConnection, block: SodaBlock, stream: str, 
     """Let Soda check the relation `given` by checks in its own words.
 
     Args:
-        stream: the dataset's name in its store; queries among the checks find the rows under it.
+        stream: the dataset's name in its store; queries among the checks find the rows under it, or as `given` if it
+            is no plain name, such as a file's.
 
     Raises:
         FatalError: Soda could not; a column or function that is not there is told in its words.
     """
-    schema, _, table = stream.rpartition(".")
-    schema = schema or SCHEMA
+    plain = re.fullmatch(r"(?:(\w+)\.)?(\w+)", stream, re.ASCII)
+    schema, table = (plain[1] or SCHEMA, plain[2]) if plain else (SCHEMA, GIVEN)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}").fetchall()
     seen = f"{quoted(schema)}.{quoted(table)}"
     if (schema, table) != (SCHEMA, GIVEN):

@@ -6,7 +6,8 @@ They are held against Soda's own JSON Schema when the file is read, and run by S
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -63,8 +64,9 @@ class SodaBlock(Model):
             for one in self.columns
         ]
         checks = [_numbered(check, next(number)) for check in self.checks]
-        found: dict[str, Any] = {"dataset": dataset, "columns": columns or [{"name": "present"}], "checks": checks}
-        return found | ({"filter": self.filter} if self.filter else {})
+        # Soda wants a column at least, and no empty list of checks.
+        found: dict[str, Any] = {"dataset": dataset, "columns": columns or [{"name": "present"}]}
+        return found | ({"checks": checks} if checks else {}) | ({"filter": self.filter} if self.filter else {})
 
     def titles(self) -> list[tuple[str, str]]:
         """Name and kind of each check, in the order of `document`'s numbers."""
@@ -85,6 +87,12 @@ class SodaBlock(Model):
             return None
         parts = [f"({one})" for one in (self.filter, (settings or {}).get("filter"), condition) if one]
         return f"SELECT * FROM {given} g WHERE {' AND '.join(parts)}"
+
+    def speaks_of(self, number: int, columns: Collection[str]) -> bool:
+        """Whether a check is about one of these columns, be it in an expression."""
+        column, check = list(self._checks())[number]
+        text = json.dumps(check, default=str)
+        return column in columns or any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in columns)
 
     def _checks(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for one in self.columns:

@@ -112,7 +112,7 @@ def test_known_searches_find_their_points(site: Site) -> None:
     assert found["sample"][0] == {"text": "•••", "n": 99, "found": "there is no such point"}
     site.points.upsert("needs", [PointStruct(id=99, vector=vectors[1].tolist(), payload={"n": 99})], wait=True)
     assert held(site, CANARIES, connection="vectors", stream="needs")["searches"]["outcome"] == "passed"
-    site.points.upsert("needs", [PointStruct(id=1, vector=vectors[3].tolist(), payload={"n": 1})], wait=True)
+    site.points.upsert("needs", [PointStruct(id=1, vector=(-vectors[1]).tolist(), payload={"n": 1})], wait=True)
     assert held(site, CANARIES, connection="vectors", stream="needs")["searches"]["failing"] == 1
 
 
@@ -136,6 +136,7 @@ soda:
     - {freshness: {column: seen, threshold: {unit: hour, must_be_less_than: 1}}}
     - {metric: {name: total, expression: sum(price), threshold: {must_be_less_than: 6000}}}
     - {failed_rows: {name: dear, expression: price > 500, threshold: {level: warn, must_be: 0}}}
+    - {metric: {name: of secrets, expression: max(length(secret)), threshold: {must_be_less_than: 60}}}
     - {failed_rows: {name: by query, query: "SELECT id FROM public.parts WHERE price < 0"}}
 """
 
@@ -154,7 +155,7 @@ def test_every_kind_of_check_that_soda_has_is_run_by_soda(site: Site) -> None:
     site.sql("UPDATE parts SET state = NULL WHERE id IN (3, 4)")
     site.sql("UPDATE parts SET state = 'lost', secret = 'x' WHERE id = 5")
     site.sql("UPDATE parts SET price = 90000 WHERE id = 6")
-    site.sql("UPDATE parts SET price = -1 WHERE id = 7")
+    site.sql("UPDATE parts SET price = -1, secret = repeat('x', 99) WHERE id = 7")
     site.sql("UPDATE parts SET seen = now() - interval '3 hours'")
     site.sql("DELETE FROM parts WHERE id > 50")
     site.sql("UPDATE parts SET id = NULL WHERE id = 8")
@@ -171,11 +172,14 @@ def test_every_kind_of_check_that_soda_has_is_run_by_soda(site: Site) -> None:
         "soda row_count": ("failed", 1),
         "soda freshness": ("failed", 1),
         "total": ("failed", 1),
+        "of secrets": ("failed", 1),
         "dear": ("warned", 1),
         "by query": ("failed", 1),
     }
     assert found["states are there"]["sample"][0]["id"] in (3, 4)
     assert found["soda invalid secret"]["sample"][0]["secret"] == "•••"
+    assert found["of secrets"]["sample"] == [{"value": "•••"}]
+    assert "FROM public.parts g WHERE" in found["states are there"]["finder"]
     assert found["soda aggregate price"]["sample"][0]["value"] > 60
 
     site.sql("ALTER TABLE parts DROP COLUMN price")

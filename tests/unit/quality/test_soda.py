@@ -205,3 +205,30 @@ def test_a_poisoned_env_file_is_not_read_and_no_telemetry_is_installed(tmp_path:
 def test_soda_alone_would_read_it(tmp_path: Path) -> None:
     # If this fails, Soda has mended its ways, and the guard above proves nothing any more.
     assert run_beside_a_poisoned_file(BARE, tmp_path).startswith("['AIRFLOW_CONN_ODRAS_POSTGRES', ")
+
+
+@pytest.mark.parametrize("stream", ["exports/*.parquet", "[:PART_OF]", "needs", "public.needs", "a-b.c"])
+def test_soda_checks_in_its_own_words_whatever_the_dataset_is_called(stream: str) -> None:
+    import duckdb
+
+    from data_workbench.quality.soda import verify_block
+    from data_workbench.quality.soda_block import SodaBlock
+
+    block = SodaBlock.model_validate({"columns": [{"name": "id", "checks": [{"missing": {}}, {"duplicate": {}}]}]})
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE given AS SELECT unnest([1, 2, 2, NULL]) AS id")
+        found = verify_block(connection, block, stream, "c:s")
+    assert [(one.outcome, one.failing) for one in found] == [("failed", 1), ("failed", 1)]
+
+
+def test_soda_checks_of_the_dataset_alone_need_no_column() -> None:
+    import duckdb
+
+    from data_workbench.quality.soda import verify_block
+    from data_workbench.quality.soda_block import SodaBlock
+
+    block = SodaBlock.model_validate({"checks": [{"row_count": {"threshold": {"must_be": 3}}}]})
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE given AS SELECT unnest([1, 2]) AS id")
+        [found] = verify_block(connection, block, "t", "c:t")
+    assert (found.outcome, found.value) == ("failed", 2)

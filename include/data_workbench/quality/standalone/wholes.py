@@ -49,8 +49,7 @@ class Whole:
         if check.distribution is not None:
             return self._distribution(check.title, level, check.distribution)
         measure = self._measure(check)
-        hidden = self.reader.hidden(self.of.contract.dataset)
-        sample = [masked(one, hidden) for one in measure.sample[: self.reader.sample]]
+        sample = [masked(one, self._secret) for one in measure.sample[: self.reader.sample]]
         found = self.of.result(check.title, level, measure.failing, rows_=measure.looked_at, sample=sample)
         return {**found, "finder": f"-- {measure.told}" if measure.failing else None}
 
@@ -84,7 +83,7 @@ class Whole:
         here = distribution.values_of(GIVEN, wanted.column, self.numbers)
         other = distribution.values_of(side.table, there, side.numbers) if side and there else None
         distance, sample = distribution.measured(self.connection, wanted, here, other)
-        if wanted.column in self.reader.hidden(self.of.contract.dataset):
+        if wanted.column in self._secret:
             sample = [{**one, "value": HIDDEN} for one in sample]
         failing = int(distance > wanted.within)
         found = self.of.result(title, level, failing, sample=sample[: self.reader.sample] if failing else [])
@@ -114,8 +113,10 @@ class Whole:
             query = block.broken_rows(told.number, GIVEN) if is_broken else None
             sample = self._rows(query) if query else []
             if is_broken and not sample:
-                sample = [{"value": told.value}]
-            result = self.of.result(name, level, failing, rows_=told.rows, sample=sample, finder=query)
+                is_secret = block.speaks_of(told.number, self._secret)
+                sample = [{"value": HIDDEN if is_secret else told.value}]
+            finder = query.replace(f"FROM {GIVEN} ", f"FROM {one.stream} ") if query else None
+            result = self.of.result(name, level, failing, rows_=told.rows, sample=sample, finder=finder)
             yield {**result, "kind": kind}
 
     def _rows(self, query: str) -> list[dict[str, Any]]:
@@ -125,8 +126,14 @@ class Whole:
             table = self.connection.sql(f"FROM ({query}) LIMIT {self.reader.sample:d}").to_arrow_table()
         except duckdb.Error:  # what Soda made of it is right, what we made is not: then no rows are shown
             return []
-        hidden = self.reader.hidden(self.of.contract.dataset)
-        return [masked(row, hidden) for row in rows_of(table)]
+        return [masked(row, self._secret) for row in rows_of(table)]
+
+    @property
+    def _secret(self) -> set[str]:
+        """The classified columns, and what is derived from them."""
+        hidden = set(self.reader.hidden(self.of.contract.dataset))
+        derived = self.of.expressions.derived.items()
+        return hidden | {name for name, (_, columns) in derived if columns & hidden}
 
 
 def needed(check: Check) -> set[str]:
