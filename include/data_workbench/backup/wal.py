@@ -92,7 +92,8 @@ class WalArchive:
     def note(self, position: Position) -> None:
         """Note up to when a restore can go: everything before it must have been taken over."""
         body = {"time": position.time.isoformat(), "lsn": position.lsn, "timeline": position.timeline}
-        self.vault.place.publish(f"{self._folder}/position.json", json.dumps(body).encode())
+        content = json.dumps({**body, "checksum": _checksum(body)}).encode()
+        self.vault.place.publish(f"{self._folder}/position.json", content)
 
     def position(self) -> Position | None:
         """Up to when a restore can go; None where no log was taken over yet.
@@ -105,6 +106,8 @@ class WalArchive:
             return None
         try:
             body: dict[str, Any] = json.loads(content)
+            if body.pop("checksum") != _checksum(body):
+                raise ValueError("it was changed")
             return Position(datetime.fromisoformat(body["time"]), str(body["lsn"]), int(body["timeline"]))
         except (ValueError, KeyError, TypeError):
             raise StateError("the log's position is damaged", hint="ship the log again: workbench backup wal") from None
@@ -150,11 +153,16 @@ class WalArchive:
         return bad
 
     def trouble(self, first: str, *, segment_bytes: int) -> list[str]:
-        """Segments from `first` on that are lost or damaged, in words."""
+        """Segments from `first` on, up to the noted position, that are lost or damaged, in words; the note, too."""
         found = [f"segment {name} of the log is damaged" for name in self.damage()]
         segments = [name[:24] for name in self.names() if not name.endswith(".history") and name[8:24] >= first[8:]]
         try:
             _require_unbroken(first, segments, segment_bytes)
+            position = self.position()
+            if position is None:
+                found.append("the log's position is lost")
+            elif (last := segment_before(position, segment_bytes)) > max(segments, default=""):
+                found.append(f"segment {last} of the log is lost")
         except StateError as error:
             found.append(error.message)
         return found
@@ -180,6 +188,17 @@ def segment_of(lsn: str, timeline: int, segment_bytes: int) -> str:
     number = ((high << 32) + low) // segment_bytes
     per = 2**32 // segment_bytes
     return f"{timeline:08X}{number // per:08X}{number % per:08X}"
+
+
+def segment_before(position: Position, segment_bytes: int) -> str:
+    """The segment with the last byte before a position."""
+    high, low = (int(part, 16) for part in position.lsn.split("/"))
+    before = (high << 32) + low - 1
+    return segment_of(f"{before >> 32:X}/{before & 0xFFFFFFFF:X}", position.timeline, segment_bytes)
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _require_unbroken(first: str, segments: list[str], segment_bytes: int) -> None:

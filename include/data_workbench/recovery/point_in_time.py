@@ -88,8 +88,9 @@ class PointInTime:
         found = {}
         for name in names:
             fitting = [one for one in candidates if name in one.stores and self._is_before(one, name)]
-            if fitting and stands_for(fitting[-1]) > stands_for(base):
-                found[name] = fitting[-1]
+            newest = max([base, *fitting], key=stands_for)
+            if newest is not base:
+                found[name] = newest
         return found
 
     def _is_before(self, manifest: Manifest, name: str) -> bool:
@@ -176,11 +177,11 @@ def ended(cluster: StoredStore) -> datetime:
 
 
 def bases(vault: Vault) -> list[tuple[Manifest, StoredStore]]:
-    """All base backups with their sets, oldest first."""
+    """All base backups with their sets, oldest first by the server's clock."""
     found = []
     for manifest in vault.manifests(broken=lambda *_: None):
         found += [(manifest, store) for store in manifest.stores.values() if store.kind == "cluster"]
-    return found
+    return sorted(found, key=lambda one: ended(one[1]))
 
 
 def log_of(vault: Vault, keyring: Keyring, cluster: StoredStore) -> WalArchive:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.audit import open_keys
 from data_workbench.backup.verification import check_content
+from data_workbench.errors import StateError
 from data_workbench.metastore import Metastore, backups
 from data_workbench.recovery.certificates import issue
 from data_workbench.recovery.drills import Drill
@@ -64,12 +65,17 @@ def _log(reader: Reader) -> dict[str, Any] | None:
         return None
     cluster = newest[0][1]
     archive = log_of(reader.vault, reader.keyring, cluster)
-    position = archive.position()
-    if position is None:
+    segments = len(archive.names())
+    if not segments:
         return None
     first, size = first_segment(cluster)
     problems = archive.trouble(first, segment_bytes=size)
-    return {"recoverable_to": position.time.isoformat(), "segments": len(archive.names()), "problems": problems}
+    try:
+        position = archive.position()
+    except StateError:
+        position = None  # told among the problems
+    told = position.time.isoformat() if position else None
+    return {"recoverable_to": told, "segments": segments, "problems": problems}
 
 
 def keep(reader: Reader, report: dict[str, Any], metastore: Metastore | None) -> None:

@@ -59,6 +59,7 @@ def test_a_partial_segment_is_replaced_until_it_is_whole(archive: WalArchive, tm
 @pytest.mark.parametrize("lost", range(3))
 def test_a_lost_segment_is_named(archive: WalArchive, repository: Repository, tmp_path: Path, lost: int) -> None:
     archive.ship(spool(tmp_path / "spool", *NAMES))
+    archive.note(Position(datetime(2026, 11, 23, tzinfo=UTC), "1/5", 1))
     assert archive.trouble(NAMES[0], segment_bytes=SIZE) == []
     next((repository.folder / "wal").rglob(f"{NAMES[lost]}.*")).unlink()
     with pytest.raises(StateError, match=f"segment {NAMES[lost]} of the log is lost"):
@@ -78,6 +79,22 @@ def test_a_flipped_bit_is_found_with_and_without_the_key(
     assert archive.damage() == [NAMES[1]]
     with pytest.raises(StateError, match=f"segment {NAMES[1]} of the log is damaged"):
         fetched(archive, NAMES[0], tmp_path / "wal")
+
+
+def test_the_last_segment_is_missed_and_so_is_a_note_that_is_gone_or_was_changed(
+    archive: WalArchive, repository: Repository, tmp_path: Path
+) -> None:
+    archive.ship(spool(tmp_path / "spool", *NAMES))
+    archive.note(Position(datetime(2026, 11, 23, tzinfo=UTC), "1/0", 1))
+    next((repository.folder / "wal").rglob(f"{NAMES[3]}.*")).unlink()
+    assert archive.trouble(NAMES[0], segment_bytes=SIZE) == [], "it has nothing from before the position"
+    next((repository.folder / "wal").rglob(f"{NAMES[2]}.*")).unlink()
+    assert archive.trouble(NAMES[0], segment_bytes=SIZE) == [f"segment {NAMES[2]} of the log is lost"]
+    note = repository.folder / "wal" / archive.system / "position.json"
+    note.write_text(note.read_text().replace("2026", "2027"))
+    assert archive.trouble(NAMES[0], segment_bytes=SIZE) == ["the log's position is damaged"]
+    note.unlink()
+    assert archive.trouble(NAMES[0], segment_bytes=SIZE) == ["the log's position is lost"]
 
 
 def test_segments_follow_each_other_over_the_end_of_a_log_file() -> None:
