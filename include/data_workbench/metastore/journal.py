@@ -90,6 +90,17 @@ def confirm(store: Metastore, origin: Origin, cause: Cause, *, below: int) -> No
         connection.execute(statement)
 
 
+def withdraw(store: Metastore, origin: Origin, cause: Cause) -> None:
+    """Take back what was noted and then not written."""
+    statement = (
+        delete(journal)
+        .where(journal.c.run_id == origin.run_id, journal.c.destination == origin.destination)
+        .where(journal.c.target_index == origin.target_index, journal.c.cause == cause, journal.c.written.is_(None))
+    )
+    with store.transaction() as connection:
+        connection.execute(statement)
+
+
 def entries(
     store: Metastore,
     *,

@@ -49,8 +49,13 @@ class RunJournal:
 
     def confirm(self, destination: str, index: int, parts: int, *, cause: Cause = "load") -> None:
         """Note that the first so many parts are written."""
-        if self.keeps:
+        if self.keeps and parts:
             journal.confirm(self.metastore, self._origin(destination, index), cause, below=parts)
+
+    def withdraw(self, destination: str, index: int, *, cause: Cause) -> None:
+        """Take back what was noted and then not written."""
+        if self.keeps:
+            journal.withdraw(self.metastore, self._origin(destination, index), cause)
 
     def compared(self, destination: str, index: int, pages: Iterable[pa.Table]) -> None:
         """Note hashes of rows that were read back as they were written: key columns and `_wb_after`."""

@@ -335,6 +335,7 @@ class Runner:
         if counts is not None:
             journal.confirm(destination, 0, 1, cause="stream")
         else:
+            journal.withdraw(destination, 0, cause="stream")
             self.stage(work.run_id, may_stream=False)
         return counts
 

@@ -123,3 +123,16 @@ def test_an_entity_comes_back_in_all_stores_and_its_neighbours_stay(
     assert graph_of(neo4j) == whole
     with neo4j.session() as session:
         assert session.run("MATCH (n:Other) RETURN count(n)").value() == [1]
+
+
+def test_a_lost_store_is_made_again_of_its_set_and_of_what_the_rows_say_since(site: Shell, neo4j: Driver) -> None:
+    site.sql("INSERT INTO requirements VALUES (61, 3, 'after the set', 1); DELETE FROM requirements WHERE id = 60")
+    with neo4j.session() as session:
+        session.run("MATCH (n) DETACH DELETE n").consume()
+    told = succeeded(site("backup", "restore", "--store", "odras_neo4j", "--yes", "--reconcile", "--json"))
+    assert (told["agree"], list(told["stores"])) == (True, ["odras_neo4j"])
+    with neo4j.session() as session:
+        nodes = session.run("MATCH (n:Requirement) RETURN [n.id, n.body] AS x ORDER BY n.id").value()
+        parents = session.run("MATCH ({id: 61})-[:DERIVES_FROM]->(b) RETURN b.id").value()
+    assert nodes == [list(row) for row in site.sql("SELECT id, body FROM requirements ORDER BY id")]
+    assert parents == [3]
