@@ -14,6 +14,8 @@ from tests.bench.figures import Figure, middle
 from tests.bench.ground import Ground, in_turns, seconds
 from tests.bench.rows import mixed
 
+from data_workbench.backup.cluster import ClusterExport
+from data_workbench.backup.content import Writer
 from data_workbench.backup.creation import Creation
 from data_workbench.backup.keys import open_keyring
 from data_workbench.backup.vault import open_vault
@@ -25,6 +27,8 @@ from data_workbench.servers.postgres import PostgresService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from data_workbench.backup.manifest import ChunkFacts
 
 STORES = ("odras_postgres", "odras_neo4j", "odras_qdrant")
 _SIZE = 128
@@ -39,8 +43,10 @@ def measure(ground: Ground) -> list[Figure]:
     with _creation(ground, connections) as creation:
         full, native = in_turns(ground.rounds, lambda: _full(creation), lambda: _pg_dump(ground))
         first = full[-1]
+        base = _base(creation, {})
         _append(ground, connections, nodes)
         again = creation.create(stores=STORES)
+        later = _base(creation, base.written)
     whole, dump = middle([one.stores["odras_postgres"].seconds for one in full]), middle(native)
     took = [(one.finished - one.created).total_seconds() for one in full]
     details = {
@@ -60,7 +66,11 @@ def measure(ground: Ground) -> list[Figure]:
         "new_bytes": again.new_bytes,
         "added": "1 % in each store",
     }
+    stored = sum(one.stored for one in base.written.values())
+    whole_base = {"rows": ground.rows, "full_bytes": stored, "new_bytes": later.new_bytes}
+    based = "backup: size of the next base backup after 1 % was added"
     return [
+        Figure("backup_base_next", based, later.new_bytes / stored, 0.05, "less", details=whole_base),
         Figure(
             "backup", "backup: PostgreSQL's part of a set, beside pg_dump", whole / dump, 1.3, "less", details=details
         ),
@@ -82,6 +92,15 @@ def _full(creation: Creation) -> Any:
     """A set into an empty repository."""
     shutil.rmtree(Path(creation.vault.address.removeprefix("file://")), ignore_errors=True)
     return creation.create(stores=STORES)
+
+
+def _base(creation: Creation, known: dict[str, ChunkFacts]) -> Writer:
+    """A base backup of the server, beside chunks that are there already."""
+    with Writer(creation.vault, creation.keyring, known) as writer:
+        with ClusterExport(creation.connections.get("odras_postgres")) as export:
+            export.mark()
+            export.write(writer)
+        return writer
 
 
 def _pg_dump(ground: Ground) -> float:
