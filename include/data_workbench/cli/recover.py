@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,10 +17,8 @@ from data_workbench.cli.restore import Asked, bring_back, say_restore
 from data_workbench.cli.session import Session
 from data_workbench.errors import StateError
 
-if TYPE_CHECKING:
-    from data_workbench.backup.manifest import Manifest
-
 _SERVICES = {"postgres": "postgres", "neo4j": "neo4j", "qdrant": "qdrant", "workbench_rdf": "fuseki"}
+_NO_STORES = ("definitions", "cluster")
 
 
 @command(backup)
@@ -43,11 +42,15 @@ def recover(url: str, set_id: str | None, to: str | None, folder: Path, yes: boo
     reader = open_reader(session, open_repository(session, url), set_id)
     reader.require_key()  # before a server is started
     _require_free(folder)
-    services = _missing(session, reader.manifest)
-    up = _start(session, services)
+    stores = {name: one.kind for name, one in reader.manifest.stores.items() if one.kind not in _NO_STORES}
+    lacking = {stores[name] for name in _unknown(session, stores)}
+    up = _start(session, sorted(_SERVICES[kind] for kind in lacking & _SERVICES.keys()))
+    nowhere = _unknown(session, stores)
     target = Target(folder=folder, last=session.settings.metastore, whole=True)
-    asked = Asked(target, None if to else set_id, (), to, True, yes or bool(up), url, as_json)
+    chosen = ("definitions", *(name for name in stores if name not in nowhere)) if nowhere else ()
+    asked = Asked(target, None if to else set_id, chosen, to, True, yes or bool(up), url, as_json)
     told = {**bring_back(session, asked), "servers": up, "airflow": _airflow_keys(session, folder)}
+    told["not_restored"] = [*told["not_restored"], *nowhere]
     told["folder"] = str(folder.absolute())
     told["seconds"] = round(time.monotonic() - started, 3)
     if as_json:
@@ -64,18 +67,17 @@ def _require_free(folder: Path) -> None:
         raise StateError(f"{folder} is not empty", hint="name a folder that is not there yet: --folder FOLDER")
 
 
-def _missing(session: Session, manifest: Manifest) -> list[str]:
-    """Kinds of servers for which no store of the set has a connection."""
+def _unknown(session: Session, stores: Iterable[str]) -> list[str]:
+    """Stores that no connection is set for."""
     from data_workbench.errors import ConnectionUnknown
 
-    missing = []
-    for name, stored in manifest.stores.items():
-        if stored.kind in _SERVICES:
-            try:
-                session.connections.get(name)
-            except ConnectionUnknown:
-                missing.append(_SERVICES[stored.kind])
-    return sorted(set(missing))
+    unknown = []
+    for name in stores:
+        try:
+            session.connections.get(name)
+        except ConnectionUnknown:
+            unknown.append(name)
+    return unknown
 
 
 def _start(session: Session, services: list[str]) -> list[str]:

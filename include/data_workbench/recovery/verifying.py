@@ -65,16 +65,16 @@ def _log(reader: Reader) -> dict[str, Any] | None:
         return None
     cluster = newest[0][1]
     archive = log_of(reader.vault, reader.keyring, cluster)
-    segments = len(archive.names())
-    if not segments:
-        return None
-    first, size = first_segment(cluster)
-    problems = archive.trouble(first, segment_bytes=size)
+    segments, told = len(archive.names()), None
     try:
         position = archive.position()
+        if position is None and not segments:
+            return None
+        told = position.time.isoformat() if position else None
     except StateError:
-        position = None  # told among the problems
-    told = position.time.isoformat() if position else None
+        pass  # told among the problems
+    first, size = first_segment(cluster)
+    problems = archive.trouble(first, segment_bytes=size)
     return {"recoverable_to": told, "segments": segments, "problems": problems}
 
 
