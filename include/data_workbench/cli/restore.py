@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from data_workbench.errors import FatalError, UsageError, WorkbenchError
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
     from data_workbench.backup.manifest import Manifest
+    from data_workbench.backup.postgres import LiveDatabase
     from data_workbench.backup.restoring import Restoring, Target
     from data_workbench.backup.vault import Vault
     from data_workbench.recovery.forward import Written
@@ -119,7 +120,10 @@ def bring_back(session: Session, asked: Asked) -> dict[str, Any]:
             _audited(reader, names, replaced, target),
             backup_restored(reader, session.connections, session.settings, target, names),
         ):
-            told, written = _restore(session, restoring, names, replaced, asked.repository, moment)
+            live: AbstractContextManager[dict[str, LiveDatabase]] = nullcontext({})
+            if moment is not None and base is not None:
+                live = moment.recovered(*base)
+            told, written = _restore(session, restoring, names, replaced, asked, live)
         told |= _settle(session, restoring, here, written, asked.to) if settles else _UNSETTLED
     return {
         **told,
@@ -226,18 +230,21 @@ def _restore(
     restoring: Restoring,
     names: list[str],
     replaced: list[str],
-    repository: str | None,
-    moment: PointInTime | None,
+    asked: Asked,
+    live: AbstractContextManager[dict[str, LiveDatabase]],
 ) -> tuple[dict[str, Any], Written | None]:
-    """What was done; and of a metastore that does not go back to the moment, what it knows of writes until then."""
+    """What was done; and of a metastore that does not go back to the moment, what it knows of writes until then.
+
+    Args:
+        live: databases of a server that stands at the moment; none for a set's own.
+    """
     from data_workbench.backup.creation import LOCK, LOCK_HINT
     from data_workbench.metastore import hold_alone
     from data_workbench.recovery.settling import written_since
 
     kept, written, own = None, None, session.settings.metastore
     with ExitStack() as held:
-        if moment is not None:
-            restoring = replace(restoring, live=held.enter_context(moment.recovered(*moment.choose())))
+        restoring = replace(restoring, live=held.enter_context(live))
         try:
             metastore = held.enter_context(session.metastore)
         except WorkbenchError as error:
@@ -245,9 +252,9 @@ def _restore(
             click.echo(f"without the metastore ({error.message}): nothing keeps others from restoring", err=True)
         else:
             held.enter_context(hold_alone(metastore, LOCK, hint=LOCK_HINT))
-            kept = _keep_replaced(session, restoring, replaced, repository, metastore)
-            if moment is not None and (own not in names or own not in restoring.live):
-                written = written_since(metastore, restoring, replaced, until=moment.to)
+            kept = _keep_replaced(session, restoring, replaced, asked.repository, metastore)
+            if asked.to is not None and (own not in names or own not in restoring.live):
+                written = written_since(metastore, restoring, replaced, until=datetime.fromisoformat(asked.to))
         done = restoring.restore(names)
     given_up = _upgraded(session) if own in replaced and own not in restoring.target.into else []
     return {"stores": done, "replaced_set": kept, "given_up": given_up}, written

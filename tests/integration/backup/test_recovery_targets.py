@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from data_workbench.servers import Stack
 
 TARGETS = int(os.environ.get("WORKBENCH_RECOVERY_TARGETS", "1"))
-SECONDS = 6.0 if TARGETS < 10 else 40.0
+SECONDS = 3.0 if TARGETS < 10 else 40.0
 SEED = int(os.environ.get("WORKBENCH_RECOVERY_SEED", "0")) or random.randrange(10**6)
 PER_SECOND = 200.0
 
