@@ -230,7 +230,7 @@ def run(case: Case, bench: Bench, engine: SharedEngine) -> cases.Outcome:
     out = bench.run(
         {name: engine.table(given) for name, given in case.given.items()},
         case.steps,
-        about=_about(case),
+        about=about(case),
         sides={name: engine.table(given) for name, given in case.beside.items()},
         params=dict(case.params),
         secrets=case.secrets,
@@ -257,7 +257,7 @@ def compiled(case: Case, engine: SharedEngine) -> TransformPlan:
     return Bench(Path(), opener=engine).compile(
         {name: engine.table(given) for name, given in case.given.items()},
         case.steps,
-        _about(case),
+        about(case),
         None,
         {name: engine.table(given) for name, given in case.beside.items()},
         dict(case.params),
@@ -266,7 +266,7 @@ def compiled(case: Case, engine: SharedEngine) -> TransformPlan:
     )
 
 
-def _about(case: Case) -> dict[str, dict[str, Any]]:
+def about(case: Case) -> dict[str, dict[str, Any]]:
     return {
         name: {"key": given.key, "key_is_unique": given.unique, "tombstone_when": given.deletes}
         for name, given in case.given.items()

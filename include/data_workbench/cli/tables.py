@@ -110,6 +110,10 @@ def say_plan(document: Mapping[str, Any]) -> None:
         for target in item["targets"]
     ]
     say_table(("destination", "target", "input", "write", "replace is"), targets)
+    if document.get("pushed_down"):
+        click.echo("PostgreSQL computes the steps: no row leaves it")
+    elif document["steps"] and document.get("not_pushed_down"):
+        click.echo(f"PostgreSQL does not compute the steps: {document['not_pushed_down']}")
     if document["changes"]:
         click.echo()
         changes = [(c["destination"], c["action"], c["object"], c["detail"]) for c in document["changes"]]

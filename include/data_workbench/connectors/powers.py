@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from data_workbench.mapping.hooks import BoundHook
     from data_workbench.mapping.targets import LoadContext, Target
+    from data_workbench.records.pushed import PushedStatement, StatusCounts
 
 
 class CanPartition(ABC):
@@ -231,6 +232,38 @@ class CanStreamCopy(ABC):
         """
 
 
+class CanRunSteps(ABC):
+    """Computes a pipeline's steps itself, from its own tables into one of them."""
+
+    @abstractmethod
+    def reads_where_it_writes(self, source: Source) -> bool:
+        """Whether the source's tables are this database's, seen by the same role."""
+
+    @abstractmethod
+    def run_steps(
+        self,
+        statement: PushedStatement,
+        params: Mapping[str, Any],
+        target: Target,
+        schema: pa.Schema,
+        context: LoadContext,
+        *,
+        compares: bool,
+    ) -> tuple[WriteCounts, StatusCounts]:
+        """Compute the rows and load them as a staged load would, in one transaction with its checkpoint.
+
+        Args:
+            compares: hold what was computed against what stands in the target before the commit.
+
+        Returns:
+            The counts, and the rows of each end of the statement by status. A finished load of this run is told again.
+
+        Raises:
+            Unsupported: rows came up that only a staged run can deal with; nothing is written.
+            BalanceError: the rows do not add up; nothing is written.
+        """
+
+
 class CanAdoptParts(ABC):
     """Takes staged Parquet files as they are, by link, instead of encoding their rows again."""
 
@@ -262,5 +295,6 @@ _POWERS: dict[str, type[ABC]] = {
     "find_unique": CanFindUnique,
     "run_hooks": CanRunHooks,
     "stream_copy": CanStreamCopy,
+    "run_steps": CanRunSteps,
     "adopt_parts": CanAdoptParts,
 }

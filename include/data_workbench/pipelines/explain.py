@@ -71,6 +71,8 @@ def explain(
             "drift": _drift(plan, baseline),
             "downstream": downstream_of(plan, stores, metastore, settings),
             "may_stream": fits(plan),
+            "pushed_down": plan.pushed is not None,
+            "not_pushed_down": plan.not_pushed,
         }
 
 
@@ -214,6 +216,8 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
         "not_looked_up": [error.message],
         "drift": None,
         "may_stream": None,
+        "pushed_down": None,
+        "not_pushed_down": None,
         "downstream": None,
     }
 

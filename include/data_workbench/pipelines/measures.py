@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.metastore.stages import MEASURES
-from data_workbench.pipelines.fused import FUSED
+from data_workbench.pipelines.fused import is_direct
 from data_workbench.pipelines.pulse import Pulse, peak_memory
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def of_failed(pulse: Pulse) -> dict[str, Any]:
 
 def of_stage(plan: RunPlan, pulse: Pulse, counts: Mapping[str, Any], staging: Stage) -> dict[str, Any]:
     """Of the stage that reads, transforms and validates."""
-    if FUSED in counts:  # its load reads
+    if is_direct(counts):  # its load reads
         return of_process()
     sources, steps = counts["sources"], counts["steps"]
     outputs = {target.input for one in plan.destinations.values() for target in one.targets}

@@ -18,12 +18,13 @@ from data_workbench.errors import StateError
 from data_workbench.mapping import targets as target_shapes
 from data_workbench.mapping.hooks import Hook
 from data_workbench.mapping.targets import Target
+from data_workbench.records.pushed import PushedStatement
 from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 8
+FORMAT: Final = 9
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""
@@ -124,6 +125,10 @@ class RunPlan:
     """What computes the transform if not DuckDB: `name`, `master`, `options`."""
     journal: str = "auto"
     """Whether the journal is told the keys of what is written: `auto`, `keys`, `none`."""
+    pushed: PushedStatement | None = None
+    """The steps as one statement of the database in which sources and table stand."""
+    not_pushed: str | None = None
+    """Why there is no such statement."""
 
     def to_json(self) -> dict[str, Any]:
         """The form stored with the run."""
@@ -150,6 +155,8 @@ class RunPlan:
             "max_quarantined": self.max_quarantined,
             "engine": dict(self.engine),
             "journal": self.journal,
+            "pushed": None if self.pushed is None else self.pushed.to_json(),
+            "not_pushed": self.not_pushed,
         }
 
     @classmethod
@@ -188,6 +195,8 @@ class RunPlan:
             max_quarantined=data["max_quarantined"],
             engine=data["engine"],
             journal=data["journal"],
+            pushed=None if data["pushed"] is None else PushedStatement.from_json(data["pushed"]),
+            not_pushed=data["not_pushed"],
         )
 
 

@@ -16,6 +16,7 @@ from data_workbench.errors import SchemaConflict, StreamUnknown
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
 from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
+from data_workbench.pipelines.pushing import push_down
 from data_workbench.pipelines.ranges import require_ranges, split_key
 from data_workbench.pipelines.resolve import Resolved, resolve
 from data_workbench.pipelines.spec import DeletesWhen, Pipeline, Source
@@ -81,9 +82,9 @@ def compile_run(
         before = baseline.get(name) if baseline else None
         shape = apply_policy(name, source, stream, before)
         reason = full_reason(spec, resolved, name, source, stream)
-        pushed = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
+        filters = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
         require_ranges(name, source, stream, stores)
-        plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=pushed)
+        plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=filters)
         plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
     transform = _compile_transform(spec, resolved, plans, stores, watched)
     engine = engine_of(spec)
@@ -98,6 +99,10 @@ def compile_run(
         )
         for name, item in spec.destinations.items()
     }
+    gathered = whole.gathered(destinations)
+    pushed, not_pushed = (
+        (None, "a profile reads its rows") if watched else push_down(spec, plans, gathered, transform, stores)
+    )
     return RunPlan(
         pipeline=spec.pipeline,
         definition_hash=definition.hash,
@@ -105,12 +110,14 @@ def compile_run(
         sources=plans,
         sides=side_plans(spec),
         transform=transform,
-        destinations=whole.gathered(destinations),
+        destinations=gathered,
         contracts={node: contract.model_dump(mode="json") for node, contract in spec.contract.items()},
         after_load=spec.reconcile.after_load,
         journal=spec.journal,
         max_quarantined=spec.max_quarantined,
         engine=engine,
+        pushed=pushed,
+        not_pushed=not_pushed,
     )
 
 

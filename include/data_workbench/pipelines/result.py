@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.pipelines.fused import FUSED, source_counts
+from data_workbench.pipelines.pushing import PUSHED
 
 if TYPE_CHECKING:
     from data_workbench.metastore.runs import Run
@@ -22,14 +23,16 @@ def run_document(
     """What came out of a run, as far as it came; what was not measured is null."""
     staged = _counts(found, "stage") or {}
     loads = {name: _counts(found, f"load.{name}") for name in destinations}
-    sources = source_counts(staged, loads) if FUSED in staged else staged.get("sources", {})
+    pushed = next((one.pop(PUSHED) for one in loads.values() if one and one.get(PUSHED)), None)
+    read = pushed or staged
+    sources = source_counts(staged, loads) if FUSED in staged else read.get("sources", {})
     return {
         "pipeline": run.pipeline,
         "run_id": run.run_id,
         "state": run.state,
         "params": run.params,
         "sources": sources,
-        "steps": staged.get("steps", {}),
+        "steps": read.get("steps", {}),
         "destinations": {name: counts for name, counts in loads.items() if counts is not None},
         "reconciliation": reconciliation,
         "checks": checks,

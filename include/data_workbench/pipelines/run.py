@@ -28,7 +28,7 @@ from data_workbench.metastore import hold_run, runs, slots, stages
 from data_workbench.metastore.busy import require_no_backfill
 from data_workbench.metastore.runs import Orchestrator, RunRequest
 from data_workbench.pipelines import effects as allowing
-from data_workbench.pipelines import fused, key_ranges, measures, records, standing
+from data_workbench.pipelines import fused, key_ranges, measures, pushing, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import resumable
@@ -255,7 +255,7 @@ class Runner:
             may_stream: whether the run's load may take its rows straight from the source, if nothing looks into them.
         """
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
-        if done is not None and done.state == "success" and (may_stream or fused.FUSED not in (done.counts or {})):
+        if done is not None and done.state == "success" and (may_stream or not fused.is_direct(done.counts)):
             return dict(done.counts or {})
         plan, splits = self._plan(run_id), self.split(run_id)
         # A load that finds it cannot stream stages its rows within, and has all slots already.
@@ -269,11 +269,15 @@ class Runner:
             self._stage(work, noted, splits, may_stream=may_stream)
         return dict(noted.counts)
 
+    def _direct(self, work: Work) -> dict[str, Any] | None:
+        """The stage's counts if no row needs to be staged."""
+        return pushing.decide(work, self.metastore) or fused.decide(work, self.metastore)
+
     def _stage(self, work: Work, noted: Noted, splits: Mapping[str, Split], *, may_stream: bool) -> None:
         counts = noted.counts
         noted.pulse.expected = work.expected_rows
         with self.lineage.told(work, STAGE, noted):
-            streamed = fused.decide(work, self.metastore) if may_stream else None
+            streamed = self._direct(work) if may_stream else None
             if streamed is not None:
                 counts.update(streamed)
                 return
@@ -301,7 +305,7 @@ class Runner:
             self.lineage.told(work, name, noted),
         ):
             self._ask_again(work, destination)
-            written = self._streamed(work, destination)
+            written = self._streamed(work, destination, noted)
             if written is None:
                 written = load_destination(
                     destination,
@@ -315,7 +319,7 @@ class Runner:
                 )
             noted.counts.update(written.as_dict())
             noted.measures = measures.of_load(noted.pulse, noted.counts)
-            runs.confirm(self.metastore, run_id, destination, noted.counts)
+            runs.confirm(self.metastore, run_id, destination, written.as_dict())
         return dict(noted.counts)
 
     def _ask_again(self, work: Work, destination: str) -> None:
@@ -325,13 +329,19 @@ class Runner:
             changes = allowing.changes_since(work.plan, destination, work.stores, self.metastore, besides=work.run_id)
             allowing.refuse(work.plan, {destination: changes}, work.options)
 
-    def _streamed(self, work: Work, destination: str) -> WriteCounts | None:
-        """Stream the source if the stage decided so; None if the rows are staged, by now at the latest."""
+    def _streamed(self, work: Work, destination: str, noted: Noted) -> WriteCounts | None:
+        """Load without staged rows if the stage decided so; None if they are staged, by now at the latest."""
         if not self._is_streamed(work.run_id):
             return None
         journal = self.assembly.journal(work)
         journal.intend_whole(destination, 0, cause="stream")
-        counts = fused.stream(work, self.metastore, self.assembly.context(work, destination, 0))
+        context = self.assembly.context(work, destination, 0)
+        counts = None
+        if work.plan.pushed is not None:
+            if (done := pushing.run(work, context)) is not None:
+                counts, noted.counts[pushing.PUSHED] = done
+        else:
+            counts = fused.stream(work, self.metastore, context)
         if counts is not None:
             journal.confirm(destination, 0, 1, cause="stream")
         else:
@@ -341,7 +351,7 @@ class Runner:
 
     def _is_streamed(self, run_id: str) -> bool:
         staged = stages.stage_results(self.metastore, run_id).get(STAGE)
-        return staged is not None and fused.FUSED in (staged.counts or {})
+        return staged is not None and fused.is_direct(staged.counts)
 
     def reconcile(self, run_id: str) -> dict[str, Any]:
         """Compare what was loaded with what stands in the stores, then publish the run.

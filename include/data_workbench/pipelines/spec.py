@@ -327,6 +327,9 @@ class Engine(Model):
     options: dict[Text, str | int | float | bool] = Field(
         default_factory=dict, description="Configuration of Spark's: {spark.executor.memory: 4g}"
     )
+    push_down: bool = Field(
+        True, description="duckdb only: let PostgreSQL compute the steps where sources and table stand in one database"
+    )
 
     @model_validator(mode="after")
     def _only_spark_has_more(self) -> Engine:

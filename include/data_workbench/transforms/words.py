@@ -79,7 +79,8 @@ def _refuse_tokens(tokens: list[Token], what: str, *, is_query: bool) -> None:
         if is_select and not is_query:
             raise _at(token, f"{what} is one expression, without statements or subqueries; here {token.text.lower()!r}")
         before = token.text
-        if token.text == "!" or token.token_type is TokenType.TILDE:
+        is_bang = token.text == "!" and token.token_type is not TokenType.STRING
+        if is_bang or token.token_type is TokenType.TILDE:
             # DuckDB 2 reads ~ as a partial match and a trailing ! as factorial, sqlglot as neither.
             raise _at(
                 token,

@@ -370,3 +370,7 @@ def test_deep_and_long_expressions_end_in_a_named_error_or_a_result(sql: str) ->
     with suppress(ExpressionError):
         check_expression(sql, columns=None, params={})
     assert time.process_time() - began < 3
+
+
+def test_an_exclamation_mark_in_a_text_is_no_operator() -> None:
+    assert check_expression("name || '!'", columns={"name"}, params={}).sql == "\"name\" || '!'"

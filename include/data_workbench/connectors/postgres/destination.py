@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,19 +24,22 @@ from data_workbench.connectors.postgres.deletion import delete_owned
 from data_workbench.connectors.postgres.fused import fuse
 from data_workbench.connectors.postgres.names import LONGEST, Relation, parse_relation
 from data_workbench.connectors.postgres.ownership import Ownership
+from data_workbench.connectors.postgres.pushed import PushedLoad
+from data_workbench.connectors.postgres.source import PostgresSource
 from data_workbench.connectors.postgres.tables import carry_out, plan_table
 from data_workbench.connectors.postgres.writer import WRITERS, TableWriter
-from data_workbench.connectors.powers import CanDelete, CanFindUnique, CanReadBack, CanStreamCopy
+from data_workbench.connectors.powers import CanDelete, CanFindUnique, CanReadBack, CanRunSteps, CanStreamCopy
 from data_workbench.errors import SchemaConflict, Unsupported
 from data_workbench.mapping.targets import LoadContext, TableTarget, Target
 from data_workbench.records.accounting import WriteCounts
+from data_workbench.records.pushed import PushedStatement, StatusCounts
 from data_workbench.settings import Settings
 
 # Triggers of the target may name tables without a schema: a destination's session has PostgreSQL's own default.
 SEARCH_PATH = '"$user", public'
 
 
-class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanStreamCopy):
+class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, CanStreamCopy, CanRunSteps):
     """One database; each load has a connection of its own."""
 
     capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(
@@ -112,6 +115,26 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
         schema = pa.schema([described.schema.field(name) for name in request.columns or described.schema.names])
         with self.open(target, schema, context) as writer:
             return fuse(source, request, writer, compares=compares)
+
+    def reads_where_it_writes(self, source: Source) -> bool:
+        if not isinstance(source, PostgresSource):
+            return False
+        ours, theirs = self.config, source.config
+        same = ("host", "port", "database", "user")
+        return all(getattr(ours, name) == getattr(theirs, name) for name in same)
+
+    def run_steps(
+        self,
+        statement: PushedStatement,
+        params: Mapping[str, Any],
+        target: Target,
+        schema: pa.Schema,
+        context: LoadContext,
+        *,
+        compares: bool,
+    ) -> tuple[WriteCounts, StatusCounts]:
+        with self.open(target, schema, context) as writer:
+            return PushedLoad(statement, params, writer, compares).run()
 
     def delete(
         self,

@@ -26,7 +26,6 @@ from data_workbench.connectors.postgres.catalogue import Column, Table
 from data_workbench.connectors.postgres.copy_in import column_list
 from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.digest import are_alike, digest_of
-from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.source import PostgresReading, PostgresSource, Selection
 from data_workbench.connectors.postgres.streamed_parts import AFTER, KeyOrder, PartedStream, take_back
 from data_workbench.connectors.postgres.writer import TableWriter
@@ -223,13 +222,7 @@ class Fusion:
     # ------------------------------------------------------------------------------------------------ copying
 
     def _check_keys(self) -> None:
-        key = column_list(self.writer.target.key)
-        nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in self.writer.target.key)
-        row = self.writer.connection.execute(
-            f"""SELECT EXISTS (SELECT FROM {merge.STAGING} WHERE {nulls})
-                    OR EXISTS (SELECT FROM {merge.STAGING} GROUP BY {key} HAVING count(*) > 1)""".encode()
-        ).fetchone()
-        if row is None or row[0]:
+        if not merge.keys_are_sound(self.writer.connection, self.writer.target.key):
             raise Unsupported(
                 f"table {self.writer.target.table}: keys of the source are NULL or occur twice",
                 hint="the staged path keeps the latest and quarantines NULL keys",

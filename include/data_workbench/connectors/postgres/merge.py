@@ -49,6 +49,16 @@ def merge_staged(
     return WriteCounts(inserted=inserted, updated=updated, unchanged=staged - inserted - updated, out=staged)
 
 
+def keys_are_sound(connection: psycopg.Connection, key: Sequence[str]) -> bool:
+    """Whether no staged key is NULL or occurs twice."""
+    nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in key)
+    row = connection.execute(
+        f"""SELECT NOT EXISTS (SELECT FROM {STAGING} WHERE {nulls})
+               AND NOT EXISTS (SELECT FROM {STAGING} GROUP BY {column_list(key)} HAVING count(*) > 1)""".encode()
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def _differs(columns: Sequence[str], theirs: str) -> str:
     old = ", ".join(f"t.{quoted(name)}" for name in columns)
     new = ", ".join(f"{theirs}.{quoted(name)}" for name in columns)
