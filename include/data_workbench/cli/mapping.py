@@ -1,7 +1,11 @@
-"""`map suggest`: which columns of a dataset likely mean which of another, as a step to begin with."""
+"""`map suggest`: which columns of a dataset likely mean which of another, as a step to begin with.
+
+`map invert`: the step that takes a mapping back.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -10,6 +14,7 @@ import click
 
 from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
+from data_workbench.cli.pipelines import load
 from data_workbench.cli.profiling import split_dataset
 from data_workbench.cli.session import Session
 
@@ -56,6 +61,32 @@ def suggest_command(source: str, target: str, sample: int, least: float, scores:
         say_table(["target", "source", "type", "score", "names", "types", "values"], rows)
     else:
         click.echo("\n".join(as_lines(found, theirs.schema.names, ours.schema.names)))
+
+
+@command(map_group, "invert")
+@click.argument("pipeline")
+@click.argument("step")
+def invert_command(pipeline: str, step: str, as_json: bool) -> None:
+    """Turn the `map` step STEP of PIPELINE round: the lines that give back its input. Nothing is written.
+
+    Ends with 1 if a column cannot be given back; which, and why, is told in any case.
+    """
+    from data_workbench.pipelines.inverting import inverse_of
+    from data_workbench.pipelines.planning import compile_run
+    from data_workbench.pipelines.stores import Stores
+    from data_workbench.transforms.inversion import as_lines
+
+    session = Session()
+    definition = load(session, pipeline)
+    with Stores(session.connections, session.settings) as stores:
+        found = inverse_of(definition.spec, compile_run(definition, stores), step)
+    if as_json:
+        lines = [line.model_dump(mode="json", by_alias=True, exclude_defaults=True) for line in found.lines]
+        say_json({"map": lines, "invertible": found.is_whole, "lost": dict(found.lost)})
+    else:
+        click.echo("\n".join(as_lines(found)))
+    if not found.is_whole:
+        sys.exit(1)
 
 
 def _sampled(session: Session, dataset: str, most: int) -> pa.Table:

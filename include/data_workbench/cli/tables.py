@@ -118,6 +118,9 @@ def say_plan(document: Mapping[str, Any]) -> None:
         click.echo()
         changes = [(c["destination"], c["action"], c["object"], c["detail"]) for c in document["changes"]]
         say_table(("destination", "change", "object", "detail"), changes)
+    for step, found in (document.get("inverses") or {}).items():
+        gone = "; ".join(f"{column} ({reason})" for column, reason in found["lost"].items())
+        click.echo(f"mapping {step}: " + ("can be inverted" if found["invertible"] else f"cannot be inverted: {gone}"))
     downstream = document.get("downstream") or {}
     for one in downstream.get("pipelines") or ():
         for reader in one["reads"]:

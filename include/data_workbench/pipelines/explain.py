@@ -17,6 +17,7 @@ from data_workbench.pipelines.consumers import downstream_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.hooks import require_permitted, told
+from data_workbench.pipelines.inverting import inverses
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
 from data_workbench.pipelines.planning import compile_run
@@ -63,6 +64,7 @@ def explain(
             "engine": plan.engine.get("name", "duckdb"),
             "sources": {name: _source(plan, name, stores) for name in plan.sources},
             "steps": _steps(plan),
+            "inverses": inverses(definition.spec, plan),
             "destinations": {name: _destination(plan, name, stores) for name in plan.destinations},
             "changes": changes,
             "destructive": destructive,
@@ -210,6 +212,7 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
             }
             for name, item in spec.destinations.items()
         },
+        "inverses": None,
         "changes": None,
         "destructive": None,
         "allow": None,

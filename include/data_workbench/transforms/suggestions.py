@@ -181,16 +181,17 @@ def as_lines(found: Sequence[Suggestion], target: Sequence[str], source: Sequenc
     for name in target:
         one = paired.get(name)
         if one is None:
-            yield f"  # - {{target: {_word(name)}}}  # nothing like it"
+            yield f"  # - {{target: {yaml_word(name)}}}  # nothing like it"
             continue
         cast = f', type: "{one.type}"' if one.type else ""
-        yield f'  - {{target: {_word(name)}, from: {_word(one.source)}{cast}, note: "score {one.score:.2f}"}}'
+        yield f'  - {{target: {yaml_word(name)}, from: {yaml_word(one.source)}{cast}, note: "score {one.score:.2f}"}}'
     left = [name for name in source if name not in {one.source for one in found}]
     if left:
         yield f"  # not used: {', '.join(left)}"
 
 
-def _word(name: str) -> str:
+def yaml_word(name: str) -> str:
+    """A name as YAML takes it, quoted where it would be something else."""
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _YAML else json.dumps(name)
 
 

@@ -64,3 +64,41 @@ def test_a_dataset_that_is_none_is_named(folder: Path, capsys: pytest.CaptureFix
         main(["map", "suggest", "parts.csv", f"file://{folder}:components.parquet"])
     assert ended.value.code == 2
     assert "'parts.csv' is no dataset" in capsys.readouterr().err
+
+
+PIPELINE = """
+version: 1
+pipeline: parts
+sources: {parts: {connection: "file://FOLDER", stream: parts.csv}}
+steps:
+  - name: mapped
+    map: [{target: part, expression: "'P-' || PartNo"}, {target: text, from: descr}, {target: weight, from: wt_kg}MORE]
+destinations: {out: {connection: "file://FOLDER", file: out.jsonl}}
+"""
+
+
+def inverted(folder: Path, more: str) -> str:
+    file = folder / "parts.yaml"
+    file.write_text(PIPELINE.replace("FOLDER", str(folder)).replace("MORE", more))
+    return str(file)
+
+
+def test_a_mapping_turned_round_is_a_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["map", "invert", inverted(folder, ", {target: remark, from: remark}"), "mapped"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "map:"
+    assert said[1].startswith("  - {target: PartNo, expression: ")
+    assert said[2:] == [
+        "  - {target: descr, from: text}",
+        "  - {target: wt_kg, from: weight}",
+        "  - {target: remark, from: remark}",
+    ]
+
+
+def test_a_column_that_is_lost_ends_with_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["map", "invert", inverted(folder, ""), "mapped", "--json"])
+    assert ended.value.code == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["lost"] == {"remark": "no line takes it alone"}
+    assert document["invertible"] is False
