@@ -19,7 +19,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Into PostgreSQL": ("merge", "fused", "append", "load", "journal"),
     "Graph and vectors": ("neo4j", "qdrant", "embedding"),
     "Files": ("csv",),
-    "Steps": ("steps",),
+    "Steps": ("steps", "growth", "pushed"),
     "Memory at four times the rows": ("flat",),
     "Rows set aside": ("quarantine",),
     "Backups": ("backup",),

@@ -89,6 +89,26 @@ def measure(ground: Ground) -> list[Figure]:
     ]
 
 
+def measure_growth(ground: Ground) -> list[Figure]:
+    """The same work over a tenth of the rows, and over all: what was started, filled and opened counts for both."""
+    few, many = ground.rows // 5, 2 * ground.rows
+    samples: dict[int, list[float]] = {few: [], many: []}
+    for _ in range(ground.rounds):
+        for rows, taken in samples.items():
+            prepare(ground, rows)
+            taken.append(run(ground).moved)
+    small, large = middle(samples[few]), middle(samples[many])
+    details = {
+        "rows": many,
+        "seconds": large,
+        "peer": "a tenth of the rows",
+        "peer_seconds": small,
+        "samples": samples[many],
+    }
+    what = "filter, join, five rules, group: time of ten times the rows"
+    return [Figure("growth", what, large / small, 12, "less", details=details)]
+
+
 def prepare(ground: Ground, rows: int) -> None:
     """Orders and their customers, as Arrow's library writes them."""
     import duckdb

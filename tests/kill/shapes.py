@@ -28,6 +28,7 @@ pipeline: killed
 sources: {rows: {connection: pg, stream: public.rows, key: id}}
 destinations:
 """
+PUSHED: Final = STAGED.replace(", cursor: {column: seen}", "")
 ALL: Final = [(n, f"row {n}", n + 1) for n in range(1, SIZE + 1)]
 KEPT: Final = [row for row in ALL if row[0] % 7]
 
@@ -205,6 +206,7 @@ SHAPES: Final = {
     "streamed parts": Shape(
         STREAMED + _TABLE + "key: id, write: append}", _in_table, PARTED_POINTS, ("load.before_commit", 2), tuple(ALL)
     ),
+    "pushed merge": Shape(PUSHED + _TABLE + "key: id}", _in_table, STREAM_POINTS, ("load.before_commit", 1)),
     "graph": Shape(STAGED + _GRAPH % "merge", _in_graph, SEVERAL_TARGETS),
     "graph replace": Shape(STAGED + _GRAPH % "replace", _in_graph, SEVERAL_TARGETS, ("load.before_commit", 14)),
     "graph append": Shape(
