@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 from data_workbench.journal.content import AFTER, decode
 from data_workbench.metastore import journal
 from data_workbench.metastore.journal import Cause, Entry
-from data_workbench.metastore.values import rows_of, table_of
 from data_workbench.records.marks import OP, UPSERT
+from data_workbench.records.values import rows_of, table_of
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_workbench.metastore.lineage import ColumnEdge, DatasetFact, Fact, Name, Shape, digest
-from data_workbench.metastore.values import storable
+from data_workbench.records.values import storable
 
 LONGEST_EXPRESSION = 2_000
 """Characters kept of a transformation's description."""

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import checks
-from data_workbench.metastore.values import jsonable, storable
+from data_workbench.records.values import jsonable, storable
 
 _LATER = ("owner", "finder", "kind")
 """What only contracts of their own tell."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, exc, text
 
 from data_workbench.errors import AccessDenied, StateError, StoreBusy, StoreUnavailable, WorkbenchError
-from data_workbench.metastore import values
 from data_workbench.metastore.migrations import HEAD, VERSION_TABLE
+from data_workbench.records import values
 
 if TYPE_CHECKING:
     from data_workbench.metastore.audit import Author

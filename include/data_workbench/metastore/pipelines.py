@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import pipelines
-from data_workbench.metastore.values import storable
+from data_workbench.records.values import storable
 
 
 def register(

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import profiles
-from data_workbench.metastore.values import jsonable
+from data_workbench.records.values import jsonable
 
 
 @dataclass(frozen=True)

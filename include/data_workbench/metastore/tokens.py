@@ -20,7 +20,7 @@ from data_workbench.errors import StateError, UsageError
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables import service_tokens
-from data_workbench.metastore.values import storable
+from data_workbench.records.values import storable
 
 Scope = Literal["metrics", "lineage:write"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from data_workbench.errors import StateError, UsageError
 from data_workbench.metastore import quarantine
-from data_workbench.metastore.values import key_text, rows_of, table_of
 from data_workbench.pipelines.history import plan_of
 from data_workbench.pipelines.records import source_key, traced
 from data_workbench.records.names import near_names
 from data_workbench.records.types import native_type
+from data_workbench.records.values import key_text, rows_of, table_of
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore

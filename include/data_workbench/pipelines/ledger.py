@@ -14,9 +14,9 @@ from data_workbench.errors import StateError
 from data_workbench.mapping.targets import Target
 from data_workbench.metastore import deferred, fingerprints, quarantine, stages
 from data_workbench.metastore.fingerprints import Fingerprint
-from data_workbench.metastore.values import key_text, rows_of, table_of
 from data_workbench.records.accounting import WriteCounts
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
+from data_workbench.records.values import key_text, rows_of, table_of
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore

@@ -15,12 +15,12 @@ from data_workbench.connectors.base import Progress, Rejection, Writer
 from data_workbench.connectors.powers import CanRunHooks
 from data_workbench.events import emit
 from data_workbench.mapping.targets import LoadContext, RelationshipTarget, Target
-from data_workbench.metastore.values import rows_of
 from data_workbench.pipelines.folding import Folded, fold, unkeyed_rows
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.records.accounting import RelationshipCounts, WriteCounts
 from data_workbench.records.ahead import one_ahead
 from data_workbench.records.marks import HELD, OP, UPSERT
+from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore, Manifest

@@ -10,8 +10,8 @@ import pyarrow as pa
 from data_workbench.errors import UsageError
 from data_workbench.mapping.targets import RelationshipTarget
 from data_workbench.metastore import quarantine, states
-from data_workbench.metastore.values import table_of
 from data_workbench.pipelines.overlap import fresh_keys
+from data_workbench.records.values import table_of
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from data_workbench.events import emit
 from data_workbench.metastore import quarantine, states
-from data_workbench.metastore.values import rows_of
 from data_workbench.pipelines.engines import opener_of
 from data_workbench.pipelines.key_ranges import Ranges
 from data_workbench.pipelines.landing import LandingContext, land_side, land_source
@@ -27,6 +26,7 @@ from data_workbench.pipelines.overlap import collect_overlap, write_overlap
 from data_workbench.pipelines.tracing import gone_keys
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.records.marks import OP
+from data_workbench.records.values import rows_of
 from data_workbench.transforms.drain import quarantine_schema
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from data_workbench.metastore.values import rows_of
 from data_workbench.quality.predicates import compile_contract
 from data_workbench.quality.soda_contract import GIVEN, CheckResult
 from data_workbench.records.names import quoted
+from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ from data_workbench.audit import Head, Keys, open_keys, verify
 from data_workbench.audit.heads import HEAD_FORM, SEAL_FORM
 from data_workbench.audit.verifying import MOST_PROBLEMS, SEALED
 from data_workbench.metastore.audit import Act, Entry, chained
-from data_workbench.metastore.values import dumps
+from data_workbench.records.values import dumps
 from data_workbench.settings import Settings
 
 LENGTH = 60

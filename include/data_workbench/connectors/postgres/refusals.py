@@ -102,7 +102,7 @@ def rejections(refused: Sequence[tuple[pa.Table, psycopg.Error]], key: Sequence[
 
 def key_of(row: pa.Table, key: Sequence[str]) -> dict[str, object]:
     """The key of a table of one row, as the quarantine writes it: Python has no infinite dates."""
-    from data_workbench.metastore.values import rows_of
+    from data_workbench.records.values import rows_of
 
     found: dict[str, object] = rows_of(row.select(list(key) or row.column_names))[0]
     return found

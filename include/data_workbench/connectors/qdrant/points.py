@@ -139,7 +139,7 @@ def _rejections(rows: pa.Table, target: CollectionTarget, reasons: list[str | No
     places = [place for place, reason in enumerate(reasons) if reason is not None]
     if not places:
         return []
-    from data_workbench.metastore.values import rows_of
+    from data_workbench.records.values import rows_of
 
     keys = rows.select(list(target.key)).take(pa.array(places, pa.int64()))
     # As the quarantine writes them: Python has no infinite dates.

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_workbench.metastore.values import rows_of
 from data_workbench.pipelines.testing.given import Unfit, typed_table
 from data_workbench.pipelines.testing.spec import ExpectedRecord
 from data_workbench.records.names import near_names
 from data_workbench.records.types import native_type
+from data_workbench.records.values import rows_of
 
 MOST_TOLD = 20
 """Differences told of one node."""

@@ -24,11 +24,11 @@ from data_workbench.connectors.base import (
 )
 from data_workbench.connectors.connections import Connection, Connections
 from data_workbench.errors import StreamUnknown, Unsupported
-from data_workbench.metastore.values import rows_of, table_of
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.streams import one_stream
 from data_workbench.records.type_names import canonical_type
 from data_workbench.records.types import native_type, with_native
+from data_workbench.records.values import rows_of, table_of
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.spec import Pipeline

@@ -18,7 +18,6 @@ from data_workbench.connectors import registry
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.connectors.connections import Connection
 from data_workbench.errors import DefinitionError, Finding, WorkbenchError
-from data_workbench.metastore.values import rows_of
 from data_workbench.pipelines.definition import Definition
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.params import read_params
@@ -36,6 +35,7 @@ from data_workbench.pipelines.testing.given import (
 )
 from data_workbench.pipelines.testing.spec import Case, RowsFile
 from data_workbench.records.marks import OP, TOMBSTONE, UPSERT
+from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.testing.files import CaseFile

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 
-from data_workbench.metastore.values import jsonable
 from data_workbench.records.names import quoted
 from data_workbench.records.types import native_type
+from data_workbench.records.values import jsonable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from data_workbench.metastore.values import rows_of
 from data_workbench.quality.standalone import rows as compiled
 from data_workbench.quality.standalone.finders import GIVEN
 from data_workbench.quality.standalone.masking import SHOWN, masked
 from data_workbench.records.names import quoted
+from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

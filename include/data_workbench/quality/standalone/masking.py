@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from data_workbench.metastore.values import jsonable
+from data_workbench.records.values import jsonable
 
 HIDDEN: Final = "•••"
 SHOWN: Final = 12

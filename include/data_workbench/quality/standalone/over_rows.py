@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
-from data_workbench.metastore.values import rows_of
 from data_workbench.quality.standalone import pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
@@ -21,6 +20,7 @@ from data_workbench.quality.standalone.model import Check, StandaloneContract
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import quoted
 from data_workbench.records.types import native_type
+from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.embedding import open_embedder
 from data_workbench.errors import FatalError, Unsupported, WorkbenchError
-from data_workbench.metastore.values import rows_of
 from data_workbench.quality.standalone import distribution, vectors
 from data_workbench.quality.standalone.finders import GIVEN
 from data_workbench.quality.standalone.kinds import DistributionCheck, DriftCheck, Elsewhere
 from data_workbench.quality.standalone.masking import HIDDEN, masked
+from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -11,7 +11,7 @@ from uuid import UUID
 import pyarrow as pa
 import pytest
 
-from data_workbench.metastore import values
+from data_workbench.records import values
 from data_workbench.records.accounting import SourceCounts
 
 
