@@ -19,11 +19,11 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
     lineage       events of OpenLineage, and the graph derived from them
     audit         who did what, when and why, in a chain of hashes
 
-Read `database.py` first, then `tables.py`. The schema changes by the migrations in `migrations` only
-(`workbench db upgrade`). Nothing here knows connectors: a `Metastore` is opened from a SQLAlchemy URL.
+Read `database.py` first, then the tables in `tables/`, a module for each subject. The schema changes by the migrations
+in `migrations` only (`workbench db upgrade`). Nothing here knows connectors: a `Metastore` is opened from a SQLAlchemy
+URL.
 """
 
-from data_workbench.metastore import lineage_tables as _lineage_tables  # noqa: F401  # they join `tables.metadata`
 from data_workbench.metastore.database import Metastore, metastore_url
 from data_workbench.metastore.locks import RunLock, fence, hold_alone, hold_run
 

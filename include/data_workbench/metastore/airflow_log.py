@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select, tuple_
 from data_workbench.metastore import audit
 from data_workbench.metastore.audit import Act, Author
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import audit_airflow_log
+from data_workbench.metastore.tables.access import audit_airflow_log
 
 OVERLAP: Final = timedelta(hours=1)
 """No transaction of Airflow's is open for longer."""

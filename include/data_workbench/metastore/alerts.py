@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, insert, select, update
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import alert_deliveries, alerts
+from data_workbench.metastore.tables.telling import alert_deliveries, alerts
 
 Severity = Literal["info", "warning", "critical"]
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)

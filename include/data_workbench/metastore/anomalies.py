@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import anomalies
+from data_workbench.metastore.tables.quality import anomalies
 
 
 @dataclass(frozen=True)

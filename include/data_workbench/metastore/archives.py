@@ -11,7 +11,7 @@ from sqlalchemy import Connection, String, bindparam, cast, delete, exc, func, l
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import archive_parts, archive_texts, archives
+from data_workbench.metastore.tables.safekeeping import archive_parts, archive_texts, archives
 
 State = Literal["written", "live", "restored", "replaced", "expired"]
 _LEAST_BLOCK = 1

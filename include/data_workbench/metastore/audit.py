@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, text
 
 from data_workbench import settings
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import audit_entries
+from data_workbench.metastore.tables.access import audit_entries
 from data_workbench.records.values import dumps, storable
 
 Origin = Literal["cli", "airflow", "rest", "ui", "airflow_log"]

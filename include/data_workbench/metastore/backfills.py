@@ -22,7 +22,7 @@ from data_workbench.errors import RunConflict, StateError
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.locks import is_shared
-from data_workbench.metastore.tables import backfill_partitions, backfills
+from data_workbench.metastore.tables.backfills import backfill_partitions, backfills
 
 BackfillState = Literal["running", "success", "failed", "abandoned"]
 PartitionState = Literal["pending", "running", "success", "failed"]

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import backup_sets, backup_states, backup_verifications
+from data_workbench.metastore.tables.safekeeping import backup_sets, backup_states, backup_verifications
 
 Outcome = Literal["passed", "failed", "not_verified"]
 

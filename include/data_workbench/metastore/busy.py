@@ -10,7 +10,7 @@ from data_workbench.errors import RunConflict
 from data_workbench.metastore import backfills
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.locks import is_alive
-from data_workbench.metastore.tables import runs
+from data_workbench.metastore.tables.runs import runs
 
 
 def is_busy(store: Metastore, pipeline: str) -> bool:

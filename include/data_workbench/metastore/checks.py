@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import checks
+from data_workbench.metastore.tables.quality import checks
 from data_workbench.records.values import jsonable, storable
 
 _LATER = ("owner", "finder", "kind")

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from data_workbench.metastore import alerts
 from data_workbench.metastore.alerts import Alert
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import connection_checks, connection_states
+from data_workbench.metastore.tables.stores import connection_checks, connection_states
 
 State = Literal["healthy", "degraded", "broken"]
 Decide = Callable[["ConnectionState | None"], Alert | None]

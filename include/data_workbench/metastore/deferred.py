@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, text
 
 from data_workbench.metastore.database import Metastore, copy_into, draft_like
-from data_workbench.metastore.tables import deferred
+from data_workbench.metastore.tables.records import deferred
 from data_workbench.records.values import dumps, key_text
 
 _FIELDS = ("pipeline", "destination", "target", "key_hash", "key", "row", "run_id")

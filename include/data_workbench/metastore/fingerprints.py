@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, text
 
 from data_workbench.metastore.database import Metastore, copy_into, draft_like
-from data_workbench.metastore.tables import vector_fingerprints
+from data_workbench.metastore.tables.records import vector_fingerprints
 
 _FIELDS = ("dataset", "collection", "key", "vector_hash", "text_hash", "model", "run_id")
 _PAGE = 10_000

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from data_workbench.metastore import alerts, audit
 from data_workbench.metastore.alerts import Alert, Severity
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import incidents
+from data_workbench.metastore.tables.telling import incidents
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import journal
+from data_workbench.metastore.tables.records import journal
 
 Cause = Literal["load", "stream", "replace", "repair", "delete", "compare"]
 """`load`: a part of a load. `stream`: a load seen as a whole, without keys. `replace`: what else the pipeline had there

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore, copy_into
-from data_workbench.metastore.lineage_tables import (
+from data_workbench.metastore.tables.lineage import (
     lineage_column_edges,
     lineage_dataset_edges,
     lineage_datasets,

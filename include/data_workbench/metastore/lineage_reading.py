@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.lineage import Name
-from data_workbench.metastore.lineage_tables import (
+from data_workbench.metastore.tables.lineage import (
     lineage_datasets,
     lineage_events,
     lineage_jobs,
@@ -20,7 +20,8 @@ from data_workbench.metastore.lineage_tables import (
     lineage_schema_fields,
     lineage_schemas,
 )
-from data_workbench.metastore.tables import checks, incidents
+from data_workbench.metastore.tables.quality import checks
+from data_workbench.metastore.tables.telling import incidents
 
 _STANDING = """CREATE TEMPORARY TABLE standing ON COMMIT DROP AS
     SELECT j.id AS job_id, r.version_id, r.parent_job_id

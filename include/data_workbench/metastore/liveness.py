@@ -16,7 +16,7 @@ from data_workbench.metastore import stages
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.locks import is_alive
 from data_workbench.metastore.stages import StageResult
-from data_workbench.metastore.tables import runs
+from data_workbench.metastore.tables.runs import runs
 
 STUCK_SECONDS: Final = 45.0
 """Without a sign of life, or with nothing moving, for this long: with a beat every 5 s and pages renewed every 10 s,

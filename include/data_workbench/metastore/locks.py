@@ -26,7 +26,7 @@ from sqlalchemy import Connection, exc, select, text
 from data_workbench.errors import RunConflict, StoreBusy, StoreUnavailable
 from data_workbench.metastore import runs
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import runs as runs_table
+from data_workbench.metastore.tables.runs import runs as runs_table
 
 log = logging.getLogger(__name__)
 

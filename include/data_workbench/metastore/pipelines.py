@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import pipelines
+from data_workbench.metastore.tables.runs import pipelines
 from data_workbench.records.values import storable
 
 

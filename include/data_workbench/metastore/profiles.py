@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import profiles
+from data_workbench.metastore.tables.quality import profiles
 from data_workbench.records.values import jsonable
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import insert, select
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import quality_metrics
+from data_workbench.metastore.tables.quality import quality_metrics
 
 
 @dataclass(frozen=True)

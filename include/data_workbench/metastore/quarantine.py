@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, Select, any_, delete, func, literal, sel
 from data_workbench.errors import StateError
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore, copy_into, draft_like
-from data_workbench.metastore.tables import quarantine
+from data_workbench.metastore.tables.records import quarantine
 from data_workbench.records.values import dumps, jsonable, key_text, storable
 
 QuarantineState = Literal["open", "replayed", "resolved", "superseded", "discarded"]

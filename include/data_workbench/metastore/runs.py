@@ -19,7 +19,7 @@ from data_workbench.errors import RunConflict, StateError
 from data_workbench.metastore import audit, states, totals
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.quarantine import close, settle
-from data_workbench.metastore.tables import confirmations, destination_states, runs, staged_states
+from data_workbench.metastore.tables.runs import confirmations, destination_states, runs, staged_states
 
 RunState = Literal["running", "success", "failed", "abandoned"]
 Orchestrator = Literal["cli", "airflow", "backfill"]

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.errors import StateError
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import run_stages, runs
+from data_workbench.metastore.tables.runs import run_stages, runs
 
 MEASURES: Final = ("rows_in", "rows_out", "bytes_in", "bytes_out", "filtered", "quarantined", "peak_memory", "lag")
 """Names of what is measured of a stage (`pipelines.measures` says what each is)."""

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import source_states, staged_states
+from data_workbench.metastore.tables.runs import source_states, staged_states
 from data_workbench.records.values import key_text
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import stream_schemas
+from data_workbench.metastore.tables.stores import stream_schemas
 
 Differ = Callable[[str], list[str]]
 """Differences in words from an earlier schema, given in its stored form."""

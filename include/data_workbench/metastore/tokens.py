@@ -19,7 +19,7 @@ from sqlalchemy import func, insert, or_, select, update
 from data_workbench.errors import StateError, UsageError
 from data_workbench.metastore import audit
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.tables import service_tokens
+from data_workbench.metastore.tables.access import service_tokens
 from data_workbench.records.values import storable
 
 Scope = Literal["metrics", "lineage:write"]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.row_counts import QUARANTINED, READ, WRITTEN
-from data_workbench.metastore.tables import pipeline_totals
+from data_workbench.metastore.tables.runs import pipeline_totals
 
 # The rows of a run as pages count them, and 0 for what was not counted.
 _ADD: Final = f"""

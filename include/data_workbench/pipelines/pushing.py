@@ -16,7 +16,6 @@ import pyarrow as pa
 from data_workbench.connectors.powers import CanRunSteps
 from data_workbench.errors import Unsupported
 from data_workbench.mapping.targets import TableTarget
-from data_workbench.metastore import quarantine, runs
 from data_workbench.pipelines.spec import Engine
 from data_workbench.records.accounting import SourceCounts, StepCounts, WriteCounts
 from data_workbench.records.pushed import RETRACTS, PushedStatement, StatusCounts
@@ -132,6 +131,8 @@ def decide(work: Work, metastore: Metastore) -> dict[str, Any] | None:
     options = work.options
     if work.plan.pushed is None or not options.moves_state or options.full_refresh or options.edits:
         return None
+    from data_workbench.metastore import quarantine, runs  # planning asks no metastore
+
     if runs.get(metastore, work.run_id).scope:
         return None  # partitions are read side by side and loaded in turn
     if quarantine.list_records(metastore, pipeline=work.plan.pipeline, limit=1):

@@ -22,7 +22,7 @@ from data_workbench.metastore import Metastore, audit, pipelines, quarantine, ru
 from data_workbench.metastore.audit import Act, Author, Entry
 from data_workbench.metastore.quarantine import Rejected
 from data_workbench.metastore.runs import RunRequest
-from data_workbench.metastore.tables import audit_entries
+from data_workbench.metastore.tables.access import audit_entries
 from data_workbench.settings import Settings
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)

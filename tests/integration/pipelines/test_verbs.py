@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from data_workbench.errors import TransformError
-from data_workbench.metastore import tables
+from data_workbench.metastore.tables.runs import runs
 
 if TYPE_CHECKING:
     from tests.integration.pipelines.conftest import Site
@@ -94,7 +94,7 @@ def test_a_secret_is_in_no_document_log_or_stored_plan(people: Site, caplog: pyt
     records = people.quarantined("people")
     assert len(records) == 1
     with people.metastore.transaction() as connection:
-        plans = [str(row) for row in connection.execute(tables.runs.select())]
+        plans = [str(row) for row in connection.execute(runs.select())]
     told = json.dumps([document, records], default=str) + caplog.text + "".join(plans)
     assert "ann" not in json.dumps(document)
     assert "people" in told

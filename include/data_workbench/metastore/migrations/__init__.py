@@ -1,6 +1,6 @@
 """How the metastore's tables came to be, as Alembic revisions in `versions`, numbered so that later sorts later.
 
-To change a table: change `tables.py`, add `versions/NNNN_what.py`, set HEAD. A test compares all three.
+To change a table: change it in `tables/`, add `versions/NNNN_what.py`, set HEAD. A test compares all three.
 """
 
 from typing import Final

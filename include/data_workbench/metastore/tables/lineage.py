@@ -1,14 +1,11 @@
-"""The metastore's tables of lineage; see `lineage.py` for what they say."""
+"""The metastore's tables of lineage; see `metastore/lineage.py` for what they say."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, ForeignKey, Identity, Index, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Identity, Index, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from data_workbench.metastore.tables import metadata
-
-_JSON = JSON(none_as_null=True)
-_WHEN = DateTime(timezone=True)
+from data_workbench.metastore.tables.base import DOCUMENT, WHEN, metadata
 
 lineage_events = Table(
     "lineage_events",
@@ -16,12 +13,12 @@ lineage_events = Table(
     Column("id", Text, primary_key=True),
     Column("sequence", BigInteger, Identity(always=True), nullable=False),
     Column("kind", Text, nullable=False),
-    Column("at", _WHEN, nullable=False),
+    Column("at", WHEN, nullable=False),
     Column("state", Text),
     Column("run_id", Text),
     Column("job_id", Text),
-    Column("received", _WHEN, nullable=False, server_default=text("now()")),
-    Column("event", _JSON, nullable=False),
+    Column("received", WHEN, nullable=False, server_default=text("now()")),
+    Column("event", DOCUMENT, nullable=False),
     Index("lineage_events_by_sequence", "sequence", unique=True),
     Index("lineage_events_by_time", "at"),
     Index("lineage_events_by_run", "run_id"),
@@ -36,9 +33,9 @@ def _lineage_names(name: str) -> Table:
         Column("id", Text, primary_key=True),
         Column("namespace", Text, nullable=False),
         Column("name", Text, nullable=False),
-        Column("first_seen", _WHEN, nullable=False),
-        Column("last_seen", _WHEN, nullable=False),
-        Column("facets", _JSON, nullable=False),
+        Column("first_seen", WHEN, nullable=False),
+        Column("last_seen", WHEN, nullable=False),
+        Column("facets", DOCUMENT, nullable=False),
     )
 
 
@@ -60,15 +57,15 @@ lineage_runs = Table(
     Column("parent_run_id", Text),
     Column("parent_job_id", Text),
     Column("state", Text),
-    Column("state_at", _WHEN),
-    Column("first_seen", _WHEN, nullable=False),
-    Column("last_seen", _WHEN, nullable=False),
-    Column("confirmed", _WHEN),
-    Column("named_outputs", _WHEN),
-    Column("held_from", _WHEN),
+    Column("state_at", WHEN),
+    Column("first_seen", WHEN, nullable=False),
+    Column("last_seen", WHEN, nullable=False),
+    Column("confirmed", WHEN),
+    Column("named_outputs", WHEN),
+    Column("held_from", WHEN),
     Column("version_id", Text),
     Column("origin", Text),
-    Column("facets", _JSON, nullable=False),
+    Column("facets", DOCUMENT, nullable=False),
     Index("lineage_runs_by_job", "job_id", "held_from", "run_id"),
     Index("lineage_runs_by_version", "version_id"),
     Index("lineage_runs_by_origin", "origin"),
@@ -101,7 +98,7 @@ lineage_schemas = Table(
     "lineage_schemas",
     metadata,
     Column("dataset_id", Text, primary_key=True),
-    Column("at", _WHEN, primary_key=True),
+    Column("at", WHEN, primary_key=True),
     Column("hash", Text, primary_key=True),
     Column("written", Boolean, primary_key=True),
 )
@@ -110,5 +107,5 @@ lineage_schema_fields = Table(
     "lineage_schema_fields",
     metadata,
     Column("hash", Text, primary_key=True),
-    Column("fields", _JSON, nullable=False),
+    Column("fields", DOCUMENT, nullable=False),
 )
