@@ -190,17 +190,36 @@ def test_a_plan_tells_that_steps_are_pushed(things: Site) -> None:
     assert (found["pushed_down"], found["not_pushed_down"]) == (True, None)
 
 
-def test_counts_that_do_not_add_up_end_the_run(things: Site, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("write", ["merge", "replace"], ids=["into the table", "by the staging table"])
+def test_counts_that_do_not_add_up_end_the_run(things: Site, monkeypatch: Any, write: str) -> None:
     from data_workbench.connectors.postgres.pushed import PushedLoad
 
     compute = PushedLoad._compute
 
-    def losing(self: PushedLoad) -> Any:
-        counted = compute(self)
+    def losing(self: PushedLoad, **options: Any) -> Any:
+        counted, digest = compute(self, **options)
         counted["told"][0] -= 1  # type: ignore[index]
-        return counted
+        return counted, digest
 
     monkeypatch.setattr(PushedLoad, "_compute", losing)
-    _, error = things.try_run(pipeline(push=True, write="replace"))
+    _, error = things.try_run(pipeline(push=True, write=write))
     assert isinstance(error, BalanceError)
     assert things.one("SELECT count(*) FROM pushed") == 0
+
+
+def test_rows_that_fill_the_holes_of_earlier_pages_are_owned(things: Site, monkeypatch: Any) -> None:
+    monkeypatch.setattr("data_workbench.connectors.postgres.writer._EXTENDED_AT_ONCE", 0)
+    text = pipeline(push=True, write="append").replace("write: append", "write: append, key: id")
+    first = things.run(text)["destinations"]["there"]["inserted"]
+    things.sql("INSERT INTO pushed SELECT id + 100000, kind, repeat('x', 500), price FROM pushed")
+    pages = "SELECT pg_relation_size('pushed') / 8192"
+    before = things.one(pages)
+    things.sql("DELETE FROM pushed WHERE id % 2 = 0")
+    things.sql("VACUUM pushed")
+    things.sql("TRUNCATE things")
+    things.sql("INSERT INTO things SELECT n, n % 4, 'more', 1, NULL, now() FROM generate_series(1001, 1020) n")
+    document, events = happened(things, text)
+    assert "stage.read" not in events
+    assert document["destinations"]["there"]["inserted"] == 15
+    assert things.one(pages) == before
+    assert things.one("SELECT sum(amount) FROM _workbench.owned_keys WHERE table_name LIKE '%pushed%'") == first + 15

@@ -70,13 +70,17 @@ def digest_of(connection: psycopg.Connection, rows: str, columns: Sequence[Colum
         rows: what follows FROM.
         columns: what counts, in an order both sides agree on.
     """
-    row = connection.execute(
-        f"""SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(
-                pg_catalog.hash_record_extended(ROW({", ".join(map(_hashable, columns))}), 0)), 0)
-            FROM {rows}""".encode()
-    ).fetchone()
+    row = connection.execute(f"SELECT {digest_columns(columns)} FROM {rows}".encode()).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
+
+
+def digest_columns(columns: Sequence[Column]) -> str:
+    """The two numbers of a digest as SELECT has them."""
+    hashed = ", ".join(map(_hashable, columns))
+    return (
+        f"pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hash_record_extended(ROW({hashed}), 0)), 0)::numeric"
+    )
 
 
 def _hashable(column: Column) -> str:

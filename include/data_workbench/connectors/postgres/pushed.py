@@ -1,4 +1,5 @@
-"""Steps computed by the database itself: one statement fills the staging table, from where rows go as any others do.
+"""Steps computed by the database itself: one statement fills the table, where nothing stands that rows would have to be
+merged with, or else the staging table, from where rows go as any others do.
 
 One transaction holds the statement, the merge, ownership, the comparison and the checkpoint, so a load is whole or not
 there, and what it counted is told again after a crash. What only a staged run can deal with (a value that cannot be
@@ -22,10 +23,10 @@ from data_workbench.connectors.postgres import merge, refusals
 from data_workbench.connectors.postgres.catalogue import Column
 from data_workbench.connectors.postgres.client import translated
 from data_workbench.connectors.postgres.copy_in import column_list
-from data_workbench.connectors.postgres.digest import digest_of
+from data_workbench.connectors.postgres.digest import Digest, digest_columns, digest_of
 from data_workbench.connectors.postgres.names import quoted
 from data_workbench.connectors.postgres.ownership import key_hash
-from data_workbench.connectors.postgres.writer import TableWriter
+from data_workbench.connectors.postgres.writer import NEW_ROWS, TableWriter
 from data_workbench.errors import BalanceError, Unsupported
 from data_workbench.events import emit
 from data_workbench.records.accounting import WriteCounts
@@ -73,11 +74,7 @@ class PushedLoad:
         emit("load.reading", destination=context.destination, run_id=context.run_id, target=writer.target.name)
         with writer.connection.transaction():
             writer.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            merge.create_staging(writer.connection, writer.table, list(writer.columns))
-            counted = self._compute()
-            counts = self._apply(self._staged(counted[self.statement.last].get(0, 0)))
-            if self.compares:
-                self._compare()
+            counts, counted = self._filled() if self._is_direct else self._merged()
             writer.ownership.compact(writer.connection)
             progress = Progress(parts=1, counts=counts, finished=True)
             writer.checkpoint.save(writer.connection, progress, {_COUNTED: _to_json(counted)})
@@ -85,6 +82,46 @@ class PushedLoad:
             emit("load.before_commit", **facts)
         emit("load.after_commit", **facts)
         writer.progress = progress
+        return counts, counted
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether the statement fills the table itself."""
+        return self.writer.goes_direct and self.writer.target.write in ("merge", "append")
+
+    def _filled(self) -> tuple[WriteCounts, StatusCounts]:
+        """Straight into the table: what keeps its key refuses NULL and equal ones, and ends the attempt."""
+        writer, first = self.writer, self.writer.pages()
+        counted, computed = self._compute(into=writer.table.relation.sql)
+        going = counted[self.statement.last].get(0, 0)
+        where = writer.own_new(first, going) if writer.target.key else NEW_ROWS
+        new = f"{writer.table.relation.sql} WHERE {where}"
+        self._require_rows(going, new)
+        if computed is not None:
+            self._require_equal(computed, new)
+        return WriteCounts(inserted=going, out=going), counted
+
+    def _merged(self) -> tuple[WriteCounts, StatusCounts]:
+        """By the staging table."""
+        connection, columns = self.writer.connection, self._columns
+        merge.create_staging(connection, self.writer.table, list(self.writer.columns))
+        if self.statement.retracts:
+            connection.execute(f"DROP TABLE IF EXISTS {RETRACTED}".encode())
+            keys = column_list(self.writer.target.key)
+            connection.execute(
+                f"CREATE TEMPORARY TABLE _wb_retracted ON COMMIT DELETE ROWS AS "
+                f"SELECT {keys} FROM {self.writer.table.relation.sql} WITH NO DATA".encode()
+            )
+        counted, _ = self._compute(into=merge.STAGING)
+        # A table that the planner knows nothing of is joined row by row.
+        connection.execute(f"ANALYZE {merge.STAGING}".encode())
+        if self.statement.retracts:
+            connection.execute(f"ANALYZE {RETRACTED}".encode())
+        staged = counted[self.statement.last].get(0, 0)
+        self._require_rows(staged, merge.STAGING)
+        counts = self._apply(staged)
+        if self.compares:
+            self._require_equal(digest_of(connection, merge.STAGING, columns), self._standing(columns))
         return counts, counted
 
     # ------------------------------------------------------------------------------------------------- computing
@@ -101,54 +138,48 @@ class PushedLoad:
                     hint="the staged path says which values fit",
                 )
 
-    def _compute(self) -> StatusCounts:
-        connection, statement = self.writer.connection, self.statement
-        if statement.retracts:
-            connection.execute(f"DROP TABLE IF EXISTS {RETRACTED}".encode())
-            keys = column_list(self.writer.target.key)
-            connection.execute(
-                f"CREATE TEMPORARY TABLE _wb_retracted ON COMMIT DELETE ROWS AS "
-                f"SELECT {keys} FROM {self.writer.table.relation.sql} WITH NO DATA".encode()
-            )
-        counted: dict[str, dict[int, int]] = {name: {} for name in statement.ends}
-        for place, status, rows in connection.execute(self._whole()):
-            counted[statement.ends[place]][status] = rows
-        # A table that the planner knows nothing of is joined row by row.
-        connection.execute(f"ANALYZE {merge.STAGING}".encode())
-        if statement.retracts:
-            connection.execute(f"ANALYZE {RETRACTED}".encode())
-        return counted
+    def _compute(self, *, into: str) -> tuple[StatusCounts, Digest | None]:
+        """Run the statement; the rows by status, and what was computed if the table takes it as it is."""
+        counted: dict[str, dict[int, int]] = {name: {} for name in self.statement.ends}
+        digest: Digest | None = None
+        for place, status, rows, total in self.writer.connection.execute(self._whole(into)):
+            if total is None:
+                counted[self.statement.ends[place]][status] = rows
+            else:
+                digest = int(rows), int(total)
+        return counted, digest
 
-    def _staged(self, counted: int) -> int:
-        """The rows in the staging table: those that were counted as going on. Raises BalanceError."""
-        row = self.writer.connection.execute(f"SELECT pg_catalog.count(*) FROM {merge.STAGING}").fetchone()
-        staged = int(row[0]) if row else 0
-        if staged != counted:
+    def _require_rows(self, counted: int, rows: str) -> None:
+        """Hold how many rows went on against how many came. Raises BalanceError."""
+        row = self.writer.connection.execute(f"SELECT pg_catalog.count(*) FROM {rows}".encode()).fetchone()
+        came = int(row[0]) if row else 0
+        if came != counted:
             raise BalanceError(
-                f"table {self.writer.target.table}: {counted} rows went on and {staged} came",
+                f"table {self.writer.target.table}: {counted} rows went on and {came} came",
                 hint="this is a defect of the engine: report it",
             )
-        return staged
 
-    def _whole(self) -> sql.Composed:
+    def _whole(self, into: str) -> sql.Composed:
         """The statement: the params, the nodes, what they put where, and how many rows became what."""
         statement = self.statement
         queries: list[tuple[str, sql.Composable]] = [(name, sql.SQL(text)) for name, text in statement.queries]
         last, names = quoted(statement.last), column_list(list(self.writer.columns))
-        put = f"INSERT INTO {merge.STAGING} ({names}) SELECT {names} FROM {last} WHERE {STATUS} = 0"
-        queries.append(("_wb_put", sql.SQL(put)))
-        if statement.retracts:
+        going = f"FROM {last} WHERE {STATUS} = 0"
+        queries.append(("_wb_put", sql.SQL(f"INSERT INTO {into} ({names}) SELECT {names} {going}")))
+        if statement.retracts and not self._is_direct:  # nothing stands there that could be taken back
             keys = column_list(self.writer.target.key)
             gone = f"INSERT INTO {RETRACTED} SELECT {keys} FROM {last} WHERE {STATUS} >= {RETRACTS}"
             queries.append(("_wb_gone", sql.SQL(gone)))
         if statement.params:
             queries.insert(0, (PARAMS, self._params()))
-        counts = [
-            f"SELECT {place}, {STATUS}, pg_catalog.count(*) FROM {quoted(name)} GROUP BY {STATUS}"
+        told = [
+            f"SELECT {place}, {STATUS}, pg_catalog.count(*), NULL::numeric FROM {quoted(name)} GROUP BY {STATUS}"
             for place, name in enumerate(statement.ends)
         ]
-        told = sql.SQL(", ").join(sql.SQL("{} AS ({})").format(sql.Identifier(name), text) for name, text in queries)
-        return sql.SQL("WITH {} {}").format(told, sql.SQL(" UNION ALL ".join(counts)))
+        if self._is_direct and self.compares:
+            told.append(f"SELECT NULL, NULL, {digest_columns(self._columns)} {going}")
+        head = sql.SQL(", ").join(sql.SQL("{} AS ({})").format(sql.Identifier(name), text) for name, text in queries)
+        return sql.SQL("WITH {} {}").format(head, sql.SQL(" UNION ALL ".join(told)))
 
     def _params(self) -> sql.Composed:
         values = [
@@ -161,10 +192,7 @@ class PushedLoad:
 
     def _apply(self, staged: int) -> WriteCounts:
         writer, columns = self.writer, list(self.writer.columns)
-        if writer.target.write == "merge" and writer.goes_direct:
-            # Nothing stands there and the table keeps the key: a NULL or equal key is refused, and ends the attempt.
-            counts = merge.insert_staged(writer.connection, writer.table, columns)
-        elif writer.target.write == "merge":
+        if writer.target.write == "merge":
             if not merge.keys_are_sound(writer.connection, writer.target.key):
                 raise Unsupported(
                     f"table {writer.target.table}: keys are NULL or occur twice",
@@ -206,12 +234,14 @@ class PushedLoad:
         writer.ownership.add_hashes(writer.connection, np.unique(mine.to_numpy()), gone=True)
         return WriteCounts(deleted=deleted, retracted=deleted)
 
-    def _compare(self) -> None:
+    @property
+    def _columns(self) -> list[Column]:
+        return [one for name in self.writer.columns if (one := self.writer.table.column(name)) is not None]
+
+    def _require_equal(self, wanted: Digest, rows: str) -> None:
         """Hold what was computed against what stands in the table, as the table shows it."""
         started, writer = time.monotonic(), self.writer
-        columns = [one for name in writer.columns if (one := writer.table.column(name)) is not None]
-        wanted = digest_of(writer.connection, merge.STAGING, columns)
-        found = digest_of(writer.connection, self._standing(columns), columns)
+        found = digest_of(writer.connection, rows, self._columns)
         if found != wanted:
             raise Unsupported(
                 f"table {writer.target.table}: {found[0]} rows of sum {found[1]} stand for {wanted[0]} of {wanted[1]}",
@@ -226,7 +256,7 @@ class PushedLoad:
         if self.writer.target.write == "replace":
             return table
         if self.writer.target.write == "append":
-            return f"{table} WHERE xmin = pg_catalog.pg_current_xact_id()::xid"
+            return f"{table} WHERE {NEW_ROWS}"
         listed = ", ".join(f"t.{quoted(one.name)}" for one in columns)
         return f"(SELECT {listed} FROM {table} t JOIN {merge.STAGING} s ON {_same(key, 't', 's')}) AS standing"
 

@@ -29,6 +29,10 @@ _EXTENDED_AT_ONCE = 128
 were left empty are filled by the next COPY."""
 
 
+NEW_ROWS = "xmin = pg_catalog.pg_current_xact_id()::xid"
+"""The condition on a row that this transaction has written, at its top level."""
+
+
 class Upserts(NamedTuple):
     """What a part adds or changes: its rows, those that cannot be written, and the rows on their way into COPY."""
 
@@ -189,14 +193,14 @@ class TableWriter(Writer):
 
     def own_new(self, first: int, expected: int) -> str:
         """Own the rows this transaction added, most likely from page `first` on; the condition that finds them."""
-        name, anywhere = self.table.relation.sql, "xmin = pg_catalog.pg_current_xact_id()::xid"
-        near = f"ctid >= '({max(first - _EXTENDED_AT_ONCE, 0)},0)'::tid AND {anywhere}"
+        name = self.table.relation.sql
+        near = f"ctid >= '({max(first - _EXTENDED_AT_ONCE, 0)},0)'::tid AND {NEW_ROWS}"
         with self.connection.transaction() as attempt:
             if self.ownership.add(self.connection, name, near) == expected:
                 return near
             raise psycopg.Rollback(attempt)  # COPY has also filled holes in earlier pages
-        self.ownership.add(self.connection, name, anywhere)
-        return anywhere
+        self.ownership.add(self.connection, name, NEW_ROWS)
+        return NEW_ROWS
 
     def pages(self) -> int:
         """How long the table is."""
