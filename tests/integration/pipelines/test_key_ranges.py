@@ -21,6 +21,7 @@ ROWS = 4_000
 PIPELINE = """
 version: 1
 pipeline: split
+engine: {{name: duckdb, push_down: false}}
 sources: {{rows: {{connection: pg, stream: public.rows{more}}}}}
 steps: [{{name: kept, filter: "seen % 7 <> 0"}}]
 destinations: {{out: {{connection: pg, table: public.rows_copy, key: [{key}]}}}}

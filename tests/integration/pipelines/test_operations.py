@@ -12,9 +12,11 @@ from sqlalchemy import update
 
 from data_workbench.errors import SchemaConflict, SlotsTaken, StateError
 from data_workbench.events import Event, subscribed
-from data_workbench.metastore import runs, stages, tables
+from data_workbench.metastore import runs, stages
 from data_workbench.metastore.locks import hold_run
 from data_workbench.metastore.slots import taken
+from data_workbench.metastore.tables.runs import run_stages
+from data_workbench.metastore.tables.runs import runs as run_table
 from data_workbench.pipelines.run import Runner
 
 if TYPE_CHECKING:
@@ -196,7 +198,7 @@ def of_another_version(site: Site, run_id: str) -> None:
     assert stored is not None
     plan = {**stored["plan"], "format": 0, "transform": {"shape": "another"}}
     with site.metastore.transaction() as connection:
-        changed = update(tables.runs).where(tables.runs.c.run_id == run_id)
+        changed = update(run_table).where(run_table.c.run_id == run_id)
         connection.execute(changed.values(plan={**stored, "plan": plan}))
 
 
@@ -339,7 +341,7 @@ def test_a_stage_that_is_asked_again_after_its_run_was_published_says_what_came_
     with subscribed(die), pytest.raises(SystemExit):
         runner.reconcile(run_id)
     with rows.metastore.transaction() as connection:
-        left = update(tables.run_stages).where(tables.run_stages.c.stage == "reconcile")
+        left = update(run_stages).where(run_stages.c.stage == "reconcile")
         connection.execute(left.values(state="running", ended=None))
     assert runs.get(rows.metastore, run_id).state == "success"
     assert runner.reconcile(run_id)["clean"] is True

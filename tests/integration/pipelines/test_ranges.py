@@ -19,6 +19,7 @@ ROWS = 30_000
 PIPELINE = """
 version: 1
 pipeline: ranged
+engine: {{name: duckdb, push_down: false}}
 sources: {{rows: {{connection: pg, stream: public.rows, key: id{more}}}}}
 steps: [{{name: kept, filter: "id % 7 <> 0"}}]
 destinations: {{out: {{connection: pg, table: public.rows_copy, key: id}}}}
