@@ -322,11 +322,20 @@ class PostgresReading(Reading):
         decoder = BlockDecoder(self.schema, readers, self.table.relation.stream)
         statement = f"COPY ({query.as_string(self.connection)}) TO STDOUT (FORMAT binary)"
         rows, size = settings.batch_rows, settings.batch_bytes
-        self._ahead = ReadAhead(copy_blocks(self.connection, statement, self._stop, rows=rows, size=size), self._stop)
+        blocks = copy_blocks(self.connection, statement, self._stop, rows=rows, size=size)
+        if self._has_neighbours:
+            yield from map(decoder.decode, blocks)
+            return
+        self._ahead = ReadAhead(blocks, self._stop)
         for block in self._ahead:
             yield decoder.decode(block)
         self._ahead.close()
         self._stop.clear()
+
+    @property
+    def _has_neighbours(self) -> bool:
+        """Whether shares of the table are read beside this one, in this process: they read on while it decodes."""
+        return self._request.partition is not None and "first" in self._request.partition.bounds
 
     def position(self) -> dict[str, Any] | None:
         return self._position
