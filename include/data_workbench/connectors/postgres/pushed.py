@@ -96,8 +96,10 @@ class PushedLoad:
         going = counted[self.statement.last].get(0, 0)
         where = writer.own_new(first, going) if writer.target.key else NEW_ROWS
         new = f"{writer.table.relation.sql} WHERE {where}"
-        self._require_rows(going, new)
-        if computed is not None:
+        if computed is None:
+            self._require_rows(going, self._rows_in(new))
+        else:  # the digest counts the rows that stand, too
+            self._require_rows(going, computed[0])
             self._require_equal(computed, new)
         return WriteCounts(inserted=going, out=going), counted
 
@@ -118,7 +120,7 @@ class PushedLoad:
         if self.statement.retracts:
             connection.execute(f"ANALYZE {RETRACTED}".encode())
         staged = counted[self.statement.last].get(0, 0)
-        self._require_rows(staged, merge.STAGING)
+        self._require_rows(staged, self._rows_in(merge.STAGING))
         counts = self._apply(staged)
         if self.compares:
             self._require_equal(digest_of(connection, merge.STAGING, columns), self._standing(columns))
@@ -149,10 +151,12 @@ class PushedLoad:
                 digest = int(rows), int(total)
         return counted, digest
 
-    def _require_rows(self, counted: int, rows: str) -> None:
-        """Hold how many rows went on against how many came. Raises BalanceError."""
+    def _rows_in(self, rows: str) -> int:
         row = self.writer.connection.execute(f"SELECT pg_catalog.count(*) FROM {rows}".encode()).fetchone()
-        came = int(row[0]) if row else 0
+        return int(row[0]) if row else 0
+
+    def _require_rows(self, counted: int, came: int) -> None:
+        """Hold how many rows went on against how many came. Raises BalanceError."""
         if came != counted:
             raise BalanceError(
                 f"table {self.writer.target.table}: {counted} rows went on and {came} came",
