@@ -15,7 +15,7 @@ from data_workbench.errors import UsageError
 
 @root.group()
 def contract() -> None:
-    """Contracts of datasets in the Open Data Contract Standard 3.1."""
+    """Contracts of datasets, in the Open Data Contract Standard 3.1 and in Soda's language."""
 
 
 @command(contract, "export")
@@ -23,7 +23,7 @@ def contract() -> None:
 def export_contract(name: str, as_json: bool) -> None:
     """Write a contract, given by NAME or file, as a document of the standard."""
     from data_workbench.pipelines.contracts import Contracts
-    from data_workbench.quality.odcs import exported
+    from data_workbench.quality.exchange.odcs_out import exported
 
     session = Session()
     found = Contracts(session.settings, session.connections, None).find(name)
@@ -41,11 +41,13 @@ def export_contract(name: str, as_json: bool) -> None:
 @click.option("--connection", metavar="ID", help="Connection of its datasets; its first server's name if left out.")
 @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a file for each contract there.")
 def import_contract(file: Path, connection: str | None, into: Path | None, as_json: bool) -> None:
-    """Make contracts of a document of the standard; what could not be taken is told."""
+    """Make contracts of a document of the standard or a contract of Soda's; what could not be taken is told."""
     from data_workbench.pipelines.contract_files import read_document
-    from data_workbench.quality.odcs import imported
+    from data_workbench.quality.exchange import odcs_in, soda_in
 
-    found = imported(read_document(file, Session().settings), connection=connection)
+    document = read_document(file, Session().settings)
+    reading = soda_in if soda_in.is_sodas(document) else odcs_in
+    found = reading.imported(document, connection=connection)
     written = [_written(into, one) for one in found.contracts] if into else []
     if as_json:
         say_json({"contracts": found.contracts, "left_out": found.left_out, "written": written})

@@ -1,0 +1,1 @@
+"""Contracts out to the languages of other tools, and in from them."""
