@@ -1,7 +1,8 @@
 """Whether an event keeps to OpenLineage's core spec 2-0-2 and to the schemas of the facets it names.
 
-A facet is held to a schema if it says that this is its schema; of others only what every facet must have is asked,
-and they are kept as they are. What is wrong is told by its JSON path.
+A facet is held to a schema if it says that this is its schema. One that says another, under a name that is the spec's
+own, is held to its shape alone, and only where the graph relies on it may nothing be missing: older versions had less.
+Of others only what every facet must have is asked, and they are kept as they are. What is wrong is told by its path.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _CORE: Final = "https://openlineage.io/spec/2-0-2/OpenLineage.json"
 _FACET: Final = re.compile(r"https://openlineage\.io/spec/facets/\d+-\d+-\d+/(\w+)\.json(?:#.*)?")
+_RELIED_ON: Final = frozenset({"parent", "columnLineage", "schema", "ownership"})
+_OF_DATA: Final = "DatasetFacet"
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?")
 """RFC 3339, and without a zone as well, as OpenLineage's own examples have it: that is UTC."""
 LONGEST_NAME: Final = 4_000
@@ -97,18 +100,30 @@ def _of_facets(event: Mapping[str, Any]) -> Iterator[Finding]:
     for path, item in [*_named(event), ("$.run", event.get("run", {}))]:
         for group in ("facets", "inputFacets", "outputFacets"):
             for name, facet in item.get(group, {}).items():
-                yield from _of_facet(f"{path}.{group}.{name}", name, facet)
+                yield from _of_facet(f"{path}.{group}.{name}", _kind(path, group), name, facet)
 
 
-def _of_facet(path: str, name: str, facet: Mapping[str, Any]) -> Iterator[Finding]:
+def _kind(path: str, group: str) -> str:
+    """What the spec calls facets of this place."""
+    known = {"$.run": "RunFacet", "$.job": "JobFacet"}
+    return known.get(
+        path, {"inputFacets": "InputDatasetFacet", "outputFacets": "OutputDatasetFacet"}.get(group, _OF_DATA)
+    )
+
+
+def _of_facet(path: str, kind: str, name: str, facet: Mapping[str, Any]) -> Iterator[Finding]:
     named = _FACET.fullmatch(facet["_schemaURL"])
     url = _facet_urls().get(named[1]) if named else None
+    is_told = url is not None
+    url = url or _standard().get((kind, name))
     if url is None or facet.get("_deleted") is True:
         return
     if name not in _facet_keys(url):
         yield Finding(f"{path}._schemaURL", f"is the schema of {', '.join(_facet_keys(url))}, not of {name}")
         return
-    for error in _validator(url).iter_errors({name: facet}):
+    for error in _validator(url, formats=is_told).iter_errors({name: facet}):
+        if error.validator == "required" and not (is_told or name in _RELIED_ON):
+            continue
         yield from _told(error, path.removesuffix(f".{name}"))
 
 
@@ -130,20 +145,32 @@ def _facet_urls() -> dict[str, str]:
 
 
 @cache
+def _standard() -> dict[tuple[str, str], str]:
+    """The schema's URL by kind and name: names without a producer's prefix are the spec's own."""
+    found = {}
+    for url, schema in _schemas().items():
+        for name, where in schema.get("properties", {}).items() if _FACET.fullmatch(url) else ():
+            definition = schema["$defs"].get(where.get("$ref", "").rpartition("/")[2], {})
+            for base in definition.get("allOf", []):
+                found[base.get("$ref", "").rpartition("/")[2], name] = url
+    return found
+
+
+@cache
 def _facet_keys(url: str) -> tuple[str, ...]:
     return tuple(_schemas()[url].get("properties", {}))
 
 
 @cache
-def _validator(url: str) -> Draft202012Validator:
+def _validator(url: str, *, formats: bool = True) -> Draft202012Validator:
     from jsonschema import Draft202012Validator, FormatChecker
     from referencing import Registry, Resource
 
     registry: Any = Registry().with_resources(
         [(name, Resource.from_contents(schema)) for name, schema in _schemas().items()]
     )
-    formats = FormatChecker(formats=())
-    formats.checks("uuid", ValueError)(lambda value: not isinstance(value, str) or bool(UUID(value)))
-    formats.checks("uri", ValueError)(lambda value: not isinstance(value, str) or bool(urlsplit(value).scheme))
-    formats.checks("date-time")(lambda value: not isinstance(value, str) or bool(_MOMENT.fullmatch(value)))
-    return Draft202012Validator({"$ref": url}, registry=registry, format_checker=formats)
+    checker = FormatChecker(formats=())
+    checker.checks("uuid", ValueError)(lambda value: not isinstance(value, str) or bool(UUID(value)))
+    checker.checks("uri", ValueError)(lambda value: not isinstance(value, str) or bool(urlsplit(value).scheme))
+    checker.checks("date-time")(lambda value: not isinstance(value, str) or bool(_MOMENT.fullmatch(value)))
+    return Draft202012Validator({"$ref": url}, registry=registry, format_checker=checker if formats else None)

@@ -37,6 +37,10 @@ EVENT: dict[str, Any] = {
 }
 
 
+OLD = {"_producer": OF_SPARK, "_schemaURL": "https://openlineage.io/spec/1-0-1/OpenLineage.json#/definitions/RunFacet"}
+PARENT = {"namespace": "spark", "name": "all"}
+
+
 def changed(path: list[Any], value: Any) -> dict[str, Any]:
     made: Any = copy.deepcopy(EVENT)
     place = made
@@ -56,6 +60,8 @@ def test_a_foreign_event_with_an_older_and_an_unknown_facet_is_valid() -> None:
     assert findings(EVENT) == []
     assert findings(changed(["eventTime"], "2021-11-03T10:53:52.427343")) == [], "as in OpenLineage's own examples"
     assert findings(changed(["eventType"], ...)) == []
+    named_otherwise = {**OLD, "run": {"runId": "seven"}, "job": PARENT}
+    assert findings(changed(["run", "facets", "parent"], named_otherwise)) == [], "held to its shape alone"
 
 
 def test_events_of_datasets_and_of_jobs_are_valid() -> None:
@@ -83,8 +89,12 @@ def test_events_of_datasets_and_of_jobs_are_valid() -> None:
         ([*SCHEMA, "fields"], [{"type": "string"}], "$.outputs[0].facets.schema.fields[0]"),
         (["outputs", 0, "facets", "spark_logicalPlan"], 1, "$.outputs[0].facets.spark_logicalPlan"),
         ([*SCHEMA, "_schemaURL"], f"{FACETS}/1-0-0/SQLJobFacet.json", "$.outputs[0].facets.schema._schemaURL"),
+        (["run", "facets", "parent"], {**OLD, "run": {}, "job": PARENT}, "$.run.facets.parent.run"),
+        (["job", "facets", "ownership"], {**OLD, "owners": [{}]}, "$.job.facets.ownership.owners[0]"),
+        (["outputs", 0, "outputFacets"], {"outputStatistics": {**OLD, "rowCount": "x"}},
+         "$.outputs[0].outputFacets.outputStatistics.rowCount"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_told_by_its_path(path: list[Any], value: Any, told: str) -> None:
     assert told in [one.path for one in findings(changed(path, value))]
 
