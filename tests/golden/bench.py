@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from tests.golden import cases
 from tests.golden.cases import Case, Given
 
+from data_workbench.pipelines.testing.answers import GivenAnswers
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
 from data_workbench.records.marks import OP
@@ -93,10 +94,11 @@ class Bench:
         parts: int = 1,
         find_unique: Callable[..., pa.Table] | None = None,
         secrets: Mapping[str, str] | None = None,
+        answers: Mapping[str, pa.Table] | None = None,
     ) -> Outcome:
         plan = self.compile(sources, steps, about, contract, sides, params, needed, retract)
         plan = TransformPlan.from_json(json.loads(json.dumps(plan.to_json())))
-        return self.execute(plan, sources, sides or {}, params or {}, parts, find_unique, secrets)
+        return self.execute(plan, sources, sides or {}, params or {}, parts, find_unique, secrets, answers)
 
     def compile(
         self,
@@ -139,6 +141,7 @@ class Bench:
         parts: int,
         find_unique: Callable[..., pa.Table] | None,
         secrets: Mapping[str, str] | None = None,
+        answers: Mapping[str, pa.Table] | None = None,
     ) -> Outcome:
         batches: dict[str, list[pa.RecordBatch]] = {node.name: [] for node in plan.nodes}
         rejected: list[dict[str, Any]] = []
@@ -154,6 +157,7 @@ class Bench:
             quarantine=lambda batch: rejected.extend(batch.to_pylist()),
             find_unique=find_unique,
             secrets=secrets,
+            outside=GivenAnswers(answers or {}, self.settings),
             opener=self.runner or self.opener,
         )
         tables = {}
@@ -234,6 +238,7 @@ def run(case: Case, bench: Bench, engine: SharedEngine) -> cases.Outcome:
         sides={name: engine.table(given) for name, given in case.beside.items()},
         params=dict(case.params),
         secrets=case.secrets,
+        answers={f"enrich:{name}": engine.table(given) for name, given in case.answers.items()},
         needed={last},
         retract={last} if case.merge else None,
     )

@@ -23,6 +23,7 @@ function that takes a `Case` and gives an `Outcome` (tests/unit/transforms/test_
 `merge: true` says that a merge destination reads the last step; rows then carry `_wb_op`. `quarantined` lists
 `{rule, row, reason}`, the row by the columns named, the reason by a part of it. `error` is a part of the message with
 which the steps are refused. A value that a step reads from elsewhere stands in `beside`, by the name of its side input.
+`answers` are those of the outside, by the step that asks, as `workbench test` takes them under `enrich:STEP`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,13 @@ class Case:
     beside: Mapping[str, Given] = field(default_factory=dict)
     params: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, Given] = field(default_factory=dict)
     merge: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether steps ask about rows, which is done beside DuckDB only."""
+        return any(verb in step for step in self.steps for verb in ("enrich", "embed"))
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def _read(file: Path) -> list[Case]:
 
 
 def _case(file: str, item: Mapping[str, Any]) -> Case:
-    known = {"case", "given", "steps", "expect", "beside", "params", "secrets", "merge"}
+    known = {"case", "given", "steps", "expect", "beside", "params", "secrets", "merge", "answers"}
     assert set(item) <= known, f"{file}: {item['case']}: unknown keys {set(item) - known}"
     asked = {"rows", "counts", "lineage", "decided_by", "quarantined", "error", "types"}
     assert set(item["expect"]) <= asked, f"{file}: {item['case']}: unknown keys {set(item['expect']) - asked}"
@@ -108,6 +115,7 @@ def _case(file: str, item: Mapping[str, Any]) -> Case:
         beside={name: _given(one) for name, one in item.get("beside", {}).items()},
         params={name: (one["type"], one.get("value")) for name, one in item.get("params", {}).items()},
         secrets=item.get("secrets", {}),
+        answers={name: _given(one) for name, one in item.get("answers", {}).items()},
         merge=item.get("merge", False),
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from data_workbench.connectors.http.bindings import references
+from data_workbench.enrichment.asking import require_kind
 from data_workbench.errors import SchemaConflict, StreamUnknown
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
 
+_LATER_VERBS = ("enrich", "embed")
+"""Verbs without which a step has the hash that it had before there were such."""
+
+
 def content_hash(spec: Pipeline) -> str:
     """Of what decides which rows stand where; schedule, owner, words and how rows are fetched left out."""
     parts = spec.model_dump(
@@ -47,6 +52,12 @@ def content_hash(spec: Pipeline) -> str:
     for source in parts["sources"].values():
         if not source["exclude"]:  # as it was before there was such a key
             del source["exclude"]
+    for step in parts["steps"]:
+        for verb in _LATER_VERBS:
+            if step[verb] is None:
+                del step[verb]
+        if step["lookup"] is not None and not step["lookup"]["provenance"]:
+            del step["lookup"]["provenance"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -291,6 +302,8 @@ def _compile_transform(
     for step in spec.steps:
         if step.python is not None:
             require_allowed(step.python.function, stores.settings.python_modules, step=step.name)
+        if step.enrich is not None:
+            require_kind(step.name, step.enrich, stores.connection(step.enrich.connection))
 
     inputs = {
         name: SourceInput(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from data_workbench.artifacts import ArtifactStore, StoredRun
-from data_workbench.metastore import journal, runs
+from data_workbench.metastore import answers, journal, runs
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -25,12 +25,13 @@ class Expired:
 
 def expire(metastore: Metastore, artifacts: ArtifactStore, settings: Settings, *, now: datetime) -> Expired:
     """Remove staged files and runs that ended longer ago than `artifact_retention_days` and `run_history_days`, and
-    what the journal knows of writes before `journal_days`.
+    what the journal knows of writes before `journal_days`, and answers of the outside that are too old.
 
     A run whose staged files are kept longer is kept as long: nobody could tell any more that they may be removed.
     """
     finished = {StoredRun(*key): ended for key, ended in runs.finished_before(metastore, now).items()}
     removed = artifacts.clean(finished, now=now)
     journal.expire(metastore, now - timedelta(days=settings.journal_days))
+    answers.expire(metastore, now)
     days = max(settings.run_history_days, settings.artifact_retention_days)
     return Expired(removed, runs.expire(metastore, now - timedelta(days=days)))

@@ -259,7 +259,8 @@ class Runner:
             return dict(done.counts or {})
         plan, splits = self._plan(run_id), self.split(run_id)
         # A load that finds it cannot stream stages its rows within, and has all slots already.
-        sides = [one.connection for one in plan.sides.values()]
+        asked = [connection for connection, _ in plan.transform.asked.values()]
+        sides = [*asked, *(one.connection for one in plan.sides.values())]
         reads = [*sides, *(one.connection for one in plan.sources.values())] if may_stream else []
         with (
             self._slots(reads),

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from data_workbench.enrichment.asking import Outside
 from data_workbench.events import emit
 from data_workbench.metastore import quarantine, states
 from data_workbench.pipelines.engines import opener_of
@@ -23,10 +24,11 @@ from data_workbench.pipelines.key_ranges import Ranges
 from data_workbench.pipelines.landing import LandingContext, land_side, land_source
 from data_workbench.pipelines.load import LoadInput
 from data_workbench.pipelines.overlap import collect_overlap, write_overlap
-from data_workbench.pipelines.tracing import gone_keys
+from data_workbench.pipelines.tracing import feeding_sources, gone_keys
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.records.marks import OP
 from data_workbench.records.values import rows_of
+from data_workbench.transforms.asking import Asks
 from data_workbench.transforms.drain import quarantine_schema
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ log = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"
 PAGE = 20_000
+
+
+class Answering(Asks, Protocol):
+    """Who answers steps, for a while."""
+
+    def close(self) -> None:
+        """Give connections back."""
 
 
 @dataclass
@@ -101,7 +110,7 @@ class Stage:
         if self.keeps_rejected and self.metastore is not None:
             self._keep_rejected(self.metastore, landed)
         if self.moves_state and self.metastore is not None:
-            self._stage_positions(self.metastore, landed)
+            self._stage_positions(self.metastore, landed, waiting=report["marked"])
         return self._account(landed, report)
 
     def inputs(self, node: str) -> LoadInput:
@@ -169,8 +178,10 @@ class Stage:
             return dict(found.extra["report"])
         from data_workbench.transforms.execute import execute
 
+        outside = self._outside()
         needed = [node for node in self.plan.transform.nodes if node.is_needed and not node.passthrough]
         with ExitStack() as stack:
+            stack.callback(outside.close)
             scratch = stack.enter_context(_scratch(self.work_folder / "transform"))
             landed_here = scratch / "landed"
             made = {node.name: self._begin(f"step.{node.name}", _output_schema(node), stack) for node in needed}
@@ -190,6 +201,7 @@ class Stage:
                 quarantine=rejected.write,
                 find_unique=self._find_unique(),
                 secrets={name: self._secret(name) for name in self.plan.transform.secrets},
+                outside=outside,
                 opener=opener_of(self.plan.engine, self.settings),
             )
             for name, writer in made.items():
@@ -198,6 +210,17 @@ class Stage:
             document = _report(report)
             rejected.finish(extra={"report": document})
         return document
+
+    def _outside(self) -> Answering:
+        """Who answers steps that ask the outside."""
+        return Outside(
+            self.stores.connection,
+            self.settings,
+            self.context.params,
+            self.context.now,
+            self.metastore,
+            strict=not self.keeps_rejected,
+        )
 
     def _secret(self, name: str) -> str:
         """A connection's password, or the setting's secret; empty if there is none."""
@@ -254,9 +277,13 @@ class Stage:
             if kept:
                 quarantine.add(metastore, self.plan.pipeline, run_id, kept)
 
-    def _stage_positions(self, metastore: Metastore, landed: Mapping[str, Manifest]) -> None:
+    def _stage_positions(
+        self, metastore: Metastore, landed: Mapping[str, Manifest], *, waiting: Mapping[str, int]
+    ) -> None:
+        """Where the sources were read to; one with rows that wait for an answer of the outside is read again."""
+        behind = {source for step in waiting for source in feeding_sources(self.plan, step)}
         for name, source in self.plan.sources.items():
-            if source.cursor is None:
+            if source.cursor is None or name in behind:
                 continue
             position = landed[name].extra.get("position")
             if position is None:
@@ -286,6 +313,7 @@ def _report(report: ExecutionReport) -> dict[str, Any]:
         "sources": {name: counts.as_dict() for name, counts in report.sources.items()},
         "steps": {name: counts.as_dict() for name, counts in report.steps.items()},
         "warnings": [vars(warning) for warning in report.warnings],
+        "marked": report.marked,
         "untouched": report.untouched,
     }
 

@@ -131,16 +131,17 @@ class _Names:
     def sources(self, destination: str | None = None) -> list[LineageDataset]:
         """Sources and looked-up streams: of the run, or those whose rows and columns reach a destination."""
         plan = self.work.plan
-        used = {*plan.sources, *plan.sides} if destination is None else self._used(destination)
+        asked = plan.transform.asked
+        used = {*plan.sources, *plan.sides, *asked} if destination is None else self._used(destination)
         read = [
             LineageDataset(self._source(name), schema=_visible(source.arrow_schema, source.columns))
             for name, source in plan.sources.items()
             if name in used
         ]
         known = {one.name for one in read}
-        looked_up = {self._source(name): name for name in plan.sides if name in used}
+        looked_up = {self._source(name): name for name in [*plan.sides, *asked] if name in used}
         return read + [
-            LineageDataset(dataset, schema=plan.transform.sides[name])
+            LineageDataset(dataset, schema=plan.transform.sides.get(name, pa.schema([])))
             for dataset, name in looked_up.items()
             if dataset not in known
         ]
@@ -155,6 +156,9 @@ class _Names:
 
     def _source(self, name: str) -> DatasetName:
         plan = self.work.plan
+        if name in plan.transform.asked:
+            connection, stream = plan.transform.asked[name]
+            return name_of_source(self.work.stores.connection(connection), stream)
         source = plan.sources.get(name) or plan.sides[name]
         return name_of_source(self.work.stores.connection(source.connection), source.stream)
 
@@ -190,7 +194,7 @@ class _Names:
         )
 
     def _origins(self, origins: Iterable[Origin]) -> list[ColumnOrigin]:
-        known = {*self.work.plan.sources, *self.work.plan.sides}
+        known = {*self.work.plan.sources, *self.work.plan.sides, *self.work.plan.transform.asked}
         return [
             ColumnOrigin(self._source(one.source), one.column, one.kind, one.expression)
             for one in origins

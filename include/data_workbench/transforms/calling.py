@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import AccessDenied, TransformError, WorkbenchError
 from data_workbench.records.names import literal
 from data_workbench.settings import is_listed
+from data_workbench.transforms.arrow import without_extensions
 from data_workbench.transforms.plan import Action
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def call(
 
     name, table = action.arguments["function"], action.arguments["table"]
     function = find_function(name, allowed, step=step)
-    schema = _plain(engine.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema)
+    schema = without_extensions(engine.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema)
     path = folder / f"python-{step}.parquet"
     reader = engine.sql(action.sql).to_arrow_reader(batch_rows)
     try:
@@ -135,18 +136,6 @@ def _as_declared(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.Rec
                 f"{place} gave {item.name} as {values.type}, which does not fit {item.type}: {_told(error)}"
             ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """The schema without DuckDB's extension types (JSON is text)."""
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            item.with_type(item.type.storage_type) if isinstance(item.type, pa.BaseExtensionType) else item
-            for item in schema
-        ]
-    )
 
 
 def _told(error: BaseException) -> str:

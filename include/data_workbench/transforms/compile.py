@@ -20,6 +20,7 @@ from data_workbench.records.types import keep_native, with_native
 from data_workbench.settings import Settings
 from data_workbench.transforms import verbs
 from data_workbench.transforms.arranging import sort_rows, union_rows, unpivot_rows
+from data_workbench.transforms.arrow import plain_type
 from data_workbench.transforms.checks import apply_rules
 from data_workbench.transforms.drafts import Compilation, Draft, Shape
 from data_workbench.transforms.engine import Opener, bindings, open_engine
@@ -277,7 +278,7 @@ class _Compiler:
         computed = made.to_arrow_table().schema
         landed = {column: known.landed for column, known in shape.columns.items() if known.landed is not None}
         fields = [
-            pa.field(item.name, landed[item.name].type if item.name in landed else _plain(item.type))
+            pa.field(item.name, landed[item.name].type if item.name in landed else plain_type(item.type))
             for item in computed
         ]
         made_of = {"JSON": "json", "UUID": "uuid"}
@@ -294,10 +295,3 @@ def _as_landed(shape: Shape) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([column.landed for column in shape.columns.values()])
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """An Arrow type without DuckDB's extension types (JSON is text)."""
-    import pyarrow as pa
-
-    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import BalanceError, ContractViolated, ResourceExhausted, TransformError
 from data_workbench.records.accounting import SourceCounts, StepCounts
+from data_workbench.transforms.asking import Asks, fill_answers
 from data_workbench.transforms.calling import call
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
@@ -58,6 +59,8 @@ class ExecutionReport:
     sources: dict[str, SourceCounts] = field(default_factory=dict)
     steps: dict[str, StepCounts] = field(default_factory=dict)
     warnings: list[RuleWarning] = field(default_factory=list)
+    marked: dict[str, int] = field(default_factory=dict)
+    """Rows by step that went on without an answer of the outside and are to be read again."""
     untouched: list[str] = field(default_factory=list)
     """Sources that passed as they landed: their sinks were given nothing."""
 
@@ -75,6 +78,7 @@ def execute(
     now: datetime | None = None,
     find_unique: FindUnique | None = None,
     secrets: Mapping[str, str] | None = None,
+    outside: Asks | None = None,
     opener: Opener = open_engine,
 ) -> ExecutionReport:
     """Run the plan.
@@ -88,9 +92,11 @@ def execute(
         now: the run's time.
         find_unique: asks the destination for rows of other keys that hold unique values.
         secrets: values of the plan's secrets, by name.
+        outside: answers the questions of steps that ask the outside.
         opener: opens the engine.
 
     Raises:
+        RetriableError: the outside does not answer, and a step does not go on without.
         ContractViolated: rows break a contract with `on_invalid: fail`.
         TransformError: an aggregate cannot be computed, or a value under `on_failure: fail`; memory or disk do not do.
         ResourceExhausted: a join would make more rows than `max_join_rows`.
@@ -107,7 +113,7 @@ def execute(
         for name, schema in plan.sides.items():
             land(engine, side_name(name), schema, sides.get(name, ()), work_folder=work_folder)
         drain = Drain(engine, {drop.code: drop for drop in plan.drops}, quarantine, _batch_rows(settings, inputs))
-        run = _Execution(plan, engine, drain, inputs, outputs, find_unique, settings, work_folder)
+        run = _Execution(plan, engine, drain, inputs, outputs, find_unique, settings, work_folder, outside)
         return run.run()
 
 
@@ -129,7 +135,9 @@ class _Execution:
         find_unique: FindUnique | None,
         settings: Settings,
         work_folder: Path,
+        outside: Asks | None,
     ) -> None:
+        self.outside = outside
         self.plan = plan
         self.engine = engine
         self.drain = drain
@@ -168,6 +176,8 @@ class _Execution:
                     fill_units(self.engine, action, node.name)
                 case "guard":
                     self._guard(action, node)
+                case "enrich" | "embed":
+                    fill_answers(self.engine, action, step=node.name, outside=self.outside, folder=self.work_folder)
                 case "python":
                     settings, folder = self.settings, self.work_folder
                     call(
@@ -229,6 +239,9 @@ class _Execution:
                 hint="correct them at the source, or write on_invalid: quarantine",
             )
         self.report.warnings.extend(found)
+        marked = sum(one.count for one in found if one.rule == action.arguments.get("marks"))
+        if marked:
+            self.report.marked[node] = marked
 
     def _finish(self, chain: list[NodePlan]) -> None:
         """Read the end of a segment and account for its nodes."""

@@ -68,7 +68,7 @@ class Drop:
 class Action:
     """Something done before a node's frame can be read: a statement, or what more than a statement is needed for."""
 
-    kind: Literal["sql", "count", "find_unique", "count_rules", "units", "python", "guard"]
+    kind: Literal["sql", "count", "find_unique", "count_rules", "units", "python", "guard", "enrich", "embed"]
     sql: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     otherwise: tuple[str, ...] = ()
@@ -133,6 +133,16 @@ class TransformPlan:
     sides: Mapping[str, pa.Schema]
     secrets: tuple[str, ...] = ()
     """Connections whose passwords the steps use ("" is the setting); who runs the plan gives their values."""
+
+    @property
+    def asked(self) -> dict[str, tuple[str, str]]:
+        """What the steps ask of the outside, by the name that lineage has for it: connection and stream."""
+        return {
+            f"enrich:{node.name}": (action.arguments["wanted"]["connection"], action.arguments["stream"])
+            for node in self.nodes
+            for action in node.prepare
+            if action.kind == "enrich"
+        }
 
     def node(self, name: str) -> NodePlan:
         """A node by name."""

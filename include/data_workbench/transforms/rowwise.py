@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from data_workbench.transforms import values, verbs
 from data_workbench.transforms.drafts import Compilation, Draft, Shape
+from data_workbench.transforms.enriching import embed_texts, enrich_rows
 from data_workbench.transforms.mapped import map_columns
 from data_workbench.transforms.parsing import parse_column
 from data_workbench.transforms.rulesets import apply_rule_set
@@ -27,4 +28,6 @@ ROWWISE: Mapping[str, Callable[[Compilation, Step, Shape, str], Draft]] = {
     "pseudonymise": values.pseudonymise,
     "surrogate_key": values.surrogate_key,
     "rules": apply_rule_set,
+    "enrich": enrich_rows,
+    "embed": embed_texts,
 }

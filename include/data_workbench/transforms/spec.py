@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from data_workbench.enrichment.spec import Embed, Enrich, told_columns
 from data_workbench.records.definitions import ColumnName, Columns, Expression, Mistake, Model, Name, Text
 from data_workbench.transforms.spec_tables import (
     Aggregate,
@@ -53,13 +54,20 @@ class Lookup(Model):
         None, description="What happens to a row without a match: null (the default) or quarantine"
     )
     where: Expression | None = Field(None, description="SQL condition on the rows looked up")
+    provenance: bool = Field(False, description="Add NAME_provenance and NAME_confidence for each new column NAME")
     options: dict[str, Any] = Field(default_factory=dict, description="What only this connector knows")
+
+    @property
+    def columns(self) -> list[str]:
+        """All new columns."""
+        return told_columns(self.take, provenance=self.provenance)
 
 
 VERBS = (
     *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
     *("sort", "union", "unpivot", "pivot", "nest", "window", "versions"),
     *("map", "parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
+    *("enrich", "embed"),
     *("sql", "python"),
 )
 _SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "versions", "sql", "python"})
@@ -95,7 +103,8 @@ class Step(Model):
     pseudonymise: Pseudonymise | None = Field(None, description="Put keyed pseudonyms in the place of values")
     surrogate_key: SurrogateKey | None = Field(None, description="A UUIDv5 of other columns")
     rules: Rules | None = Field(None, description="Decide columns by rules")
-
+    enrich: Enrich | None = Field(None, description="Add columns from an API, the graph or the nearest vectors")
+    embed: Embed | None = Field(None, description="Add the vector of a text")
     sql: Sql | None = Field(None, description="One SELECT over sources and steps")
     python: Python | None = Field(None, description="A function over Arrow batches")
 

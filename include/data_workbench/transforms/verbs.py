@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 
+from data_workbench.enrichment.spec import CONFIDENCE, NOTHING, PROVENANCE
 from data_workbench.errors import SchemaConflict, TransformError
 from data_workbench.records.marks import ORDINAL, PREFIX
 from data_workbench.records.names import literal, quoted
@@ -217,13 +218,18 @@ def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> 
     rule = step.lookup
     assert rule is not None
     known(step.name, rule.on, shape, "lookup on")
-    distinct_names(step.name, dict.fromkeys([*shape.columns, *rule.take]))
+    distinct_names(step.name, dict.fromkeys([*shape.columns, *rule.columns]))
     table, prepare, fields = _looked_up(build, step, rule, shape)
     on = " AND ".join(f"f.{quoted(here)} = s.k{index}" for index, here in enumerate(rule.on))
     taken = {name: f"s.v{index}" for index, name in enumerate(rule.take)}
     columns = dict(shape.columns)
     for name, there in rule.take.items():
         columns[name] = fields[there]
+        if rule.provenance:
+            told = _provenance(taken[name], rule)
+            taken |= {name + suffix: sql for suffix, (_, sql) in told.items()}
+            decided = shape.origins_of(rule.on, "CONDITIONAL", "lookup")
+            columns |= {name + suffix: Column(kind, None, decided) for suffix, (kind, _) in told.items()}
     names = [f"{taken[name]} AS {quoted(name)}" if name in taken else f"f.{quoted(name)}" for name in columns]
     hidden = [f"f.{name}" for name in HIDDEN]
     joined = f"SELECT {', '.join([*names, *hidden, 's.hit AS _wb_hit'])} FROM {source} f LEFT JOIN {table} s ON {on}"
@@ -244,6 +250,16 @@ def lookup_values(build: Compilation, step: Step, shape: Shape, source: str) -> 
     absent = " AND ".join(["_wb_hit IS NULL", *(f"{quoted(name)} IS NOT NULL" for name in rule.on)])
     sql = verdict(out, f"({joined})", [(absent, code, f"[{failure('lookup', reason)}]")], hold=build.holds)
     return Draft(step.name, out, sql, prepare=prepare)
+
+
+def _provenance(value: str, rule: Lookup) -> dict[str, tuple[str, str]]:
+    """What tells of a value that is looked up: by suffix the type and the SQL of a column."""
+    asked = " AND ".join(f"f.{quoted(name)} IS NOT NULL" for name in rule.on)
+    told = literal(f"{rule.connection}:{rule.stream}")
+    return {
+        PROVENANCE: ("VARCHAR", f"CASE WHEN {value} IS NOT NULL THEN {told} WHEN {asked} THEN {literal(NOTHING)} END"),
+        CONFIDENCE: ("DOUBLE", f"CASE WHEN {value} IS NOT NULL THEN 1.0::DOUBLE END"),
+    }
 
 
 def _looked_up(

@@ -38,9 +38,20 @@ def plan(schema: pa.Schema, *steps: dict[str, object]) -> TransformPlan:
 @pytest.mark.slow
 def test_no_golden_case_is_refused(engine: SharedEngine) -> None:
     """The last of each file; tests/spark runs them all."""
-    last = {case.file: case for case in load_cases() if "error" not in case.expect}
+    last = {case.file: case for case in load_cases() if "error" not in case.expect and not case.asks}
     for case in last.values():
         rehearse(compiled(case, engine))
+
+
+def test_steps_that_ask_for_each_row_are_refused() -> None:
+    asks: dict[str, object] = {
+        "name": "found",
+        "enrich": {"connection": "api", "given": {"id": "id"}, "rest": {"path": "{id}"}, "take": {"a": "a"}},
+    }
+    for step in (asks, {"name": "found", "embed": {"text": "t"}}):
+        found = plan(pa.schema([("id", pa.int32()), ("t", pa.string())]), step)
+        with pytest.raises(TransformError, match=r"^found: (enrich|embed) asks for each row, which executors of Spark"):
+            rehearse(found)
 
 
 def test_a_column_of_a_type_that_spark_has_not_is_refused_by_name() -> None:

@@ -135,7 +135,11 @@ class Qdrant:
         """The nearest points to each vector, as id and score, without their payload."""
         wanted: dict[str, Any] = {"limit": limit, "params": {"exact": exact}, "with_payload": False}
         wanted |= {"using": using} if using else {}
-        body = {"searches": [{**wanted, "query": vector} for vector in vectors]}
+        return self.search_each(collection, [{**wanted, "query": vector} for vector in vectors])
+
+    def search_each(self, collection: str, searches: Sequence[Mapping[str, Any]]) -> list[list[dict[str, Any]]]:
+        """The points that each of these searches finds, as the server gives them."""
+        body = {"searches": searches}
         answers = self.ask("POST", "collections", collection, "points", "query", "batch", body=body)
         return [answer["points"] for answer in answers]
 

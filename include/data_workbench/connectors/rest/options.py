@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -67,6 +68,18 @@ class Paginator(Model):
         return self
 
 
+def refuse_secrets(headers: Mapping[str, str], params: Mapping[str, Any]) -> None:
+    """Refuse credentials that stand in a file. Raises Mistake."""
+    for name in headers:
+        if _SECRET_HEADERS.search(name):
+            hint = "credentials belong into the connection: auth, or extra headers"
+            raise Mistake(f"header {name!r} stands in the file", at="headers", hint=hint)
+    for name, value in params.items():
+        if _SECRET_PARAMS.fullmatch(name) and not str(value).startswith("$"):
+            hint = "credentials belong into the connection: auth: api_key with api_key_in: query"
+            raise Mistake(f"parameter {name!r} stands in the file with its value", at="params", hint=hint)
+
+
 class Resource(Model):
     """What is asked of the API, and where the records stand in its answer."""
 
@@ -89,14 +102,7 @@ class Resource(Model):
     def _fits_together(self) -> Resource:
         if self.body is not None and self.method != "POST":
             raise Mistake("a body needs method: POST", at="body")
-        for name in self.headers:
-            if _SECRET_HEADERS.search(name):
-                hint = "credentials belong into the connection: auth, or extra headers"
-                raise Mistake(f"header {name!r} stands in the file", at="headers", hint=hint)
-        for name, value in self.params.items():
-            if _SECRET_PARAMS.fullmatch(name) and not str(value).startswith("$"):
-                hint = "credentials belong into the connection: auth: api_key with api_key_in: query"
-                raise Mistake(f"parameter {name!r} stands in the file with its value", at="params", hint=hint)
+        refuse_secrets(self.headers, self.params)
         return self
 
     def unbound(self, path: str) -> list[str]:

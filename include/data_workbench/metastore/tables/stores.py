@@ -43,3 +43,13 @@ stream_schemas = Table(
     Column("columns", DOCUMENT, nullable=False),
     Column("changes", DOCUMENT, nullable=False),
 )
+
+enrichment_answers = Table(
+    "enrichment_answers",
+    metadata,
+    Column("question", Text, primary_key=True),
+    Column("answer", Text, nullable=False),
+    Column("asked", WHEN, nullable=False),
+    Column("until", WHEN, nullable=False),
+    Index("enrichment_answers_by_end", "until"),
+)

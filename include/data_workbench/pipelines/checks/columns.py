@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from data_workbench.pipelines.checks import tables, values
+from data_workbench.pipelines.checks import outside, tables, values
 from data_workbench.pipelines.checks.apis import check_api
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.ranges import check_ranges
@@ -37,6 +37,7 @@ def check_columns(report: Report, resolved: Resolved) -> dict[str, Known]:
             flow[step.name] = tables.check_sql(report, (*path, "sql"), step, known, flow, given)
         else:
             flow[step.name] = _CHECKS[step.verb](report, (*path, step.verb), step, known, flow)
+    outside.check_marks(report, resolved)
     return flow
 
 
@@ -123,9 +124,11 @@ def _lookup(report: Report, path: Path, step: Step, known: Known, _: Mapping[str
     for new in rule.take:
         report.created((*path, "take", new), new, key=True)
         report.clash((*path, "take", new), new, set(known or ()) - {new}, owner=input_of(step), key=True)
+    for new in sorted(set(rule.columns) - set(rule.take)):
+        report.clash((*path, "provenance"), new, known or (), owner=input_of(step))
     if rule.where is not None:
         report.expression((*path, "where"), rule.where, None, what="where")
-    return known | frozenset(rule.take) if known is not None else None
+    return known | frozenset(rule.columns) if known is not None else None
 
 
 def _unnest(report: Report, path: Path, step: Step, known: Known, _: Mapping[str, Known]) -> Known:
@@ -167,4 +170,6 @@ _CHECKS: Mapping[str, _Check] = {
     "pseudonymise": values.check_pseudonymise,
     "surrogate_key": values.check_surrogate_key,
     "rules": values.check_rules,
+    "enrich": outside.check_enrich,
+    "embed": outside.check_embed,
 }

@@ -44,7 +44,9 @@ class CaseFile:
     @cached_property
     def givable(self) -> list[str]:
         """All that rows may be given for."""
-        return [*self.definition.spec.sources, *side_plans(self.definition.spec)]
+        spec = self.definition.spec
+        asked = [f"enrich:{step.name}" for step in spec.steps if step.enrich is not None]
+        return [*spec.sources, *side_plans(spec), *asked]
 
     @cached_property
     def nodes(self) -> list[str]:

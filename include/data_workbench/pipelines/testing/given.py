@@ -23,6 +23,7 @@ from data_workbench.connectors.base import (
     Stream,
 )
 from data_workbench.connectors.connections import Connection, Connections
+from data_workbench.enrichment.asking import KINDS
 from data_workbench.errors import StreamUnknown, Unsupported
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.streams import one_stream
@@ -210,6 +211,9 @@ def under_test(spec: Pipeline) -> Pipeline:
         if step.lookup is not None:
             to_given = {"connection": GIVEN, "stream": f"lookup:{step.name}", "options": {}}
             step = step.model_copy(update={"lookup": step.lookup.model_copy(update=to_given)})
+        if step.enrich is not None:
+            asked = {"connection": f"{GIVEN}:{KINDS[step.enrich.kind][0]}"}
+            step = step.model_copy(update={"enrich": step.enrich.model_copy(update=asked)})
         steps.append(step)
     contract = {}
     for node, promises in spec.contract.items():
@@ -226,11 +230,18 @@ def under_test(spec: Pipeline) -> Pipeline:
     return spec.model_copy(update=changed)
 
 
+def _resolved(name: str) -> Connection:
+    """Any connection; one that a step asks is of the type it wants."""
+    kind = name.partition(":")[2] if name.startswith(f"{GIVEN}:") else GIVEN
+    return Connection(name, kind, password=SecretStr(PSEUDONYMS))
+
+
 class GivenStores(Stores):
     """Stores whose streams are given rows. Nothing can be written."""
 
     def __init__(self, streams: Mapping[str, GivenStream], settings: Settings) -> None:
-        super().__init__(Connections(lambda name: Connection(name, GIVEN, password=SecretStr(PSEUDONYMS))), settings)
+        super().__init__(Connections(_resolved), settings)
+        self.tables = {name: one.table for name, one in streams.items()}
         self._given = GivenRows(self.connection(GIVEN), settings, streams)
 
     def source(self, connection_id: str) -> Source:  # noqa: ARG002  # all are one

@@ -23,6 +23,7 @@ from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.staging import QUARANTINE, Stage, StageResult
+from data_workbench.pipelines.testing.answers import GivenAnswers
 from data_workbench.pipelines.testing.comparing import Difference, Rejected, compare_rejected, compare_rows
 from data_workbench.pipelines.testing.given import (
     PSEUDONYMS,
@@ -131,7 +132,11 @@ def _given(file: CaseFile, at: int, case: Case, settings: Settings) -> dict[str,
 def _side_columns(file: CaseFile, name: str) -> list[str]:
     from data_workbench.pipelines.planning import side_plans
 
-    return list(side_plans(file.definition.spec)[name].columns)
+    spec = file.definition.spec
+    for step in spec.steps:
+        if step.enrich is not None and name == f"enrich:{step.name}":
+            return [*step.enrich.given, *step.enrich.take]
+    return list(side_plans(spec)[name].columns)
 
 
 def _from_file(
@@ -163,6 +168,11 @@ def _from_file(
 
 
 class _GivenStage(Stage):
+    def _outside(self) -> GivenAnswers:
+        """Nobody is asked: answers are given, too."""
+        assert isinstance(self.stores, GivenStores)
+        return GivenAnswers(self.stores.tables, self.settings)
+
     def _find_unique(self) -> FindUnique:
         """Nothing stands in any store."""
         return lambda _node, _columns, values: values.slice(0, 0)

@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from data_workbench.records.definitions import ColumnName, Columns, Mistake, Model, Name, Text
 
-Given = Annotated[str, StringConstraints(pattern=r"^(lookup:|reference:)?[a-z][a-z0-9_]{0,62}(:.{1,200})?$")]
-"""A source, `lookup:STEP`, or `reference:NODE:COLUMN`."""
+Given = Annotated[str, StringConstraints(pattern=r"^(lookup:|reference:|enrich:)?[a-z][a-z0-9_]{0,62}(:.{1,200})?$")]
+"""A source, `lookup:STEP`, `enrich:STEP`, or `reference:NODE:COLUMN`."""
 Row = dict[ColumnName, Any]
 Counter = Literal["read", "in", "out", "expanded", "filtered", "deduplicated", "discarded", "quarantined", "collapsed"]
 
@@ -73,7 +73,8 @@ class Case(Model):
     now: Text | None = Field(None, description="The run's time, ISO 8601; 2026-01-01T00:00:00Z if left out")
     given: dict[Given, list[Row] | RowsFile] = Field(
         default_factory=dict,
-        description="Rows by source, `lookup:STEP` or `reference:NODE:COLUMN`; goes before the file's own `given`",
+        description="Rows by source, `lookup:STEP`, `enrich:STEP` or `reference:NODE:COLUMN`; "
+        "goes before the file's own `given`",
     )
     expect: Expected = Field(description="What must come out")
 

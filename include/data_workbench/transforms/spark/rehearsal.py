@@ -47,6 +47,11 @@ def rehearse(plan: TransformPlan) -> None:
 def _node(engine: _Rehearsal, node: NodePlan) -> None:
     with named(node.name):
         for action in node.prepare:
+            if action.kind in ("enrich", "embed"):
+                raise TransformError(
+                    f"{node.verb} asks for each row, which executors of Spark do not do",
+                    hint="leave engine: spark out, or load the answers by a pipeline of their own and join them",
+                )
             statements = [*action.otherwise, action.sql]
             if action.kind == "guard":
                 statements.append(action.arguments["exact"])
