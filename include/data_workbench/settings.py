@@ -142,6 +142,8 @@ class Settings:
     """The environment of the project file, such as dev or prod, whose connections go before its own."""
     pipelines: Path = field(default_factory=lambda: Path.cwd() / "dags" / "pipelines")
     """Where a pipeline named without a path is looked up."""
+    watches: Path = field(default_factory=lambda: Path.cwd() / "dags" / "watches.yaml")
+    """The file of streams whose changes are watched. It need not be there."""
     contracts: Path = field(default_factory=lambda: Path.cwd() / "dags" / "contracts")
     """Where the contracts of datasets stand, a file each."""
 

@@ -42,6 +42,7 @@ def workbench_app() -> FastAPI:
         audit,
         backfills,
         backups,
+        changes,
         connections,
         health,
         lineage,
@@ -65,6 +66,7 @@ def workbench_app() -> FastAPI:
     app.include_router(pipelines.router(), dependencies=operators)
     app.include_router(pipelines_page.router(), dependencies=operators)
     app.include_router(backfills.router())
+    app.include_router(changes.router(), dependencies=operators)
     app.include_router(lineage.receiver())
     app.include_router(lineage.router(), dependencies=operators)
     app.include_router(lineage_page.router(), dependencies=operators)

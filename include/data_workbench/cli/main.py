@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         backfill,
         backup,
         catalog,
+        changes,
         checking,
         connections,
         contracts,

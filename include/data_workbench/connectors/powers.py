@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from data_workbench.connectors.postgres.capture import Capture
     from data_workbench.mapping.hooks import BoundHook
     from data_workbench.mapping.targets import LoadContext, Target
     from data_workbench.records.pushed import PushedStatement, StatusCounts
@@ -139,6 +140,14 @@ class CanQuery(ABC):
     @abstractmethod
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The records it gives."""
+
+
+class CanCapture(ABC):
+    """Tells every change of its tables out of its log, whoever made it, in the order of commits."""
+
+    @abstractmethod
+    def capture(self, slot: str) -> Capture:
+        """The log, by the name of a slot that keeps its place."""
 
 
 class CanCount(ABC):

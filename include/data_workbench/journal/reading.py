@@ -11,6 +11,7 @@ equal hashes of one dataset are equal rows. It is known once the run has compare
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_workbench.journal.content import AFTER, decode
+from data_workbench.journal.content import AFTER, ROW, decode
 from data_workbench.metastore import journal
 from data_workbench.metastore.journal import Cause, Entry
 from data_workbench.records.marks import OP, UPSERT
@@ -39,7 +40,8 @@ class Change:
 
     `operation` is one of records.marks: upsert, tombstone, retraction. `before` is the hash that the workbench had
     left there, None if it is not known to have written the key before; whatever others did in between it does not
-    know. `after` is None for a key that was deleted, or that no comparison has found as it was written.
+    know. `after` is None for a key that was deleted, or that no comparison has found as it was written. `row` and
+    `row_before` are what was written, of a pipeline that has values noted: None where they were not.
     """
 
     entry: Entry
@@ -47,6 +49,8 @@ class Change:
     operation: str
     before: int | None
     after: int | None
+    row: Mapping[str, Any] | None = None
+    row_before: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,16 +105,18 @@ class Journal:
         """
         found = journal.entries(self.metastore, connection=connection, dataset=dataset)
         hashes = self._hashes(found, key)
-        last: dict[str, int | None] = {}
+        last: dict[str, tuple[int | None, Any]] = {}
         changes = []
-        for entry, rows in self._opened([one for one in found if one.cause in _WRITING]):
+        for entry, rows in self._opened([one for one in found if one.cause in _WRITING], whole=True):
             for row in rows_of(_matching(rows, key)):
-                operation = row.pop(OP)
+                operation, text = row.pop(OP), row.pop(ROW, None)
                 named = repr(sorted(row.items()))
                 after = hashes.get((entry.run_id, entry.destination, entry.target_index, named))
                 after = after if operation == UPSERT else None
-                changes.append(Change(entry, row, operation, last.get(named), after))
-                last[named] = after
+                before, values_before = last.get(named, (None, None))
+                values = json.loads(text) if text else None
+                changes.append(Change(entry, row, operation, before, after, values, values_before))
+                last[named] = (after, values)
         return changes
 
     def touched(
@@ -164,10 +170,15 @@ class Journal:
                 hashes[entry.run_id, entry.destination, entry.target_index, named] = after
         return hashes
 
-    def _opened(self, found: Sequence[Entry]) -> list[tuple[Entry, pa.Table]]:
+    def _opened(self, found: Sequence[Entry], *, whole: bool = False) -> list[tuple[Entry, pa.Table]]:
+        """Entries with their keys; `whole` with values that were noted beside them."""
         by_id = {entry.id: entry for entry in found}
         contents = journal.contents(self.metastore, list(by_id))
-        return [(by_id[number], decode(content)) for number, content in contents]
+        opened = ((by_id[number], decode(content)) for number, content in contents)
+        return [
+            (entry, rows if whole or ROW not in rows.column_names else rows.drop_columns([ROW]))
+            for entry, rows in opened
+        ]
 
 
 def _matching(rows: pa.Table, key: Mapping[str, Any]) -> pa.Table:

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables.records import journal
 
-Cause = Literal["load", "stream", "replace", "repair", "delete", "compare"]
+Cause = Literal["load", "stream", "replace", "repair", "delete", "compare", "watch"]
 """`load`: a part of a load. `stream`: a load seen as a whole, without keys. `replace`: what else the pipeline had there
 is gone. `repair`, `delete`: a comparison put right what differed. `compare`: no writing; keys that were read back as
-they were written, with hashes of their rows."""
+they were written, with hashes of their rows. `watch`: no writing either; changes that were found in a watched stream,
+whoever made them."""
+OURS: Final[tuple[Cause, ...]] = ("load", "stream", "replace", "repair", "delete", "compare")
+"""All but `watch`: what the workbench did itself."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,12 @@ def begin(store: Metastore, origin: Origin, cause: Cause, part: int, rows: int |
         connection.execute(statement.on_conflict_do_update(index_elements=key, set_=again))
 
 
+def add(session: Connection, origin: Origin, part: int, rows: int, content: bytes) -> None:
+    """Add changes that were found in a watched stream, in the session's transaction."""
+    values = {**asdict(origin), "cause": "watch", "part": part, "rows": rows, "content": content}
+    session.execute(insert(journal).values(**values, written=func.clock_timestamp()))
+
+
 def confirm(store: Metastore, origin: Origin, cause: Cause, *, below: int) -> None:
     """Note that the parts before number `below` are written."""
     statement = (
@@ -107,7 +116,7 @@ def entries(
     connection: str | None = None,
     dataset: str | None = None,
     run_id: str | None = None,
-    causes: Sequence[Cause] = (),
+    causes: Sequence[Cause] = OURS,
     since: datetime | None = None,
     until: datetime | None = None,
     after: int | None = None,
@@ -119,12 +128,10 @@ def entries(
         after, upto: positions: the first is excluded, the last is not.
         since, until: those that were, or may have been, at work in this span: written after `since`, begun by `until`.
     """
-    statement = select(*_SHOWN).order_by(journal.c.id)
+    statement = select(*_SHOWN).where(journal.c.cause.in_(causes)).order_by(journal.c.id)
     for column, value in (("connection", connection), ("dataset", dataset), ("run_id", run_id)):
         if value is not None:
             statement = statement.where(journal.c[column] == value)
-    if causes:
-        statement = statement.where(journal.c.cause.in_(causes))
     if since is not None:
         statement = statement.where(journal.c.written.is_(None) | (journal.c.written > since))
     if until is not None:
@@ -140,6 +147,7 @@ def entries(
 def writers(store: Metastore) -> dict[tuple[str, str], set[str]]:
     """The pipelines that wrote each dataset, by connection and dataset."""
     statement = select(journal.c.connection, journal.c.dataset, journal.c.pipeline).distinct()
+    statement = statement.where(journal.c.cause.in_(OURS))
     found: dict[tuple[str, str], set[str]] = {}
     with store.transaction() as session:
         for connection, dataset, pipeline in session.execute(statement):

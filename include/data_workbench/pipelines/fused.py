@@ -33,7 +33,13 @@ FUSED = "fused"
 
 def fits(plan: RunPlan) -> bool:
     """Whether nothing in the pipeline looks into a row: one source as it is, into one table."""
-    if len(plan.sources) != 1 or len(plan.destinations) != 1 or plan.sides or plan.contracts or plan.journal == "keys":
+    if (
+        len(plan.sources) != 1
+        or len(plan.destinations) != 1
+        or plan.sides
+        or plan.contracts
+        or plan.journal in ("keys", "values")
+    ):
         return False
     [source], [item] = plan.sources.values(), plan.destinations.values()
     if len(plan.transform.nodes) != 1 or not _is_taken_as_it_is(source):

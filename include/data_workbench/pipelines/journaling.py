@@ -14,6 +14,8 @@ from data_workbench.journal.content import AFTER, encode, keys_of
 from data_workbench.mapping.targets import RelationshipTarget, Target
 from data_workbench.metastore import journal
 from data_workbench.metastore.journal import Cause, Origin
+from data_workbench.pipelines.masking import classified
+from data_workbench.records.marks import PREFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +41,10 @@ class RunJournal:
             mark: the operation of all rows, if they carry none.
         """
         if self.keeps:
-            content = keys_of(rows, identity(self._target(destination, index)), mark=mark)
+            target = self._target(destination, index)
+            shown = self._shown(rows) if self.work.plan.journal == "values" else ()
+            hidden = classified(self.work.plan, target.input, shown) if shown else ()
+            content = keys_of(rows, identity(target), mark=mark, values=shown, hidden=hidden)
             journal.begin(self.metastore, self._origin(destination, index), cause, part, rows.num_rows, content)
 
     def intend_whole(self, destination: str, index: int, *, cause: Cause) -> None:
@@ -67,6 +72,14 @@ class RunJournal:
             journal.begin(self.metastore, origin, "compare", part, page.num_rows, encode(page))
             journal.confirm(self.metastore, origin, "compare", below=part + 1)
 
+    def _shown(self, rows: pa.Table) -> list[str]:
+        """Columns whose values are noted: what people wrote, neither our marks nor vectors."""
+        return [
+            item.name
+            for item in rows.schema
+            if not item.name.startswith(PREFIX) and not (_is_list(item.type) and _is_floating(item.type.value_type))
+        ]
+
     def _target(self, destination: str, index: int) -> Target:
         return self.work.plan.destinations[destination].targets[index]
 
@@ -84,6 +97,14 @@ class RunJournal:
             destination=destination,
             target_index=index,
         )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return hasattr(kind, "value_type")
+
+
+def _is_floating(kind: pa.DataType) -> bool:
+    return str(kind) in ("halffloat", "float", "double")
 
 
 def identity(target: Target) -> tuple[str, ...]:

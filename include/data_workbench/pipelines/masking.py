@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.pipelines.history import plan_of
 from data_workbench.quality.contract import Contract
+from data_workbench.records.marks import HIDDEN
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.quarantine import Record
     from data_workbench.pipelines.plan import RunPlan
 
-HIDDEN: Final = "•••"
 HIDDEN_REASON: Final = "not shown: it may quote a classified column (workbench quarantine show --unmasked)"
 _PUBLIC: Final = "public"
 _QUOTED: Final = 12

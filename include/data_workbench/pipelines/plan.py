@@ -124,7 +124,7 @@ class RunPlan:
     engine: Mapping[str, Any] = field(default_factory=dict)
     """What computes the transform if not DuckDB: `name`, `master`, `options`."""
     journal: str = "auto"
-    """Whether the journal is told the keys of what is written: `auto`, `keys`, `none`."""
+    """Whether the journal is told the keys of what is written: `auto`, `keys`, `values`, `none`."""
     pushed: PushedStatement | None = None
     """The steps as one statement of the database in which sources and table stand."""
     not_pushed: str | None = None

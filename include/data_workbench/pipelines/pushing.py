@@ -84,8 +84,8 @@ def _outer_reason(spec: Pipeline, destinations: Mapping[str, DestinationPlan]) -
         return "its engine is spark"
     if isinstance(engine, Engine) and not engine.push_down:
         return "engine says push_down: false"
-    if spec.journal == "keys":
-        return "journal: keys notes the keys of what is written"
+    if spec.journal in ("keys", "values"):
+        return f"journal: {spec.journal} notes the keys of what is written"
     if spec.contract:
         return f"rows of {next(iter(spec.contract))!r} are held against a contract in flight"
     targets = [target for item in destinations.values() for target in item.targets]

@@ -1,8 +1,8 @@
 """The history of one record over all stores: who wrote it, from which run and version of a pipeline, when and why.
 
-What was written stands in the journal, by keys; what was set aside, corrected and replayed in the quarantine; who
-began a run, and why, in the audit trail. Values are in none of them but the quarantine, and are not told here: of a
-change the hashes of the row before and after say whether it became another.
+What was written stands in the journal, by keys, and so does what was found in watched streams, whoever wrote it; what
+was set aside, corrected and replayed in the quarantine; who began a run, and why, in the audit trail. Values are told
+where a pipeline or a watch has them noted, without classified ones; of everything else hashes say whether it changed.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.errors import StateError, UsageError
 from data_workbench.journal import Change, Journal
-from data_workbench.metastore import audit, journal, quarantine, runs
+from data_workbench.journal.watched import Watched, watched
+from data_workbench.metastore import audit, quarantine, runs, stream_schemas
+from data_workbench.pipelines.record_links import Place, Places, reached, spelled
 from data_workbench.records.marks import RETRACTION, TOMBSTONE, UPSERT
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
 
 _DONE: Final = {UPSERT: "written", TOMBSTONE: "deleted", RETRACTION: "filtered out"}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A dataset as the journal calls it."""
-
-    connection: str
-    dataset: str
+_FOUND: Final = {
+    "insert": "appeared",
+    "update": "changed",
+    "delete": "disappeared",
+    "truncate": "emptied",
+    "gap": "not known",
+}
 
 
 def trace_record(store: Metastore, address: str, key: Mapping[str, str], *, everywhere: bool = True) -> dict[str, Any]:
@@ -39,22 +39,27 @@ def trace_record(store: Metastore, address: str, key: Mapping[str, str], *, ever
     Args:
         address: CONNECTION:DATASET of one store it stands in.
         key: its key there, values as text.
-        everywhere: also what the same pipelines did with this key in other stores.
+        everywhere: also in other stores: what the same pipelines did with this key, and where they carry it from or to.
 
     Raises:
         UsageError: nothing is known of such a dataset; the hint names what is near.
     """
-    known = _places(store)
+    known = Places.of(store)
     place = _find(address, known)
-    pipelines = known[place]
-    asked = [place, *sorted((one for one in known if one != place and known[one] & pipelines), key=str)]
-    changes = [
-        (one, change) for one in (asked if everywhere else [place]) for change in _changes(store, one, key, pipelines)
-    ]
+    asked = {place: dict(key)}
+    if everywhere:
+        links = known.links(store)
+        asked = {one: named for one, named in reached(place, key, links).items() if one in known.all()}
+        pipelines = {name for one in asked for name in known.writers.get(one, ())}
+        beside = sorted((one for one, names in known.writers.items() if names & pipelines), key=str)
+        asked = {**{one: dict(key) for one in beside}, **asked}
+    else:
+        pipelines = set(known.writers.get(place, ()))
     about = _Runs(store)
-    events = [_written(one, change, about) for one, change in changes]
-    events += [event for record in quarantine.of_key(store, pipelines, list(key.values()))
-               for event in _set_aside(record, about)]  # fmt: skip
+    events = [event for one, named in asked.items() for event in _of_place(store, known, one, named, pipelines, about)]
+    values = {tuple(named.values()): None for named in (key, *asked.values())}
+    for record in {one.id: one for keys in values for one in quarantine.of_key(store, pipelines, list(keys))}.values():
+        events += _set_aside(record, about)
     return {
         "connection": place.connection,
         "dataset": place.dataset,
@@ -64,18 +69,35 @@ def trace_record(store: Metastore, address: str, key: Mapping[str, str], *, ever
     }
 
 
-def _places(store: Metastore) -> dict[_Place, set[str]]:
-    """Datasets that the journal knows, with the pipelines that wrote them."""
-    return {_Place(connection, dataset): names for (connection, dataset), names in journal.writers(store).items()}
+def watched_changes(
+    store: Metastore, address: str, *, key: Mapping[str, str] | None = None, limit: int = 1_000
+) -> dict[str, Any]:
+    """What was found in a watched stream, oldest first.
+
+    Raises:
+        UsageError: it is not watched.
+    """
+    known = Places.of(store)
+    place = _find(address, Places({}, known.watched))
+    watch, about = known.watched[place], _Runs(store)
+    found = watched(store, place.connection, place.dataset, key, limit=limit)
+    return {
+        "connection": place.connection,
+        "dataset": place.dataset,
+        "how": watch.how,
+        "checked": _text(watch.checked),
+        "events": [_found(place, one, about) for one in found],
+        "schemas": list(_schemas(store, place)),
+    }
 
 
-def _find(address: str, known: Mapping[_Place, set[str]]) -> _Place:
+def _find(address: str, known: Places) -> Place:
     connection, _, stream = address.partition(":")
-    spelled = (stream, f"public.{stream}", f"({stream})")
-    found = next((one for one in (_Place(connection, name) for name in spelled) if one in known), None)
+    places = known.all()
+    found = next((one for one in (Place(connection, name) for name in spelled(stream)) if one in places), None)
     if found is not None:
         return found
-    names = [f"{one.connection}:{one.dataset.strip('()')}" for one in known]
+    names = [one.address for one in places]
     near = difflib.get_close_matches(address, names, 3, 0.5) or sorted(names)[:5]
     raise UsageError(
         f"the journal knows nothing of {address[:200]!r}",
@@ -83,13 +105,39 @@ def _find(address: str, known: Mapping[_Place, set[str]]) -> _Place:
     )
 
 
-def _changes(store: Metastore, place: _Place, key: Mapping[str, str], pipelines: set[str]) -> list[Change]:
+def _of_place(
+    store: Metastore, known: Places, place: Place, key: Mapping[str, str], pipelines: set[str], about: _Runs
+) -> list[dict[str, Any]]:
+    """What was written there, what was found there, and how the stream's schema changed."""
+    written = [_written(place, one, about) for one in _changes(store, place, key, pipelines)]
+    if place not in known.watched:
+        return [*written, *_schemas(store, place)]
+    found = [_found(place, one, about) for one in watched(store, place.connection, place.dataset, key)]
+    return [*written, *(one for one in found if not _is_told(one, written)), *_schemas(store, place)]
+
+
+def _is_told(found: dict[str, Any], written: list[dict[str, Any]]) -> bool:
+    """Whether a change that was found is one that a run wrote: then what it was before and after goes there."""
+    if found["what"] not in ("appeared", "changed", "disappeared"):
+        return False
+    for one in reversed(written):
+        by_run = found["run_id"] is not None and found["run_id"] == one["run_id"]
+        between = found["since"] is not None and one["at"] is not None and found["since"] < one["at"] <= found["at"]
+        if by_run or (found["run_id"] is None and between):
+            one["changed"] = found["changed"]
+            if found["values"] is not None:
+                one["values"] = found["values"]
+            return True
+    return False
+
+
+def _changes(store: Metastore, place: Place, key: Mapping[str, str], pipelines: set[str]) -> list[Change]:
     """By the key as text, or else as the numbers and truths it looks like."""
     asked = Journal(store)
-    for spelled in (dict(key), {name: _plain(value) for name, value in key.items()}):
-        found = asked.changes(place.connection, place.dataset, spelled)
+    for one in (dict(key), {name: _plain(value) for name, value in key.items()}):
+        found = asked.changes(place.connection, place.dataset, one)
         if found:
-            return [one for one in found if one.entry.pipeline in pipelines]
+            return [change for change in found if change.entry.pipeline in pipelines]
     return []
 
 
@@ -101,12 +149,13 @@ def _plain(text: str) -> Any:
     return found if isinstance(found, int | float) else text
 
 
-def _written(place: _Place, change: Change, about: _Runs) -> dict[str, Any]:
+def _written(place: Place, change: Change, about: _Runs) -> dict[str, Any]:
     entry = change.entry
     what = "repaired" if entry.cause == "repair" else _DONE.get(change.operation, "written")
     what = "deleted" if entry.cause == "delete" else what
     # A point's hash covers its payload and model: the text it was made of may be another.
     is_same = entry.kind != "collection" and change.before is not None and change.before == change.after
+    known = change.row is not None or change.row_before is not None
     return {
         "at": _text(entry.written or entry.begun),
         "what": "written unchanged" if is_same and what == "written" else what,
@@ -116,11 +165,53 @@ def _written(place: _Place, change: Change, about: _Runs) -> dict[str, Any]:
         "key": dict(change.key),
         "before": change.before,
         "after": change.after,
+        "values": {"before": change.row_before, "after": change.row} if known else None,
         "batch": entry.part,
         "pipeline": entry.pipeline,
         "definition_hash": entry.definition_hash,
         **about.of(entry.run_id),
     }
+
+
+def _found(place: Place, one: Watched, about: _Runs) -> dict[str, Any]:
+    """A change that was found: whoever wrote it, as far as anything says who."""
+    found, run_id = one.found, one.note.get("run_id")
+    run = about.of(run_id) if run_id else {"run_id": None}
+    has_values = found.row_before is not None or found.row_after is not None
+    return {
+        "at": found.at,
+        "since": found.since,
+        "what": _FOUND[found.what],
+        "connection": place.connection,
+        "dataset": place.dataset,
+        "key": dict(one.key) if found.what in ("insert", "update", "delete") else None,
+        "before": found.hash_before,
+        "after": found.hash_after,
+        "values": {"before": one.before, "after": one.after} if has_values else None,
+        "changed": one.changed,
+        "transaction": found.xid,
+        "pipeline": one.note.get("pipeline"),
+        **run,
+        "actor": one.note.get("actor") or found.actor or run.get("actor"),
+        "reason": one.note.get("reason") or found.detail or run.get("reason"),
+    }
+
+
+def _schemas(store: Metastore, place: Place) -> Iterator[dict[str, Any]]:
+    """How the stream's schema changed, as runs and watchers met it."""
+    stream = place.dataset[1:-1] if place.dataset.startswith("(") and ")-[" not in place.dataset else place.dataset
+    for name in dict.fromkeys((stream, stream.removeprefix("public."))):
+        for one in reversed(stream_schemas.history(store, place.connection, name)):
+            if one.changes:
+                yield {
+                    "at": _text(one.seen),
+                    "what": "schema changed",
+                    "connection": place.connection,
+                    "dataset": place.dataset,
+                    "pipeline": None,
+                    "version": one.version,
+                    "changes": one.changes,
+                }
 
 
 def _set_aside(record: quarantine.Record, about: _Runs) -> Iterator[dict[str, Any]]:

@@ -312,7 +312,7 @@ class Reconcile(Model):
     full: Text | None = Field(None, description="A cron expression for the full comparison")
 
 
-Journaling = Literal["auto", "keys", "none"]
+Journaling = Literal["auto", "keys", "values", "none"]
 
 
 class Engine(Model):
@@ -384,7 +384,7 @@ class ProjectDefaults(Defaults):
     journal: Journaling = Field(
         "auto",
         description="What the journal is told of what is written: auto, the keys unless rows stream past unseen; keys, "
-        "always, so nothing streams; none",
+        "always, so nothing streams; values, keys and rows, classified columns masked; none",
     )
 
 
@@ -456,5 +456,5 @@ class Pipeline(Model):
     journal: Journaling = Field(
         "auto",
         description="What the journal is told of what is written: auto, the keys unless rows stream past unseen; keys, "
-        "always, so nothing streams; none",
+        "always, so nothing streams; values, keys and rows, classified columns masked; none",
     )

@@ -24,6 +24,9 @@ RETRACTION: Final = "f"
 HELD: Final = "h"
 """The row was quarantined: its key keeps the last valid state. Destinations never see it, reconciliation does."""
 
+HIDDEN: Final = "•••"
+"""What is shown, and kept, in place of a classified value."""
+
 # Stamps a connector leaves on what it writes, as properties or payload keys.
 STAMP_PIPELINE: Final = "_wb_pipeline"
 STAMP_RUN: Final = "_wb_run"

@@ -51,6 +51,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         audit,
         backup,
         catalog,
+        changes,
         checking,
         connections,
         contracts,

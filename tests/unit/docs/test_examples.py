@@ -13,13 +13,14 @@ from data_workbench.pipelines.archive_policies import load_policy
 from data_workbench.pipelines.checks import lint, lint_paths
 from data_workbench.pipelines.contract_files import load_contract
 from data_workbench.pipelines.definition import parse_definition
+from data_workbench.pipelines.watch_files import load_watches
 from data_workbench.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGES = sorted([*(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "README.md"])
 LANGUAGE = REPOSITORY / "docs" / "user-guide" / "pipeline-language.md"
 _FOLDERS = ("tests/fixtures/pipelines/", "tests/golden/", "dags/pipelines/", "dags/archives/", "dags/contracts/")
-FROM = (*_FOLDERS, "docker-compose.yaml")
+FROM = (*_FOLDERS, "dags/watches.example.yaml", "docker-compose.yaml")
 
 _YAML = re.compile(r"(?:<!-- from: (?P<file>\S+) -->\n)?^```yaml\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [(path, found) for path in PAGES for found in _YAML.finditer(path.read_text(encoding="utf-8"))]
@@ -43,6 +44,8 @@ def test_a_yaml_example_is_cut_from_a_file_or_is_a_whole_pipeline(path: Path, bl
 def test_the_files_of_examples_lint_clean(file: str) -> None:
     if file.startswith("dags/archives/"):
         assert load_policy(REPOSITORY / file, Settings()).archive == Path(file).stem
+    elif file.startswith("dags/watches"):
+        assert load_watches(Settings(watches=REPOSITORY / file)).watches
     elif file.startswith("dags/contracts/"):
         assert load_contract(REPOSITORY / file, Settings()).contract.contract == Path(file).stem
     elif not file.endswith(("docker-compose.yaml", "workbench.yaml")) and "golden" not in file:

@@ -11,7 +11,17 @@ from data_workbench.api.pages.rendering import page, shown_values, trouble
 from data_workbench.api.services import lineage as service
 from data_workbench.errors import UsageError, WorkbenchError
 
-_COLOURS = {"set aside": "broken", "deleted": "broken", "filtered out": "degraded", "discarded": "degraded"}
+_COLOURS = {
+    "set aside": "broken",
+    "deleted": "broken",
+    "disappeared": "broken",
+    "emptied": "broken",
+    "filtered out": "degraded",
+    "discarded": "degraded",
+    "not known": "degraded",
+    "schema changed": "degraded",
+}
+_LONGEST = 120
 Text = Annotated[str, Query(max_length=1_000)]
 
 
@@ -58,9 +68,29 @@ def _details(event: dict[str, Any]) -> str:
     shown |= {name: ", ".join(event[name]) for name in ("rules", "columns") if event.get(name)}
     if event.get("after") is not None:
         shown["row"] = f"{event['before'] or 'not known'} → {event['after']}"
+    if event.get("changed"):
+        shown["changed"] = ", ".join(event["changed"])
+    if event.get("changes"):
+        shown["schema"] = "; ".join(event["changes"])
+    shown |= _steps(event.get("values") or {})
     if event.get("certain") is False:
         shown["certain"] = "its process was killed before it could say so"
     return shown_values(shown)
+
+
+def _steps(values: dict[str, Any]) -> dict[str, str]:
+    """Of each value that is not as before, what it was and is."""
+    before, after = values.get("before") or {}, values.get("after") or {}
+    return {
+        f"{name}:": f"{_short(before.get(name))} → {_short(after.get(name))}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    }
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _run(event: dict[str, Any]) -> str | None:

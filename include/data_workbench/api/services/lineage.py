@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from data_workbench.api.services.changes import read_key
 from data_workbench.api.services.metastore import metastore
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import UsageError
@@ -118,11 +119,9 @@ def traced_run(run_id: str, *, depth: int | None, as_of: str | None) -> dict[str
 
 def record(dataset: str, key: list[str], *, here: bool) -> dict[str, Any]:
     """The history of one record over all stores; `key` as COLUMN=VALUE."""
-    wrong = [one for one in key if "=" not in one]
-    if wrong:
-        raise UsageError(f"{wrong[0][:80]!r} is no key", hint="write it as COLUMN=VALUE")
+    named = read_key(key)
     with metastore() as store:
-        return trace_record(store, dataset, dict(one.partition("=")[::2] for one in key), everywhere=not here)
+        return trace_record(store, dataset, named, everywhere=not here)
 
 
 def differences(first: str, last: str | None, dataset: str | None) -> dict[str, Any]:

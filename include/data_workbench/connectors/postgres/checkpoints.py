@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from data_workbench.connectors.base import Progress, Rejection
+from data_workbench.connectors.postgres.notes import say_who
 from data_workbench.errors import AccessDenied
 from data_workbench.mapping.targets import LoadContext, TableTarget
 from data_workbench.records.accounting import WriteCounts
@@ -113,6 +114,7 @@ class Checkpoint:
 
     def save(self, connection: psycopg.Connection, progress: Progress, position: dict[str, Any] | None = None) -> None:
         """Write the row, in the transaction of what it describes."""
+        say_who(connection, self.context)
         connection.execute(
             """INSERT INTO _workbench.checkpoints AS c
                    (pipeline, destination, target, run_id, parts, counts, finished, position)

@@ -23,6 +23,7 @@ from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.deletion import delete_owned
 from data_workbench.connectors.postgres.fused import fuse
 from data_workbench.connectors.postgres.names import LONGEST, Relation, parse_relation
+from data_workbench.connectors.postgres.notes import say_who
 from data_workbench.connectors.postgres.ownership import Ownership
 from data_workbench.connectors.postgres.pushed import PushedLoad
 from data_workbench.connectors.postgres.source import PostgresSource
@@ -150,6 +151,7 @@ class PostgresDestination(Destination, CanReadBack, CanDelete, CanFindUnique, Ca
                 return 0
             ownership = Ownership(context.pipeline, context.destination, table.relation, table_target.key)
             with connection.transaction():
+                say_who(connection, context)
                 return delete_owned(connection, table, ownership, keys.select(list(table_target.key)))
 
     def find_unique(self, target: Target, columns: tuple[str, ...], values: pa.Table) -> pa.Table:

@@ -28,18 +28,19 @@ from data_workbench.connectors.base import (
 from data_workbench.connectors.connections import Connection
 from data_workbench.connectors.postgres import client, key_ranges, keys, late_commits, partitions, pushdown, vitals
 from data_workbench.connectors.postgres.binary_types import Reader
+from data_workbench.connectors.postgres.capture import Capture
 from data_workbench.connectors.postgres.catalogue import Column, Table, all_tables, get_table
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
-from data_workbench.connectors.powers import CanCount, CanSplit, CanTellVitals
+from data_workbench.connectors.powers import CanCapture, CanCount, CanSplit, CanTellVitals
 from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
 
 
-class PostgresSource(Source, CanSplit, CanTellVitals, CanCount):
+class PostgresSource(Source, CanSplit, CanTellVitals, CanCount, CanCapture):
     """One database. Each read has a connection; one more beside serves the catalogue and the cursor's moment."""
 
     capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(cursor=True, snapshot=True, partitions=True)
@@ -88,6 +89,9 @@ class PostgresSource(Source, CanSplit, CanTellVitals, CanCount):
         reading = PostgresReading(self, request)
         self._readings.add(reading)
         return reading
+
+    def capture(self, slot: str) -> Capture:
+        return Capture(self.connection, slot)
 
     def count(self, stream: str, conditions: Sequence[str]) -> tuple[int, list[int]]:
         table = self._relation(stream)

@@ -10,6 +10,7 @@ from data_workbench.metastore.tables import (  # noqa: F401  # each adds its tab
     safekeeping,
     stores,
     telling,
+    watching,
 )
 from data_workbench.metastore.tables.base import metadata
 
