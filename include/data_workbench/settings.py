@@ -107,6 +107,10 @@ class Settings:
     """Where archives are kept: a connection's id, a folder or an fsspec URL; empty means `<home>/archives`."""
     archive_policies: Path = field(default_factory=lambda: Path.cwd() / "dags" / "archives")
     """Where the command line looks for policies of archiving; the DAG `archive_expired` has the folder beside it."""
+    archive_max_hours: float = 26.0
+    """A policy of archiving that was not carried out for this long is overdue, and somebody is told."""
+    archive_verify_days: float = 8.0
+    """Archives that nobody verified for this long are told."""
     lineage_receiver: str = ""
     """Where OpenLineage events go besides the metastore: a URL without a password, or the id of a `workbench_rest`
     connection; empty: nowhere."""
@@ -220,6 +224,8 @@ _LEAST: Mapping[str, float] = {
     "escalation_hours": 0,
     "backup_rate": 0,
     "fence_wait_seconds": 0,
+    "archive_max_hours": 0,
+    "archive_verify_days": 0,
     "backup_max_hours": 0,
     "backup_verify_days": 0,
     "log_max_minutes": 0,

@@ -141,6 +141,13 @@ steps:
 destinations:
   out: {connection: odras_postgres, table: public.wide_copy, key: id, write: merge}
 """
+OLDS = """\
+version: 1
+archive: olds
+connection: odras_postgres
+dataset: public.olds
+age: {column: at, older_than: 1y}
+"""
 ROWS = "name,kind,moons\nEarth,rock,1\nMars,rock,2\nPluto,dwarf,5\nVulcan,rock,-1\n"
 
 
@@ -210,6 +217,8 @@ def _dag_folder(repository: Path) -> Path:
     (pipelines / "killed.yaml").write_text(KILLED)
     (pipelines / "ranged.yaml").write_text(RANGED)
     (pipelines / "readings.yaml").write_text(READINGS)
+    (repository / "dags" / "archives").mkdir()
+    (repository / "dags" / "archives" / "olds.yaml").write_text(OLDS)
     first = datetime.now(UTC) - timedelta(days=2)
     (pipelines / "caught_up.yaml").write_text(CAUGHT_UP.replace("START", f"{first:%Y-%m-%d}"))
     (pipelines / "broken.yaml").write_text(

@@ -59,7 +59,7 @@ def verify_told(archiver: Archiver, *, policy: str | None = None, author: Author
     ) as outcome:
         found = verify(archiver, policy=policy)
         problems = {name: told[:_TOLD] for name, told in list(found.problems.items())[:_TOLD]}
-        outcome |= {"archives": found.archives, "rows": found.rows, "problems": problems}
+        outcome |= {"policy": policy, "archives": found.archives, "rows": found.rows, "problems": problems}
     return found
 
 

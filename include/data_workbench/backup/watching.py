@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from data_workbench.backup.judging import CAUSES, Limits, Observation, Trouble, judge
-from data_workbench.metastore import backups, incidents
+from data_workbench.metastore import backups
 from data_workbench.metastore.alerts import Alert
-from data_workbench.metastore.incidents import Incident, Step
+from data_workbench.notifications.causes import Watched, tell
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -47,52 +47,13 @@ def watch(
     if broken_connections and _is_away(seen):
         found = [one for one in found if one.cause != "failed"]
     backups.keep_state(store, seen.address, {**seen.model_dump(mode="json"), "troubles": [vars(one) for one in found]})
-    by_cause = {one.cause: one for one in found}
     unknown = seen.unreachable is not None
-    escalation = timedelta(hours=settings.escalation_hours)
-    for cause in CAUSES:
-        if unknown and cause != "unreachable":
-            continue  # whether it is over, nobody knows
-        step = _decision(by_cause.get(cause), seen.address, escalation)
-        incidents.move(store, PREFIX + cause, step, routes)
+    watched = Watched("backup", "backups", seen.address, timedelta(hours=settings.escalation_hours))
+    # While the repository is away, whether anything else is over nobody knows.
+    tell(store, watched, found, ("unreachable",) if unknown else CAUSES, routes)
     return found
 
 
 def _is_away(seen: Observation) -> bool:
     failed = next((one for one in seen.attempts if one["state"] == "failed"), None)
     return failed is not None and (failed["error"] or {}).get("kind") == "StoreUnavailable"
-
-
-def _decision(trouble: Trouble | None, address: str, escalation: timedelta) -> incidents.Decide:
-    def decide(before: Incident | None, now: datetime) -> Step | None:
-        if trouble is None:
-            return None if before is None else Step({"recovered": now}, _recovered(before, now))
-        if before is None:
-            values: Mapping[str, Any] = {
-                "dataset": address, "owner": None, "severity": trouble.severity, "checks": [trouble.cause], "told": now,
-            }  # fmt: skip
-            return Step(dict(values), _alert(f"backup.{trouble.cause}", trouble, address))
-        values = {"severity": trouble.severity}
-        if before.snoozed_until is not None and now < before.snoozed_until:
-            return Step(dict(values))
-        is_due = before.acknowledged_by is None and before.escalated is None
-        if is_due and now - before.opened >= escalation:
-            return Step({**values, "escalated": now}, _alert("backup.escalated", trouble, address))
-        return Step(dict(values))
-
-    return decide
-
-
-def _alert(topic: str, trouble: Trouble, address: str) -> Alert:
-    still = "still, and nobody has acknowledged it: " if topic == "backup.escalated" else ""
-    detail = {"cause": trouble.cause, "dataset": address, "owner": None, "next": trouble.hint}
-    subject = PREFIX + trouble.cause
-    return Alert(topic=topic, subject=subject, severity=trouble.severity, title=still + trouble.title, detail=detail)
-
-
-def _recovered(before: Incident, now: datetime) -> Alert:
-    lasted = f"{(now - before.opened).total_seconds() / 3600:.1f} h"
-    cause = before.contract.removeprefix(PREFIX)
-    detail = {"cause": cause, "dataset": before.dataset, "owner": None, "lasted": lasted}
-    title = f"backups: {cause.replace('_', ' ')} no more, after {lasted}"
-    return Alert("backup.recovered", before.contract, "info", title, detail)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from data_workbench.metastore import Metastore
+from data_workbench.metastore import Metastore, alerts
 from data_workbench.metastore.audit import Search, list_entries
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def test_the_tasks_archive_check_and_expire(
         ArchiveExpiredOperator,
         CheckArchivesOperator,
         ExpireArchivesOperator,
+        WatchArchivesOperator,
     )
 
     site = json.dumps(postgres.airflow)
@@ -77,14 +78,22 @@ def test_the_tasks_archive_check_and_expire(
     with Metastore.open(postgres.dsn) as metastore:
         metastore.upgrade()
         now = datetime(2026, 1, 1, tzinfo=UTC)
+        watcher = WatchArchivesOperator(task_id="watch", policies=str(folder))
+
+        def watched() -> list[str]:
+            return list(watcher.execute(context(now))["troubles"])
+
         archive = ArchiveExpiredOperator(task_id="archive", policies=str(folder))
+        assert watched() == ["overdue"]
         with pytest.raises(AirflowFailException, match=r"lost: StreamUnknown: no table"):
             archive.execute(context(now))
         # The policy that can be carried out was.
         with psycopg.connect(postgres.dsn) as connection:
             assert connection.execute("SELECT count(*) FROM olds").fetchone() == (0,)
+        assert watched() == ["failed"]
         (folder / "lost.yaml").unlink()
         assert archive.execute(context(now))["olds"]["rows"] == 0
+        assert watched() == []
         checked = CheckArchivesOperator(task_id="check").execute(context(now))
         assert (checked["archives"], checked["rows"]) == (1, 50)
         [part] = tmp_path.rglob("*.parquet")
@@ -94,12 +103,26 @@ def test_the_tasks_archive_check_and_expire(
             CheckArchivesOperator(task_id="check").execute(context(now))
         seen = page()
         assert "not as they were written" in seen
+        assert watched() == ["damaged"]
         part.write_bytes(whole)
         CheckArchivesOperator(task_id="check").execute(context(now))
         seen = page()
         assert "50 of 50 rows are only here" in seen
         assert '<span class="state healthy">as they were written' in seen
         assert seen.count("<rect") == 1
+        assert watched() == []
+        shelf = tmp_path / "archives"
+        shelf.rename(tmp_path / "unmounted")
+        assert watched() == ["unreachable"]
+        with pytest.raises(AirflowFailException, match="a disk that is not mounted"):
+            archive.execute(context(now))
+        (tmp_path / "unmounted").rename(shelf)
+        assert archive.execute(context(now))["olds"]["rows"] == 0
+        assert watched() == []
+        topics = [one.topic.removeprefix("archive.") for one in reversed(alerts.recent(metastore))]
+        assert topics == [
+            "overdue", "failed", "recovered", "recovered", "damaged", "recovered", "unreachable", "recovered",
+        ]  # fmt: skip
         expire = ExpireArchivesOperator(task_id="expire", policies=str(folder))
         assert expire.execute(context(now))["removed"] == 0
         assert expire.execute(context(datetime(2100, 1, 1, tzinfo=UTC)))["rows"] == 50

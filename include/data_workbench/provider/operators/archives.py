@@ -87,6 +87,8 @@ class ArchiveExpiredOperator(_PoliciesOperator):
                     failed.append(f"{policy.archive}: {told(error)}")
                     continue
                 moved[policy.archive] = {"rows": done.rows, "archives": len(done.archives), "ratio": done.ratio}
+                if done.along:
+                    moved[policy.archive]["along"] = done.along
                 self.log.info("%s: %s rows into %s archives", policy.archive, done.rows, len(done.archives))
         if failed:
             raise AirflowFailException("; ".join(failed))
@@ -130,3 +132,22 @@ class CheckArchivesOperator(BaseOperator):
             names = ", ".join(name or "the shelf" for name in list(found.problems)[:10])
             raise AirflowFailException(f"{len(found.problems)} archives are not as they were written: {names}")
         return {"archives": found.archives, "parts": found.parts, "rows": found.rows, "bytes": found.bytes}
+
+
+class WatchArchivesOperator(_PoliciesOperator):
+    """Looks at the shelf and at what the policies' last runs came to, and tells what changed; it only reads."""
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """What is wrong, by cause; somebody is told by the alerts, so the task is well all the same."""
+        from data_workbench.archive.watching import watch
+        from data_workbench.pipelines.archive_policies import all_policies
+        from data_workbench.pipelines.telling_quality import routing
+        from data_workbench.provider.alerting import route_names
+
+        with translated(), _archiver(self.policies) as archiver:
+            settings = archiver.settings
+            routes = routing(settings.alert_rules, route_names(settings))
+            found = watch(archiver.metastore, archiver.shelf, all_policies(settings), settings, routes=routes)
+        for one in found:
+            self.log.warning("%s: %s", one.cause, one.title)
+        return {"troubles": {one.cause: one.title for one in found}}
