@@ -81,7 +81,12 @@ screenshots: $(BROWSER_STAMP) ## Draw the pages for the documents anew
 	WORKBENCH_BROWSER=required WORKBENCH_SCREENSHOTS=$(CURDIR)/docs/images/quality \
 	  $(PYTEST) tests/integration/pipelines/test_quality_in_browser.py -n0 -k light_and_dark
 
-test-integration: $(BROWSER_STAMP) ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
+ICEBERG_STAMP := $(VENV)/.iceberg
+$(ICEBERG_STAMP): requirements-iceberg.txt $(STAMP)
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-iceberg.txt
+	@touch $@
+
+test-integration: $(BROWSER_STAMP) $(ICEBERG_STAMP) ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
 	$(PYTEST) tests/unit -m slow $(SIDE_BY_SIDE)
 	$(PYTEST) tests/integration $(BY_FILE)
 
@@ -130,6 +135,8 @@ lock: setup ## Compile requirements.in into requirements.txt, those of Spark and
 	  requirements-spark.in -o requirements-spark.txt
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/constraints.txt \
 	  requirements-browser.in -o requirements-browser.txt
+	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/constraints.txt \
+	  requirements-iceberg.in -o requirements-iceberg.txt
 	$(BIN)/python -m uv pip compile --quiet --no-annotate --no-header --python-version 3.11 \
 	  requirements-bench.in -o requirements-bench.txt
 

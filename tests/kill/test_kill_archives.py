@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
@@ -56,7 +56,7 @@ TAKES: dict[str, float] = {}
 @pytest.fixture
 def filled(arena: Arena) -> Arena:
     arena.variables["WORKBENCH_PART_ROWS"] = "150"
-    arena.sql("DROP TABLE IF EXISTS olds")
+    arena.sql("DROP TABLE IF EXISTS notes, olds")
     arena.sql("CREATE TABLE olds (id bigint PRIMARY KEY, name text, at timestamptz NOT NULL)")
     arena.sql(
         f"""INSERT INTO olds SELECT n, 'row ' || n, timestamptz '2024-01-10' + (n % 2) * interval '1 month'
@@ -75,38 +75,39 @@ def shelf_of(arena: Arena) -> Shelf | None:
     return open_shelf(settings.archive_place, Connections(lambda _: None), settings, keys)
 
 
-def cold(arena: Arena, marks: dict[str, Any], gone: set[tuple[str, int, int]]) -> list[int]:
+def cold(arena: Arena, policy: str, marks: list[str], gone: set[tuple[str, int, int]]) -> list[int]:
     """Ids that are live in archives."""
     shelf, found = shelf_of(arena), []
     for archive in marks:
         assert shelf is not None
-        manifest = shelf.manifest("olds", archive)
+        manifest = shelf.manifest(policy, archive)
         assert isinstance(manifest, Manifest)
         for place, part in enumerate(manifest.parts):
-            file = shelf.part_file("olds", archive, part)
+            file = shelf.part_file(policy, archive, part)
             ids = pq.read_table(file, columns=["id"]).column("id").to_pylist()
             found += [one for row, one in enumerate(ids) if (archive, place, row) not in gone]
     return found
 
 
-def standing(arena: Arena) -> tuple[Counter[int], Counter[int]]:
+def standing(arena: Arena, table: str, policy: str) -> tuple[Counter[int], Counter[int]]:
     """Ids in the table and ids live in archives, as one snapshot of the database has both."""
     import psycopg
 
     with psycopg.connect(arena.dsn) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        hot = [row[0] for row in connection.execute("SELECT id FROM olds")]
+        hot = [row[0] for row in connection.execute(f"SELECT id FROM {table}".encode())]
         if connection.execute("SELECT to_regclass('_workbench.archives')").fetchone() == (None,):
             return Counter(hot), Counter()
-        marks = dict(
-            connection.execute("SELECT archive, rows FROM _workbench.archives WHERE state = 'live'").fetchall()
+        found = connection.execute(
+            "SELECT archive FROM _workbench.archives WHERE state = 'live' AND policy = %s", (policy,)
         )
+        marks = [row[0] for row in found]
         gone = {tuple(row) for row in connection.execute("SELECT archive, part, row FROM _workbench.archive_gone")}
-    return Counter(hot), Counter(cold(arena, marks, gone))  # type: ignore[arg-type]  # rows of three
+    return Counter(hot), Counter(cold(arena, policy, marks, gone))  # type: ignore[arg-type]  # rows of three
 
 
-def require_each_once(arena: Arena) -> Counter[int]:
-    hot, archived = standing(arena)
+def require_each_once(arena: Arena, table: str = "olds", policy: str = "olds") -> Counter[int]:
+    hot, archived = standing(arena, table, policy)
     everything = hot + archived
     assert set(everything) == {*range(1, ROWS + 1), *range(2001, 2011)}, "rows in neither place"
     assert max(everything.values()) == 1, "rows in both places"
@@ -164,6 +165,48 @@ def test_killed_while_archives_become_one_each_row_is_in_one_place(filled: Arena
     assert shelf is not None
     assert len(shelf.archives("olds")) == 2, "one for each month"
     assert filled.sql("SELECT state, count(*) FROM archives GROUP BY 1 ORDER BY 1") == [("live", 2), ("replaced", 4)]
+
+
+@pytest.fixture
+def related(filled: Arena) -> Arena:
+    """A note on every row, which cannot be without it."""
+    filled.sql("CREATE TABLE notes (id bigint PRIMARY KEY, of_row bigint NOT NULL REFERENCES olds ON DELETE RESTRICT)")
+    filled.sql("INSERT INTO notes SELECT id, id FROM olds")
+    return filled
+
+
+def require_together(arena: Arena) -> int:
+    """Each row and each note is in one place, and a note where its row is; how many are archived."""
+    rows, notes = require_each_once(arena), require_each_once(arena, "notes", "olds.notes")
+    assert rows == notes
+    return sum(rows.values())
+
+
+@pytest.mark.parametrize(
+    ("point", "occurrence"),
+    [
+        ("archive.before_commit", 2), ("archive.after_commit", 1), ("archive.written", 1), ("archive.part", 3),
+        *([("archive.registered", 2), ("archive.locked", 1), ("archive.finished", 2)] if IS_STORM else []),
+    ],
+)  # fmt: skip
+def test_killed_while_what_refers_to_rows_goes_along_both_are_in_one_place(
+    related: Arena, point: str, occurrence: int
+) -> None:
+    policy = POLICY.replace("search: [name]\n", "referenced: take\n")
+    assert related.run(policy, point=point, occurrence=occurrence, **NOW) is None, "it should have been killed"
+    require_together(related)
+    related.finish(policy, **NOW)
+    assert require_together(related) == ROWS
+    shelf = shelf_of(related)
+    assert shelf is not None
+    known = {row[0] for row in related.sql("SELECT archive FROM archives WHERE state = 'live'")}
+    assert {one for name in ("olds", "olds.notes") for one in shelf.archives(name)} == known
+    job = {**NOW, "restores": True}
+    assert related.run(policy, point="archive.restored", occurrence=5, **job) is None, "it should have been killed"
+    require_each_once(related)
+    require_each_once(related, "notes", "olds.notes")
+    related.finish(policy, **job)
+    assert require_together(related) == 0
 
 
 def finish_again(arena: Arena) -> None:

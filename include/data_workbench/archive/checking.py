@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from data_workbench.archive.cold import ContentSum
 from data_workbench.archive.holds import hold_problem
 from data_workbench.archive.lines import read_lines
 from data_workbench.archive.manifest import Manifest
-from data_workbench.archive.parts import decoded
+from data_workbench.archive.parts import decoded, decoded_groups
 from data_workbench.archive.shelf import HOLD, MANIFEST, Shelf, extra_name
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.events import emit
@@ -140,17 +140,53 @@ def read_part(shelf: Shelf, manifest: Manifest, place: int) -> pa.Table:
     try:
         rows = decoded(shelf.part(manifest.policy, manifest.archive, facts))
     except (pa.ArrowException, OSError) as error:
-        raise StateError(
-            f"part {facts.sha256[:16]}… of archive {manifest.archive} is no Parquet ({type(error).__name__})",
-            hint="workbench archive verify",
-        ) from None
-    columns = {item.name: str(item.type) for item in rows.schema}
-    if columns != {column.name: column.arrow for column in manifest.columns} or rows.num_rows != facts.rows:
-        raise StateError(
-            f"part {facts.sha256[:16]}… of archive {manifest.archive} has other columns or rows than its manifest says",
-            hint="workbench archive verify",
-        )
+        raise _no_parquet(manifest, place, error) from None
+    _require_shape(rows, manifest, place, count=facts.rows)
     return rows
+
+
+def read_groups(shelf: Shelf, manifest: Manifest, place: int) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of a part, a row group at a time, each with the number of its first row; checked as `read_part` does."""
+    facts, first = manifest.parts[place], 0
+    try:
+        for rows in decoded_groups(shelf.part(manifest.policy, manifest.archive, facts)):
+            _require_shape(rows, manifest, place, count=None)
+            yield first, rows
+            first += rows.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise _no_parquet(manifest, place, error) from None
+    if first != facts.rows:
+        raise _other_shape(manifest, place)
+
+
+def all_groups(shelf: Shelf, manifest: Manifest) -> Iterator[tuple[int, int, pa.Table]]:
+    """All rows of an archive by row groups: the part's place, the number of the first row in it, the rows."""
+    for place in range(len(manifest.parts)):
+        for first, rows in read_groups(shelf, manifest, place):
+            yield place, first, rows
+
+
+def _require_shape(rows: pa.Table, manifest: Manifest, place: int, *, count: int | None) -> None:
+    columns = {item.name: str(item.type) for item in rows.schema}
+    is_other = count is not None and rows.num_rows != count
+    if is_other or columns != {column.name: column.arrow for column in manifest.columns}:
+        raise _other_shape(manifest, place)
+
+
+def _other_shape(manifest: Manifest, place: int) -> StateError:
+    return StateError(
+        f"part {manifest.parts[place].sha256[:16]}… of archive {manifest.archive} has other columns or rows than its "
+        "manifest says",
+        hint="workbench archive verify",
+    )
+
+
+def _no_parquet(manifest: Manifest, place: int, error: Exception) -> StateError:
+    part = manifest.parts[place].sha256
+    return StateError(
+        f"part {part[:16]}… of archive {manifest.archive} is no Parquet ({type(error).__name__})",
+        hint="workbench archive verify",
+    )
 
 
 def as_document(found: Findings) -> Mapping[str, object]:

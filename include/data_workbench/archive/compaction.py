@@ -2,7 +2,7 @@
 
 The new archive is written, signed and read back like any other. One transaction at the table's database then makes it
 live and the ones it replaces dead: a row is live in one of them at every moment. Archives under a legal hold, with rows
-of another shape, or with graph and vectors beside them stay as they are.
+of another shape, with graph and vectors beside them, or that took others along stay as they are.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from data_workbench.archive.checking import read_part, require_sound
 from data_workbench.archive.cold import ContentSum
 from data_workbench.archive.drafting import part_facts
 from data_workbench.archive.holds import is_held
-from data_workbench.archive.manifest import Manifest, Written, new_archive_id
+from data_workbench.archive.manifest import FORMAT, Manifest, Written, new_archive_id
 from data_workbench.archive.policy import Compression, Policy
-from data_workbench.archive.running import Archiver, Table, live_rows
+from data_workbench.archive.running import Archiver, Table
 from data_workbench.events import emit
 from data_workbench.metastore import archives
 
@@ -62,7 +62,9 @@ def _groups(archiver: Archiver, policy: Policy, table: Table, noted: dict[str, l
         if mark is None or mark.state != "live" or not 0 < mark.live <= policy.batch_rows // 2:
             continue
         manifest = archiver.shelf.manifest(policy.archive, archive)
-        if manifest is None or manifest.extras or manifest.origin != table.origin or is_held(archiver.shelf, manifest):
+        if manifest is None or manifest.extras or manifest.took:
+            continue
+        if manifest.origin != table.origin or is_held(archiver.shelf, manifest):
             continue
         groups = found.setdefault((manifest.partition, manifest.columns), [[]])
         if sum(noted[one.archive].live for one in groups[-1]) + mark.live > policy.batch_rows:
@@ -96,6 +98,8 @@ def _replace(archiver: Archiver, policy: Policy, table: Table, group: Sequence[M
         emit("archive.before_commit", archive=manifest.archive)
     emit("archive.after_commit", archive=manifest.archive, rows=0)
     archives.set_state(archiver.metastore, manifest.archive, "live", live=manifest.rows)
+    if policy.iceberg:
+        archiver.publish(table.connection, policy.archive)
     for archive in old:
         archiver.shelf.remove(policy.archive, archive)
         registration.retire(archiver.metastore, archive, "replaced")
@@ -110,9 +114,10 @@ def _write(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Man
     rows = _live(archiver, table, group).sort_by([(name, "ascending") for name in key])
     newest = group[-1]
     compression = policy.compression or Compression(level=newest.written.level, row_group=newest.written.row_group)
+    layout = parts.Layout(compression)
     total, facts = ContentSum(), []
     for part in parts.cut(rows.to_batches(), archiver.settings.part_rows):
-        content = parts.encoded(part, key, compression)
+        content = parts.encoded(part, key, layout.settle(part, key), layout.encodings)
         name = archiver.shelf.put_part(policy.archive, archive, content)
         facts.append(part_facts(part, name, len(content), total.add(part), key[0], policy))
         emit("archive.part", archive=archive, rows=part.num_rows, bytes=len(content))
@@ -126,6 +131,7 @@ def _write(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Man
             "rows": total.rows,
             "content": total.text,
             "source_content": "",
+            "format": FORMAT,
             "written": Written(
                 codec="zstd",
                 level=compression.level,
@@ -148,5 +154,5 @@ def _live(archiver: Archiver, table: Table, group: Sequence[Manifest]) -> pa.Tab
     for manifest in group:
         mine = gone.filter(pc.equal(gone.column("archive"), manifest.archive))
         for place in range(len(manifest.parts)):
-            found.append(live_rows(read_part(archiver.shelf, manifest, place), place, mine))
+            found.append(parts.live_rows(read_part(archiver.shelf, manifest, place), place, mine))
     return pa.concat_tables(found)

@@ -11,24 +11,50 @@ import pyarrow as pa
 from data_workbench.archive import parts
 from data_workbench.archive.cold import ContentSum
 from data_workbench.archive.entities import Entities
-from data_workbench.archive.manifest import FORM, FORMAT, Manifest, PartFacts, Written, new_archive_id
-from data_workbench.archive.policy import Compression, Policy
-from data_workbench.errors import BalanceError
+from data_workbench.archive.manifest import (
+    FORM,
+    FORMAT,
+    ExtraFacts,
+    Kin,
+    Link,
+    Manifest,
+    Origin,
+    PartFacts,
+    Written,
+    new_archive_id,
+)
+from data_workbench.archive.policy import Policy
 from data_workbench.events import emit
 
 if TYPE_CHECKING:
-    from data_workbench.archive.running import Archiver, Outcome, Table
-    from data_workbench.archive.source import Batch, Eligible
+    from data_workbench.archive.running import Archiver
+    from data_workbench.archive.source import Dataset
 
 
 class Draft:
-    """An archive being written: parts first, the manifest last."""
+    """An archive being written: parts first, the manifest last.
 
-    def __init__(self, archiver: Archiver, eligible: Eligible, batch: Batch, table: Table, outcome: Outcome) -> None:
-        self._archiver, self._eligible, self._batch, self._table = archiver, eligible, batch, table
-        self._outcome = outcome
+    Args:
+        name: the policy's, or that of a table whose rows go along.
+        definition: the policy, as the manifest keeps it.
+        layout: how parts are written, found out with the first; archives of a table share it.
+    """
+
+    def __init__(
+        self,
+        archiver: Archiver,
+        name: str,
+        definition: Policy,
+        dataset: Dataset,
+        *,
+        origin: Origin,
+        partition: str,
+        layout: parts.Layout,
+    ) -> None:
+        self._archiver, self._policy, self._dataset = archiver, definition, dataset
+        self._origin, self._partition, self._layout = origin, partition, layout
         self._created = datetime.now(UTC)
-        self._archive = new_archive_id(self._created, secrets.token_hex(6))
+        self.kin = Kin(policy=name, archive=new_archive_id(self._created, secrets.token_hex(6)))
         self._total = ContentSum()
         self._parts: list[PartFacts] = []
         self._keys: list[pa.Table] = []
@@ -36,43 +62,35 @@ class Draft:
 
     def add(self, rows: pa.Table) -> None:
         """Write a part."""
-        policy, key = self._eligible.policy, self._table.origin.key
-        content = parts.encoded(rows, key, self._compression(rows))
-        name = self._archiver.shelf.put_part(policy.archive, self._archive, content)
-        self._parts.append(part_facts(rows, name, len(content), self._total.add(rows), key[0], policy))
-        self._keys.append(rows.select(list(key)))
+        key = self._origin.key
+        content = parts.encoded(rows, key, self._layout.settle(rows, key), self._layout.encodings)
+        name = self._archiver.shelf.put_part(self.kin.policy, self.kin.archive, content)
+        self._parts.append(part_facts(rows, name, len(content), self._total.add(rows), key[0], self._policy))
+        if self._policy.graph is not None or self._policy.vectors is not None:
+            self._keys.append(rows.select(list(key)))
         self._raw += rows.nbytes
-        emit("archive.part", archive=self._archive, rows=rows.num_rows, bytes=len(content))
+        emit("archive.part", archive=self.kin.archive, rows=rows.num_rows, bytes=len(content))
 
-    def publish(self, source: str) -> Manifest:
-        """Write the manifest. Raises BalanceError if the server counts other rows than were read."""
-        policy, total = self._eligible.policy, self._total
+    def publish(self, *, took: tuple[Kin, ...] = (), root: Kin | None = None, links: tuple[Link, ...] = ()) -> Manifest:
+        """Write the manifest."""
+        total, shelf = self._total, self._archiver.shelf
         total.close()
-        counted = int(source.partition(":")[0])
-        if counted != total.rows:
-            raise BalanceError(
-                f"archive {self._archive}: {total.rows} rows were read, PostgreSQL counts {counted} in one snapshot",
-                hint="this is a defect of the workbench; nothing was deleted",
-            )
-        shelf, key = self._archiver.shelf, self._table.origin.key
-        with Entities(policy, key, self._archiver.connections) as entities:
-            extras = entities.write(pa.concat_tables(self._keys), shelf, policy.archive, self._archive)
-        compression = self._compression(None)
+        compression = self._layout.compression
+        assert compression is not None
         size = sum(part.bytes for part in self._parts)
         manifest = Manifest(
             form=FORM,
             format=FORMAT,
-            archive=self._archive,
-            shelf=self._archiver.shelf.id,
-            policy=policy.archive,
-            definition=definition_of(policy),
-            partition=self._batch.partition,
+            archive=self.kin.archive,
+            shelf=shelf.id,
+            policy=self.kin.policy,
+            definition=definition_of(self._policy),
+            partition=self._partition,
             created=self._created,
-            origin=self._table.origin,
-            columns=self._table.dataset.facts,
+            origin=self._origin,
+            columns=self._dataset.facts,
             rows=total.rows,
             content=total.text,
-            source_content=source,
             written=Written(
                 codec="zstd",
                 level=compression.level,
@@ -81,27 +99,31 @@ class Draft:
                 percent=round(100 * size / self._raw) if self._raw else 100,
             ),
             parts=tuple(self._parts),
-            extras=extras,
-            retained_until=policy.retained_until(self._created),
-            legal_hold=policy.hold,
+            extras=self._beside(),
+            retained_until=self._policy.retained_until(self._created),
+            legal_hold=self._policy.hold,
+            took=took,
+            root=root,
+            links=links,
         )
-        self._archiver.shelf.publish(manifest)
+        shelf.publish(manifest)
         return manifest
 
-    def _compression(self, rows: pa.Table | None) -> Compression:
-        if self._eligible.policy.compression is not None:
-            return self._eligible.policy.compression
-        if not self._outcome.trials:
-            assert rows is not None
-            best, self._outcome.trials = parts.choose(rows.slice(0, parts.SAMPLE_ROWS), self._table.origin.key)
-            self._outcome.trials.sort(key=lambda one: one.compression != best)
-        return self._outcome.trials[0].compression
+    def _beside(self) -> tuple[ExtraFacts, ...]:
+        """What the rows have in graph and vectors."""
+        if not self._keys:
+            return ()
+        with Entities(self._policy, self._origin.key, self._archiver.connections) as entities:
+            keys = pa.concat_tables(self._keys)
+            return entities.write(keys, self._archiver.shelf, self.kin.policy, self.kin.archive)
 
 
 def part_facts(rows: pa.Table, name: str, size: int, content: str, key: str, policy: Policy) -> PartFacts:
     """What a manifest tells of a part."""
     first, last = parts.bounds(rows, key)
-    first_time, last_time = parts.bounds(rows, policy.age.column)
+    # Rows that are taken along have no age of their own.
+    has_age = policy.age.column in rows.column_names
+    first_time, last_time = parts.bounds(rows, policy.age.column) if has_age else ("", "")
     return PartFacts(
         sha256=name,
         bytes=size,

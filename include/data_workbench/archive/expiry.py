@@ -43,7 +43,9 @@ def expire(archiver: Archiver, *, now: datetime, policies: tuple[Policy, ...] = 
         if one.retained_until is None or one.retained_until > now:
             continue
         manifest = archiver.shelf.manifest(one.policy, one.archive)
-        if manifest is not None and (one.policy in holding or one.legal_hold or is_held(archiver.shelf, manifest)):
+        if manifest is not None and (
+            one.policy.partition(".")[0] in holding or one.legal_hold or is_held(archiver.shelf, manifest)
+        ):
             done.held.append(one.archive)
             continue
         if manifest is not None and (manifest.retained_until is None or manifest.retained_until > now):
@@ -55,11 +57,12 @@ def expire(archiver: Archiver, *, now: datetime, policies: tuple[Policy, ...] = 
         done.removed.append(one.archive)
         done.rows, done.bytes = done.rows + one.live, done.bytes + one.bytes
         if not dry_run:
-            _remove(archiver, one)
+            has_table = manifest is not None and bool(manifest.definition.get("iceberg"))
+            _remove(archiver, one, has_table=has_table)
     return done
 
 
-def _remove(archiver: Archiver, one: archives.Archive) -> None:
+def _remove(archiver: Archiver, one: archives.Archive, *, has_table: bool) -> None:
     """The database first: from then on nobody looks for rows there."""
     config = archiver.config_of(one.connection)
     with client.translating(config.address), client.connect(config, search_path=SEARCH_PATH) as session:
@@ -71,5 +74,7 @@ def _remove(archiver: Archiver, one: archives.Archive) -> None:
         with ledger.alone(session, one.dataset):
             ledger.set_state(session, [one.archive], "expired")
             emit("archive.expired", archive=one.archive)
+            if has_table:
+                archiver.publish(session, one.policy)
             archiver.shelf.remove(one.policy, one.archive)
             registration.retire(archiver.metastore, one.archive, "expired")

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from data_workbench.archive import cold, ledger, parts
 from data_workbench.archive.checking import read_part
-from data_workbench.archive.manifest import Manifest
+from data_workbench.archive.manifest import Manifest, is_taken_by
 from data_workbench.archive.registration import texts_of
 from data_workbench.archive.running import Archiver
 from data_workbench.archive.shelf import Shelf
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ARCHIVE, PART, ROW = "_wb_archive", "_wb_part", "_wb_row"
+
+
+def taken_by(store: Metastore, shelf: Shelf, policy: str) -> list[archives.Archive]:
+    """Archives that may hold rows which a policy took along, oldest first."""
+    found = archives.list_archives(store, shelf=shelf.id, states=("written", "live", "restored"))
+    return [one for one in found if is_taken_by(one.policy, policy)]
 
 
 def archives_of(store: Metastore, shelf: Shelf, policy: str) -> list[archives.Archive]:

@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from data_workbench.archive.manifest import Manifest
+from data_workbench.archive.manifest import Kin, Manifest
 from data_workbench.archive.shelf import Shelf
 from data_workbench.audit import Keys
 from data_workbench.errors import StateError, UsageError
@@ -20,23 +20,35 @@ HOLD_FORM: Final = "odras-archive-hold/1"
 
 
 def set_hold(store: Metastore, shelf: Shelf, archive: str, *, is_held: bool, reason: str, now: datetime) -> None:
-    """Set or release a legal hold, with a reason. Raises UsageError if there is no such archive."""
+    """Set or release a legal hold, with a reason; what was taken along is held, too.
+
+    Raises:
+        UsageError: there is no such archive.
+        StateError: its manifest is lost.
+    """
     found = archives.find(store, archive)
     if found is None or found.state in ("replaced", "expired"):
         raise UsageError(f"there is no archive {archive[:40]!r}", hint="workbench archive list")
-    if shelf.manifest(found.policy, archive) is None:
+    manifest = shelf.manifest(found.policy, archive)
+    if manifest is None:
         raise StateError(f"archive {archive} is lost", hint="workbench archive verify")
+    there = [one for one in manifest.took if shelf.manifest(one.policy, one.archive) is not None]
+    for one in (Kin(policy=found.policy, archive=archive), *there):
+        _note(store, shelf, one, is_held=is_held, reason=reason, now=now)
+
+
+def _note(store: Metastore, shelf: Shelf, kin: Kin, *, is_held: bool, reason: str, now: datetime) -> None:
     body = {
         "form": HOLD_FORM,
-        "archive": archive,
+        "archive": kin.archive,
         "held": "yes" if is_held else "no",
         "reason": reason,
         "at": moment_text(now.astimezone(UTC)),
         "key": shelf.keys.text,
     }
     note = {**body, "signature": shelf.keys.sign_bytes(canonical(body))}
-    shelf.keep_hold(found.policy, archive, json.dumps(note, ensure_ascii=False).encode())
-    archives.set_hold(store, archive, is_held=is_held)
+    shelf.keep_hold(kin.policy, kin.archive, json.dumps(note, ensure_ascii=False).encode())
+    archives.set_hold(store, kin.archive, is_held=is_held)
 
 
 def is_held(shelf: Shelf, manifest: Manifest) -> bool:

@@ -19,10 +19,10 @@ from data_workbench.errors import AccessDenied, StateError, Unsupported
 from data_workbench.metastore.audit import canonical
 
 FORM: Final = "odras-archive/1"
-FORMAT: Final = 1
+FORMAT: Final = 2
 LARGEST: Final = 64 * 1024**2
 _ARCHIVE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
-_POLICY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_POLICY = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
 _HINT = "workbench archive verify names every archive that is not as it was written"
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -73,6 +73,21 @@ class Origin(_Model):
     key: tuple[str, ...]
 
 
+class Kin(_Model):
+    """Another archive of rows that left together with these, in one transaction."""
+
+    policy: str
+    archive: str
+
+
+class Link(_Model):
+    """Columns by which rows refer to rows of another table, as a foreign key did when they were archived."""
+
+    table: str
+    columns: tuple[str, ...]
+    refers_to: tuple[str, ...]
+
+
 class Written(_Model):
     """How parts are written, and how much that saved: hundredths of what the rows take in Arrow's memory."""
 
@@ -98,13 +113,19 @@ class Manifest(_Model):
     columns: tuple[ColumnFacts, ...]
     rows: Annotated[int, Field(ge=1)]
     content: str
-    source_content: str
+    source_content: str = ""
+    """PostgreSQL's own checksum of the rows, which archives of format 1 have."""
     written: Written
     parts: tuple[PartFacts, ...]
     extras: tuple[ExtraFacts, ...] = ()
     retained_until: datetime | None
     legal_hold: bool
     replaces: tuple[str, ...] = ()
+    took: tuple[Kin, ...] = ()
+    """Archives of the rows that were taken along, since they refer to these."""
+    root: Kin | None = None
+    """The archive whose rows these were taken along with."""
+    links: tuple[Link, ...] = ()
 
     @property
     def size(self) -> int:
@@ -134,8 +155,13 @@ def is_archive_id(text: str) -> bool:
 
 
 def is_policy_name(text: str) -> bool:
-    """Whether a text can be the name of a policy, and of a folder."""
+    """Whether a text can be the name of a policy, or `<policy>.<table>` for what it took along; and of a folder."""
     return _POLICY.fullmatch(text) is not None
+
+
+def is_taken_by(name: str, policy: str) -> bool:
+    """Whether a name is that of a table whose rows a policy takes along."""
+    return name.startswith(f"{policy}.")
 
 
 def read_manifest(content: bytes, keys: Keys, *, policy: str, archive: str, shelf: str) -> Manifest:

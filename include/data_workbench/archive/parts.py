@@ -1,16 +1,19 @@
 """Parts: rows as zstd Parquet with statistics, page checksums and Parquet's own bloom filters over the key.
 
-Level and row group are chosen by writing a sample in several ways. Rows come sorted by key, so that statistics and
-filters leave out most row groups of a look-up; DuckDB, Spark and pyarrow use both without knowing of us.
+Each column's encoding, the level and the row group are chosen by writing a sample in several ways. Rows come sorted by
+key, so that statistics and filters leave out most row groups of a look-up; DuckDB, Spark and pyarrow use both without
+knowing of us.
 """
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,10 +23,17 @@ from data_workbench.mapping.text_values import to_text
 
 _CHOICES = tuple(Compression(level=level, row_group=rows) for level in (3, 9) for rows in (16_384, 65_536))
 SAMPLE_ROWS = 65_536
+_ENCODED_ROWS = 16_384
+"""Of the sample, for a column's encoding: a row group of the smaller kind."""
 _WORTH = 1.03
 """A slower way has to save three hundredths of the bytes for each doubling of the time."""
+_LEAST = 64
+"""Another encoding has to save a byte for so many rows."""
 _MOST_ATTRIBUTES = 64
 _LONGEST_BOUND = 200
+_LONGEST_INTEGER = 18
+"""Digits of a numeric that fits into 64 bits, as which it is then written."""
+DICTIONARY = "DICTIONARY"
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,37 @@ class Trial:
     seconds: float
 
 
-def choose(sample: pa.Table, key: Sequence[str]) -> tuple[Compression, list[Trial]]:
+@dataclass
+class Layout:
+    """How the parts of a table are written: found out with the first rows, kept for those that follow.
+
+    Args:
+        compression: given, or else chosen among `trials`.
+        encodings: by column; those that are not here are left to Parquet's dictionaries.
+    """
+
+    compression: Compression | None = None
+    encodings: dict[str, str] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    is_settled: bool = False
+
+    def settle(self, rows: pa.Table, key: Sequence[str]) -> Compression:
+        """Choose by the first rows; what was chosen."""
+        if not self.is_settled:
+            self.encodings = encodings_of(rows.slice(0, _ENCODED_ROWS))
+            if self.compression is None:
+                best, found = choose(rows.slice(0, SAMPLE_ROWS), key, self.encodings)
+                self.compression, self.trials = best, sorted(found, key=lambda one: one.compression != best)
+            self.is_settled = True
+        assert self.compression is not None
+        return self.compression
+
+
+def choose(
+    sample: pa.Table, key: Sequence[str], encodings: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Compression, list[Trial]]:
     """The way of writing that pays for this sample, and what all of them took."""
-    trials = [_tried(sample, key, choice) for choice in _CHOICES]
+    trials = [_tried(sample, key, choice, encodings) for choice in _CHOICES]
     best = trials[0]
     for one in trials[1:]:
         slower = max(one.seconds / max(best.seconds, 1e-6), 1.0)
@@ -46,25 +84,59 @@ def choose(sample: pa.Table, key: Sequence[str]) -> tuple[Compression, list[Tria
     return best.compression, trials
 
 
-def _tried(sample: pa.Table, key: Sequence[str], choice: Compression) -> Trial:
+def _tried(sample: pa.Table, key: Sequence[str], choice: Compression, encodings: Mapping[str, str]) -> Trial:
     begun = time.process_time()
-    size = len(encoded(sample, key, choice))
+    size = len(encoded(sample, key, choice, encodings))
     return Trial(choice, size, time.process_time() - begun)
 
 
-def encoded(rows: pa.Table, key: Sequence[str], compression: Compression) -> bytes:
+def encodings_of(sample: pa.Table) -> dict[str, str]:
+    """The encoding of each column that makes the sample smallest; a dictionary where that is as good."""
+    found = {}
+    for item in sample.schema:
+        column, sizes = sample.select([item.name]), {}
+        for encoding in (DICTIONARY, *_encodings(item.type)):
+            sizes[encoding] = len(encoded(column, [], _CHOICES[0], {item.name: encoding}))
+        best = min(sizes, key=lambda one: sizes[one])
+        if sizes[best] * _WORTH + sample.num_rows // _LEAST < sizes[DICTIONARY]:
+            found[item.name] = best
+    return found
+
+
+def _encodings(kind: pa.DataType) -> tuple[str, ...]:
+    """What Parquet has for a type besides dictionaries, and its readers know."""
+    if pa.types.is_floating(kind):
+        return ("PLAIN", "BYTE_STREAM_SPLIT")
+    is_number = pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.precision <= _LONGEST_INTEGER)
+    if is_number or pa.types.is_temporal(kind):
+        return ("PLAIN", "DELTA_BINARY_PACKED")
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return ("PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY")
+    return ()
+
+
+def encoded(
+    rows: pa.Table,
+    key: Sequence[str],
+    compression: Compression,
+    encodings: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     """A part's file."""
     sink = io.BytesIO()
     group = min(compression.row_group, max(rows.num_rows, 1))
     blooms = {
         name: {"ndv": group, "fpp": 0.01} for name in key if not pa.types.is_boolean(rows.schema.field(name).type)
     }
+    others = {name: one for name, one in encodings.items() if one != DICTIONARY}
     pq.write_table(
         rows,
         sink,
         compression="zstd",
         compression_level=compression.level,
         row_group_size=group,
+        use_dictionary=[name for name in rows.column_names if name not in others],
+        column_encoding=others or None,
+        store_decimal_as_integer=True,
         write_page_checksum=True,
         bloom_filter_options=blooms,
     )
@@ -74,6 +146,13 @@ def encoded(rows: pa.Table, key: Sequence[str], compression: Compression) -> byt
 def decoded(content: bytes) -> pa.Table:
     """The rows of a part, with the schema they were written with."""
     return pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+
+
+def decoded_groups(content: bytes) -> Iterator[pa.Table]:
+    """The same, a row group at a time."""
+    file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+    for number in range(file.num_row_groups):
+        yield file.read_row_group(number)
 
 
 def cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -90,6 +169,12 @@ def cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
             count += batch.num_rows
     if waiting:
         yield pa.Table.from_batches(waiting)
+
+
+def live_rows(rows: pa.Table, place: int, gone: pa.Table) -> pa.Table:
+    """The rows of a part that are live in it."""
+    dead = gone.filter(pc.equal(gone.column("part"), place)).column("row").combine_chunks()
+    return rows.filter(pc.invert(pc.is_in(pa.array(np.arange(len(rows))), value_set=dead)))
 
 
 def bounds(rows: pa.Table, column: str) -> tuple[str, str]:

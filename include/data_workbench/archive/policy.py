@@ -101,14 +101,16 @@ class Policy(Model):
     batch_rows: Annotated[int, Field(ge=1, le=5_000_000)] = Field(
         262_144, description="rows in an archive at most, and in one transaction at the table"
     )
-    referenced: Literal["refuse", "keep"] = Field(
-        "refuse", description="rows that another row refers to: refuse the run, or keep them in the table"
+    referenced: Literal["refuse", "keep", "take"] = Field(
+        "refuse",
+        description="rows that others refer to: refuse the run, keep them in the table, or take along what refers",
     )
     search: Columns | None = Field(None, description="columns whose words `archive search` finds")
     attributes: Columns | None = Field(None, description="columns by whose values `archive list` picks archives")
     as_text: Columns | None = Field(None, description="columns kept as PostgreSQL's text, whatever their type")
     graph: GraphPart | None = Field(None, description="archive the rows' nodes and relationships, too")
     vectors: VectorPart | None = Field(None, description="archive the rows' points, too")
+    iceberg: bool = Field(False, description="keep an Apache Iceberg table of the archives, too; needs pyiceberg")
     compression: Compression | None = Field(None, description="chosen by a measured sample if left out")
 
     def cutoff(self, now: datetime) -> datetime:

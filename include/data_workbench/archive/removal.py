@@ -38,12 +38,10 @@ def remove(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.
     """Delete the archived rows and note the archive as live."""
     with connection.transaction():
         stage(connection, dataset, parts)
-        # Whoever changes a row, or refers to it, waits from here on, or has done so already and is seen below.
-        connection.execute(
-            sql.SQL("SELECT FROM {} AS t JOIN pg_temp.{} AS s ON {} FOR UPDATE OF t").format(
-                _table(dataset), sql.Identifier(STAGING), same_key(dataset.table.key)
-            )
-        )
+        if dataset.references:
+            # Whoever refers to a row waits from here on, or has done so already and is seen below. Against changes no
+            # lock is needed: the deletion compares a row's latest version.
+            lock(connection, dataset)
         emit("archive.locked", archive=noted.archive)
         kept = sql.SQL(" AND ").join(
             [
@@ -69,8 +67,17 @@ def remove(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.
     return Removed(deleted=row[0], kept=row[1])
 
 
-def stage(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.Table]) -> int:
-    """Read parts into the temporary table, which goes with the transaction; how many rows.
+def lock(connection: psycopg.Connection, dataset: Dataset, staging: str = STAGING) -> None:
+    """Keep the staged rows as they are in the table, and others from referring to them."""
+    connection.execute(
+        sql.SQL("SELECT FROM {} AS t JOIN pg_temp.{} AS s ON {} FOR UPDATE OF t").format(
+            _table(dataset), sql.Identifier(staging), same_key(dataset.table.key)
+        )
+    )
+
+
+def stage(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.Table], staging: str = STAGING) -> int:
+    """Read parts into a temporary table, which goes with the transaction; how many rows.
 
     A part's number is its place; a table of parts may bring its own columns PART and ROW instead.
     """
@@ -79,24 +86,24 @@ def stage(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.T
         sql.SQL(
             "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS "
             "SELECT {}, 0 AS _wb_part, 0::int8 AS _wb_row FROM {} WITH NO DATA"
-        ).format(sql.Identifier(STAGING), names, _table(dataset))
+        ).format(sql.Identifier(staging), names, _table(dataset))
     )
     columns = [*dataset.columns, _number(PART, "int4"), _number(ROW, "int8")]
     count = 0
     for place, rows in enumerate(parts):
-        copy_rows(connection, f"pg_temp.{quoted(STAGING)}", columns, numbered(rows, place, dataset.schema.names))
+        copy_rows(connection, f"pg_temp.{quoted(staging)}", columns, numbered(rows, place, dataset.schema.names))
         count += rows.num_rows
-    connection.execute(sql.SQL("ANALYZE pg_temp.{}").format(sql.Identifier(STAGING)))
+    connection.execute(sql.SQL("ANALYZE pg_temp.{}").format(sql.Identifier(staging)))
     return count
 
 
-def numbered(rows: pa.Table, place: int, names: Sequence[str]) -> pa.Table:
-    """The rows' columns in order, and where each row stands."""
+def numbered(rows: pa.Table, place: int, names: Sequence[str], first: int = 0) -> pa.Table:
+    """The rows' columns in order, and where each row stands; they are those of a part from `first` on."""
     if ROW in rows.column_names:
         return rows.select([*names, PART, ROW])
     table = rows.select(list(names))
     table = table.append_column(PART, pa.repeat(pa.scalar(place, pa.int32()), len(table)))
-    return table.append_column(ROW, pa.array(np.arange(len(table))))
+    return table.append_column(ROW, pa.array(np.arange(first, first + len(table))))
 
 
 def same_key(key: Sequence[str]) -> sql.Composed:

@@ -14,33 +14,36 @@ rows are live in the archive. A run begins by bringing whatever is between these
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from data_workbench.archive import ledger, parts, registration
-from data_workbench.archive.checking import read_part, require_sound
-from data_workbench.archive.drafting import Draft, definition_of
+from data_workbench.archive import iceberg, ledger, parts, registration
+from data_workbench.archive.checking import all_groups, read_part, require_sound
+from data_workbench.archive.converging import converge
+from data_workbench.archive.departure import Member, depart
+from data_workbench.archive.drafting import Draft
 from data_workbench.archive.entities import Entities
-from data_workbench.archive.manifest import Manifest, Origin
+from data_workbench.archive.family import Family, Relative, relatives_of
+from data_workbench.archive.manifest import Manifest, Origin, is_taken_by
 from data_workbench.archive.policy import Policy
-from data_workbench.archive.removal import Removed, remove
+from data_workbench.archive.removal import STAGING, Removed, numbered, remove
 from data_workbench.archive.shelf import Shelf
-from data_workbench.archive.source import Dataset, Eligible, dataset_of, next_batch, read_batch, source_content
+from data_workbench.archive.source import Batch, Dataset, Eligible, dataset_of, next_batch, read_batch
 from data_workbench.connectors.postgres import client
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.destination import SEARCH_PATH
-from data_workbench.errors import Unsupported, WorkbenchError
+from data_workbench.errors import StateError, Unsupported
 from data_workbench.events import emit
 from data_workbench.metastore import Metastore, archives
 
 if TYPE_CHECKING:
+    import psycopg
+
     from data_workbench.connectors.connections import Connections
     from data_workbench.settings import Settings
 
@@ -49,7 +52,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Outcome:
-    """What a run did, or would do: rows by partition that are past their time, archives made, rows moved and kept."""
+    """What a run did, or would do: rows by partition that are past their time, archives made, rows moved and kept.
+
+    `along`: rows of other tables that went with them, by table.
+    """
 
     policy: str
     cutoff: datetime
@@ -59,12 +65,22 @@ class Outcome:
     given_up: list[str] = field(default_factory=list)
     rows: int = 0
     kept: int = 0
+    along: dict[str, int] = field(default_factory=dict)
     nodes: int = 0
     points: int = 0
     kept_beside: int = 0
     bytes: int = 0
     raw_bytes: int = 0
-    trials: list[parts.Trial] = field(default_factory=list)
+    layouts: dict[str, parts.Layout] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> list[parts.Trial]:
+        """What ways of writing took, the chosen one first; none where the policy says how."""
+        return self.layouts[self.policy].trials if self.policy in self.layouts else []
+
+    def layout(self, name: str, policy: Policy) -> parts.Layout:
+        """How parts of the policy, or of rows taken along, are written in this run."""
+        return self.layouts.setdefault(name, parts.Layout(policy.compression))
 
     @property
     def ratio(self) -> float | None:
@@ -79,6 +95,20 @@ class Table:
     connection: client.PatientConnection
     dataset: Dataset
     origin: Origin
+    relatives: tuple[Relative, ...] = ()
+
+    def origin_of(self, relative: Relative) -> Origin:
+        """Of rows that are taken along."""
+        return self.origin.model_copy(update={"stream": relative.stream, "key": relative.dataset.table.key})
+
+    def dataset_of(self, stream: str) -> Dataset:
+        """The policy's table, or one whose rows go along. Raises StateError for another."""
+        for one in self.relatives:
+            if one.stream == stream:
+                return one.dataset
+        if stream != self.origin.stream:
+            raise StateError(f"{stream} does not refer to {self.origin.stream}", hint="workbench archive run")
+        return self.dataset
 
 
 @dataclass(frozen=True)
@@ -90,10 +120,14 @@ class Archiver:
     settings: Settings
     metastore: Metastore
 
-    def run(self, policy: Policy, *, now: datetime, dry_run: bool = False) -> Outcome:
+    def run(self, policy: Policy, *, now: datetime, dry_run: bool = False, anew: bool = False) -> Outcome:
         """Move what is past its time; take up first what a killed run left.
 
+        Args:
+            anew: begin a shelf where none is, though archives of the policy lie on another.
+
         Raises:
+            StateError: the shelf with the policy's archives is not there any more.
             StoreBusy: another process archives, restores or expires this table.
             NotAllowed: rows of other tables refer to what would be archived.
             ResourceExhausted, StoreUnavailable, AccessDenied: the shelf or the table; rows stay where they were.
@@ -102,15 +136,39 @@ class Archiver:
         if dry_run:
             return self._rehearse(policy, outcome)
         self.shelf.require_room(self.settings.min_free_disk)
+        if policy.iceberg:
+            iceberg.require_pyiceberg()
+        if not anew:
+            self._require_shelf(policy)
         with self.opened(policy) as table:
             self.shelf.prepare()
-            self._converge(policy, table, outcome)
+            converge(self, policy, table, outcome)
             eligible = Eligible(table.dataset, policy, outcome.cutoff)
             eligible.require_unreferenced(table.connection)
             outcome.eligible = eligible.partitions(table.connection)
             for partition in outcome.eligible:
                 self._move(eligible, partition, table, outcome)
+            if policy.iceberg:
+                self.publish(table.connection, policy.archive)
         return outcome
+
+    def publish(self, session: psycopg.Connection, policy: str) -> None:
+        """Bring the Iceberg tables of a policy, and of what it took along, in line. Raises as `iceberg.sync` does."""
+        for name in (policy, *(one for one in self.shelf.policies() if is_taken_by(one, policy))):
+            iceberg.sync(session, self.shelf, name)
+
+    def _require_shelf(self, policy: Policy) -> None:
+        """A disk that is not mounted is an empty folder: no second shelf is begun in it."""
+        if self.shelf.exists:
+            return
+        states = ("written", "live", "restored")
+        found = archives.list_archives(self.metastore, policy=policy.archive, states=states)
+        if found:
+            raise StateError(
+                f"there is no shelf at {self.shelf.address}, and {len(found)} archives of {policy.archive} lie on one: "
+                "a disk that is not mounted?",
+                hint="bring it back; to begin another there: workbench archive run --anew",
+            )
 
     @contextmanager
     def opened(self, policy: Policy) -> Iterator[Table]:
@@ -121,10 +179,13 @@ class Archiver:
             dataset = dataset_of(session, policy)
             stream = dataset.table.relation.stream
             database = ledger.ensure(session, config.address)
-            stack.enter_context(ledger.alone(session, stream))
-            yield Table(session, dataset, Origin(
+            relatives = relatives_of(session, policy, dataset)
+            for name in sorted({stream, *(one.stream for one in relatives)}):
+                stack.enter_context(ledger.alone(session, name))
+            origin = Origin(
                 connection=policy.connection, stream=stream, database=database, key=dataset.table.key
-            ))  # fmt: skip
+            )  # fmt: skip
+            yield Table(session, dataset, origin, relatives)
 
     def config_of(self, name: str) -> PostgresConfig:
         """The PostgreSQL server of a connection. Raises Unsupported for one of another kind."""
@@ -139,6 +200,7 @@ class Archiver:
         config = self.config_of(policy.connection)
         with client.translating(config.address), client.connect(config) as session:
             eligible = Eligible(dataset_of(session, policy), policy, outcome.cutoff)
+            relatives_of(session, policy, eligible.dataset)
             eligible.require_unreferenced(session)
             outcome.eligible = eligible.partitions(session)
         return outcome
@@ -161,48 +223,97 @@ class Archiver:
     ) -> tuple[Manifest | None, tuple[str, ...] | None]:
         """Write the next archive of a partition: its manifest, and the last of its keys."""
         connection = table.connection
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Keys of what goes along are kept in temporary tables.
+        mode = "" if table.relatives else "READ ONLY"
+        connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}")
         try:
             batch = next_batch(connection, eligible, partition, after)
             if batch is None:
                 return None, after
-            draft = Draft(self, eligible, batch, table, outcome)
+            draft = self._draft(eligible, table, partition, outcome)
             for rows in parts.cut(read_batch(connection, eligible, batch, self.settings), self.settings.part_rows):
                 draft.add(rows)
-            content = source_content(connection, eligible, batch)
+            along = list(self._along(eligible, batch, table, outcome)) if table.relatives else []
         finally:
             if not connection.closed:
                 connection.execute("ROLLBACK")
-        return draft.publish(content), batch.last
+        for one, relative in along:
+            one.publish(root=draft.kin, links=relative.links)
+        return draft.publish(took=tuple(one.kin for one, _ in along)), batch.last
+
+    def _draft(self, eligible: Eligible, table: Table, partition: str, outcome: Outcome) -> Draft:
+        policy, layout = eligible.policy, outcome.layout(eligible.policy.archive, eligible.policy)
+        return Draft(
+            self, policy.archive, policy, table.dataset, origin=table.origin, partition=partition, layout=layout
+        )
+
+    def _along(
+        self, eligible: Eligible, batch: Batch, table: Table, outcome: Outcome
+    ) -> Iterator[tuple[Draft, Relative]]:
+        """Archives of the rows that go along with a batch, their parts written; of tables that have any."""
+        family = Family(table.connection, eligible, batch, table.relatives)
+        policy = eligible.policy.model_copy(
+            update={"where": None, "search": None, "attributes": None, "graph": None, "vectors": None}
+        )
+        for relative in table.relatives:
+            if not family.count(relative):
+                continue
+            layout = outcome.layout(relative.policy, policy)
+            origin, partition = table.origin_of(relative), batch.partition
+            draft = Draft(
+                self, relative.policy, policy, relative.dataset, origin=origin, partition=partition, layout=layout
+            )
+            for rows in parts.cut(family.rows(relative, self.settings), self.settings.part_rows):
+                draft.add(rows)
+            yield draft, relative
 
     def settle(self, policy: str, archive: str, table: Table, outcome: Outcome) -> Removed:
         """From a manifest that is there to rows that are live in the archive: steps 3 to 6."""
         manifest = require_sound(self.shelf, policy, archive)
-        digest = self.shelf.manifest_digest(policy, archive) or ""
+        family = [manifest, *(require_sound(self.shelf, one.policy, one.archive) for one in manifest.took)]
         emit("archive.verified", archive=archive)
-        registration.register(self.metastore, self.shelf, manifest, digest, state="written", live=0)
+        notes = []
+        for one in family:
+            digest = self.shelf.manifest_digest(one.policy, one.archive) or ""
+            registration.register(self.metastore, self.shelf, one, digest, state="written", live=0)
+            notes.append(_note(one, digest))
         emit("archive.registered", archive=archive)
-        noted = ledger.Noted(
-            archive, policy, manifest.origin.stream, digest, manifest.rows, manifest.rows, "live", manifest.created
-        )
-        contents = (read_part(self.shelf, manifest, place) for place in range(len(manifest.parts)))
-        done = remove(table.connection, table.dataset, contents, noted)
-        self._remove_beside(manifest, table, outcome)
-        archives.set_state(self.metastore, archive, "live", live=done.deleted)
-        emit("archive.finished", archive=archive, rows=done.deleted)
-        outcome.rows += done.deleted
-        outcome.kept += done.kept
-        outcome.bytes += manifest.size
-        outcome.raw_bytes += manifest.written.raw_bytes
-        return done
+        done = self._depart(family, notes, table)
+        self.remove_beside(manifest, table, outcome)
+        for one, removed in zip(family, done, strict=True):
+            archives.set_state(self.metastore, one.archive, "live", live=removed.deleted)
+            outcome.bytes += one.size
+            outcome.raw_bytes += one.written.raw_bytes
+            if one is not manifest:
+                stream = one.origin.stream
+                outcome.along[stream] = outcome.along.get(stream, 0) + removed.deleted
+        emit("archive.finished", archive=archive, rows=done[0].deleted)
+        outcome.rows += done[0].deleted
+        outcome.kept += sum(one.kept for one in done)
+        return done[0]
 
-    def _remove_beside(self, manifest: Manifest, table: Table, outcome: Outcome) -> None:
+    def _depart(self, family: Sequence[Manifest], notes: Sequence[ledger.Noted], table: Table) -> list[Removed]:
+        """Delete the rows of all in one transaction."""
+        if len(family) == 1:
+            return [remove(table.connection, table.dataset, self._rows(family[0]), notes[0])]
+        members = [
+            Member(table.dataset_of(one.origin.stream), self._rows(one), note, f"{STAGING}_{place}")
+            for place, (one, note) in enumerate(zip(family, notes, strict=True))
+        ]
+        return depart(table.connection, members)
+
+    def _rows(self, manifest: Manifest) -> Iterator[pa.Table]:
+        names = [one.name for one in manifest.columns]
+        for place, first, rows in all_groups(self.shelf, manifest):
+            yield numbered(rows, place, names, first)
+
+    def remove_beside(self, manifest: Manifest, table: Table, outcome: Outcome) -> None:
         """Remove what the rows that left had in graph and vectors; again is as good as once."""
         if not manifest.extras:
             return
         gone = ledger.gone(table.connection, [manifest.archive])
         left = [
-            live_rows(read_part(self.shelf, manifest, place).select(list(manifest.origin.key)), place, gone)
+            parts.live_rows(read_part(self.shelf, manifest, place).select(list(manifest.origin.key)), place, gone)
             for place in range(len(manifest.parts))
         ]
         policy = Policy.model_validate(manifest.definition)
@@ -212,71 +323,15 @@ class Archiver:
         outcome.points += done.points
         outcome.kept_beside += done.kept
 
-    # ---------------------------------------------------------------------------------------------- after a kill
 
-    def _converge(self, policy: Policy, table: Table, outcome: Outcome) -> None:
-        """Bring every archive of the policy to one of its two ends."""
-        noted = ledger.noted(table.connection, table=table.origin.stream)
-        known = {one.archive: one for one in archives.list_archives(self.metastore, policy=policy.archive)}
-        for archive in self.shelf.archives(policy.archive):
-            mark, entry = noted.get(archive), known.get(archive)
-            if mark is not None:
-                self._mirror(mark, entry, table, outcome)
-            elif entry is None or entry.state == "written":
-                self._decide(policy, archive, table, outcome)
-        for archive, entry in known.items():
-            if entry.state == "written" and archive not in self.shelf.archives(policy.archive):
-                archives.forget(self.metastore, archive)
-
-    def _mirror(self, mark: ledger.Noted, entry: archives.Archive | None, table: Table, outcome: Outcome) -> None:
-        """The table's database has decided: bring shelf and metastore in line."""
-        if mark.state != "live":
-            self.shelf.remove(mark.policy, mark.archive)
-            if entry is not None:
-                registration.retire(self.metastore, mark.archive, mark.state)
-            return
-        if entry is None or entry.state == "written":
-            manifest = require_sound(self.shelf, mark.policy, mark.archive)
-            self._remove_beside(manifest, table, outcome)
-        if entry is None:
-            registration.register(self.metastore, self.shelf, manifest, mark.manifest, state="live", live=mark.live)
-        elif entry.state == "written" or entry.live != mark.live:
-            archives.set_state(self.metastore, mark.archive, "live" if mark.live else "restored", live=mark.live)
-        else:
-            return
-        outcome.taken_up.append(mark.archive)
-
-    def _decide(self, policy: Policy, archive: str, table: Table, outcome: Outcome) -> None:
-        """Nothing of this archive has left the table: finish it, or give it up."""
-        try:
-            manifest = self.shelf.manifest(policy.archive, archive)
-            if manifest is not None and not _is_ours(manifest, policy, table):
-                log.warning("archive %s was made from another table or database; it is left alone", archive)
-                return
-            # One that was to replace others is made anew, from these: its rows are not in the table.
-            if manifest is not None and not manifest.replaces and _still_fits(manifest, policy, table):
-                self.settle(policy.archive, archive, table, outcome)
-                outcome.taken_up.append(archive)
-                return
-        except WorkbenchError as error:
-            log.warning("archive %s is left alone: %s", archive, error.message)
-            return
-        archives.forget(self.metastore, archive)
-        self.shelf.remove(policy.archive, archive)
-        outcome.given_up.append(archive)
-
-
-def _is_ours(manifest: Manifest, policy: Policy, table: Table) -> bool:
-    return manifest.policy == policy.archive and manifest.origin.database == table.origin.database
-
-
-def _still_fits(manifest: Manifest, policy: Policy, table: Table) -> bool:
-    """Whether the table and the policy are as they were when the rows were chosen."""
-    same = manifest.columns == table.dataset.facts and manifest.origin.stream == table.origin.stream
-    return same and manifest.definition == definition_of(policy)
-
-
-def live_rows(rows: pa.Table, place: int, gone: pa.Table) -> pa.Table:
-    """The rows of a part that are live in it."""
-    dead = gone.filter(pc.equal(gone.column("part"), place)).column("row").combine_chunks()
-    return rows.filter(pc.invert(pc.is_in(pa.array(np.arange(len(rows))), value_set=dead)))
+def _note(manifest: Manifest, digest: str) -> ledger.Noted:
+    return ledger.Noted(
+        manifest.archive,
+        manifest.policy,
+        manifest.origin.stream,
+        digest,
+        manifest.rows,
+        manifest.rows,
+        "live",
+        manifest.created,
+    )

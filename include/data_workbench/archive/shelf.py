@@ -58,6 +58,11 @@ class Shelf:
         """What tells this shelf from others. Raises as `Identity.id` does."""
         return self._identity.id
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever archived here. Raises as the place does where it cannot be reached."""
+        return self._read(_ABOUT) is not None
+
     def prepare(self) -> None:
         """Make the shelf unless it is there."""
         self._identity.prepare()
@@ -86,7 +91,7 @@ class Shelf:
     def strangers(self) -> list[str]:
         """What lies on the shelf and belongs to no archive: files beside, folders with other names."""
         found = [name for name in self.place.files("") if name != _ABOUT]
-        found += [f"{name}/" for name in self.place.folders("") if name != "archives"]
+        found += [f"{name}/" for name in self.place.folders("") if name not in ("archives", "iceberg")]
         found += [f"archives/{name}" for name in self.place.files("archives")]
         for policy in self.place.folders("archives"):
             if not is_policy_name(policy):

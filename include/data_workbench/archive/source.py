@@ -18,7 +18,7 @@ from data_workbench.connectors.postgres.catalogue import Column, Table, get_tabl
 from data_workbench.connectors.postgres.client import PatientConnection
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked
-from data_workbench.connectors.postgres.names import parse_relation, quoted
+from data_workbench.connectors.postgres.names import Relation, parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
 from data_workbench.connectors.postgres.types import is_list
 from data_workbench.errors import AccessDenied, NotAllowed, StreamUnknown, Unsupported
@@ -26,7 +26,6 @@ from data_workbench.settings import Settings
 
 _TIMES = ("date", "timestamp", "timestamptz")
 _FORMS = {"day": "YYYY-MM-DD", "month": "YYYY-MM", "year": "YYYY"}
-_MODULUS = 1 << 64
 
 # Keys of other tables, and of this one, that point at it.
 _REFERENCES = """
@@ -68,6 +67,12 @@ class Reference:
         """The table's name for people."""
         return self.table.replace("\0", ".")
 
+    @property
+    def relation(self) -> Relation:
+        """The table that has the foreign key."""
+        schema, _, name = self.table.partition("\0")
+        return Relation(schema, name)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -104,10 +109,7 @@ def dataset_of(connection: psycopg.Connection, policy: Policy) -> Dataset:
     """
     table = get_table(connection, parse_relation(policy.dataset))
     stream = table.relation.stream
-    if table.kind not in ("table", "partitioned_table"):
-        raise Unsupported(f"{stream} is a {table.kind.replace('_', ' ')}", hint="archive the table its rows are in")
-    if not table.key:
-        raise Unsupported(f"{stream} has no primary key", hint="add one: rows are found again by it")
+    _require_table(table)
     for name in (policy.age.column, *(policy.search or ()), *(policy.attributes or ()), *(policy.as_text or ())):
         if table.column(name) is None:
             raise StreamUnknown(f"{stream} has no column {name}", hint=f"it has {', '.join(_names(table))}")
@@ -121,12 +123,28 @@ def dataset_of(connection: psycopg.Connection, policy: Policy) -> Dataset:
     return table_as_dataset(connection, table, policy.as_text or ())
 
 
+def relative_of(connection: psycopg.Connection, relation: Relation, as_text: Sequence[str]) -> Dataset:
+    """A table whose rows are taken along. Raises Unsupported and AccessDenied as `dataset_of` does."""
+    table = get_table(connection, relation)
+    _require_table(table)
+    _require_readable(table)
+    return table_as_dataset(connection, table, as_text)
+
+
 def table_as_dataset(connection: psycopg.Connection, table: Table, as_text: Sequence[str]) -> Dataset:
     """All columns of a table, as they are kept, and what points at it."""
     schema = pa.schema([_kept(column, table, as_text) for column in table.columns])
     rows = connection.execute(_REFERENCES, (table.oid,)).fetchall()
     found = [Reference(row[0], f"{row[1]}\0{row[2]}", row[3], tuple(row[4]), tuple(row[5])) for row in rows]
     return Dataset(table, schema, tuple(found))
+
+
+def _require_table(table: Table) -> None:
+    stream = table.relation.stream
+    if table.kind not in ("table", "partitioned_table"):
+        raise Unsupported(f"{stream} is a {table.kind.replace('_', ' ')}", hint="archive the table its rows are in")
+    if not table.key:
+        raise Unsupported(f"{stream} has no primary key", hint="add one: rows are found again by it")
 
 
 def _names(table: Table) -> list[str]:
@@ -184,8 +202,10 @@ class Eligible:
         parts.append(sql.SQL("isfinite(t.{0}) AND t.{0} >= '0001-01-01'").format(age))
         if self.policy.where is not None:
             parts.append(self._where(self.policy.where))
-        if self.policy.referenced == "keep":
-            parts += [sql.SQL("NOT {}").format(one.exists("t")) for one in self.dataset.references]
+        # What of the table itself refers to a row goes by its own age.
+        kept_by = {"refuse": (), "keep": self.dataset.references,
+                   "take": tuple(one for one in self.dataset.references if one.is_own)}  # fmt: skip
+        parts += [sql.SQL("NOT {}").format(one.exists("t")) for one in kept_by[self.policy.referenced]]
         if partition is not None and self.policy.partition != "none":
             # A range, not the label: an index over the age serves it.
             first, after = span_of(partition)
@@ -210,7 +230,8 @@ class Eligible:
                 raise NotAllowed(
                     f"{row[0]} rows of {self.dataset.table.relation.stream} that are past their time are referred to "
                     f"by {one.shown} (constraint {one.name})",
-                    hint=f"archive {one.shown} first, or write `referenced: keep` to leave such rows in the table",
+                    hint=f"archive {one.shown} first, or write `referenced: take` to archive its rows along, or `keep` "
+                    "to leave such rows in the table",
                 )
 
     def _label(self) -> sql.Composed:
@@ -294,7 +315,8 @@ def _beyond(eligible: Eligible, operator: str, values: Sequence[str]) -> sql.Com
     return sql.SQL("ROW({}) {} ROW({})").format(names, sql.SQL(operator), given)
 
 
-def _within(eligible: Eligible, batch: Batch) -> sql.Composed:
+def within(eligible: Eligible, batch: Batch) -> sql.Composed:
+    """What holds for the rows of a batch, called `t`."""
     return sql.SQL(" AND ").join(
         [
             eligible.condition(batch.partition),
@@ -314,7 +336,7 @@ def read_batch(
     query = sql.SQL("SELECT {} FROM {} AS t WHERE {} ORDER BY {}").format(
         sql.SQL(", ".join(one.expression for one in columns)),
         sql.SQL(dataset.table.relation.sql),
-        _within(eligible, batch),
+        within(eligible, batch),
         sql.SQL(order),
     )
     yield from copied(connection, query, dataset.schema, columns, dataset.table.relation.stream, settings)
@@ -342,29 +364,3 @@ def copied(
         if connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             connection.cancel_safe(timeout=5)
             connection.close()
-
-
-def source_content(connection: psycopg.Connection, eligible: Eligible, batch: Batch) -> str:
-    """The batch's content as the server sees it: see `content_of`."""
-    return content_of(
-        connection, f"{eligible.dataset.table.relation.sql} AS t", eligible.dataset, _within(eligible, batch)
-    )
-
-
-def content_of(
-    connection: psycopg.Connection, rows: str, dataset: Dataset, condition: sql.Composable | None = None
-) -> str:
-    """`<rows>:<hex>`: rows, and the sums of both halves of the MD5 of each row's text; the same in any order.
-
-    Args:
-        rows: what follows FROM, with rows called `t`.
-    """
-    columns = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in dataset.schema.names)
-    query = sql.SQL(
-        """SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint::numeric), 0),
-                  coalesce(sum(('x' || right(h, 16))::bit(64)::bigint::numeric), 0)
-           FROM (SELECT md5(ROW({})::text) AS h FROM {} WHERE {}) AS hashed"""
-    ).format(columns, sql.SQL(rows), condition or sql.SQL("true"))
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return f"{row[0]}:{int(row[1]) % _MODULUS:016x}{int(row[2]) % _MODULUS:016x}"

@@ -81,8 +81,11 @@ def moment(_context: click.Context, _option: click.Parameter, given: str | None)
 @click.argument("names", metavar="[POLICY]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Tell what would be archived; move nothing.")
 @click.option("--now", callback=moment, metavar="TIME", help="What is old as of this moment.")
+@click.option("--anew", is_flag=True, help="Begin a shelf where none is, though archives lie on another.")
 @shelf_option
-def run(names: tuple[str, ...], dry_run: bool, now: datetime | None, shelf: str | None, as_json: bool) -> None:
+def run(
+    names: tuple[str, ...], dry_run: bool, now: datetime | None, anew: bool, shelf: str | None, as_json: bool
+) -> None:
     """Archive what is past its time, by these policies or all; take up first what a killed run left."""
     from data_workbench.audit import recorded
     from data_workbench.pipelines.archive_lineage import told as lineage
@@ -101,7 +104,7 @@ def run(names: tuple[str, ...], dry_run: bool, now: datetime | None, shelf: str 
                 recorded(able.metastore, "archive.run", policy.archive, details=asked) as told,
                 lineage(able, "archive", policy.archive, connection=policy.connection, stream=policy.dataset) as moved,
             ):
-                done = able.run(policy, now=moment)
+                done = able.run(policy, now=moment, anew=anew)
                 moved.rows = done.rows
                 told |= {"archives": done.archives, "rows": done.rows, "kept": done.kept, "taken_up": done.taken_up}
             outcomes.append(done)
@@ -116,7 +119,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     trials = [
         {**one.compression.model_dump(), "bytes": one.bytes, "seconds": round(one.seconds, 3)} for one in outcome.trials
     ]
-    return {**vars(outcome), "trials": trials, "ratio": outcome.ratio}
+    told = {name: value for name, value in vars(outcome).items() if name != "layouts"}
+    return {**told, "trials": trials, "ratio": outcome.ratio}
 
 
 def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
@@ -128,6 +132,8 @@ def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
         return
     ratio = f", 1/{outcome.ratio} of their size in memory" if outcome.ratio else ""
     click.echo(f"{outcome.rows:,} rows moved into {len(outcome.archives)} archives{ratio}")
+    for table, rows in outcome.along.items():
+        click.echo(f"with them {rows:,} rows of {table}")
     if outcome.kept:
         click.echo(f"{outcome.kept:,} rows stay: they were changed while they were read, or are referred to")
     if outcome.nodes or outcome.points:

@@ -144,7 +144,10 @@ def restore(
         return
     verb = "would come back" if dry_run else "came back"
     click.echo(f"{done.rows:,} rows {verb} from {len(done.archives)} archives")
+    for table, rows in done.along.items():
+        click.echo(f"of these {rows:,} rows of {table}")
     for count, text in (
+        (done.waiting, "rows wait in their archives for a row they refer to"),
         (done.present, "were in the table already"),
         (done.overwritten, "replaced other values"),
         (done.left, "had left their archive before"),

@@ -141,6 +141,17 @@ def test_a_full_disk_and_a_target_that_is_away_move_nothing(events: Shell) -> No
     assert away.code == 1
     assert away.document["error"]["kind"] in ("AccessDenied", "StreamUnknown", "StoreUnavailable")
     assert events.sql("SELECT count(*) FROM events") == [(2002,)]
+    # A disk that is not mounted is an empty folder: no second shelf is begun in it.
+    assert events("archive", "run").code == 0
+    events.sql("INSERT INTO events (id, state, created_at) VALUES (9001, 'closed', '2020-01-01')")
+    shelf = events.folder / "home" / "archives"
+    shelf.rename(shelf.with_name("unmounted"))
+    shelf.mkdir()
+    gone = events("archive", "run")
+    assert (gone.code, "a disk that is not mounted?" in gone.err) == (1, True), gone.err
+    assert list(shelf.iterdir()) == []
+    assert events.sql("SELECT count(*) FROM events") == [(203,)]
+    assert events("archive", "run", "--anew", "--json").document["policies"][0]["rows"] == 1
 
 
 def test_archives_signed_by_another_key_are_said_to_be(events: Shell) -> None:

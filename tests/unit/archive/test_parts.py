@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
+from decimal import Decimal
+
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.archive.conftest import COMPRESSION, rows
+from tests.unit.archive.conftest import COMPRESSION, put_archive, rows
 
-from data_workbench.archive import parts
+from data_workbench.archive import Shelf, parts
+from data_workbench.archive.checking import all_groups
 from data_workbench.archive.cold import content_of
 
 
@@ -57,3 +63,48 @@ def test_the_way_of_writing_is_chosen_by_what_a_sample_took() -> None:
     assert best in [one.compression for one in trials]
     assert len(trials) == 4
     assert all(one.bytes > 0 for one in trials)
+
+
+def test_each_column_is_written_as_its_sample_was_smallest_and_comes_back(shelf: Shelf) -> None:
+    count = 20_000
+    table = pa.table(
+        {
+            "id": pa.array(range(count), pa.int64()),
+            "kind": pa.array(random.Random(1).choices(("calm", "cross"), k=count)),
+            "price": pa.array([Decimal(one * 31_337 % 10_000_000) / 100 for one in range(count)], pa.decimal128(12, 2)),
+            "at": pa.array([one * 37_000_000 for one in range(count)], pa.timestamp("us", "UTC")),
+            "ratio": pa.array([(one + 1) ** 0.5 for one in range(count)]),
+            "hash": [hashlib.md5(str(one).encode()).hexdigest() for one in range(count)],
+            "yes": [one % 3 == 0 for one in range(count)],
+        }
+    )
+    layout = parts.Layout(COMPRESSION)
+    content = parts.encoded(table, ["id"], layout.settle(table, ["id"]), layout.encodings)
+    assert layout.encodings["id"] == layout.encodings["at"] == layout.encodings["price"] == "DELTA_BINARY_PACKED"
+    assert layout.encodings["ratio"] == "BYTE_STREAM_SPLIT"
+    assert "kind" not in layout.encodings
+    assert "yes" not in layout.encodings
+    assert parts.decoded(content).equals(table)
+    assert len(content) < 0.75 * len(parts.encoded(table, ["id"], COMPRESSION))
+    found = duckdb.from_arrow(table)  # noqa: F841  # DuckDB finds it by its name
+    place = shelf.place.local("part.parquet")
+    assert place is not None
+    place.write_bytes(content)
+    [(same,)] = duckdb.sql(
+        f'SELECT count(*) FROM (SELECT * EXCLUDE ("at"), epoch_us("at") FROM read_parquet(\'{place}\')'
+        ' INTERSECT ALL SELECT * EXCLUDE ("at"), epoch_us("at") FROM found)'
+    ).fetchall()
+    assert same == count
+
+
+def test_a_part_is_read_a_row_group_at_a_time(shelf: Shelf) -> None:
+    manifest = put_archive(shelf, 1)
+    table = rows(0, 3_000)
+    content = parts.encoded(table, ["id"], COMPRESSION)
+    groups = list(parts.decoded_groups(content))
+    assert [one.num_rows for one in groups] == [1_000, 1_000, 1_000]
+    assert pa.concat_tables(groups).equals(table)
+    assert [(place, first, one.num_rows) for place, first, one in all_groups(shelf, manifest)] == [
+        (0, 0, 500),
+        (1, 0, 500),
+    ]

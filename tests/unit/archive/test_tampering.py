@@ -155,8 +155,8 @@ def test_a_manifest_that_leads_out_of_its_archive_is_refused_even_where_it_is_si
     ):
         with pytest.raises(StateError, match=told):
             read_manifest(signed(shelf, manifest, changed), shelf.keys, **place)
-    with pytest.raises(Unsupported, match="format 2"):
-        read_manifest(signed(shelf, manifest, {"format": 2}), shelf.keys, **place)
+    with pytest.raises(Unsupported, match="format 3"):
+        read_manifest(signed(shelf, manifest, {"format": 3}), shelf.keys, **place)
     for name in ("../x", "x" * 64, "", "A" * 64):
         with pytest.raises(StateError, match="no name of a part"):
             part_path("olds", manifest.archive, name)
