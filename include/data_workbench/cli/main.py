@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         checking,
         connections,
         contracts,
+        importing,
         incidents,
         lineage,
         local,

@@ -1,6 +1,6 @@
 """`map suggest`: which columns of a dataset likely mean which of another, as a step to begin with.
 
-`map invert`: the step that takes a mapping back.
+`map invert`: the step that takes a mapping back. `map import` stands in `importing.py`.
 """
 
 from __future__ import annotations

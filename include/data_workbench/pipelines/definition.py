@@ -56,7 +56,9 @@ class Definition:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the content: comments, order of keys and spelled-out defaults do not change it."""
-        content = self.spec.model_dump(mode="json", by_alias=True, exclude={"use", "defaults", "environments"})
+        content = self.spec.model_dump(
+            mode="json", by_alias=True, exclude={"use", "defaults", "environments", "prefixes"}
+        )
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def in_environment(self, name: str) -> Definition:
@@ -168,8 +170,11 @@ _USES = re.compile(r"\buse[\"']?\s*:")
 def _parse(text: str, path: str, around: Surroundings) -> Definition:
     quick = read_quickly(text)
     if quick is not None:
+        whole = expand(quick, path, around)
         with suppress(ValidationError):  # the careful reading says what and where
-            return Definition(Pipeline.model_validate(expand(quick, path, around).tree.plain()), path, text, around)
+            spec = Pipeline.model_validate(whole.tree.plain())
+            if not whole.findings:
+                return Definition(spec, path, text, around)
     return _parse_carefully(text, path, around)
 
 
@@ -196,6 +201,7 @@ def _parse_carefully(text: str, path: str, around: Surroundings) -> Definition:
     findings = [_finding(path, problem) for problem in problems]
     try:
         whole = expand(tree, path, around)
+        findings.extend(whole.findings)
         spec = Pipeline.model_validate(whole.tree.plain())
     except DefinitionError as error:
         raise DefinitionError(in_order([*findings, *error.findings])) from None

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from data_workbench.errors import DefinitionError, Finding
 from data_workbench.pipelines.grafting import mapping, merged, without
+from data_workbench.pipelines.prefixes import with_whole_iris
 from data_workbench.pipelines.spec import Defaults, Override
 from data_workbench.pipelines.spec_reuse import Use
 from data_workbench.pipelines.templates import skeleton
@@ -48,11 +49,17 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Expanded:
-    """The tree of a pipeline with all that it takes from elsewhere; `used` is where it names its template."""
+    """The tree of a pipeline with all that it takes from elsewhere.
+
+    Args:
+        used: where it names its template.
+        findings: what is wrong that the tree itself does not show any more.
+    """
 
     tree: Node
     file: str
     used: Place | None = None
+    findings: tuple[Finding, ...] = ()
 
     def finding(self, place: Place, message: str, hint: str | None = None) -> Finding:
         """A mistake at a place of the file, its template or the project file; then with the file that is made of it."""
@@ -86,7 +93,8 @@ def expand(tree: Node, file: str, around: Surroundings) -> Expanded:
     if tree.size > MOST_NODES or tree.height > DEEPEST:
         message = f"more than {MOST_NODES} values, or {DEEPEST} levels, come of this file and what it uses"
         raise DefinitionError([found.finding(used or tree.place, message, "split the pipeline")])
-    return Expanded(tree, file, used)
+    tree, problems = with_whole_iris(tree)
+    return Expanded(tree, file, used, tuple(found.finding(one.place, one.message, one.hint) for one in problems))
 
 
 def _over(over: Node, under: Node) -> Node:

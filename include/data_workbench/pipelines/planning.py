@@ -16,6 +16,7 @@ from data_workbench.enrichment.asking import require_kind
 from data_workbench.errors import SchemaConflict, StreamUnknown
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
+from data_workbench.pipelines.iris import iris_of
 from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
 from data_workbench.pipelines.pushing import push_down
 from data_workbench.pipelines.ranges import require_ranges, split_key
@@ -58,6 +59,9 @@ def content_hash(spec: Pipeline) -> str:
                 del step[verb]
         if step["lookup"] is not None and not step["lookup"]["provenance"]:
             del step["lookup"]["provenance"]
+        for line in step["map"] or ():
+            if line["iri"] is None:
+                del line["iri"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -105,7 +109,14 @@ def compile_run(
         name: DestinationPlan(
             item.connection,
             item.write,
-            tuple(build_targets(item, resolved.default_input(name), lambda node: node_keys[node])),
+            tuple(
+                build_targets(
+                    item,
+                    resolved.default_input(name),
+                    lambda node: node_keys[node],
+                    lambda node: iris_of(spec, resolved.step_inputs, node),
+                )
+            ),
             *planned_hooks(name, item, stores),
         )
         for name, item in spec.destinations.items()

@@ -23,6 +23,8 @@ from data_workbench.records.definitions import (
     Duration,
     Expression,
     GraphName,
+    GraphTerm,
+    Iri,
     Lag,
     Mistake,
     Model,
@@ -113,7 +115,7 @@ class Source(Model):
 class End(Model):
     """One end of a relationship; `key` names input columns, matched in order to the node mapping's key."""
 
-    label: GraphName = Field(description="Label of the node at this end")
+    label: GraphTerm = Field(description="Label of the node at this end, or the IRI of its class")
     key: Columns = Field(description="Input columns, in the order of the node's key")
     property: GraphNames | None = Field(
         None, description="The node's key properties, for a label that this pipeline does not map"
@@ -124,7 +126,7 @@ class Node(Model):
     """Rows to nodes."""
 
     input: Name | None = Field(None, description="Source or step; the destination's input if left out")
-    label: GraphName = Field(description="Label of the nodes")
+    label: GraphTerm = Field(description="Label of the nodes, or the IRI of their class, whose last word it is")
     key: Columns = Field(description="Columns that identify a node")
     properties: list[ColumnName] | None = Field(None, description="All input columns by default")
 
@@ -132,7 +134,7 @@ class Node(Model):
 class Relationship(Model):
     """Rows to relationships."""
 
-    type: GraphName = Field(description="Type of the relationships")
+    type: GraphTerm = Field(description="Type of the relationships, or an IRI, whose last word is the type")
     input: Name | None = Field(None, description="Source or step; the destination's input if left out")
     from_: End = Field(alias="from", description="The node it begins at")
     to: End = Field(description="The node it ends at")
@@ -149,8 +151,7 @@ class Embed(Model):
     model: Text = Field("all-MiniLM-L6-v2", description="Embedding model")
 
 
-Iri = Annotated[str, StringConstraints(pattern=r'^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]+$', max_length=2000)]
-"""Absolute, such as http://purl.org/dc/terms/title."""
+PrefixName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 
 class Property(Model):
@@ -176,7 +177,8 @@ class Resource(Model):
     )
     class_: Iri = Field(alias="class", description="Their class")
     properties: dict[ColumnName, Iri | Property] = Field(
-        default_factory=dict, description="column: IRI of the predicate, or more about it"
+        default_factory=dict,
+        description="column: IRI of the predicate, or more about it; a map step's lines with iri say theirs",
     )
     vocabulary: Iri | None = Field(
         None, description="Beginning of the predicates of all other columns; they are left out without it"
@@ -435,6 +437,9 @@ class Pipeline(Model):
         None, description="A run that has not ended so long after it was asked for is told as an alert, such as 30m"
     )
     params: dict[Name, Param] = Field(default_factory=dict, description="Values given when a run is triggered")
+    prefixes: dict[PrefixName, Iri] = Field(
+        default_factory=dict, description="prefix: beginning of IRIs; those of RDF, RDFS, OWL, … are known"
+    )
     partitions: Partitions | None = Field(
         None, description="What a backfill goes over: {grain: day, from: PARAM}, {param, values} or {size, from, to}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from data_workbench.connectors.files.formats.table import WRITTEN, format_of
@@ -24,14 +24,17 @@ from data_workbench.pipelines.spec import Destination, End, Relationship, Resour
 
 KeyOf = Callable[[str], tuple[str, ...]]
 """The key columns of a source or step."""
+IrisOf = Callable[[str], Mapping[str, str]]
+"""The columns of a source or step that are properties of an ontology, by their IRIs."""
 
 
-def build_targets(destination: Destination, default_input: str, key_of: KeyOf) -> list[Target]:
+def build_targets(destination: Destination, default_input: str, key_of: KeyOf, iris_of: IrisOf) -> list[Target]:
     """Targets of one destination; nodes stand before relationships.
 
     Args:
         default_input: what `input` means where it is left out.
         key_of: tells the key a relationship's row is known by.
+        iris_of: tells the predicates of a resource's columns that it does not name itself.
     """
     spec = destination
     given = spec.input or default_input
@@ -46,7 +49,7 @@ def build_targets(destination: Destination, default_input: str, key_of: KeyOf) -
         case "file":
             return [_file(spec, given)]
         case "resource":
-            return [_resource(spec, cast(Resource, spec.resource), given)]
+            return [_resource(spec, cast(Resource, spec.resource), given, iris_of(given))]
         case _:
             return _graph(spec, given, key_of)
 
@@ -62,12 +65,12 @@ def _file(spec: Destination, given: str) -> FileTarget:
     return FileTarget(given, path, spec.folder is not None, form, spec.write, key)
 
 
-def _resource(spec: Destination, resource: Resource, given: str) -> ResourceTarget:
+def _resource(spec: Destination, resource: Resource, given: str, iris: Mapping[str, str]) -> ResourceTarget:
     properties = [
         ResourceProperty(column, item)
         if isinstance(item, str)
         else ResourceProperty(column, item.iri, item.language, item.link, item.many)
-        for column, item in resource.properties.items()
+        for column, item in {**iris, **resource.properties}.items()
     ]
     return ResourceTarget(
         input=given,

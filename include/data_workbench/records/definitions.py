@@ -16,6 +16,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """Of a pipeline, source, step, destination or parameter."""
 GraphName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,126}$")]
 """A label, relationship type or property name written in a file."""
+_IRI = r'[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]+'
+Iri = Annotated[str, StringConstraints(pattern=f"^{_IRI}$", max_length=2000)]
+"""Absolute, such as http://purl.org/dc/terms/title, or with a prefix: dcterms:title."""
+GraphTerm = Annotated[str, StringConstraints(pattern=f"^([A-Za-z_][A-Za-z0-9_]{{0,126}}|{_IRI})$", max_length=2000)]
+"""A label or relationship type, or the IRI of a class or property, whose last word is the name."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]

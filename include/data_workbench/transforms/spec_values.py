@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from data_workbench.records.definitions import ColumnName, Columns, Expression, Mistake, Model, Name, Text
+from data_workbench.records.definitions import ColumnName, Columns, Expression, Iri, Mistake, Model, Name, Text
 
 OnFailure = Literal["quarantine", "null", "fail"] | None
 """What a value that cannot be made does; None is how YAML reads `on_failure: null`."""
@@ -131,6 +131,7 @@ class Mapped(Model):
     type: Text | None = Field(None, description="Type of the target; that of its value if left out")
     default: str | int | float | bool | None = Field(None, description="In place of NULL; alone, a value for all rows")
     on_failure: OnFailure = Field("quarantine", description=_FAILURE)
+    iri: Iri | None = Field(None, description="The property that the target is, in an ontology; RDF is written with it")
     note: Text | None = Field(None, description="For those who read the mapping")
 
     @model_validator(mode="after")

@@ -55,6 +55,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         checking,
         connections,
         contracts,
+        importing,
         incidents,
         lineage,
         local,

@@ -24,9 +24,9 @@ from data_workbench.pipelines.spec import Destination
 from data_workbench.pipelines.targets import build_targets, target_columns
 
 
-def build(**values: Any) -> list[Target]:
+def build(iris: dict[str, str] | None = None, **values: Any) -> list[Target]:
     spec = Destination.model_validate({"connection": "c", **values})
-    return build_targets(spec, "rows", lambda name: (f"{name}_id",))
+    return build_targets(spec, "rows", lambda name: (f"{name}_id",), lambda _: iris or {})
 
 
 GRAPH: dict[str, Any] = {
@@ -132,6 +132,16 @@ def test_a_resource_is_known_by_the_columns_of_its_subject_and_survives_as_json(
     assert target.properties[1] == ResourceProperty("of", "https://example.org/of", link="https://example.org/{of}")
     assert from_json(to_json(target)) == target
     assert target_columns(target, ["part", "id", "name", "of", "else"]) == ["part", "id", "name", "of"]
+
+
+def test_columns_that_are_properties_are_written_and_what_the_destination_says_goes_first() -> None:
+    [target] = build({"mass": "https://example.org/mass", "name": "urn:other"}, resource=RESOURCE)
+    assert isinstance(target, ResourceTarget)
+    assert {one.column: one.iri for one in target.properties} == {
+        "mass": "https://example.org/mass",
+        "name": "https://example.org/name",
+        "of": "https://example.org/of",
+    }
 
 
 def test_a_vocabulary_writes_every_column() -> None:

@@ -12,6 +12,7 @@ from data_workbench.connectors.column_types import field_of
 from data_workbench.connectors.rdf.client import Row, Sparql
 from data_workbench.connectors.rdf.streams import RdfStream
 from data_workbench.errors import SchemaConflict, StreamUnknown, UsageError
+from data_workbench.mapping.iri_prefixes import local_name
 from data_workbench.mapping.iri_templates import is_iri
 from data_workbench.mapping.rdf_values import INTEGERS, RDF_JSON, RDF_TYPE, XSD, Term, from_lexical, wrong_value
 from data_workbench.records.types import with_native
@@ -25,7 +26,6 @@ _SIMPLE: Mapping[str, pa.DataType] = {
     f"{XSD}dateTimeStamp": pa.timestamp("us", "UTC"),
     f"{XSD}base64Binary": pa.binary(),
 }
-_LOCAL_NAME = re.compile(r"([^/#:]+)[/#:]*$")
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,7 @@ def _names(keys: list[tuple[str, str]], named: Mapping[str, str]) -> dict[tuple[
 
 
 def _local_name(predicate: str) -> str:
-    found = _LOCAL_NAME.search(predicate)
-    word = found[1] if found else predicate
+    word = local_name(predicate)
     return f"{word}_" if word.startswith("_wb_") else word
 
 

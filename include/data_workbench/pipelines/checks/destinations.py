@@ -11,6 +11,7 @@ from data_workbench.mapping.iri_templates import IriTemplate
 from data_workbench.mapping.rdf_values import RDF_TYPE
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Known, Report
+from data_workbench.pipelines.iris import iris_of
 from data_workbench.pipelines.resolve import Resolved
 from data_workbench.pipelines.spec import Destination, End, Node, Property, Relationship, Resource
 from data_workbench.pipelines.yaml_tree import Path
@@ -28,7 +29,9 @@ def check_destinations(report: Report, flow: Mapping[str, Known], resolved: Reso
         check_connection(report, (*path, "connection"), destination.connection)
         default = resolved.default_inputs.get(name)
         if destination.resource is not None:
-            _check_resource(report, path, destination, destination.resource, destination.input or default, flow)
+            given = destination.input or default
+            iris = iris_of(spec, resolved.step_inputs, given) if given else {}
+            _check_resource(report, path, destination, destination.resource, given, flow, iris)
         elif destination.shape == "graph":
             _check_graph(report, path, destination, flow, default)
         else:
@@ -87,7 +90,13 @@ def _check_model(report: Report, path: Path, model: str) -> None:
 
 
 def _check_resource(
-    report: Report, path: Path, item: Destination, resource: Resource, node: str | None, flow: Mapping[str, Known]
+    report: Report,
+    path: Path,
+    item: Destination,
+    resource: Resource,
+    node: str | None,
+    flow: Mapping[str, Known],
+    iris: Mapping[str, str],
 ) -> None:
     known, owner = _input(node, flow)
     place: Path = (*path, "resource")
@@ -98,11 +107,12 @@ def _check_resource(
         report.column((*place, "subject"), column, known, owner=owner)
     if item.key is not None and tuple(item.key) != subject.columns:
         report.say((*path, "key"), f"the key is {', '.join(subject.columns)}, as in subject", hint="leave key out")
-    if not resource.properties and resource.vocabulary is None:
-        report.say(place, "no column is written", hint="add properties: {COLUMN: IRI}, or vocabulary: IRI")
+    if not resource.properties and not iris and resource.vocabulary is None:
+        hint = "add properties: {COLUMN: IRI}, or vocabulary: IRI, or iri to the lines of a map step"
+        report.say(place, "no column is written", hint=hint)
     told: dict[tuple[str, str], str] = {}
-    for column, given in resource.properties.items():
-        at: Path = (*place, "properties", column)
+    for column, given in {**iris, **resource.properties}.items():
+        at: Path = (*place, "properties", column) if column in resource.properties else place
         report.column(at, column, known, owner=owner)
         one = given if isinstance(given, Property) else Property(iri=given)
         before = told.setdefault((one.iri, (one.language or "").lower()), column)
