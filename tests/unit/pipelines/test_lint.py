@@ -152,3 +152,33 @@ def test_hooks_are_one_statement_with_known_params(hook: str, said: list[str]) -
         text + f"destinations: {{out: {{connection: d, table: t, write: append, hooks: {{before: [{hook}]}}}}}}\n"
     )
     assert found == said
+
+
+SPARK = """\
+version: 1
+pipeline: p
+engine: spark
+sources: {rows: {connection: c, stream: s, columns: [id, a, b], key: [id]}}
+"""
+TIMES = "contract: {rows: {columns: {a: {type: timestamp}, b: {type: timestamp}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (steps("{name: s, cast: {a: interval}}"), "Spark has no type for interval"),
+        (steps("{name: s, map: [{target: x, from: a, type: bit}]}"), "Spark has no type for bit"),
+        (steps('{name: s, derive: {apart: "b - a"}}') + TIMES, "Spark has no type for interval"),
+    ],
+)
+def test_what_spark_refuses_is_told_where_the_file_shows_it(text: str, message: str) -> None:
+    found = [str(one) for one in lint(parse_definition(SPARK + text + TABLE))]
+    assert len(found) == 1
+    assert message in found[0]
+    assert found[0].startswith("<text>:6:")
+    assert lint(parse_definition((SPARK + text + TABLE).replace("engine: spark", "engine: duckdb"))) == []
+
+
+def test_columns_without_a_known_type_are_left_to_the_plan() -> None:
+    text = SPARK + steps('{name: s, derive: {apart: "b - a"}}') + TABLE
+    assert lint(parse_definition(text)) == []

@@ -17,6 +17,7 @@ from data_workbench.pipelines.checks.hooks import check_hooks
 from data_workbench.pipelines.checks.partitions import check_partitions
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
+from data_workbench.pipelines.checks.spark import check_spark
 from data_workbench.pipelines.checks.streams import check_streams
 from data_workbench.pipelines.checks.together import check_together
 from data_workbench.pipelines.contract_files import is_contract_file
@@ -46,6 +47,7 @@ def lint(definition: Definition) -> list[Finding]:
     check_destinations(report, flow, resolved)
     check_streams(report, resolved)
     check_hooks(report)
+    check_spark(report, resolved)
     return in_order(report.findings)
 
 
