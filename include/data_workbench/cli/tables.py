@@ -19,6 +19,10 @@ def say_run(document: Mapping[str, Any]) -> None:
     click.echo(f"{document['pipeline']}: {document['state']} in {document['seconds']} s, run {document['run_id']}")
     _counts("source", document["sources"])
     _counts("step", document["steps"])
+    if document.get("pushed_down"):
+        click.echo("PostgreSQL computed the steps: no row left it")
+    elif document.get("not_pushed_down"):
+        click.echo(f"PostgreSQL did not compute the steps: {document['not_pushed_down']}")
     _counts("destination", document["destinations"], leave_out=("relationships",))
     related = {name: item["relationships"] for name, item in document["destinations"].items() if item["relationships"]}
     _counts("relationships", related)

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 PUSHED = "pushed"
 """In the counts of a stage that leaves the steps to the database, and of the load that had it compute them."""
+NOT_PUSHED = "not_pushed"
+"""In the counts of a stage that computed the steps itself: why."""
 
 
 def push_down(
@@ -128,20 +130,33 @@ def _is_hidden(schema: pa.Schema) -> bool:
 
 def decide(work: Work, metastore: Metastore) -> dict[str, Any] | None:
     """The stage's counts if the database computes the steps of this run; None if it is staged."""
-    options = work.options
-    if work.plan.pushed is None or not options.moves_state or options.full_refresh or options.edits:
+    if withheld(work, metastore) is not None:
         return None
-    from data_workbench.metastore import quarantine, runs  # planning asks no metastore
-
-    if runs.get(metastore, work.run_id).scope:
-        return None  # partitions are read side by side and loaded in turn
-    if quarantine.list_records(metastore, pipeline=work.plan.pipeline, limit=1):
-        return None  # a run that stages its rows can tell which of the waiting ones it has met again
     return {PUSHED: True, "sources": {}, "steps": {}, "warnings": []}
 
 
-def run(work: Work, context: LoadContext) -> tuple[WriteCounts, dict[str, Any]] | None:
-    """Have the steps computed and loaded: the counts of the load, and of sources and steps; None if it must be staged.
+def withheld(work: Work, metastore: Metastore) -> str | None:
+    """Why the database does not compute the steps of this run; None if it does, as far as is known beforehand."""
+    options = work.options
+    if work.plan.pushed is None:
+        return work.plan.not_pushed or "its plan is an older one"
+    if not options.moves_state:
+        return "the run moves no state"
+    if options.full_refresh:
+        return "everything is read again"
+    if options.edits:
+        return "rows are replayed as they were corrected"
+    from data_workbench.metastore import quarantine, runs  # planning asks no metastore
+
+    if runs.get(metastore, work.run_id).scope:
+        return "partitions are read side by side and loaded in turn"
+    if quarantine.list_records(metastore, pipeline=work.plan.pipeline, limit=1):
+        return "rows wait in the quarantine, and only staged rows tell which of them came again"
+    return None
+
+
+def run(work: Work, context: LoadContext) -> tuple[WriteCounts, dict[str, Any]] | str:
+    """Have the steps computed and loaded: the counts of the load, and of sources and steps; or why it must be staged.
 
     Raises:
         BalanceError: the rows do not add up.
@@ -159,7 +174,7 @@ def run(work: Work, context: LoadContext) -> tuple[WriteCounts, dict[str, Any]] 
         counts, counted = destination.run_steps(plan.pushed, params, target, schema, context, compares=compares)
     except Unsupported as reason:
         log.info("run %s goes the staged way: %s", work.run_id, reason.message)
-        return None
+        return reason.message
     counts.check(context.destination)
     return counts, tally(plan, counted)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.pipelines.fused import FUSED, source_counts
-from data_workbench.pipelines.pushing import PUSHED
+from data_workbench.pipelines.pushing import NOT_PUSHED, PUSHED
 
 if TYPE_CHECKING:
     from data_workbench.metastore.runs import Run
@@ -33,6 +33,8 @@ def run_document(
         "params": run.params,
         "sources": sources,
         "steps": read.get("steps", {}),
+        "pushed_down": True if pushed is not None else False if NOT_PUSHED in staged else None,
+        "not_pushed_down": staged.get(NOT_PUSHED),
         "destinations": {name: counts for name, counts in loads.items() if counts is not None},
         "reconciliation": reconciliation,
         "checks": checks,

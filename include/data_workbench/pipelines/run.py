@@ -248,11 +248,12 @@ class Runner:
             noted.measures = measures.of_range(noted.pulse, manifest)
         return dict(noted.counts)
 
-    def stage(self, run_id: str, *, may_stream: bool = True) -> dict[str, Any]:
+    def stage(self, run_id: str, *, may_stream: bool = True, because: str | None = None) -> dict[str, Any]:
         """Read, transform and validate; the counts of sources and steps.
 
         Args:
             may_stream: whether the run's load may take its rows straight from the source, if nothing looks into them.
+            because: why the database, which was to compute the steps, did not.
         """
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
         if done is not None and done.state == "success" and (may_stream or not fused.is_direct(done.counts)):
@@ -268,6 +269,9 @@ class Runner:
             self._open(run_id) as work,
         ):
             self._stage(work, noted, splits, may_stream=may_stream)
+            has_steps = any(node.kind == "step" for node in work.plan.transform.nodes)
+            if has_steps and pushing.PUSHED not in noted.counts:
+                noted.counts[pushing.NOT_PUSHED] = because or pushing.withheld(work, self.metastore)
         return dict(noted.counts)
 
     def _direct(self, work: Work) -> dict[str, Any] | None:
@@ -337,17 +341,18 @@ class Runner:
         journal = self.assembly.journal(work)
         journal.intend_whole(destination, 0, cause="stream")
         context = self.assembly.context(work, destination, 0)
-        counts = None
-        if work.plan.pushed is not None:
-            if (done := pushing.run(work, context)) is not None:
-                counts, noted.counts[pushing.PUSHED] = done
-        else:
+        counts = because = None
+        if work.plan.pushed is None:
             counts = fused.stream(work, self.metastore, context)
+        elif isinstance(done := pushing.run(work, context), str):
+            because = done
+        else:
+            counts, noted.counts[pushing.PUSHED] = done
         if counts is not None:
             journal.confirm(destination, 0, 1, cause="stream")
         else:
             journal.withdraw(destination, 0, cause="stream")
-            self.stage(work.run_id, may_stream=False)
+            self.stage(work.run_id, may_stream=False, because=because)
         return counts
 
     def _is_streamed(self, run_id: str) -> bool:

@@ -125,10 +125,13 @@ def test_a_value_that_cannot_be_computed_goes_the_staged_way_and_its_row_is_set_
     document, events = happened(things, text)
     assert "stage.read" in events
     assert document["steps"]["told"]["quarantined"] == 125
+    assert document["pushed_down"] is False
+    assert "division by zero" in document["not_pushed_down"]
     assert len(things.quarantined("priced")) == 125
     assert things.one("SELECT count(*) FROM pushed") == 375
-    _, events = happened(things, text)  # rows wait in the quarantine: only a staged run meets them again
+    again, events = happened(things, text)
     assert "load.compared" not in events
+    assert "rows wait in the quarantine" in again["not_pushed_down"]
 
 
 def test_rows_that_the_table_changes_are_found_before_the_commit(things: Site) -> None:
