@@ -141,7 +141,25 @@ def _parse(sql: str, what: str, *, is_order: bool) -> exp.Expr:
     for node in tree.walk():
         if "start" in node.meta:
             node.meta["start"] -= len(prefix)
-    return tree.pop()
+    return _without_false_lambdas(tree.pop())
+
+
+_LAMBDAS = ("transform", "filter", "reduce", "apply")
+"""How the names of the functions end that take a lambda."""
+
+
+def _without_false_lambdas(tree: exp.Expr) -> exp.Expr:
+    """`f(doc -> '$.path')` looks into a document, as DuckDB reads it: only some functions take a lambda."""
+    for node in list(tree.find_all(exp.Lambda)):
+        taker = node.parent
+        is_taken = isinstance(taker, exp.Transform | exp.ArrayFilter | exp.Reduce) or (
+            isinstance(taker, exp.Anonymous) and taker.name.lower().endswith(_LAMBDAS)
+        )
+        if not is_taken and not node.args.get("colon") and len(node.expressions) == 1:
+            column = exp.column(node.expressions[0].copy())
+            column.this.meta.update(node.expressions[0].meta)
+            node.replace(exp.JSONExtract(this=column, expression=node.this, only_json_types=False))
+    return tree
 
 
 def _misread(error: ParseError, sql: str, what: str, shift: int) -> ExpressionError:

@@ -60,7 +60,7 @@ def _made(build: Compilation, step: str, shape: Shape, source: str, line: Mapped
     value = f"TRY_CAST({sql} AS {wanted})" if wanted != kind else sql
     whole = value
     if line.default is not None:
-        given = f"CAST({literal(_text(line.default))} AS {wanted})"
+        given = default_sql(line, wanted)
         build.types_of(f"SELECT {given} AS v", step=step, what=f"{what}: default")
         whole = f"coalesce({value}, {given})"
     fits = f"TRY(({value}) IS NOT NULL OR ({sql}) IS NULL)" if wanted != kind else "TRUE"
@@ -79,15 +79,21 @@ def _made(build: Compilation, step: str, shape: Shape, source: str, line: Mapped
 def _wanted(step: str, line: Mapped, kind: str) -> str:
     if line.type is None:
         is_constant = line.from_ is None and line.expression is None
-        return _kind_of(line.default) if is_constant else kind
+        return kind_of_default(line.default) if is_constant else kind
     try:
         return canonical_type(line.type)
     except ValueError as error:
         raise TransformError(f"{step}: map {line.target}: {error}") from error
 
 
-def _kind_of(value: object) -> str:
+def kind_of_default(value: object) -> str:
+    """The type of a column that is a default alone."""
     return {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}.get(type(value), "VARCHAR")
+
+
+def default_sql(line: Mapped, kind: str) -> str:
+    """The default as a value of a type."""
+    return f"CAST({literal(_text(line.default))} AS {kind})"
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ from data_workbench.transforms.computing import Made, make_columns
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.secrets import secret_sql
 from data_workbench.transforms.spec import Step
-from data_workbench.transforms.spec_values import Normalise
+from data_workbench.transforms.spec_values import Hash, Mask, Normalise
 from data_workbench.transforms.verbs import distinct_names, known
 
 _SPACE = r"[\s\p{Z}\x{FEFF}]+"
@@ -72,13 +72,18 @@ def _normalised(sql: str, rule: Normalise) -> str:
     return sql if rule.empty == "keep" else f"nullif({sql}, '')"
 
 
+def digest_sql(rule: Hash) -> str:
+    """The digest of a row's values."""
+    return f"{rule.method}({joined(rule.columns)})"
+
+
 def hash_columns(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:
     rule = step.hash
     assert rule is not None
     known(step.name, rule.columns, shape, "hash")
     distinct_names(step.name, dict.fromkeys([*shape.columns, rule.into]))
     origins = shape.origins_of(rule.columns, "TRANSFORMATION", rule.method)
-    made = Made(rule.into, f"{rule.method}({joined(rule.columns)})", Column("VARCHAR", None, origins))
+    made = Made(rule.into, digest_sql(rule), Column("VARCHAR", None, origins))
     return make_columns(build, step.name, shape, source, [made])
 
 
@@ -87,18 +92,19 @@ def mask_texts(build: Compilation, step: Step, shape: Shape, source: str) -> Dra
     rule = step.mask
     assert rule is not None
     known(step.name, rule.columns, shape, "mask")
-    stay = rule.first + rule.last
-    made = []
-    for name in rule.columns:
-        text = as_text(name)
-        hidden = f"repeat({literal(rule.sign)}, length({text}) - {stay})"
-        ends = (
-            f"left({text}, {rule.first}) || {hidden} || {f'right({text}, {rule.last})' if rule.last else literal('')}"
-        )
-        sql = f"CASE WHEN length({text}) > {stay} THEN {ends} ELSE repeat({literal(rule.sign)}, length({text})) END"
-        origins = shape.origins_of([name], "TRANSFORMATION", "mask")
-        made.append(Made(name, sql, Column("VARCHAR", None, origins)))
+    made = [
+        Made(name, mask_sql(rule, name), Column("VARCHAR", None, shape.origins_of([name], "TRANSFORMATION", "mask")))
+        for name in rule.columns
+    ]
     return make_columns(build, step.name, shape, source, made)
+
+
+def mask_sql(rule: Mask, column: str) -> str:
+    """A column's text with signs in the place of its characters."""
+    text, stay = as_text(column), rule.first + rule.last
+    hidden = f"repeat({literal(rule.sign)}, length({text}) - {stay})"
+    ends = f"left({text}, {rule.first}) || {hidden} || {f'right({text}, {rule.last})' if rule.last else literal('')}"
+    return f"CASE WHEN length({text}) > {stay} THEN {ends} ELSE repeat({literal(rule.sign)}, length({text})) END"
 
 
 def pseudonymise(build: Compilation, step: Step, shape: Shape, source: str) -> Draft:

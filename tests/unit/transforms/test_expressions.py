@@ -332,6 +332,22 @@ def test_now_is_the_time_of_the_run(sql: str) -> None:
     assert "2026-01-02" in first[0] or "6 years" in first[0]
 
 
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("from_json(doc -> '$.lines', '[\"VARCHAR\"]')", {"doc"}),
+        ("coalesce(doc -> 'a' -> 'b', other)", {"doc", "other"}),
+        ("array_length(from_json(doc -> 0, '[\"VARCHAR\"]'))", {"doc"}),
+        ("list_transform(tags, x -> x || suffix)", {"tags", "suffix"}),
+        ("list_reduce(tags, (x, y) -> x || y)", {"tags"}),
+        ("list_transform(tags, lambda x: x || suffix)", {"tags", "suffix"}),
+    ],
+)
+def test_an_arrow_looks_into_a_document_unless_a_function_takes_a_lambda(sql: str, columns: set[str]) -> None:
+    assert check_expression(sql, columns=None, params={}).columns == columns
+    assert refusal("from_json(dok -> '$.lines', '[]')").message.startswith("filter: unknown column 'dok'")
+
+
 def test_bare_columns_are_those_outside_aggregates() -> None:
     assert check("sum(a) + b", allow_aggregates=True).bare_columns == {"b"}
 

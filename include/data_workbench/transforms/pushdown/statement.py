@@ -12,22 +12,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pyarrow as pa
-import sqlglot
 from sqlglot import exp
 
 from data_workbench.records.names import quoted
 from data_workbench.records.pushed import RETRACTS, STATUS, PushedStatement
-from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.engine import PARAM_TYPES
 from data_workbench.transforms.expressions import NOW_PARAM, Checked, check_expression, check_order
 from data_workbench.transforms.plan import Drop, NodePlan, TransformPlan
+from data_workbench.transforms.pushdown.computed import COMPUTED, computed_columns
 from data_workbench.transforms.pushdown.expressions import Expressions, TypeOracle
 from data_workbench.transforms.pushdown.folds import Folds
 from data_workbench.transforms.pushdown.values import NotPushed, Value, of_column
+from data_workbench.transforms.pushdown.writing import C
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import listing
-
-_C: Final = 'COLLATE pg_catalog."C"'
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ class _Statement:
         every = {item.name: of_column(item) for item in read.schema}
         columns = {column: every[column] for column in read.columns}
         listed = [
-            f"{quoted(column)} {_C} AS {quoted(column)}" if value.kind == "text" else quoted(column)
+            f"{quoted(column)} {C} AS {quoted(column)}" if value.kind == "text" else quoted(column)
             for column, value in columns.items()
         ]
         where = f" WHERE {self._condition(read.where, every, 'where')}" if read.where else ""
@@ -203,31 +201,18 @@ class _Statement:
         )
         self._put(step.name, out, (f"{quoted(old)} AS {quoted(new)}" for old, new in names.items()), quoted(given))
 
-    def derive(self, step: Step, given: str, frame: _Frame) -> None:
-        trees = {
-            name: self._checked(text, frame.columns, f"derive {name}").tree
-            for name, text in (step.derive or {}).items()
-        }
-        self._compute(step.name, given, frame, trees)
+    def compute(self, step: Step, given: str, frame: _Frame) -> None:
+        """A verb that makes columns out of others of the row."""
 
-    def cast(self, step: Step, given: str, frame: _Frame) -> None:
-        trees = {
-            name: sqlglot.parse_one(f"TRY_CAST({quoted(name)} AS {canonical_type(rule.to)})", read="duckdb")
-            for name, rule in step.casts.items()
-        }
-        self._compute(step.name, given, frame, trees)
+        def check(text: str, what: str) -> exp.Expr:
+            return self._checked(text, frame.columns, what).tree
 
-    def map(self, step: Step, given: str, frame: _Frame) -> None:
-        trees: dict[str, exp.Expr] = {}
-        for line in step.map or ():
-            if line.default is not None:
-                raise NotPushed(f"the default of {line.target} is not computed in PostgreSQL")
-            text = line.expression if line.from_ is None else quoted(line.from_)
-            tree = self._checked(text or "NULL", frame.columns, f"map {line.target}").tree
-            if line.type is not None:
-                tree = exp.TryCast(this=tree, to=exp.DataType.build(canonical_type(line.type), dialect="duckdb"))
-            trees[line.target] = tree
-        self._compute(step.name, given, frame, trees, only=True)
+        def kind(tree: exp.Expr) -> str:
+            types = {name: value.duckdb for name, value in frame.columns.items()}
+            return self.oracle.types(types, [tree.sql(dialect="duckdb")])[0]
+
+        trees = computed_columns(step, check, kind)
+        self._compute(step.name, given, frame, trees, only=step.verb == "map")
 
     def _compute(
         self, step: str, given: str, frame: _Frame, trees: Mapping[str, exp.Expr], *, only: bool = False
@@ -351,7 +336,7 @@ def _ordered_by(tree: exp.Expr) -> str:
 
 
 def _direction(frame: _Frame, name: str, tree: exp.Expr, *, back: bool) -> str:
-    value = f"{quoted(name)}::text {_C}" if frame.columns[name].kind == "texted" else quoted(name)
+    value = f"{quoted(name)}::text {C}" if frame.columns[name].kind == "texted" else quoted(name)
     is_down = bool(tree.args.get("desc")) if isinstance(tree, exp.Ordered) else False
     first = bool(tree.args.get("nulls_first")) if isinstance(tree, exp.Ordered) else False
     return f"{value} {'DESC' if is_down != back else 'ASC'} NULLS {'FIRST' if first != back else 'LAST'}"
@@ -360,9 +345,7 @@ def _direction(frame: _Frame, name: str, tree: exp.Expr, *, back: bool) -> str:
 _VERBS: Final[Mapping[str, Callable[[_Statement, Step, str, _Frame], None]]] = {
     "select": _Statement.select,
     "rename": _Statement.rename,
-    "derive": _Statement.derive,
-    "cast": _Statement.cast,
-    "map": _Statement.map,
+    **dict.fromkeys(COMPUTED, _Statement.compute),
     "filter": _Statement.filter,
     "sort": _Statement.sort,
     "aggregate": _Statement.aggregate,

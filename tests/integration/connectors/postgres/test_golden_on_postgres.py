@@ -32,8 +32,8 @@ def is_read_whole(case: Case) -> bool:
 CASES = [
     one for one in load_cases() if "error" not in one.expect and not one.merge and not one.beside and is_read_whole(one)
 ]
-LEAST = 24
-"""So many of them are pushed, so that a step that no longer is does not go unnoticed."""
+PUSHED = 35
+"""So many of them are computed there, so that a step that no longer is does not go unnoticed; the documents say so."""
 _NATIVE = {"number": "float8", "double": "float8", "integer": "int4", "bigint": "int8", "boolean": "bool"}
 
 
@@ -125,4 +125,4 @@ def test_golden_cases_come_out_of_postgresql_as_written_wherever_they_are_pushed
         told = tally(Compiled(transform), counted)["steps"][case.steps[-1]["name"]]  # type: ignore[arg-type]
         if "counts" in case.expect:
             assert {name: count for name, count in told.items() if count} == case.expect["counts"], case.name
-    assert pushed >= LEAST
+    assert pushed == PUSHED

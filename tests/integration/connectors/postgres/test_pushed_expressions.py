@@ -69,11 +69,12 @@ n::bigint; n::double; d::decimal(12, 4); try_cast(t as integer); try_cast(t as b
 try_cast(t as double); try_cast(t as date); date_trunc('month', m); date_trunc('week', m); date_trunc('day', z); z::date
 m::date; year(m); month(z); day(m); quarter(m); extract(dow from m); extract(week from z); extract(hour from z)
 date_trunc('year', y); y < '2024-03-01'; m > '2024-03-01 12:00:00'; z >= timestamptz '2024-04-01'; y - date '2024-01-01'
-b and n > 0; b or t = 'a'; b is true; g = 'a'; lower(g::text)
+b and n > 0; b or t = 'a'; b is true; g = 'a'; lower(g::text); t || n; i || ':' || t; repeat(t, i); sha256(t)
 """
 NOT_PUSHED = """
-sqrt(n); f::text; round(f, 1); n // i; j = '{}'; list_value(n); strftime(m, '%Y'); d::text; t::timestamp
-regexp_matches(t, 'a'); n::tinyint; w + 1; m + interval 1 day; t || n; substring(t, -1, 2); date_trunc('century', m)
+sqrt(n); f::text; round(f, 1); n // i; j = '{}'; list_value(n); strftime(m, '%Y'); d::text; t::timestamp; t || d
+regexp_matches(t, 'a'); n::tinyint; w + 1; m + interval 1 day; substring(t, -1, 2); date_trunc('century', m); sha1(t)
+repeat(t, d)
 """
 
 
