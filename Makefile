@@ -57,9 +57,10 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-schema: setup ## Write the published schema and the tables of keys from the models
+schema: setup ## Write the published schema, the tables of keys and the numbers of golden cases
 	$(BIN)/python -m data_workbench.pipelines.schema_export docs/schema/pipeline.json docs/user-guide/pipeline-language.md
 	$(BIN)/python -m data_workbench.connectors.pages docs/user-guide/connectors
+	$(BIN)/python -m tests.golden.numbers
 
 test: lint types test-unit test-integration test-kill test-spark test-end-to-end ## Everything CI runs
 

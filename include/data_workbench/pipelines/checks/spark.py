@@ -83,7 +83,8 @@ def _compiled(spec: Pipeline, resolved: Resolved) -> TransformPlan | None:
     from data_workbench.transforms.sources import SourceInput
 
     schemas = {name: _schema(spec, name) for name in spec.sources}
-    if any(schema is None for schema in schemas.values()) or any(step.lookup is not None for step in spec.steps):
+    asks = any(step.verb in ("lookup", "enrich", "embed") for step in spec.steps)  # of stores, which tell the types
+    if asks or any(schema is None for schema in schemas.values()):
         return None
     with suppress(WorkbenchError, ValueError):
         return compile_plan(
