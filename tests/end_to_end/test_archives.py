@@ -25,7 +25,7 @@ def test_rows_are_archived_and_verified_and_a_shelf_that_is_away_is_red_and_told
     for dag_id in DAGS:
         airflow.client.wait_for_dag(dag_id)
         airflow.client.unpause(dag_id)
-    assert ran(airflow, "archive_expired", "first") == "success"
+    assert ran(airflow, "archive_expired", "first") == "success", airflow.client.failures("archive_expired", "first")
     # An unpaused DAG may have run by its own clock before.
     assert sql(airflow, "SELECT sum(live)::int FROM archives WHERE policy = 'olds'", "workbench") == [(40,)]
     assert sql(airflow, "SELECT count(*) FROM olds") == [(0,)]

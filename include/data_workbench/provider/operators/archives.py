@@ -35,10 +35,10 @@ def _archiver(policies: str | None = None) -> Iterator[Archiver]:
         settings = replace(settings, archive_policies=Path(policies))
     keys = open_keys(settings, makes=True)
     assert keys is not None
+    # A list of folders bounds what pipelines name; the shelf lies beside them.
+    shelf = open_shelf(settings.archive_place, connections, replace(settings, file_roots=""), keys)
     with open_metastore() as metastore:
-        yield Archiver(
-            open_shelf(settings.archive_place, connections, settings, keys), connections, settings, metastore
-        )
+        yield Archiver(shelf, connections, settings, metastore)
 
 
 class _PoliciesOperator(BaseOperator):

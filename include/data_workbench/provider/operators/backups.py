@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 def _opened() -> tuple[Settings, Vault]:
     """The settings and the repository they name: said by whoever runs Airflow, so no list of folders bounds it."""
+    from dataclasses import replace
+
     from data_workbench import settings as settings_module
     from data_workbench.backup.vault import open_vault
     from data_workbench.provider.connections import airflow_connections
 
     settings = settings_module.load()
-    return settings, open_vault(settings.backup_place, airflow_connections(), settings)
+    return settings, open_vault(settings.backup_place, airflow_connections(), replace(settings, file_roots=""))
 
 
 class CreateBackupOperator(BaseOperator):
