@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -56,16 +57,19 @@ class Draft:
         self._created = datetime.now(UTC)
         self.kin = Kin(policy=name, archive=new_archive_id(self._created, secrets.token_hex(6)))
         self._total = ContentSum()
+        self._pool = ThreadPoolExecutor(1)
+        self._counting: Future[PartFacts] | None = None
         self._parts: list[PartFacts] = []
         self._keys: list[pa.Table] = []
         self._raw = 0
 
     def add(self, rows: pa.Table) -> None:
-        """Write a part."""
+        """Write a part; its content is counted beside the reading and writing of the next."""
         key = self._origin.key
         content = parts.encoded(rows, key, self._layout.settle(rows, key), self._layout.encodings)
         name = self._archiver.shelf.put_part(self.kin.policy, self.kin.archive, content)
-        self._parts.append(part_facts(rows, name, len(content), self._total.add(rows), key[0], self._policy))
+        self._counted()
+        self._counting = self._pool.submit(self._facts, rows, name, len(content))
         if self._policy.graph is not None or self._policy.vectors is not None:
             self._keys.append(rows.select(list(key)))
         self._raw += rows.nbytes
@@ -74,7 +78,8 @@ class Draft:
     def publish(self, *, took: tuple[Kin, ...] = (), root: Kin | None = None, links: tuple[Link, ...] = ()) -> Manifest:
         """Write the manifest."""
         total, shelf = self._total, self._archiver.shelf
-        total.close()
+        self._counted()
+        self.close()
         compression = self._layout.compression
         assert compression is not None
         size = sum(part.bytes for part in self._parts)
@@ -108,6 +113,20 @@ class Draft:
         )
         shelf.publish(manifest)
         return manifest
+
+    def close(self) -> None:
+        """Give threads and memory back; a draft that is not published is nothing."""
+        self._pool.shutdown(cancel_futures=True)
+        self._total.close()
+
+    def _facts(self, rows: pa.Table, name: str, size: int) -> PartFacts:
+        return part_facts(rows, name, size, self._total.add(rows), self._origin.key[0], self._policy)
+
+    def _counted(self) -> None:
+        """Wait for what is being counted: one part at most is kept for it."""
+        if self._counting is not None:
+            self._parts.append(self._counting.result())
+            self._counting = None
 
     def _beside(self) -> tuple[ExtraFacts, ...]:
         """What the rows have in graph and vectors."""

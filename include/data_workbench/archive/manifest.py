@@ -76,8 +76,8 @@ class Origin(_Model):
 class Kin(_Model):
     """Another archive of rows that left together with these, in one transaction."""
 
-    policy: str
-    archive: str
+    policy: Annotated[str, StringConstraints(pattern=f"^{_POLICY.pattern}$")]
+    archive: Annotated[str, StringConstraints(pattern=f"^{_ARCHIVE.pattern}$")]
 
 
 class Link(_Model):

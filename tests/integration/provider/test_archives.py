@@ -104,6 +104,7 @@ def test_the_tasks_archive_check_and_expire(
         seen = page()
         assert "not as they were written" in seen
         assert watched() == ["damaged"]
+        assert '<span class="state broken">damaged</span>' in page()
         part.write_bytes(whole)
         CheckArchivesOperator(task_id="check").execute(context(now))
         seen = page()

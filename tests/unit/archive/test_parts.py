@@ -108,3 +108,20 @@ def test_a_part_is_read_a_row_group_at_a_time(shelf: Shelf) -> None:
         (0, 0, 500),
         (1, 0, 500),
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([5, -(2**63), 2**63 - 1, 0]),
+        pa.array(["1999-12-31", "0001-01-01", "9999-12-31"]).cast(pa.date32()),
+        pa.array([-719_163, 5, 2_932_896], pa.int32()).cast(pa.date32()),  # 1 BC, and the year 10000
+        pa.array([253_402_300_799_999_999, -62_135_596_800_000_000, 1], pa.timestamp("us", "UTC")),
+        pa.array([2**63 - 1, -(2**63) + 1, 0], pa.timestamp("us")),  # infinities
+        pa.array(["b", "a", "é"]),
+        pa.array([True, False]),
+    ],
+)
+def test_a_range_goes_from_the_lowest_text_to_the_highest(values: pa.Array) -> None:
+    texts = sorted(parts.sortable(values).to_pylist(), key=lambda text: text.encode())
+    assert parts.bounds(pa.table({"v": values}), "v") == (texts[0], texts[-1])

@@ -152,6 +152,8 @@ def test_a_manifest_that_leads_out_of_its_archive_is_refused_even_where_it_is_si
         ({"rows": 999}, "counts 999 rows"),
         ({"form": "odras-audit-head/1"}, "was not written by the workbench"),
         ({"surprise": 1}, "refused at surprise"),
+        ({"took": [{"policy": "../olds", "archive": manifest.archive}]}, "refused at took.0.policy"),
+        ({"root": {"policy": "olds", "archive": "../x"}}, "refused at root.archive"),
     ):
         with pytest.raises(StateError, match=told):
             read_manifest(signed(shelf, manifest, changed), shelf.keys, **place)

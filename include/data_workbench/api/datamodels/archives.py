@@ -50,9 +50,18 @@ class ScrubOut(BaseModel):
     problems: dict[str, list[str]]
 
 
+class TroubleOut(BaseModel):
+    """What is wrong with archiving as `watch_archives` saw it last, since when."""
+
+    cause: str
+    severity: str
+    since: datetime
+
+
 class ArchivesOut(BaseModel):
     """All policies that archived something, and the archives that are there, newest first."""
 
+    troubles: list[TroubleOut]
     policies: list[PolicyOut]
     archives: list[ArchiveOut]
     scrub: ScrubOut | None

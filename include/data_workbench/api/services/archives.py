@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from data_workbench.api.datamodels.archives import ArchiveOut, ArchivesOut, PolicyOut, ScrubOut
+from data_workbench.api.datamodels.archives import ArchiveOut, ArchivesOut, PolicyOut, ScrubOut, TroubleOut
 from data_workbench.api.services.metastore import metastore
-from data_workbench.metastore import archives
+from data_workbench.metastore import archives, incidents
 from data_workbench.metastore.audit import Search, list_entries
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ def overview() -> ArchivesOut:
     with metastore() as store:
         found = archives.list_archives(store, states=THERE)
         scrub = _last_scrub(store)
+        troubles = _troubles(store)
     by_policy: dict[str, list[Archive]] = {}
     for one in found:
         by_policy.setdefault(one.policy, []).append(one)
     newest = sorted(found, key=lambda one: one.created, reverse=True)[:MOST]
     return ArchivesOut(
+        troubles=troubles,
         policies=[_policy(name, ones) for name, ones in sorted(by_policy.items())],
         archives=[_archive(one) for one in newest],
         scrub=scrub,
@@ -66,6 +68,14 @@ def _archive(one: Archive) -> ArchiveOut:
 def _ratio(size: int, raw: int) -> float | None:
     """How many times smaller than in memory."""
     return round(raw / size, 2) if size and raw else None
+
+
+def _troubles(store: Metastore) -> list[TroubleOut]:
+    word = "archive:"
+    open_ones = [one for one in incidents.latest(store) if one.contract.startswith(word)]
+    return [
+        TroubleOut(cause=one.contract.removeprefix(word), severity=one.severity, since=one.opened) for one in open_ones
+    ]
 
 
 def _last_scrub(store: Metastore) -> ScrubOut | None:
