@@ -109,7 +109,7 @@ kill-storm: setup ## kill -9 a load 20 times at named and random points, and eve
 	WORKBENCH_KILL_ROUNDS=20 $(PYTEST) tests/kill tests/integration/pipelines/test_network_faults.py \
 	  tests/integration/pipelines/test_backfills.py
 
-recovery-targets: setup ## All stores back to 20 random moments of a busy time, each held against an oracle (20 minutes)
+recovery-targets: setup ## All stores back to 20 random moments of a busy time, each held against an oracle (15 minutes)
 	WORKBENCH_RECOVERY_TARGETS=20 $(PYTEST) tests/integration/backup/test_recovery_targets.py
 
 kill-airflow: setup ## kill -9 of worker, scheduler, API server and PostgreSQL at 8 points of runs through Airflow, 5 seeds (an hour)
