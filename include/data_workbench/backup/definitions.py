@@ -14,10 +14,9 @@ from typing import Any
 from data_workbench.backup.content import Reader, Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.fingerprints import Multiset, digest
-from data_workbench.backup.manifest import Content, StoredStore
+from data_workbench.backup.manifest import DEFINITIONS, Content, StoredStore
 from data_workbench.errors import AccessDenied, StateError
 
-NAME = "definitions"
 CONFIGURATION = "configuration"
 _SUFFIXES = frozenset({".yaml", ".yml", ".sql"})
 _ENVIRONMENT = f"{CONFIGURATION}/environment.sh"
@@ -35,7 +34,7 @@ class DefinitionExport(Export):
         environment: variables, of which those that configure us and Airflow are taken.
     """
 
-    name = NAME
+    name = DEFINITIONS
 
     def __init__(self, pipelines: Path, project: Path, home: Path, environment: Mapping[str, str]) -> None:
         self._pipelines, self._project, self._home = pipelines.absolute(), project, home.absolute()
@@ -56,7 +55,7 @@ class DefinitionExport(Export):
             seen.add(digest(path.encode() + b"\0" + content))
             files.append(writer.write(path, [content]))
         stream = Content(count=seen.count, fingerprint=seen.fingerprint)
-        return StoredStore(kind="definitions", connection=NAME, streams={"files": stream}, files=tuple(files))
+        return StoredStore(kind="definitions", connection=DEFINITIONS, streams={"files": stream}, files=tuple(files))
 
     def _found(self) -> dict[str, Path]:
         found = {}

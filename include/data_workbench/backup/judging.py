@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_workbench.backup.manifest import DEFINITIONS
 from data_workbench.metastore.alerts import Severity
 
 Cause = Literal[
@@ -35,7 +36,10 @@ class _Model(BaseModel):
 
 
 class ObservedSet(_Model):
-    """A finished set in short; `counts` are rows, nodes, points or files by store, `verified` its last verification."""
+    """A finished set in short; `counts` are rows, nodes, points or files by store, `verified` its last verification.
+
+    `left_out` are stores that are set up and not in it, each with the reason.
+    """
 
     set: str
     at: datetime
@@ -47,14 +51,19 @@ class ObservedSet(_Model):
     fence_ms: float
     counts: dict[str, int]
     moved: tuple[str, ...] = ()
+    left_out: dict[str, str] = Field(default_factory=dict)
     verified: dict[str, Any] | None = None
 
 
 class ObservedLog(_Model):
-    """PostgreSQL's log as it was taken over: `begin` is None without a base backup, `end` without any log."""
+    """PostgreSQL's log as it was taken over: `begin` is None without a base backup, `end` without any log.
+
+    `stores` are the databases in it; `followers` graph and vectors, which pipelines bring forward to any moment of it.
+    """
 
     connection: str
     stores: tuple[str, ...] = ()
+    followers: tuple[str, ...] = ()
     begin: datetime | None = None
     end: datetime | None = None
 
@@ -90,13 +99,26 @@ class Observation(_Model):
                     found.setdefault(name, one.at)
         log = self.log
         if log is not None and log.begin is not None and log.end is not None:
-            found |= {name: max(found[name], log.end) for name in log.stores if name in found}
+            found |= {name: max(found[name], log.end) for name in (*log.stores, *log.followers) if name in found}
         return found
 
     @property
     def recoverable_whole(self) -> datetime | None:
-        """The latest moment all stores can be brought back to together."""
-        return self.whole[0].at if self.whole else None
+        """The latest moment all stores can be brought back to together.
+
+        The log goes on from the newest set to any moment, unless a store has none: that one is as of a set, and the
+        newest set that has all such stores is the moment. Definitions bound nothing, which no row refers to.
+        """
+        if not self.whole:
+            return None
+        newest, log = self.whole[0], self.log
+        if log is None or log.begin is None or log.end is None:
+            return newest.at
+        bound = newest.counts.keys() - {*log.stores, *log.followers, DEFINITIONS}
+        if not bound:
+            return max(newest.at, log.end)
+        have = [one for one in self.sets if one.purpose != "replaced" and bound <= one.counts.keys()]
+        return max(newest.at, *(one.at for one in have if log.begin <= one.at <= log.end))
 
 
 @dataclass(frozen=True)
@@ -152,7 +174,7 @@ def _missed(seen: Observation, limits: Limits) -> Trouble | None:
     running = [one for one in seen.attempts[:1] if one["state"] == "running"]
     if running and seen.at - datetime.fromisoformat(str(running[0]["started"])) < _LONGEST:
         return None
-    newest = seen.recoverable_whole
+    newest = seen.whole[0].at if seen.whole else None
     if newest is not None and seen.at - newest <= limits.newest:
         return None
     hint = "is the DAG backup_stores paused? Or: workbench backup create"

@@ -19,6 +19,8 @@ from data_workbench.errors import StateError, Unsupported
 FORMAT: Final = 1
 PRODUCT: Final = "odras-data-workbench"
 LARGEST: Final = 512 * 1024**2
+DEFINITIONS: Final = "definitions"
+"""The store of pipelines, project file and configuration."""
 _SET = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _HASH = r"^[0-9a-f]{64}$"
 
@@ -67,6 +69,9 @@ class Content(_Model):
     fingerprint: str
 
 
+StoreKind = Literal["postgres", "neo4j", "qdrant", "workbench_files", "workbench_rdf", "definitions", "cluster"]
+
+
 class StoredStore(_Model):
     """One store in a set.
 
@@ -74,7 +79,7 @@ class StoredStore(_Model):
     point. `details` belong to its kind.
     """
 
-    kind: Literal["postgres", "neo4j", "qdrant", "workbench_files", "workbench_rdf", "definitions", "cluster"]
+    kind: StoreKind
     connection: str
     version: str | None = None
     moved: bool = False

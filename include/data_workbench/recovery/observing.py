@@ -14,7 +14,7 @@ from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import backups
 from data_workbench.recovery.certificates import read
-from data_workbench.recovery.point_in_time import ended
+from data_workbench.recovery.point_in_time import FORWARD, ended
 
 if TYPE_CHECKING:
     from data_workbench.backup.manifest import Manifest
@@ -78,6 +78,7 @@ def _told(vault: Vault, manifest: Manifest, keys: Keys | None) -> ObservedSet:
         fence_ms=manifest.recovery_point.fence_ms,
         counts={name: one["count"] for name, one in short["stores"].items() if one["kind"] != "cluster"},
         moved=tuple(name for name, one in manifest.stores.items() if one.moved),
+        left_out=manifest.left_out,
         verified=_verified(vault, manifest.set, keys),
     )
 
@@ -121,6 +122,7 @@ def _log(vault: Vault, manifests: list[Manifest], settings: Settings) -> Observe
     return ObservedLog(
         connection=settings.point_in_time,
         stores=tuple(name for name in stores if newest.stores[name].kind == "postgres"),
+        followers=tuple(name for name, one in newest.stores.items() if one.kind in FORWARD),
         begin=min(same),
         end=position.time if position else None,
     )

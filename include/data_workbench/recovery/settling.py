@@ -9,6 +9,7 @@ from data_workbench.backup.restoring import Restoring
 from data_workbench.metastore import journal, runs
 from data_workbench.recovery.agreement import bring_together
 from data_workbench.recovery.forward import Written, account, gather
+from data_workbench.recovery.point_in_time import FORWARD
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.run import Runner
-
-_FORWARD = ("neo4j", "qdrant")
-"""Kinds of stores that have no log of their own."""
 
 
 def written_since(
@@ -32,7 +30,7 @@ def written_since(
     since = {
         name: restoring.manifest(name).recovery_point.journal
         for name in names
-        if restoring.stored(name).kind in _FORWARD
+        if restoring.stored(name).kind in FORWARD
     }
     return gather(metastore, since, until=until)
 

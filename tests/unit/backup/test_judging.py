@@ -88,10 +88,33 @@ def test_the_last_drill_says_what_its_servers_lacked() -> None:
     assert "not verified, needs: postgis 3.4" in found.title
 
 
-def test_a_log_moves_the_clock_of_its_stores_and_not_that_of_the_whole() -> None:
-    end = NOW - timedelta(minutes=1)
-    told = seen(log=ObservedLog(connection="pg", stores=("pg",), begin=NOW - timedelta(days=8), end=end))
-    assert told.recoverable() == {"pg": end, "graph": told.sets[0].at}
+def logged(*followers: str, begin: float | None = 8) -> ObservedLog:
+    """A log of `pg` from so many days ago until a minute ago."""
+    start = None if begin is None else NOW - timedelta(days=begin)
+    return ObservedLog(
+        connection="pg", stores=("pg",), followers=followers, begin=start, end=NOW - timedelta(minutes=1)
+    )
+
+
+def test_a_log_moves_the_clock_of_its_databases_and_of_what_pipelines_bring_forward() -> None:
+    log = logged("graph")
+    told = last(counts={"pg": 1000, "graph": 500, "definitions": 9}).model_copy(update={"log": log})
+    assert told.recoverable() == {"pg": log.end, "graph": log.end, "definitions": told.sets[0].at}
+    assert told.recoverable_whole == log.end, "definitions bound nothing"
+    without_base = told.model_copy(update={"log": logged("graph", begin=None)})
+    assert without_base.recoverable()["pg"] == without_base.recoverable_whole == told.sets[0].at
+
+
+def test_what_has_no_log_bounds_the_whole_by_the_newest_set_that_has_it() -> None:
+    told = last(counts={"pg": 1000, "graph": 500, "files": 7}).model_copy(update={"log": logged("graph")})
     assert told.recoverable_whole == told.sets[0].at
-    without_base = told.model_copy(update={"log": ObservedLog(connection="pg", stores=("pg",), end=end)})
-    assert without_base.recoverable()["pg"] == told.sets[0].at
+    later = made(0.1, purpose="partial", counts={"files": 7})
+    replaced = made(0.05, purpose="replaced", counts={"files": 7})
+    more = told.model_copy(update={"sets": (replaced, later, *told.sets)})
+    assert more.recoverable_whole == later.at
+    assert more.model_copy(update={"log": None}).recoverable_whole == told.sets[0].at
+
+
+def test_a_log_is_no_reason_not_to_miss_a_set() -> None:
+    late = seen(*seen().sets[1:]).model_copy(update={"log": logged("graph")})
+    assert [one.cause for one in judge(late, LIMITS)] == ["missed"]

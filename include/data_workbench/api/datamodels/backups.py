@@ -20,7 +20,7 @@ class TroubleOut(BaseModel):
 
 
 class BackupSetOut(BaseModel):
-    """A set in short: finished, running or failed."""
+    """A set in short: finished, running or failed; `left_out`: stores that are set up and not in it, and why."""
 
     set: str
     state: str
@@ -34,6 +34,7 @@ class BackupSetOut(BaseModel):
     fence_ms: float | None = None
     counts: dict[str, int] = {}
     moved: list[str] = []
+    left_out: dict[str, str] = {}
     verified: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
