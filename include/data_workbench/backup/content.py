@@ -72,6 +72,14 @@ class Writer:
             self._take(waiting.popleft())
         return StoredFile(path=path, size=size, sha256=digest.hexdigest(), chunks=tuple(names))
 
+    def adopt(self, files: Iterable[StoredFile]) -> bool:
+        """Take in files of an earlier set as they lie there; False, and nothing is, if one is not whole any more."""
+        wanted = {name for file in files for name in file.chunks}
+        if not all(name in self.known and self.vault.has_chunk(name, self.known[name].stored) for name in wanted):
+            return False
+        self.written |= {name: self.known[name] for name in wanted}
+        return True
+
     def _take(self, done: Future[tuple[str, ChunkFacts, int]]) -> None:
         name, facts, new = done.result()
         self.written[name] = facts

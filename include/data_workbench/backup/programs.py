@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import IO
 
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, WorkbenchError
+from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, Unsupported, WorkbenchError
 
 _BLOCK = 1024**2
+_BROKEN = (-signal.SIGSEGV, -signal.SIGILL, -signal.SIGBUS)
+"""Ends of a program that was not built for this machine, or badly."""
 _PASSED = ("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "channel_binding", "gssencmode", "krbsrvname")
 
 
@@ -106,6 +109,8 @@ def _require_success(process: subprocess.Popen[bytes], command: Sequence[str], s
 
 def _meaning(program: str, code: int, lines: list[str]) -> WorkbenchError:
     told = next((line for line in lines if "error:" in line.lower() or "fatal:" in line.lower()), None)
+    if code in _BROKEN:
+        return Unsupported(f"{program} does not run on this machine (signal {-code})", hint=f"a {program} that runs")
     text = f"{program} failed: {(told or (lines[-1] if lines else f'exit code {code}'))[:500]}"
     if any("password authentication failed" in line or "permission denied" in line for line in lines):
         return AccessDenied(text, hint="the connection's role needs the right to read, or to make, all of it")

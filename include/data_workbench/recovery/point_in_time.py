@@ -7,6 +7,7 @@ restored rows by the pipelines that write them (`agreement`).
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.backup.cluster import BASE
+from data_workbench.backup.base_files import CHECKSUMS, verify_base
 from data_workbench.backup.content import Reader
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import Manifest, StoredFile, StoredStore
@@ -31,6 +32,10 @@ from data_workbench.servers.scratch import scratch_stack
 
 if TYPE_CHECKING:
     from data_workbench.settings import Settings
+
+
+FORWARD = ("neo4j", "qdrant")
+"""Kinds of stores without a log of their own that pipelines bring forward."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,18 @@ class PointInTime:
             assert isinstance(server, RecoveredPostgres)
             server.data.mkdir(mode=0o700, parents=True)
             server.wal.mkdir(mode=0o700)
-            _unpack(reader, cluster.file(BASE), server.data)
+            _put_together(reader, cluster, server.data)
             if whole:
-                _verify_files(int(cluster.details["major"]), server.data)
-            if not whole or log_of(self.vault, self.keyring, cluster).position() is not None:
+                verify_base(server.data, int(cluster.details["major"]))
+            if not whole or self._goes_on(cluster):
                 self._fetch_log(cluster, server.wal)
             stack.up(["recovered"])
             yield {name: self._live(server, stored) for name, stored in databases(manifest, cluster).items()}
+
+    def _goes_on(self, cluster: StoredStore) -> bool:
+        """Whether log was taken over since the base backup ended."""
+        position = log_of(self.vault, self.keyring, cluster).position()
+        return position is not None and position.time > ended(cluster)
 
     def _fetch_log(self, cluster: StoredStore, folder: Path) -> None:
         first, size = first_segment(cluster)
@@ -214,14 +224,28 @@ def _bytes(text: str) -> int:
     return number * {"k": 1024, "M": 1024**2, "G": 1024**3}.get(text.strip("0123456789 ")[:1], 1)
 
 
-def _verify_files(major: int, folder: Path) -> None:
-    """Every file against the manifest that `pg_basebackup` wrote, by `pg_verifybackup`."""
+def _put_together(reader: Reader, cluster: StoredStore, folder: Path) -> None:
+    """The base backup in a folder; one of increments by PostgreSQL's own program."""
+    first, *increments = cluster.files
+    if not increments:
+        _unpack(reader, first, folder)
+        return
+    parts: list[Path] = []
+    for file in cluster.files:
+        parts.append(folder.with_name(f"{folder.name}-{len(parts)}"))
+        parts[-1].mkdir(mode=0o700)
+        _unpack(reader, file, parts[-1])
+    major = int(cluster.details["major"])
+    program = client_program("pg_combinebackup", major)
+    links = ["--link"] if major >= 18 else []  # files that did not change, instead of copies of them
     try:
-        run([client_program("pg_verifybackup", major), "--exit-on-error", "--quiet", str(folder)], {})
+        run([program, *links, CHECKSUMS, f"--output={folder}", *map(str, parts)], {})
     except FatalError as error:
         raise StateError(
-            f"the base backup is not what the server wrote: {error.message}", hint="take another"
+            f"the increments of the base backup do not fit together: {error.message}", hint="take another set"
         ) from None
+    for part in parts:
+        shutil.rmtree(part)
 
 
 class _Stream:

@@ -14,7 +14,7 @@ from data_workbench.errors import StateError
 from data_workbench.metastore import Metastore, backups
 from data_workbench.recovery.certificates import issue
 from data_workbench.recovery.drills import Drill
-from data_workbench.recovery.point_in_time import bases, first_segment, log_of
+from data_workbench.recovery.point_in_time import bases, ended, first_segment, log_of
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
@@ -65,16 +65,20 @@ def _log(reader: Reader) -> dict[str, Any] | None:
         return None
     cluster = newest[0][1]
     archive = log_of(reader.vault, reader.keyring, cluster)
-    segments, told = len(archive.names()), None
+    segments, told, owes = len(archive.names()), None, True
     try:
         position = archive.position()
         if position is None and not segments:
             return None
         told = position.time.isoformat() if position else None
+        owes = position is None or position.time > ended(cluster)
     except StateError:
         pass  # told among the problems
-    first, size = first_segment(cluster)
-    problems = archive.trouble(first, segment_bytes=size)
+    if owes:
+        first, size = first_segment(cluster)
+        problems = archive.trouble(first, segment_bytes=size)
+    else:  # nothing was taken over since the base backup ended, which has all there is before
+        problems = [f"segment {name} of the log is damaged" for name in archive.damage()]
     return {"recoverable_to": told, "segments": segments, "problems": problems}
 
 
