@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.manifest import Content
 from data_workbench.backup.pieces import Key
 from data_workbench.backup.vectors import VectorRestore
-from data_workbench.errors import StateError, UsageError
+from data_workbench.errors import SchemaConflict, StateError, UsageError
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
@@ -35,6 +35,7 @@ class PointPiece(VectorRestore):
 
         Raises:
             StateError: it is not: it must come back as a whole.
+            SchemaConflict: its vectors are of another size or distance now.
             UsageError: a value of the key is none that Qdrant can look for.
         """
         there = self._server.collections()
@@ -45,6 +46,13 @@ class PointPiece(VectorRestore):
         wrong = next((name for name, one in self._key.items() if not isinstance(one, str | int | bool)), None)
         if wrong is not None:
             raise UsageError(f"{wrong} of the key is no text, whole number or truth", hint='such as {"id": 7}')
+        now = _vectors(self._server.collection(self._collection)["config"]["params"])
+        then = _vectors(self._stored.details["collections"][self._collection]["config"])
+        if now != then:
+            raise SchemaConflict(
+                f"collection {self._collection!r} takes other vectors ({_words(now)}) than in the set ({_words(then)})",
+                hint="restore it without --key: the collection is made anew",
+            )
 
     def restore(self) -> dict[str, Any]:
         """Do it, and compare; in the end the collection, or the points of the key, are those of the set."""
@@ -95,3 +103,16 @@ class PointPiece(VectorRestore):
         """Only what is brought back makes room."""
         if self._collection in self._server.collections():
             self._server.delete_collection(self._collection)
+
+
+def _vectors(params: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Size and distance of a collection's vectors by name; a single one has none."""
+    told = params.get("vectors") or {}
+    named = {"": told} if "size" in told else told
+    return {name: (one["size"], one["distance"]) for name, one in named.items()}
+
+
+def _words(vectors: Mapping[str, tuple[int, str]]) -> str:
+    return (
+        ", ".join(f"{name} {size} {distance}".strip() for name, (size, distance) in sorted(vectors.items())) or "none"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
 
 _DISCONNECT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+# PostgreSQL dumps the name of an extension only: a restore makes its default version.
+_OFFERED = "SELECT name, default_version FROM pg_available_extensions"
 _IS_THERE = "SELECT 1 FROM pg_database WHERE datname = %s"
 
 
@@ -32,6 +35,8 @@ class PostgresRestore:
         connection: the server; its database is the one that is replaced, or beside which the restored one is made.
         stamp: makes the names of this restore.
         prefix: of the new database's name, where it is made beside; nothing is replaced then.
+        exactly: refuse a server with other versions of the set's extensions: a drill proves nothing there. Anywhere
+            else that is told, since PostgreSQL makes an extension in the version that its server has.
     """
 
     def __init__(
@@ -42,9 +47,12 @@ class PostgresRestore:
         *,
         stamp: str,
         prefix: str = "",
+        exactly: bool = False,
     ) -> None:
         self._config = PostgresConfig.of(connection)
         self._stored, self._source, self._stamp, self._prefix = stored, source, stamp, prefix
+        self._exactly = exactly
+        self._others: dict[str, dict[str, str]] = {}
         if isinstance(source, LiveDatabase):
             self._stored = source.described()
 
@@ -66,13 +74,24 @@ class PostgresRestore:
                     f"the set is of PostgreSQL {theirs}, {self._config.address} is version {ours}",
                     hint=f"restore into a server of version {theirs} or newer",
                 )
-            offered = {row[0] for row in admin.execute("SELECT name FROM pg_available_extensions")}
-        missing = sorted(set(self._stored.details.get("extensions", {})) - offered)
+            offered: dict[str, str] = dict(admin.execute(_OFFERED).fetchall())
+        self._check_extensions(self._stored.details.get("extensions", {}), offered)
+
+    def _check_extensions(self, wanted: Mapping[str, str], offered: Mapping[str, str]) -> None:
+        missing = sorted(wanted.keys() - offered.keys())
         if missing:
             raise Unsupported(
-                f"the set needs the extensions {', '.join(missing)}, which {self._config.address} does not offer",
+                f"the set needs the extensions {_words(wanted, missing)}, which {self._config.address} does not offer",
                 hint="install them on the server",
             )
+        self._others = {
+            name: {"set": version, "here": offered[name]}
+            for name, version in wanted.items()
+            if offered[name] != version
+        }
+        if self._others and self._exactly:
+            theirs, ours = (_words(versions, self._others) for versions in (wanted, offered))
+            raise Unsupported(f"the set has the extensions {theirs}, this server {ours}", hint=theirs)
 
     def restore(self) -> dict[str, Any]:
         """Restore in place, or into a new database beside.
@@ -94,7 +113,7 @@ class PostgresRestore:
         except BaseException:
             self._drop(draft)
             raise
-        told = {"streams": len(self._stored.streams)}
+        told = {"streams": len(self._stored.streams), "other_extensions": self._others}
         if self._beside:
             return {**told, "database": draft, "replaced": None}
         return {**told, "database": self._config.database, "replaced": self._swap(draft)}
@@ -170,6 +189,10 @@ class PostgresRestore:
                     _rename(admin, kept, target)
                 raise
         return kept if there else None
+
+
+def _words(versions: Mapping[str, str], names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in sorted(names))
 
 
 def _rename(admin: psycopg.Connection, old: str, new: str) -> None:

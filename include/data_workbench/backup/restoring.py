@@ -5,14 +5,15 @@ In place, what is replaced is kept: PostgreSQL's database under another name, gr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from data_workbench.backup.choosing import AIRFLOW
 from data_workbench.backup.content import Reader
-from data_workbench.backup.creation import AIRFLOW
 from data_workbench.backup.definitions import DefinitionRestore
 from data_workbench.backup.manifest import Manifest, StoredStore
 from data_workbench.errors import StateError, Unsupported, UsageError
@@ -48,6 +49,7 @@ class Target:
         folder: where definitions are put.
         last: the store that the others are restored before, since we use it meanwhile: the metastore.
         whole: Airflow's own database, too, though nobody names it.
+        exactly: refuse servers with other versions of what the set needs, as a drill does.
     """
 
     beside: str | None = None
@@ -55,6 +57,7 @@ class Target:
     folder: Path | None = None
     last: str | None = None
     whole: bool = False
+    exactly: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,13 +130,9 @@ class Restoring:
         done = {}
         for name, work in works.items():
             emit("backup.store", store=name)
-            stored = self.stored(name)
-            done[name] = {
-                "kind": stored.kind,
-                "moved": stored.moved,
-                "streams": len(stored.streams),
-                **work.restore(),
-            }
+            stored, started = self.stored(name), time.monotonic()
+            told = {"kind": stored.kind, "moved": stored.moved, "streams": len(stored.streams), **work.restore()}
+            done[name] = {**told, "seconds": round(time.monotonic() - started, 3)}
         return done
 
     def _require_whole(self, names: Sequence[str]) -> None:
@@ -169,7 +168,8 @@ class Restoring:
 
                 stamp = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
                 source = self.live.get(name, self._reader(name))
-                return PostgresRestore(connection, stored, source, stamp=stamp, prefix=prefix)
+                exactly = self.target.exactly
+                return PostgresRestore(connection, stored, source, stamp=stamp, prefix=prefix, exactly=exactly)
             case "neo4j":
                 from data_workbench.backup.graph_restore import GraphRestore
 

@@ -297,6 +297,9 @@ def say_restore(told: dict[str, Any]) -> None:
         for name, one in told["stores"].items()
     ]
     say_table(("store", "kind", "where", "streams compared", "replaced is kept as"), rows)
+    for name, one in told["stores"].items():
+        for extension, versions in one.get("other_extensions", {}).items():
+            click.echo(f"{name}: extension {extension} was {versions['set']}, this server makes {versions['here']}")
     if told["replaced_set"]:
         click.echo(f"graph and vectors as they were are set {told['replaced_set']}")
     if told["to"]:

@@ -123,7 +123,7 @@ class Drill:
             return {"outcome": "not_verified", "reason": reason, "streams": 0}
         into = {} if stored.kind == "definitions" else {name: name}
         connections = Connections(lambda _: scratch)
-        target = Target(into=into, folder=definitions)
+        target = Target(into=into, folder=definitions, exactly=True)
         started = time.monotonic()
         try:
             done = Restoring(self.reader, connections, target, settings=replace(self.settings, file_roots="")).restore(

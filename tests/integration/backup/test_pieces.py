@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neo4j import Driver
+    from qdrant_client import QdrantClient
     from tests.conftest import PostgresDatabase
 
     from data_workbench.servers import Stack
@@ -85,6 +86,23 @@ def test_a_table_is_made_what_it_was_and_nothing_else_is_touched(site: Shell, po
         assert connection.execute("SELECT count(*) FROM pg_database WHERE datname LIKE '%piece%'").fetchone() == (0,)
 
 
+def _hold_changed_vectors(site: Shell, client: QdrantClient) -> None:
+    """A collection whose vectors are of another size now takes none of the set's, and loses none of its own."""
+    from qdrant_client import models
+
+    count = client.count("requirements").count
+    client.delete_collection("requirements")
+    client.create_collection("requirements", vectors_config=models.VectorParams(size=3, distance=models.Distance.DOT))
+    client.upsert("requirements", [models.PointStruct(id=7, vector=[1, 2, 3], payload={"id": 7})], wait=True)
+    some = ("odras_qdrant:requirements", "--yes", "--json")
+    refused = site("backup", "retrieve", *some, "--key", '{"id": 7}')
+    assert (refused.code, refused.document["error"]["kind"]) == (1, "SchemaConflict")
+    assert "(3 Dot) than in the set (384 Cosine)" in refused.document["error"]["message"]
+    assert client.count("requirements").count == 1
+    succeeded(site("backup", "retrieve", *some))
+    assert client.count("requirements").count == count
+
+
 def test_an_entity_comes_back_in_all_stores_and_its_neighbours_stay(
     site: Shell, neo4j: Driver, qdrant_url: str
 ) -> None:
@@ -109,6 +127,7 @@ def test_an_entity_comes_back_in_all_stores_and_its_neighbours_stay(
     ]
     [found] = client.retrieve("requirements", [7], with_vectors=True)
     assert (found.payload, found.vector) == (point.payload, point.vector)
+    _hold_changed_vectors(site, client)
     client.close()
     with neo4j.session() as session:
         assert session.run("MATCH (n {id: 8}) RETURN n.body").value() == ["changed by hand"]
