@@ -98,7 +98,8 @@ class Settings:
     backups: str = ""
     """Where backup sets are kept: a connection's id, a folder or an fsspec URL; empty means `<home>/backups`."""
     backup_stores: str = ""
-    """Comma-separated connections that a set takes in; empty means the three stores and the metastore, where set."""
+    """Comma-separated connections that a set takes in; empty means the three stores, the metastore, Airflow's database,
+    and all of files and Fuseki: those that are set."""
     backup_recipients: str = ""
     """Comma-separated public keys that backups are encrypted for; empty means the one of the identity."""
     backup_identity: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,20 +13,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.backup.choosing import Choice, Chooser
 from data_workbench.backup.content import Writer, key_check
 from data_workbench.backup.exports import Export
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import FORMAT, PRODUCT, ChunkFacts, Manifest, Purpose, RecoveryPoint, new_set_id
 from data_workbench.backup.pace import Pace
 from data_workbench.backup.vault import Vault
-from data_workbench.errors import (
-    ConnectionUnknown,
-    ResourceExhausted,
-    StateError,
-    Unsupported,
-    UsageError,
-    WorkbenchError,
-)
+from data_workbench.errors import ResourceExhausted, StateError, WorkbenchError
 from data_workbench.events import emit
 from data_workbench.metastore import Metastore, backups, fence, hold_alone, journal
 
@@ -37,10 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AIRFLOW = "airflow_metadata"
-"""Airflow's own database: taken in where a connection of that name is set, brought back only where it is named."""
-STORES = ("odras_postgres", "odras_neo4j", "odras_qdrant")
-"""Taken in where nothing else is said and a connection of that name is set; the metastore comes with them."""
 LOCK = "backup"
 LOCK_HINT = "wait for it to end: one backup, restore or thinning out at a time"
 
@@ -69,17 +58,20 @@ class Creation:
 
     def create_held(self, *, stores: Sequence[str] = (), label: str = "", purpose: Purpose | None = None) -> Manifest:
         """`create` for a caller that holds the lock already."""
-        exports, left_out = self._exports(stores)
         self._require_place()
+        manifests = self.vault.manifests(broken=_warn) if self.vault.exists else []
+        is_replaced = purpose == "replaced"
+        chooser = Chooser(self.connections, self.settings, self.vault.address, manifests, may_lack=is_replaced)
+        chosen = chooser.choose(stores)
         self._require_room()
         self.vault.prepare()
         now = datetime.now(UTC)
         set_id = new_set_id(now, secrets.token_hex(3))
         backups.begin(self.metastore, set_id, repository=self.vault.id, label=label)
         try:
-            manifest = self._make(
-                set_id, now, exports, left_out, (label, purpose or ("partial" if stores else "backup"))
-            )
+            about: tuple[str, Purpose] = (label, purpose or ("partial" if stores else "backup"))
+            writer = Writer(self.vault, self.keyring, self._known(manifests), Pace(self.settings.backup_rate))
+            manifest = self._make(set_id, now, chosen, writer, about)
         except WorkbenchError as error:
             backups.finish(self.metastore, set_id, error=error.as_dict())
             raise
@@ -90,13 +82,14 @@ class Creation:
         backups.finish(self.metastore, set_id, facts=summary(manifest))
         return manifest
 
-    def _make(
-        self, set_id: str, now: datetime, exports: list[Export], left_out: dict[str, str], about: tuple[str, Purpose]
-    ) -> Manifest:
+    def _make(self, set_id: str, now: datetime, chosen: Choice, writer: Writer, about: tuple[str, Purpose]) -> Manifest:
         self.vault.begin(set_id, json.dumps({"set": set_id, "begun": now.isoformat()}).encode())
-        with ExitStack() as open_stores, self._writer() as writer:
-            for export in exports:
-                open_stores.enter_context(export)
+        with ExitStack() as open_stores, writer:
+            exports = []
+            for export in chosen.exports:
+                open_stores.callback(export.close)
+                if chosen.open(export):
+                    exports.append(export)
             point = self._recovery_point(exports)
             stores = {}
             for export in exports:
@@ -117,7 +110,7 @@ class Creation:
             software={name: version(name) for name in ("odras-data-workbench", "pyrage", "zstandard")},
             recovery_point=point,
             stores=stores,
-            left_out=left_out,
+            left_out=chosen.left_out,
             chunks={name: writer.written[name] for name in sorted(_needed(stores.values(), writer))},
             new_bytes=writer.new_bytes,
         )
@@ -145,68 +138,12 @@ class Creation:
             clock=clock,
         )
 
-    def _exports(self, names: Sequence[str]) -> tuple[list[Export], dict[str, str]]:
-        from data_workbench.backup.definitions import DefinitionExport
-
-        wanted = [*names] or [one.strip() for one in self.settings.backup_stores.split(",") if one.strip()]
-        found: list[Export] = []
-        left_out: dict[str, str] = {}
-        for name in dict.fromkeys(wanted or [*STORES, self.settings.metastore, AIRFLOW]):
-            try:
-                found.append(self._export(name))
-            except ConnectionUnknown as error:
-                if wanted:
-                    raise
-                left_out[name] = error.message
-        if self.settings.point_in_time and not names:
-            from data_workbench.backup.cluster import ClusterExport
-
-            found.append(ClusterExport(self.connections.get(self.settings.point_in_time)))
-        if not names or "definitions" in names:
-            places = (self.settings.pipelines, self.settings.project, self.settings.home)
-            found.append(DefinitionExport(*places, os.environ))
-        if not found:
-            raise UsageError("there is no store to back up", hint="name one: --store CONNECTION")
-        return found, left_out
-
-    def _export(self, name: str) -> Export:
-        connection = self.connections.get(name)
-        match connection.kind:
-            case "postgres":
-                from data_workbench.backup.postgres import PostgresExport
-
-                return PostgresExport(connection)
-            case "neo4j":
-                from data_workbench.backup.graph import GraphExport
-
-                return GraphExport(connection)
-            case "qdrant":
-                from data_workbench.backup.vectors import VectorExport
-
-                return VectorExport(connection)
-            case "workbench_files":
-                from data_workbench.backup.objects import ObjectExport
-
-                return ObjectExport(connection, self.settings)
-            case "workbench_rdf":
-                from data_workbench.backup.rdf import RdfExport
-
-                return RdfExport(connection)
-        raise Unsupported(
-            f"connection {name!r} is of type {connection.kind!r}, which backups do not know",
-            hint="postgres, neo4j, qdrant, workbench_files and workbench_rdf can be backed up",
-        )
-
-    def _writer(self) -> Writer:
-        pace = Pace(self.settings.backup_rate)
-        return Writer(self.vault, self.keyring, self._known(), pace)
-
-    def _known(self) -> dict[str, ChunkFacts]:
+    def _known(self, manifests: Sequence[Manifest]) -> dict[str, ChunkFacts]:
         """Chunks of finished sets that the same identities open."""
         found: dict[str, ChunkFacts] = {}
         damaged: set[str] = set()
         ours = tuple(sorted(self.keyring.recipients))
-        for manifest in self.vault.manifests(broken=_warn):
+        for manifest in manifests:
             if manifest.recipients == ours:
                 found |= manifest.chunks
             damaged |= set((self.vault.verification(manifest.set) or {}).get("damaged") or ())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.content import Writer
-from data_workbench.backup.exports import Export
+from data_workbench.backup.exports import Export, joined
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.neo4j.client import Client
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 NODES, RELATIONSHIPS, SCHEMA = "nodes.jsonl", "relationships.jsonl", "schema.jsonl"
 SCHEMA_STREAM, ALL_NODES, ALL_RELATIONSHIPS = "(schema)", "(nodes)", "(relationships)"
 _ATTEMPTS = 3
-_BLOCK = 1024**2
 _DIGEST = 16
 _NOBODY = bytes(_DIGEST)
 
@@ -171,20 +170,6 @@ def _of_text(kind: str, value: Any) -> Any:
 def _number(element: str) -> int:
     """The store's number in an element id such as `4:7f3c…:42`."""
     return int(element.rpartition(":")[2])
-
-
-def joined(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines as blocks."""
-    waiting: list[bytes] = []
-    size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
-        if size >= _BLOCK:
-            yield b"\n".join(waiting) + b"\n"
-            waiting, size = [], 0
-    if waiting:
-        yield b"\n".join(waiting) + b"\n"
 
 
 class GraphExport(Export):

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from data_workbench.backup.content import Reader, Writer
-from data_workbench.backup.exports import Export
+from data_workbench.backup.exports import ListedExport
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.files.client import Root
 from data_workbench.connectors.files.failures import translated
-from data_workbench.errors import StateError, StreamUnknown, UsageError
+from data_workbench.errors import StateError, StoreUnavailable, StreamUnknown, UsageError
 from data_workbench.events import emit
 
 if TYPE_CHECKING:
@@ -31,27 +31,42 @@ NAMES: Final = "names.jsonl"
 STREAM: Final = "files"
 _BLOCK: Final = 1024**2
 
+Listed = tuple[dict[str, tuple[Any, ...]], int]
+"""Files with what changes when they do, and how many links were left out."""
 
-class ObjectExport(Export):
-    """All files below a connection's root."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
-        self.name = connection.id
+class ObjectExport(ListedExport[Listed]):
+    """All files below a connection's root.
+
+    Args:
+        may_lack: whether a folder that is not there is one without files, as where it is about to be restored.
+    """
+
+    def __init__(self, connection: Connection, settings: Settings, *, may_lack: bool = False) -> None:
+        super().__init__()
+        self.name, self._may_lack = connection.id, may_lack
         self._root = Root(connection, settings)
 
     def open(self) -> None:
-        self._root.filesystem  # noqa: B018  # opens it
+        # A prefix of a bucket is there once something is in it.
+        if self._root.config.is_local and not self._may_lack and not self._root.is_folder("."):
+            hint = "a disk that is not mounted, or the connection's address"
+            raise StoreUnavailable(f"{self._root.config.url} is not there", hint=hint)
 
-    def mark(self) -> dict[str, Any]:
-        self._listed, self._links = listed(self._root)
-        return {"files": len(self._listed), "bytes": sum(int(one[0] or 0) for one in self._listed.values())}
+    def now(self) -> Listed:
+        return listed(self._root)
 
     def write(self, writer: Writer) -> StoredStore:
         started = time.monotonic()
-        self._require_apart(writer.vault.address)
+        if self.lies_within(writer.vault.address):
+            raise UsageError(
+                f"the repository {writer.vault.address} lies in {self.name!r}, which is to be backed up",
+                hint="keep backups elsewhere: WORKBENCH_BACKUPS",
+            )
+        before, links = self.marked()
         seen, files, names = Multiset(), list[StoredFile](), list[bytes]()
         gone = 0
-        for number, path in enumerate(sorted(self._listed)):
+        for number, path in enumerate(sorted(before)):
             try:
                 stored = writer.write(f"{number:09}", _blocks(self._root, path))
             except StreamUnknown:
@@ -60,25 +75,20 @@ class ObjectExport(Export):
             files.append(stored)
             names.append(json.dumps({"file": stored.path, "path": path}).encode() + b"\n")
             seen.add(_digest(path, stored.sha256))
-        after, _ = listed(self._root)
         return StoredStore(
             kind="workbench_files",
             connection=self.name,
-            moved=after != self._listed,
+            moved=self.now()[0] != before,
             seconds=round(time.monotonic() - started, 3),
             streams={STREAM: Content(count=seen.count, fingerprint=seen.fingerprint)},
             files=(writer.write(NAMES, names), *files),
-            details={"links_left_out": self._links, "gone_meanwhile": gone},
+            details={"links_left_out": links, "gone_meanwhile": gone},
         )
 
-    def _require_apart(self, repository: str) -> None:
-        """Refuse to take the repository into itself: every set would hold all that came before it."""
+    def lies_within(self, address: str) -> bool:
+        """Whether a place is below this root: with the repository in it every set would hold all before it."""
         own = str(self._root.full(".")) if self._root.config.is_local else self._root.config.url
-        if f"{repository.rstrip('/')}/".startswith(f"{own.rstrip('/')}/"):
-            raise UsageError(
-                f"the repository {repository} lies in {self.name!r}, which is to be backed up",
-                hint="keep backups elsewhere: WORKBENCH_BACKUPS",
-            )
+        return f"{address.rstrip('/')}/".startswith(f"{own.rstrip('/')}/")
 
 
 class ObjectRestore:
@@ -144,8 +154,8 @@ class ObjectRestore:
         emit("backup.restored", store=self._stored.connection, count=1)
 
 
-def listed(root: Root) -> tuple[dict[str, tuple[Any, ...]], int]:
-    """Files below a root with what changes when they do, and how many links were left out."""
+def listed(root: Root) -> Listed:
+    """Files below a root."""
     with translated(root.config.url):
         root.filesystem.invalidate_cache()
         found: dict[str, dict[str, Any]] = root.filesystem.find(root.full("."), detail=True)

@@ -7,14 +7,13 @@ is compared by shape and count. https://www.w3.org/TR/rdf11-concepts/#section-bl
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from data_workbench.backup.content import Reader, Writer
-from data_workbench.backup.exports import Export
+from data_workbench.backup.content import Reader
+from data_workbench.backup.exports import CountedExport, joined
 from data_workbench.backup.fingerprints import Multiset, digest
-from data_workbench.backup.manifest import Content, StoredFile, StoredStore
+from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.connectors.rdf.client import Sparql
 from data_workbench.errors import StateError, UsageError
 from data_workbench.events import emit
@@ -31,44 +30,31 @@ _AT_ONCE: Final = 5_000
 _GRAPHS = "SELECT DISTINCT ?g { GRAPH ?g { ?s ?p ?o } }"
 
 
-class RdfExport(Export):
+class RdfExport(CountedExport):
     """All graphs of a dataset."""
 
+    kind = "workbench_rdf"
+    ending = "nt"
+
     def __init__(self, connection: Connection) -> None:
+        super().__init__()
         self.name = connection.id
         self._server = Sparql(connection)
 
-    def open(self) -> None:
-        self._version = self._server.version()
+    def version(self) -> str | None:
+        return self._server.version()
 
-    def mark(self) -> dict[str, Any]:
-        self._counts = counts(self._server)
-        return {"triples": self._counts}
+    def now(self) -> dict[str, int]:
+        return counts(self._server)
 
-    def write(self, writer: Writer) -> StoredStore:
-        started = time.monotonic()
-        files: list[StoredFile] = []
-        streams: dict[str, Content] = {}
-        described: dict[str, str] = {}
-        # By number: a graph's name may hold what no path may.
-        for number, name in enumerate(sorted(self._counts)):
-            seen = Multiset()
-            described[name] = f"{number:06}.nt"
-            files.append(writer.write(described[name], _joined(_told(triples(self._server, name), seen))))
-            streams[name] = Content(count=seen.count, fingerprint=seen.fingerprint)
-        after = counts(self._server)
-        return StoredStore(
-            kind="workbench_rdf",
-            connection=self.name,
-            version=self._version,
-            moved=after != self._counts or after != {name: one.count for name, one in streams.items()},
-            seconds=round(time.monotonic() - started, 3),
-            streams=streams,
-            files=tuple(files),
-            details={"graphs": described},
-        )
+    def read(self, stream: str, seen: Multiset) -> Iterator[bytes]:
+        return joined(line.encode() for line in _told(triples(self._server, stream), seen))
+
+    def details(self, paths: Mapping[str, str]) -> dict[str, Any]:
+        return {"graphs": dict(paths)}
 
     def close(self) -> None:
+        super().close()
         self._server.close()
 
 
@@ -175,18 +161,6 @@ def _told(lines: Iterable[str], seen: Multiset) -> Iterator[str]:
     for line in lines:
         seen.add(digest(_BLANK.sub("_:b", line).encode()))
         yield line
-
-
-def _joined(lines: Iterable[str]) -> Iterator[bytes]:
-    """Lines in blocks."""
-    block: list[str] = []
-    for line in lines:
-        block.append(line)
-        if len(block) == _AT_ONCE:
-            yield ("\n".join(block) + "\n").encode()
-            block = []
-    if block:
-        yield ("\n".join(block) + "\n").encode()
 
 
 def _checked(name: str) -> str:

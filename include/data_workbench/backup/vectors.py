@@ -8,15 +8,13 @@ every element type Qdrant has (https://qdrant.tech/documentation/concepts/vector
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.backup.content import Reader, Writer
-from data_workbench.backup.exports import Export
+from data_workbench.backup.content import Reader
+from data_workbench.backup.exports import CountedExport, joined
 from data_workbench.backup.fingerprints import Multiset, digest
-from data_workbench.backup.graph import joined
-from data_workbench.backup.manifest import Content, StoredFile, StoredStore
+from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.connectors.qdrant.client import Qdrant
 from data_workbench.connectors.qdrant.packing import packed, unpacked
 from data_workbench.errors import SchemaConflict, StateError
@@ -37,53 +35,36 @@ _SECTIONS = {
 }
 
 
-class VectorExport(Export):
+class VectorExport(CountedExport):
     """All collections of a server."""
 
+    kind = "qdrant"
+    ending = "jsonl"
+
     def __init__(self, connection: Connection) -> None:
+        super().__init__()
         self.name = connection.id
         self._server = Qdrant(connection)
 
-    def open(self) -> None:
-        self._version = self._server.version()
+    def version(self) -> str | None:
+        return self._server.version()
 
-    def mark(self) -> dict[str, Any]:
-        self._counts = _counts(self._server)
-        return {"points": self._counts}
+    def now(self) -> dict[str, int]:
+        return {
+            name: self._server.ask("POST", "collections", name, "points", "count", body={"exact": True})["count"]
+            for name in self._server.collections()
+        }
 
-    def write(self, writer: Writer) -> StoredStore:
-        started = time.monotonic()
-        aliases = self._server.aliases()
-        files: list[StoredFile] = []
-        streams: dict[str, Content] = {}
-        described: dict[str, Any] = {}
-        # By number: a collection's name may hold what no path may.
-        for number, name in enumerate(self._server.collections()):
-            described[name] = {"file": f"{number:04}.jsonl", **_description(self._server, name)}
-            seen = Multiset()
-            files.append(writer.write(described[name]["file"], joined(_points(self._server, name, seen))))
-            streams[name] = Content(count=seen.count, fingerprint=seen.fingerprint)
-        after = _counts(self._server)
-        return StoredStore(
-            kind="qdrant",
-            connection=self.name,
-            version=self._version,
-            moved=after != self._counts or after != {name: one.count for name, one in streams.items()},
-            seconds=round(time.monotonic() - started, 3),
-            streams=streams,
-            files=tuple(files),
-            details={"collections": described, "aliases": aliases},
-        )
+    def read(self, stream: str, seen: Multiset) -> Iterator[bytes]:
+        return joined(_points(self._server, stream, seen))
+
+    def details(self, paths: Mapping[str, str]) -> dict[str, Any]:
+        described = {name: {"file": path, **_description(self._server, name)} for name, path in paths.items()}
+        return {"collections": described, "aliases": self._server.aliases()}
 
     def close(self) -> None:
+        super().close()
         self._server.close()
-
-
-def _counts(server: Qdrant) -> dict[str, int]:
-    return {
-        name: server.ask("POST", "collections", name, "points", "count", body={"exact": True})["count"]
-        for name in server.collections()
-    }
 
 
 def _description(server: Qdrant, name: str) -> dict[str, Any]:

@@ -31,8 +31,27 @@ class Session:
         from data_workbench.connectors.connections import Connections, from_environment
 
         return Connections(
-            from_environment, self._from_local_stack, complete=self.project.complete if self.project else None
+            from_environment,
+            self._from_local_stack,
+            complete=self.project.complete if self.project else None,
+            listed=self._ids,
         )
+
+    def _ids(self) -> set[str]:
+        """Connections of the environment, the local stack and the project file."""
+        from data_workbench.connectors.connections import ids_of_environment
+        from data_workbench.servers import connection_environment
+
+        found = ids_of_environment()
+        if self._has_local_stack:
+            found |= ids_of_environment(connection_environment(self.settings))
+        if self.project is not None:
+            found |= self.project.ids
+        return found
+
+    @property
+    def _has_local_stack(self) -> bool:
+        return (self.settings.home / "credentials.json").exists()
 
     @cached_property
     def project(self) -> Project | None:
@@ -57,7 +76,7 @@ class Session:
         return metastore
 
     def _from_local_stack(self, connection_id: str) -> Connection | None:
-        if not (self.settings.home / "credentials.json").exists():
+        if not self._has_local_stack:
             return None
         from data_workbench.connectors.connections import from_environment
         from data_workbench.servers import connection_environment

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
     from data_workbench.health import Examination
 
-KNOWN = ("odras_postgres", "odras_neo4j", "odras_qdrant", "workbench_files", "workbench_metastore")
+_OPTIONAL = ("odras_fuseki", "airflow_metadata")
+"""Of the local stack, which runs without them, too."""
 
 
 @root.group()
@@ -44,17 +45,15 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
 def configured(session: Session) -> list[str]:
     """Connections the environment or the local stack names; those of other programs (mail, HTTP) are left alone."""
-    import os
-
+    from data_workbench.connectors.connections import ids_of_environment
     from data_workbench.connectors.registry import CONNECTORS
 
-    prefix = "AIRFLOW_CONN_"
-    named = {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
-    if (session.settings.home / "credentials.json").exists():
-        named |= set(KNOWN)
-    if session.project is not None:
-        named |= {name for name, entry in session.project.connections.items() if "type" in entry}
-    return sorted(name for name in named if _kind(session, name) in (None, *CONNECTORS))
+    left_out = set(_OPTIONAL) - ids_of_environment()
+    return [
+        name
+        for name in session.connections.ids()
+        if name not in left_out and _kind(session, name) in (None, *CONNECTORS)
+    ]
 
 
 def _kind(session: Session, name: str) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -22,6 +22,8 @@ from data_workbench.errors import ConnectionUnknown, UsageError
 
 FILE_SCHEMES = ("file", "s3", "gs", "abfs", "sftp")
 """URLs that are roots of files. One of http may be another server's: a web server's files need a connection."""
+
+_VARIABLE = "AIRFLOW_CONN_"
 
 Resolver = Callable[[str], "Connection | None"]
 """Gives the connection of an id, or None if it does not know it."""
@@ -72,7 +74,7 @@ def from_environment(connection_id: str, environ: Mapping[str, str] | None = Non
         ConnectionUnknown: the variable is set, but is neither JSON nor a URI.
     """
     source = os.environ if environ is None else environ
-    name = f"AIRFLOW_CONN_{connection_id.upper()}"
+    name = f"{_VARIABLE}{connection_id.upper()}"
     raw = source.get(name)
     if not raw:
         return None
@@ -84,6 +86,12 @@ def from_environment(connection_id: str, environ: Mapping[str, str] | None = Non
             f"{name} is neither connection JSON nor a URI ({type(error).__name__})",
             hint='write it as {"conn_type": "postgres", "host": …, "port": …, "login": …, "password": …, "schema": …}',
         ) from None
+
+
+def ids_of_environment(environ: Mapping[str, str] | None = None) -> set[str]:
+    """Ids that `AIRFLOW_CONN_<ID>` are set for."""
+    names = os.environ if environ is None else environ
+    return {name.removeprefix(_VARIABLE).lower() for name in names if name.startswith(_VARIABLE)}
 
 
 def _from_json(connection_id: str, raw: str) -> Connection:
@@ -193,14 +201,23 @@ def from_url(url: str) -> Connection:
 class Connections:
     """Resolves ids through a chain of resolvers; the first that knows an id wins.
 
-    `complete` adds a project's defaults to what was found, or makes a connection of them where nothing was.
+    `complete` adds a project's defaults to what was found, or makes a connection of them where nothing was; `listed`
+    names those that can be told without being asked for, as a secrets backend's cannot.
     """
 
     def __init__(
-        self, *resolvers: Resolver, complete: Callable[[str, Connection | None], Connection | None] | None = None
+        self,
+        *resolvers: Resolver,
+        complete: Callable[[str, Connection | None], Connection | None] | None = None,
+        listed: Callable[[], Iterable[str]] = ids_of_environment,
     ) -> None:
         self._resolvers = resolvers or (from_environment,)
         self._complete = complete
+        self._listed = listed
+
+    def ids(self) -> list[str]:
+        """Ids of connections that are known to be set, in alphabetical order; there may be others."""
+        return sorted(one for one in set(self._listed()) if "://" not in one)
 
     def get(self, connection_id: str) -> Connection:
         """The connection of an id or URL.

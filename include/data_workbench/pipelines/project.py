@@ -57,6 +57,11 @@ class Project:
         """How many stages may be at a connection's store at a time, where the file says so."""
         return {name: int(given["limit"]) for name, given in self.connections.items() if "limit" in given}
 
+    @property
+    def ids(self) -> set[str]:
+        """Connections that the file makes by itself."""
+        return {name for name, entry in self.connections.items() if "type" in entry}
+
     def complete(self, connection_id: str, found: Connection | None) -> Connection | None:
         """A connection with this file's defaults; None if neither it nor the file makes one.
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from data_workbench.connectors.connections import Connection, Connections, Resolver, from_environment
+from data_workbench.connectors.connections import (
+    Connection,
+    Connections,
+    Resolver,
+    from_environment,
+    ids_of_environment,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection as AirflowConnection
@@ -21,8 +27,16 @@ def airflow_connections() -> Connections:
     from data_workbench import settings as settings_module
     from data_workbench.pipelines.project import load_project
 
-    project = load_project(settings_module.load())
-    return Connections(masking(from_environment), from_airflow, complete=project.complete)
+    settings = settings_module.load()
+    project = load_project(settings)
+
+    def listed() -> set[str]:
+        """Airflow's own cannot be listed by a task; of those the ones are known that pipelines use."""
+        from data_workbench.pipelines.used_connections import used_connections
+
+        return ids_of_environment() | project.ids | used_connections(settings.pipelines, settings)
+
+    return Connections(masking(from_environment), from_airflow, complete=project.complete, listed=listed)
 
 
 def from_airflow(connection_id: str) -> Connection | None:

@@ -98,3 +98,9 @@ def test_files_and_graphs_come_back_as_they_were(site: Shell, fuseki: str, tmp_p
     assert refused.document["error"]["kind"] == "Unsupported"
     inside = site("backup", "create", "--repository", f"{folder}/backups", "--json")
     assert (inside.code, inside.document["error"]["kind"]) == (2, "UsageError")
+
+    folder.rename(tmp_path / "unmounted")
+    gone = site("backup", "create", "--json")
+    assert (gone.code, gone.document["error"]["kind"]) == (1, "StoreUnavailable"), "not taken for an empty one"
+    succeeded(site("backup", "restore", made["set"], "--store", "objects", "--yes", "--json"))
+    assert hashes(folder) == before[0], "into a folder that is not there"

@@ -197,6 +197,33 @@ def test_a_store_that_is_away_fails_the_backup_and_is_told_by_one_alert(site: Si
     assert site.check()["set"] == earlier["set"]
 
 
+def test_a_store_that_dies_while_it_is_read_fails_the_backup_and_leaves_the_earlier_ones(
+    site: Site, postgres: PostgresDatabase
+) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    from data_workbench.errors import WorkbenchError
+    from data_workbench.events import Event, subscribed
+
+    def dying(event: Event) -> None:
+        """Between the recovery point and the dump the session ends that holds the snapshot."""
+        if event.name == "backup.store" and event.facts["store"] == "site":
+            with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND state = 'idle in transaction'"
+                )
+
+    earlier = site.create()
+    with subscribed(dying), pytest.raises((WorkbenchError, AirflowException)):
+        site.create()
+    assert site.watch() == ["failed"]
+    assert site.check()["set"] == earlier["set"]
+    again = site.create()
+    assert site.watch() == []
+    assert site.check()["set"] == again["set"]
+
+
 def test_the_page_tells_clocks_sets_and_growth_and_nothing_as_markup(site: Site, browser: TestClient) -> None:
     empty = browser.get("/data/pages/backups").text
     assert "Unpause the DAG <code>watch_backups</code>" in empty

@@ -47,6 +47,7 @@ def test_what_is_the_same_is_left_alone_and_a_change_meanwhile_is_told(repositor
     repository.vault.prepare()
     export.open()
     export.mark()
+    assert sorted(export.marked()[0]) == ["a", "b"]
     (folder / "a").write_bytes(b"first, longer")
     (folder / "b").unlink()
     with Writer(repository.vault, repository.keyring, {}) as writer:

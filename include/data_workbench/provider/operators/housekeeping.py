@@ -25,21 +25,10 @@ class ListConnectionsOperator(BaseOperator):
         from pathlib import Path
 
         from data_workbench import settings as settings_module
-        from data_workbench.errors import WorkbenchError
-        from data_workbench.pipelines.definition import load_definition
-        from data_workbench.pipelines.rule_files import is_pipeline_file
+        from data_workbench.pipelines.used_connections import used_connections
 
         settings = settings_module.load()
-        found = {settings.metastore}
-        for path in sorted(filter(is_pipeline_file, Path(self.folder).glob("*"))):
-            try:
-                spec = load_definition(path, settings=settings).spec
-            except WorkbenchError as error:
-                self.log.warning("left out: %s", error)
-                continue
-            found |= {source.connection for source in spec.sources.values()}
-            found |= {destination.connection for destination in spec.destinations.values()}
-        return sorted(found)
+        return sorted({settings.metastore} | used_connections(Path(self.folder), settings))
 
 
 class CheckConnectionOperator(BaseOperator):
