@@ -39,8 +39,8 @@ def measure(ground: Ground) -> list[Figure]:
     nodes = ground.rows // 10
     ground.sql(mixed("mixed", ground.rows))
     connections = Connections(lambda name: from_environment(name, ground.stack.environment()))
-    _grow(connections, 0, nodes)
-    with _creation(ground, connections) as creation:
+    grow(connections, 0, nodes)
+    with creation_of(ground, connections) as creation:
         full, native = in_turns(ground.rounds, lambda: _full(creation), lambda: _pg_dump(ground))
         first = full[-1]
         ground.sql("VACUUM (FREEZE, ANALYZE) mixed")  # marks every page once, which is no change of rows
@@ -80,7 +80,8 @@ def measure(ground: Ground) -> list[Figure]:
 
 
 @contextmanager
-def _creation(ground: Ground, connections: Connections) -> Iterator[Creation]:
+def creation_of(ground: Ground, connections: Connections) -> Iterator[Creation]:
+    """What makes sets in a repository of this ground."""
     place = ground.settings.home.absolute() / "bench-backups"
     vault = open_vault(str(place), connections, ground.settings)
     with open_metastore(connections.get(ground.settings.metastore)) as metastore:
@@ -98,7 +99,7 @@ def _full(creation: Creation) -> Any:
 def _base(creation: Creation, known: dict[str, ChunkFacts]) -> Writer:
     """A base backup of the server, beside chunks that are there already."""
     with Writer(creation.vault, creation.keyring, known) as writer:
-        with ClusterExport(creation.connections.get("odras_postgres")) as export:
+        with ClusterExport(creation.connections.get("odras_postgres"), creation.settings.home) as export:
             export.mark()
             export.write(writer)
         return writer
@@ -118,10 +119,11 @@ def _append(ground: Ground, connections: Connections, nodes: int) -> None:
     more = max(1, ground.rows // 100)
     ground.sql(mixed("later", ground.rows + more))
     ground.sql(f"INSERT INTO mixed SELECT * FROM later WHERE id > {ground.rows}; DROP TABLE later")
-    _grow(connections, nodes, max(1, nodes // 100))
+    grow(connections, nodes, max(1, nodes // 100))
 
 
-def _grow(connections: Connections, begin: int, count: int) -> None:
+def grow(connections: Connections, begin: int, count: int) -> None:
+    """So many more nodes, each with three relationships, and points."""
     with Client(connections.get("odras_neo4j")) as graph:
         if begin == 0:
             graph.run("CREATE CONSTRAINT bench_thing IF NOT EXISTS FOR (n:BenchThing) REQUIRE n.id IS UNIQUE")

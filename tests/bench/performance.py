@@ -22,7 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Steps": ("steps", "growth", "pushed"),
     "Memory at four times the rows": ("flat",),
     "Rows set aside": ("quarantine",),
-    "Backups": ("backup",),
+    "Backups": ("backup", "recovery"),
     "Archives": ("archive",),
     "Profiles": ("profile",),
     "Data quality": ("quality",),
