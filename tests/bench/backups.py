@@ -71,7 +71,7 @@ def measure(ground: Ground) -> list[Figure]:
     whole_base = {"rows": ground.rows, "full_bytes": stored, "new_bytes": later.new_bytes}
     based = "backup: size of the next base backup after 1 % was added"
     return [
-        Figure("backup_base_next", based, later.new_bytes / stored, None, "less", details=whole_base),
+        Figure("backup_base_next", based, later.new_bytes / stored, 0.05, "less", details=whole_base),
         Figure(
             "backup", "backup: PostgreSQL's part of a set, beside pg_dump", whole / dump, 1.3, "less", details=details
         ),

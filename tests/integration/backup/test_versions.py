@@ -46,7 +46,9 @@ def newer(servers: Stack) -> Iterator[Server]:
         yield Server(dsn, own.environment()["AIRFLOW_CONN_ODRAS_POSTGRES"])
 
 
-def test_base_backups_of_a_server_that_knows_its_pages_are_increments(shell: Shell, newer: Server) -> None:
+@pytest.fixture
+def logged(shell: Shell, newer: Server) -> Iterator[Shell]:
+    """A command line over the newer server, whose log is kept."""
     shell.variables = {
         **shell.variables,
         "AIRFLOW_CONN_ODRAS_POSTGRES": newer.airflow,
@@ -54,37 +56,41 @@ def test_base_backups_of_a_server_that_knows_its_pages_are_increments(shell: She
         "WORKBENCH_POINT_IN_TIME": "odras_postgres",
         "WORKBENCH_BACKUP_RETENTION": "last=1",
     }
+    assert succeeded(shell("backup", "wal", "--json"))["running"]
+    yield shell
+    assert shell("backup", "wal", "--stop", "--drop-slot").code == 0
+
+
+def test_base_backups_of_a_server_that_knows_its_pages_are_increments(logged: Shell, newer: Server) -> None:
     with psycopg.connect(newer.dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE hashes AS SELECT n, sha512(n::text::bytea) FROM generate_series(1, 100000) n")
         connection.execute("VACUUM (FREEZE) hashes")
-        assert succeeded(shell("backup", "wal", "--json"))["running"]
-        first = succeeded(shell("backup", "create", "--json"))
+        first = succeeded(logged("backup", "create", "--json"))
         connection.execute("UPDATE hashes SET n = -n WHERE n <= 100")
-        second = succeeded(shell("backup", "create", "--json"))
+        second = succeeded(logged("backup", "create", "--json"))
         moment = connection.execute("SELECT clock_timestamp() FROM pg_sleep(0.05)").fetchone()
         connection.execute("TRUNCATE hashes")
     assert second["new_bytes"] < first["new_bytes"] / 5
-    shown = succeeded(shell("backup", "show", second["set"], "--json"))["stores"]["odras_postgres.cluster"]
+    shown = succeeded(logged("backup", "show", second["set"], "--json"))["stores"]["odras_postgres.cluster"]
     assert [one["path"] for one in shown["files"]] == ["base.tar", "increment-1.tar"], "and no log was taken since"
 
-    removed = succeeded(shell("backup", "prune", "--json"))["removed"]
+    removed = succeeded(logged("backup", "prune", "--json"))["removed"]
     assert removed == [first["set"]], "no set needs another"
-    drilled = succeeded(shell("backup", "verify", "--drill", "--store", "odras_postgres.cluster", "--json"))
+    drilled = succeeded(logged("backup", "verify", "--drill", "--store", "odras_postgres.cluster", "--json"))
     assert drilled["drill"]["stores"]["odras_postgres.cluster"]["outcome"] == "passed"
 
-    assert succeeded(shell("backup", "wal", "--json"))["shipped"] >= 1
+    assert succeeded(logged("backup", "wal", "--json"))["shipped"] >= 1
     assert moment is not None
-    succeeded(shell("backup", "restore", "--to", moment[0].isoformat(), "--beside", "then", "--json"))
+    succeeded(logged("backup", "restore", "--to", moment[0].isoformat(), "--beside", "then", "--json"))
     with psycopg.connect(newer.dsn.rpartition("/")[0] + "/then_odras") as connection:
         told = connection.execute("SELECT count(*), count(*) FILTER (WHERE n < 0) FROM hashes").fetchone()
         assert told == (100_000, 100)
-    assert shell("backup", "wal", "--stop", "--drop-slot").code == 0
 
     # The machine is another, and does not know what the server wrote: the next one is whole again.
-    for note in (shell.folder / "home" / "base-backups").iterdir():
+    for note in (logged.folder / "home" / "base-backups").iterdir():
         note.unlink()
-    third = succeeded(shell("backup", "create", "--json"))
-    shown = succeeded(shell("backup", "show", third["set"], "--json"))["stores"]["odras_postgres.cluster"]
+    third = succeeded(logged("backup", "create", "--json"))
+    shown = succeeded(logged("backup", "show", third["set"], "--json"))["stores"]["odras_postgres.cluster"]
     assert [one["path"] for one in shown["files"]] == ["base.tar"]
 
 
