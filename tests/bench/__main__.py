@@ -15,6 +15,7 @@ from tests.bench import (
     files,
     flat,
     graph,
+    incremental,
     journal,
     lineage,
     loading,
@@ -39,6 +40,7 @@ from tests.bench.ground import Ground, open_ground
 SUBJECTS: Mapping[str, tuple[Callable[[Ground], list[Figure]], tuple[str, ...]]] = {
     "parquet": (files.measure, ("postgres",)),
     "ranges": (ranges.measure, ("postgres",)),
+    "incremental": (incremental.measure, ("postgres",)),
     "tables": (tables.measure, ("postgres",)),
     "load": (loading.measure, ("postgres",)),
     "journal": (journal.measure, ("postgres",)),

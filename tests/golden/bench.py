@@ -125,7 +125,8 @@ class Bench:
             step_inputs=inputs,
             contracts={name: Contract.model_validate(item) for name, item in (contract or {}).items()},
             compile_contract=compile_contract,
-            side_schemas={name: table.schema for name, table in (sides or {}).items()},
+            # What a step kept is of a shape that the plan finds.
+            side_schemas={name: one.schema for name, one in (sides or {}).items() if not name.startswith("kept:")},
             params={name: kind for name, (kind, _) in (params or {}).items()},
             needed=needed if needed is not None else {before},
             retract=retract or set(),

@@ -69,9 +69,12 @@ class Case:
     merge: bool = False
 
     @property
-    def asks(self) -> bool:
-        """Whether steps ask about rows, which is done beside DuckDB only."""
-        return any(verb in step for step in self.steps for verb in ("enrich", "embed"))
+    def is_for_duckdb(self) -> bool:
+        """Whether steps do what is done beside DuckDB only: ask about rows, close a tree, keep rows between runs."""
+        verbs = ("enrich", "embed", "hierarchy")
+        keeps = any(step.get("aggregate", {}).get("incremental") for step in self.steps)
+        keeps |= any(step.get("python", {}).get("each", False) for step in self.steps)
+        return keeps or any(verb in step for step in self.steps for verb in verbs)
 
 
 @dataclass(frozen=True)

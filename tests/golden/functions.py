@@ -42,4 +42,13 @@ def not_batches(batches: Iterator[pa.RecordBatch]) -> list[str]:
     return [str(batch.num_rows) for batch in batches]
 
 
+def halve(batches: Iterator[pa.RecordBatch], *, odd: str = "raise") -> Iterator[pa.RecordBatch]:
+    """Half of n for each row; it has no answer for odd ones."""
+    for batch in batches:
+        numbers = batch["n"].to_pylist()
+        if odd == "raise" and any(n is not None and n % 2 for n in numbers):
+            raise ValueError("an odd number has no half")
+        yield pa.RecordBatch.from_pydict({"half": pa.array([n and (n / 2 if n % 2 else n // 2) for n in numbers])})
+
+
 NOT_A_FUNCTION = 7

@@ -15,7 +15,7 @@ from data_workbench.records.definitions import Mistake
 from data_workbench.transforms.spark.engine import spark_opener
 from data_workbench.transforms.spark.session import SparkTarget
 
-CASES = [one for one in load_cases() if not one.asks]
+CASES = [one for one in load_cases() if not one.is_for_duckdb]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "graph": ("neo4j", "a Neo4j graph"),
     "nearest": ("qdrant", "a Qdrant server"),
 }
-"""What is asked: the type of its connection, and what that is in words."""
+"""What is asked: the type of its connection, and what that is in words. Records are of any."""
 
 
 class Asker(Protocol):
@@ -42,6 +42,8 @@ class Asker(Protocol):
 
 def require_kind(step: str, enrich: Enrich, connection: Connection) -> None:
     """Refuse a connection of another type than what is asked. Raises Unsupported."""
+    if enrich.kind not in KINDS:
+        return  # whatever can be read
     wanted, words = KINDS[enrich.kind]
     if connection.kind != wanted:
         raise Unsupported(
@@ -124,6 +126,11 @@ class Outside:
             from data_workbench.enrichment.graph import GraphAsker
 
             return GraphAsker(connection, enrich.graph, self.params, patience)
+        if enrich.records is not None:
+            from data_workbench.enrichment.stream import StreamAsker
+
+            taken = tuple(one.from_ for one in enrich.taken.values())
+            return StreamAsker(connection, enrich.records, taken, self.params, patience, self.settings)
         from data_workbench.enrichment.nearest import NearestAsker
 
         assert enrich.nearest is not None

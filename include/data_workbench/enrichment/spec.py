@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from data_workbench.connectors.http.paths import PathText
 from data_workbench.connectors.rest.options import Scalar, placeholders, refuse_secrets
-from data_workbench.records.definitions import ColumnName, Duration, Mistake, Model, Name, Text
+from data_workbench.records.definitions import ColumnName, Duration, Expression, Mistake, Model, Name, Text
 
 Unavailable = Literal["keep", "mark", "quarantine", "fail"]
 OnFailure = Literal["quarantine", "null", "fail"] | None
@@ -22,6 +22,9 @@ CONFIDENCE = "_confidence"
 
 UNAVAILABLE, UNUSABLE, NOTHING = "unavailable", "unusable", "nothing"
 """What a provenance says where no value came from the outside."""
+
+KINDS = ("rest", "graph", "nearest", "records")
+"""What can be asked."""
 
 _ROW = re.compile(r"\brow\.(?:`([^`]+)`|([A-Za-z_]\w*))")
 _LABEL = re.compile(r"\(\s*\w*\s*:\s*`?([A-Za-z_]\w*)")
@@ -169,6 +172,25 @@ class Nearest(Model):
         return self.collection
 
 
+class Records(Model):
+    """The rows of a stream that have the values of given: a table, a label, a collection or a file."""
+
+    stream: Text = Field(description="The connection's table, label, collection or file")
+    on: dict[Name, ColumnName] = Field(min_length=1, description="name of given: column there")
+    where: Expression | None = Field(None, description="SQL condition on the rows there")
+    options: dict[str, Any] = Field(default_factory=dict, description="What only this connector knows")
+    size: int = Field(1000, ge=1, le=10_000, description="Rows in one request")
+
+    def names(self) -> Iterator[str]:
+        """Values of `given` that are looked at."""
+        yield from self.on
+
+    @property
+    def what(self) -> str:
+        """What is asked, in a word."""
+        return self.stream
+
+
 class Taken(Model):
     """Where a new column's value stands in a record, and its type."""
 
@@ -180,7 +202,7 @@ class Taken(Model):
 
 
 class Enrich(Model):
-    """Add columns from outside: a REST API, the graph, the nearest vectors."""
+    """Add columns from outside: a REST API, the graph, the nearest vectors, or a stream asked by keys."""
 
     connection: Text = Field(description="Connection id of what is asked")
     given: dict[Name, ColumnName] = Field(
@@ -191,6 +213,7 @@ class Enrich(Model):
     rest: Rest | None = Field(None, description="Ask a REST API")
     graph: Graph | None = Field(None, description="Ask a Neo4j graph by Cypher")
     nearest: Nearest | None = Field(None, description="Ask a Qdrant collection for the nearest points")
+    records: Records | None = Field(None, description="Ask a stream for the rows with these values")
     take: dict[ColumnName, PathText | Taken] = Field(
         min_length=1, description="new column: where its value stands in a record, as text, or more about it"
     )
@@ -222,15 +245,17 @@ class Enrich(Model):
         return {name: Taken(from_=one, type="text") if isinstance(one, str) else one for name, one in self.take.items()}
 
     @property
-    def asks(self) -> Rest | Graph | Nearest:
+    def asks(self) -> Rest | Graph | Nearest | Records:
         """What is asked."""
-        found = self.rest or self.graph or self.nearest
+        found = self.rest or self.graph or self.nearest or self.records
         assert found is not None
         return found
 
     @property
-    def kind(self) -> Literal["rest", "graph", "nearest"]:
+    def kind(self) -> Literal["rest", "graph", "nearest", "records"]:
         """The key of what is asked."""
+        if self.records is not None:
+            return "records"
         return "rest" if self.rest else "graph" if self.graph else "nearest"
 
     @property
@@ -245,12 +270,12 @@ class Enrich(Model):
 
     @model_validator(mode="after")
     def _asks_one(self) -> Enrich:
-        kinds = [name for name in ("rest", "graph", "nearest") if getattr(self, name) is not None]
+        kinds = [name for name in KINDS if getattr(self, name) is not None]
         if len(kinds) != 1:
             told = f"has {' and '.join(kinds)}" if kinds else "asks nothing"
-            raise Mistake(f"enrich {told}", at=kinds[-1] if kinds else "connection", hint="one of rest, graph, nearest")
+            raise Mistake(f"enrich {told}", at=kinds[-1] if kinds else "connection", hint=f"one of {', '.join(KINDS)}")
         for name in self.asks.names():
-            if name not in self.given and name != "rows":
+            if name not in self.given and not (name == "rows" and self.rest and self.rest.batch):
                 raise Mistake(f"nothing gives {name!r} a value", at=self.kind, hint=f"add {name}: COLUMN to given")
         if self.on_unavailable == "mark" and not self.provenance:
             raise Mistake("mark writes the provenance", at="on_unavailable", hint="leave provenance: false out")

@@ -169,3 +169,8 @@ def _reads(spec: Pipeline) -> Iterator[tuple[str, str, str, list[str]]]:
         if step.lookup is not None:
             named = dict.fromkeys([*step.lookup.on.values(), *step.lookup.take.values()])
             yield f"lookup {step.name}", step.lookup.connection, step.lookup.stream, list(named)
+        if step.enrich is not None and not step.enrich.rest:
+            rule = step.enrich
+            taken = [one.from_ for one in rule.taken.values()] if rule.records else []
+            on = list(rule.records.on.values()) if rule.records else []
+            yield f"enrich {step.name}", rule.connection, rule.asks.what, list(dict.fromkeys([*on, *taken]))

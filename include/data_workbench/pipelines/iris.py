@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _KEEP: Final = frozenset({
     "filter", "cast", "deduplicate", "lookup", "join", "sort", "union", "window", "versions", "parse", "normalise",
     "hash", "mask", "surrogate_key", "rules", "enrich", "embed",
+    "hierarchy",
 })  # fmt: skip
 """Verbs whose columns mean afterwards what they meant before; columns that they make have no IRI."""
 

@@ -24,7 +24,7 @@ from data_workbench.records.types import native_type
 if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
-FORMAT: Final = 10
+FORMAT: Final = 11
 """Of stored plans. Raise it whenever their shape, or what their SQL relies on, changes."""
 DELETED = "workbench: deleted"
 """Landed with a source whose deletions are detected by comparing keys: true for a key that is gone."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from data_workbench.transforms.plan import TransformPlan
 
 
-_LATER_VERBS = ("enrich", "embed")
+_LATER_VERBS = ("enrich", "embed", "hierarchy")
 """Verbs without which a step has the hash that it had before there were such."""
 
 
@@ -62,6 +62,10 @@ def content_hash(spec: Pipeline) -> str:
         for line in step["map"] or ():
             if line["iri"] is None:
                 del line["iri"]
+        if step["python"] is not None and not step["python"]["each"]:
+            del step["python"]["each"], step["python"]["on_failure"]
+        if step["aggregate"] is not None and not step["aggregate"]["incremental"]:
+            del step["aggregate"]["incremental"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -268,6 +272,13 @@ def full_reason(spec: Pipeline, resolved: Resolved, name: str, source: Source, s
         if item.write == "replace" and fed & set(resolved.target_inputs[destination]):
             return f"it feeds {destination!r}, which is replaced"
     return None
+
+
+def seen_whole(spec: Pipeline) -> set[str]:
+    """Sources that feed a step which looks at all of their rows: some of them alone would make it wrong."""
+    resolved = resolve(spec)
+    whole = {step.name for step in spec.steps if step.sees_all}
+    return {name for name in spec.sources if _reachable(spec, resolved, name) & whole}
 
 
 def _reachable(spec: Pipeline, resolved: Resolved, name: str) -> set[str]:

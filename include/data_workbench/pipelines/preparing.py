@@ -9,11 +9,13 @@ from data_workbench.errors import WorkbenchError
 from data_workbench.metastore import deferred, pipelines, runs, states
 from data_workbench.pipelines import effects as allowing
 from data_workbench.pipelines.history import last_sources
+from data_workbench.pipelines.keeping import is_there
 from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.schema_history import keep_schemas
 from data_workbench.pipelines.stores import Stores
 
 if TYPE_CHECKING:
+    from data_workbench.artifacts import ArtifactStore
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.audit import Author
     from data_workbench.metastore.runs import Run
@@ -40,7 +42,8 @@ def prepare(runner: Runner, definition: Definition, run: Run, options: RunOption
             finally:
                 keep_schemas(runner.metastore, stores.described)
             away = allowing.require_allowed(plan, list(plan.destinations), stores, runner.metastore, options)
-        begins = {name: _begins_at(runner.metastore, plan, name, run, options) for name in plan.sources}
+        given = (runner.metastore, runner.artifacts, plan)
+        begins = {name: _begins_at(*given, name, run, options) for name in plan.sources}
         estimates = {name: _estimate(stores, one) for name, one in plan.sources.items()}
         stored: dict[str, Any] = {"plan": plan.to_json(), "begins": begins, "estimates": estimates, "away": away}
         stored |= {"owner": definition.spec.owner, "description": definition.spec.description}
@@ -51,7 +54,9 @@ def prepare(runner: Runner, definition: Definition, run: Run, options: RunOption
         raise
 
 
-def _begins_at(metastore: Metastore, plan: RunPlan, name: str, run: Run, options: RunOptions) -> bool:
+def _begins_at(
+    metastore: Metastore, artifacts: ArtifactStore, plan: RunPlan, name: str, run: Run, options: RunOptions
+) -> bool:
     """Whether a source is read from its position on; the position itself stays in the metastore."""
     source = plan.sources[name]
     if not source.incremental or options.full_refresh or options.only_keys:
@@ -60,6 +65,9 @@ def _begins_at(metastore: Metastore, plan: RunPlan, name: str, run: Run, options
     known = states.read(metastore, run.pipeline, name, scope)
     if known is not None and known.state.get("content_hash") != plan.content_hash:
         log.info("run %s: %s is read in full, the pipeline has changed since", run.run_id, name)
+        return False
+    if known is not None and not is_there(plan, name, known, artifacts):
+        log.info("run %s: %s is read in full, what a step kept of it is gone", run.run_id, name)
         return False
     return known is not None
 

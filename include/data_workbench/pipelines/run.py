@@ -384,6 +384,8 @@ class Runner:
             result = self._document(run_id, reconciliation=answer, checks=checks)
             result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
             note_kept_out(result, noted.lineage)
+            keeping = self.assembly.staging(work).keeping
+            before = keeping.standing()
             runs.publish(
                 self.metastore,
                 run_id,
@@ -394,6 +396,7 @@ class Runner:
                 resolved=self._resolved(work),
                 replayed=[] if wrong else work.options.replays,
             )
+            keeping.tidy(before)
             self._tidy(work)
         Telling(self.metastore, self.settings).of_pipeline(work.plan.pipeline, checks)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ from data_workbench.enrichment.asking import Outside
 from data_workbench.events import emit
 from data_workbench.metastore import quarantine, states
 from data_workbench.pipelines.engines import opener_of
+from data_workbench.pipelines.keeping import Keeping
 from data_workbench.pipelines.key_ranges import Ranges
 from data_workbench.pipelines.landing import LandingContext, land_side, land_source
 from data_workbench.pipelines.load import LoadInput
@@ -109,8 +111,10 @@ class Stage:
         report = self._transform(landed, sides)
         if self.keeps_rejected and self.metastore is not None:
             self._keep_rejected(self.metastore, landed)
-        if self.moves_state and self.metastore is not None:
-            self._stage_positions(self.metastore, landed, waiting=report["marked"])
+        if self.metastore is not None and self.moves_state:
+            self._stage_positions(self.metastore, landed, report)
+        elif self.metastore is not None and self.only_keys:
+            self.keeping.stage_alone(self.metastore, report["unkept"])
         return self._account(landed, report)
 
     def inputs(self, node: str) -> LoadInput:
@@ -185,6 +189,7 @@ class Stage:
             scratch = stack.enter_context(_scratch(self.work_folder / "transform"))
             landed_here = scratch / "landed"
             made = {node.name: self._begin(f"step.{node.name}", _output_schema(node), stack) for node in needed}
+            keeps = self.keeping.begin(stack)
             rejected = self._begin(QUARANTINE, quarantine_schema(), stack)
             report = execute(
                 self.plan.transform,
@@ -192,6 +197,7 @@ class Stage:
                 side_inputs={
                     **{name: self.artifacts.local_files(one, landed_here) for name, one in sides.items()},
                     **self._overlaps(scratch),
+                    **self.keeping.files(landed_here),
                 },
                 params=self.context.params,
                 now=self.context.now,
@@ -202,10 +208,15 @@ class Stage:
                 find_unique=self._find_unique(),
                 secrets={name: self._secret(name) for name in self.plan.transform.secrets},
                 outside=outside,
+                kept={name: writer.write for name, writer in keeps.items()},
+                whole=self.keeping.whole,
                 opener=opener_of(self.plan.engine, self.settings),
             )
             for name, writer in made.items():
                 if name not in report.untouched:
+                    writer.finish()
+            for name, writer in keeps.items():
+                if name not in report.unkept:
                     writer.finish()
             document = _report(report)
             rejected.finish(extra={"report": document})
@@ -277,11 +288,17 @@ class Stage:
             if kept:
                 quarantine.add(metastore, self.plan.pipeline, run_id, kept)
 
-    def _stage_positions(
-        self, metastore: Metastore, landed: Mapping[str, Manifest], *, waiting: Mapping[str, int]
-    ) -> None:
+    @cached_property
+    def keeping(self) -> Keeping:
+        """What steps keep between runs."""
+        is_for_good = self.metastore is not None and self.keeps_rejected and self.context.limit is None
+        keyed = self.only_keys or {}
+        begins = {name for name in self.plan.sources if self.base.get(name) is not None or name in keyed}
+        return Keeping(self.plan, self.context, self.artifacts, self.metastore if is_for_good else None, begins)
+
+    def _stage_positions(self, metastore: Metastore, landed: Mapping[str, Manifest], report: Mapping[str, Any]) -> None:
         """Where the sources were read to; one with rows that wait for an answer of the outside is read again."""
-        behind = {source for step in waiting for source in feeding_sources(self.plan, step)}
+        behind = {source for step in report["marked"] for source in feeding_sources(self.plan, step)}
         for name, source in self.plan.sources.items():
             if source.cursor is None or name in behind:
                 continue
@@ -292,6 +309,7 @@ class Stage:
             overlap = collect_overlap(source, landed[name], position, before.overlap if before else None, self.settings)
             scope = states.scope_of({param: self.context.params.get(param) for param in source.params})
             state = {"position": position, "content_hash": self.plan.content_hash}
+            state |= self.keeping.told(name, report["unkept"])
             states.stage(metastore, self.context.run_id, name, scope, state=state, overlap=overlap)
 
     def _account(self, landed: Mapping[str, Manifest], report: Mapping[str, Any]) -> StageResult:
@@ -314,6 +332,7 @@ def _report(report: ExecutionReport) -> dict[str, Any]:
         "steps": {name: counts.as_dict() for name, counts in report.steps.items()},
         "warnings": [vars(warning) for warning in report.warnings],
         "marked": report.marked,
+        "unkept": report.unkept,
         "untouched": report.untouched,
     }
 

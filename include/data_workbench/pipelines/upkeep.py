@@ -19,7 +19,7 @@ from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.masking import Masks
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
-from data_workbench.pipelines.planning import compile_run, content_hash
+from data_workbench.pipelines.planning import compile_run, content_hash, seen_whole
 from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
 from data_workbench.pipelines.stores import Stores
@@ -127,6 +127,8 @@ class Upkeep:
         if any(one.write == "replace" for one in plan.destinations.values()):
             # With some of its rows it would hold these alone; what feeds it is read in full by every run.
             keys = {name: rows for name, rows in keys.items() if plan.sources[name].incremental}
+        whole = seen_whole(definition.spec)
+        keys = {name: rows for name, rows in keys.items() if name not in whole}
         return RunOptions(only_keys=keys, edits=edits.to_replay(plan, chosen), replays=[record.id for record in chosen])
 
     def list_runs(self, pipeline: str | None, limit: int) -> list[dict[str, Any]]:

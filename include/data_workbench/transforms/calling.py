@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import AccessDenied, TransformError, WorkbenchError
 from data_workbench.records.names import literal
+from data_workbench.records.type_names import canonical_type
 from data_workbench.settings import is_listed
 from data_workbench.transforms.arrow import without_extensions
 from data_workbench.transforms.plan import Action
@@ -20,6 +21,8 @@ from data_workbench.transforms.plan import Action
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from data_workbench.transforms.spec_tables import Python
 
 
 def find_function(name: str, allowed: str, *, step: str) -> Callable[..., Any]:
@@ -37,10 +40,21 @@ def find_function(name: str, allowed: str, *, step: str) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module), function)
     except Exception as error:  # a module's import runs its code, which may raise anything
-        raise TransformError(f"step {step!r}: {name!r} cannot be imported: {_told(error)}") from error
+        raise TransformError(f"step {step!r}: {name!r} cannot be imported: {raised(error)}") from error
     if not callable(found):
         raise TransformError(f"step {step!r}: {name!r} is no function")
     return found
+
+
+def declared_kinds(step: str, rule: Python) -> dict[str, str]:
+    """DuckDB's type of each column that a function gives. Raises TransformError."""
+    kinds = {}
+    for name, text in rule.columns.items():
+        try:
+            kinds[name] = canonical_type(text)
+        except ValueError as error:
+            raise TransformError(f"{step}: python: column {name}: {error}") from error
+    return kinds
 
 
 def require_allowed(name: str, allowed: str, *, step: str) -> None:
@@ -93,17 +107,18 @@ def _given(
     place = f"step {step!r}: {name}"
     try:
         made = function(iter(reader), **options)
-        for given in _batches(made, place):
-            yield _as_declared(given, schema, place)
+        for given in given_by(made, place):
+            yield as_declared(given, schema, place)
     except WorkbenchError:
         raise
     except Exception as error:  # it is somebody's code: whatever it raises is told with the step
         raise TransformError(
-            f"{place} raised {_told(error)}", hint="the function has to answer for each row"
+            f"{place} raised {raised(error)}", hint="the function has to answer for each row"
         ) from error
 
 
-def _batches(made: object, place: str) -> Iterator[pa.RecordBatch]:
+def given_by(made: object, place: str) -> Iterator[pa.RecordBatch]:
+    """What a function gave as record batches. Raises TransformError if it is something else."""
     import pyarrow as pa
 
     parts: Iterable[object] = [made] if isinstance(made, pa.RecordBatch | pa.Table) else made  # type: ignore[assignment]
@@ -118,7 +133,16 @@ def _batches(made: object, place: str) -> Iterator[pa.RecordBatch]:
             raise TransformError(f"{place} gave {type(part).__name__}, not a record batch", hint="yield record batches")
 
 
-def _as_declared(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.RecordBatch:
+class Misfit(TransformError):
+    """A value that a function gave is not of its column's type; `said` without the place."""
+
+    def __init__(self, place: str, said: str) -> None:
+        super().__init__(f"{place} {said}")
+        self.said = said
+
+
+def as_declared(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.RecordBatch:
+    """The batch with the columns declared. Raises TransformError; Misfit for values of another type."""
     import pyarrow as pa
 
     lacking = [one for one in schema.names if one not in batch.schema.names]
@@ -132,12 +156,12 @@ def _as_declared(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.Rec
         try:
             arrays.append(values.cast(item.type))
         except pa.ArrowException as error:
-            raise TransformError(
-                f"{place} gave {item.name} as {values.type}, which does not fit {item.type}: {_told(error)}"
-            ) from error
+            said = f"gave {item.name} as {values.type}, which does not fit {item.type}: {raised(error)}"
+            raise Misfit(place, said) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _told(error: BaseException) -> str:
+def raised(error: BaseException) -> str:
+    """An error's kind and its first line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

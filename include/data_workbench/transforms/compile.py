@@ -27,12 +27,14 @@ from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.grouping import aggregate_rows, nest_rows, pivot_rows
 from data_workbench.transforms.landing import land
 from data_workbench.transforms.plan import Action, NodePlan, TransformPlan
+from data_workbench.transforms.refolding import fold_changes
 from data_workbench.transforms.remaking import call_function, query_rows
 from data_workbench.transforms.reshaping import join_rows, unnest_rows
-from data_workbench.transforms.rowwise import ROWWISE
+from data_workbench.transforms.rowwise import rowwise
 from data_workbench.transforms.sources import SourceInput, compile_source, landed_name
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import frame_name, listing, next_segment, side_name
+from data_workbench.transforms.trees import roll_up
 from data_workbench.transforms.versions import make_versions
 from data_workbench.transforms.windows import window_columns
 
@@ -86,7 +88,7 @@ def compile_plan(
             drops=tuple(build.drops),
             params=dict(params or {}),
             landed={name: source.schema for name, source in sources.items()},
-            sides=sides,
+            sides=build.sides,
             secrets=tuple(build.secrets),
         )
 
@@ -194,7 +196,7 @@ class _Compiler:
     def add_step(self, step: Step) -> None:
         given = self.inputs[step.name]
         shape = self.shapes[given]
-        is_fused = step.verb in ROWWISE and self.consumers[given] == 1 and given not in self.needed
+        is_fused = rowwise(step) is not None and self.consumers[given] == 1 and given not in self.needed
         verbs.distinct_names(step.name, shape.columns)
         source = frame_name(given) if is_fused else next_segment(given, list(shape.columns))
         draft = self._draft(step, shape, source)
@@ -203,9 +205,12 @@ class _Compiler:
     def _draft(self, step: Step, shape: Shape, source: str) -> Draft:
         build, retract = self.build, step.name in self.retracting
         build.holds = retract
-        if step.verb in ROWWISE:
-            return ROWWISE[step.verb](build, step, shape, source)
+        compiled = rowwise(step)
+        if compiled is not None:
+            return compiled(build, step, shape, source)
         match step.verb:
+            case "aggregate" if step.keeps_rows:
+                return fold_changes(build, step, shape, source)
             case "aggregate":
                 return aggregate_rows(build, step, shape, source)
             case "pivot":
@@ -228,6 +233,9 @@ class _Compiler:
                 return query_rows(build, step, shape, source, tables)
             case "python":
                 return call_function(build, step, shape, source)
+            case "hierarchy":
+                others = {name: self.shapes[name] for _, name in step.others}
+                return roll_up(build, step, shape, source, others)
             case "unnest":
                 return unnest_rows(build, step, shape, source, retract=retract)
         assert step.join is not None

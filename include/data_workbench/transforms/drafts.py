@@ -12,7 +12,7 @@ from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.expressions import Checked, ExpressionError, check_expression
 from data_workbench.transforms.plan import ALIVE, HOLDS, REJECTED, RETRACTS, STATUS, Action, Drop, Origin, OriginKind
-from data_workbench.transforms.text import listing, with_variables
+from data_workbench.transforms.text import listing, side_name, with_variables
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,7 +69,7 @@ class Compilation:
     ) -> None:
         self.engine = engine
         self.params = params
-        self.sides = sides
+        self.sides = dict(sides)
         self.drops: list[Drop] = []
         self.secrets: dict[str, None] = {}
         """Names of the secrets that expressions use, in order."""
@@ -86,6 +86,14 @@ class Compilation:
         code = len(self.drops) + 1
         self.drops.append(Drop(code, node, counter, rule))
         return code
+
+    def keep(self, side: str, kinds: Mapping[str, str]) -> None:
+        """Add a side input with the rows that a step keeps between runs; JSON and UUIDs are text in its files."""
+        stored = {name: "VARCHAR" if kind in ("JSON", "UUID") else kind for name, kind in kinds.items()}
+        columns = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in stored.items())
+        table = f"SELECT {columns}, CAST(0 AS BIGINT) AS {ORDINAL} LIMIT 0"
+        self.engine.execute(f"CREATE OR REPLACE TEMP TABLE {side_name(side)} AS {table}")
+        self.sides[side] = self.engine.sql(f"SELECT {columns} LIMIT 0").to_arrow_table().schema
 
     def run(self, action: Action, *, step: str) -> None:
         """Do an action on the empty inputs, which checks it."""

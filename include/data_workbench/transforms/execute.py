@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from data_workbench.transforms.asking import Asks, fill_answers
 from data_workbench.transforms.calling import call
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
+from data_workbench.transforms.each import call_each
 from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import bytes_per_row, land, rows_in
 from data_workbench.transforms.plan import (
@@ -30,10 +32,12 @@ from data_workbench.transforms.plan import (
     NodePlan,
     TransformPlan,
 )
+from data_workbench.transforms.refolding import whole_param
 from data_workbench.transforms.secrets import secret_bindings
 from data_workbench.transforms.sources import landed_name
 from data_workbench.transforms.taken import FindUnique, mark_taken
 from data_workbench.transforms.text import frame_name, side_name
+from data_workbench.transforms.trees import close_tree
 from data_workbench.transforms.units import fill_units
 
 if TYPE_CHECKING:
@@ -61,6 +65,8 @@ class ExecutionReport:
     warnings: list[RuleWarning] = field(default_factory=list)
     marked: dict[str, int] = field(default_factory=dict)
     """Rows by step that went on without an answer of the outside and are to be read again."""
+    unkept: list[str] = field(default_factory=list)
+    """Steps that keep rows between runs and were given no change: what they kept stands."""
     untouched: list[str] = field(default_factory=list)
     """Sources that passed as they landed: their sinks were given nothing."""
 
@@ -79,6 +85,8 @@ def execute(
     find_unique: FindUnique | None = None,
     secrets: Mapping[str, str] | None = None,
     outside: Asks | None = None,
+    kept: Mapping[str, Sink] | None = None,
+    whole: Collection[str] = (),
     opener: Opener = open_engine,
 ) -> ExecutionReport:
     """Run the plan.
@@ -93,6 +101,8 @@ def execute(
         find_unique: asks the destination for rows of other keys that hold unique values.
         secrets: values of the plan's secrets, by name.
         outside: answers the questions of steps that ask the outside.
+        kept: where steps that keep rows between runs put them; they were given them as `kept:<step>`.
+        whole: those of these steps that are given all rows, and not changes alone.
         opener: opens the engine.
 
     Raises:
@@ -106,6 +116,7 @@ def execute(
     files = [file for group in [*inputs.values(), *sides.values()] for file in group]
     folders = {work_folder, *(file.parent for file in files)}
     bound = {**bindings(plan.params, params or {}, now), **secret_bindings(plan.secrets, secrets or {})}
+    bound |= {whole_param(step): ("BOOLEAN", True) for step in whole}
     in_order = any(node.prepare for node in plan.nodes)  # without that there are no joins and no sums
     with opener(settings=settings, work_folder=work_folder, folders=folders, params=bound, in_order=in_order) as engine:
         for name, schema in plan.landed.items():
@@ -113,7 +124,7 @@ def execute(
         for name, schema in plan.sides.items():
             land(engine, side_name(name), schema, sides.get(name, ()), work_folder=work_folder)
         drain = Drain(engine, {drop.code: drop for drop in plan.drops}, quarantine, _batch_rows(settings, inputs))
-        run = _Execution(plan, engine, drain, inputs, outputs, find_unique, settings, work_folder, outside)
+        run = _Execution(plan, engine, drain, inputs, outputs, find_unique, settings, work_folder, outside, kept or {})
         return run.run()
 
 
@@ -136,8 +147,10 @@ class _Execution:
         settings: Settings,
         work_folder: Path,
         outside: Asks | None,
+        kept: Mapping[str, Sink],
     ) -> None:
         self.outside = outside
+        self.kept = kept
         self.plan = plan
         self.engine = engine
         self.drain = drain
@@ -176,11 +189,16 @@ class _Execution:
                     fill_units(self.engine, action, node.name)
                 case "guard":
                     self._guard(action, node)
+                case "keep" if node.name in self.kept:
+                    self._keep(action, node)
+                case "closure":
+                    close_tree(self.engine, action, node.name, limit=self.settings.max_join_rows)
                 case "enrich" | "embed":
                     fill_answers(self.engine, action, step=node.name, outside=self.outside, folder=self.work_folder)
-                case "python":
+                case "python" | "python_each":
                     settings, folder = self.settings, self.work_folder
-                    call(
+                    calls = call if action.kind == "python" else call_each
+                    calls(
                         self.engine,
                         action,
                         step=node.name,
@@ -202,6 +220,17 @@ class _Execution:
                 raise
             for sql in action.otherwise:
                 self.engine.execute(sql)
+
+    def _keep(self, action: Action, node: NodePlan) -> None:
+        """Give what a step keeps to its sink, if anything of it has changed."""
+        changes = int(self._row(f"SELECT count(*) FROM {action.arguments['changes']}")[0])
+        before = int(self._row(f"SELECT count(*) FROM {side_name(action.arguments['side'])}")[0])
+        if before and not changes:
+            self.report.unkept.append(node.name)
+            return
+        with closing(self.engine.sql(action.sql).to_arrow_reader(self.settings.batch_rows)) as reader:
+            for batch in reader:
+                self.kept[node.name](batch)
 
     def _guard(self, action: Action, node: NodePlan) -> None:
         """Refuse to make more rows than are allowed, before any is made."""
@@ -232,7 +261,7 @@ class _Execution:
             if action.arguments.get("is_step"):
                 raise TransformError(
                     f"step {node!r}: values cannot be made: {told}",
-                    hint="correct them at the source, or write on_failure: quarantine",
+                    hint=action.arguments.get("hint", "correct them at the source, or write on_failure: quarantine"),
                 )
             raise ContractViolated(
                 f"rows of {node!r} break the contract: {told}",
@@ -304,6 +333,9 @@ class _Execution:
 
     def _account_table(self, node: NodePlan, found: StepCounts, rows: int) -> None:
         """Rows a step added or folded, counted in its own table."""
+        if any(action.kind == "keep" for action in node.prepare):
+            self._account_refolded(node, found)
+            return
         if node.verb in ("aggregate", "pivot", "nest"):
             sql = f"SELECT coalesce(sum({FOLDED}), 0), count(*) FILTER ({EXTRA}) FROM {node.table}"
             folded, found.expanded = (int(count) for count in self._row(sql))
@@ -330,6 +362,13 @@ class _Execution:
         difference = live - (found.in_ - deleted)
         found.expanded, found.collapsed = max(difference, 0), max(-difference, 0)
         found.filtered += deleted - tombstones
+
+    def _account_refolded(self, node: NodePlan, found: StepCounts) -> None:
+        """Changes came in, groups that they touch go out: only how many more or fewer there are is known."""
+        found.in_ = self._given_to(node)
+        found.filtered += self.folded_away.get(node.name, 0)
+        difference = found.out + found.filtered + found.quarantined - found.in_
+        found.expanded, found.collapsed = max(difference, 0), max(-difference, 0)
 
     def _given_to(self, node: NodePlan) -> int:
         """Rows the node before gave out."""

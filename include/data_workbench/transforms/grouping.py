@@ -26,7 +26,7 @@ from data_workbench.transforms.verbs import distinct_names, filter_frame, known
 
 
 @dataclass(frozen=True)
-class _Take:
+class Take:
     """A column made of a group."""
 
     name: str
@@ -44,7 +44,7 @@ def aggregate_rows(build: Compilation, step: Step, shape: Shape, source: str) ->
     known(step.name, rule.by, shape, "aggregate by")
     level = [rule.level] if rule.level else []
     distinct_names(step.name, [*rule.by, *rule.take, *level])
-    takes = [_take(build, step.name, shape, source, name, text, rule.by) for name, text in rule.take.items()]
+    takes = [take_of(build, step.name, shape, source, name, text, rule.by) for name, text in rule.take.items()]
     draft = _fold(build, step.name, shape, source, rule.by, takes, rollup=rule.rollup, level=rule.level)
     if rule.having is None:
         return draft
@@ -59,7 +59,7 @@ def pivot_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Dra
     assert rule is not None
     known(step.name, [*rule.by, rule.on], shape, "pivot")
     distinct_names(step.name, [*rule.by, *rule.columns])
-    base = _take(build, step.name, shape, source, "take", rule.take, rule.by, what="pivot take")
+    base = take_of(build, step.name, shape, source, "take", rule.take, rule.by, what="pivot take")
     on = f"CAST({quoted(rule.on)} AS VARCHAR)"
     decided = shape.origins_of([rule.on], "CONDITIONAL", "pivot on")
     takes = [
@@ -99,11 +99,11 @@ def nest_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draf
     distinct_names(step.name, [*rule.by, rule.into])
     fields = ", ".join(f"{literal(name)}: {quoted(name)}" for name in rule.columns)
     text = f"list({quoted(rule.columns[0])})" if len(rule.columns) == 1 else f"list({{{fields}}})"
-    take = _take(build, step.name, shape, source, rule.into, text, rule.by, what=f"nest {rule.into}")
+    take = take_of(build, step.name, shape, source, rule.into, text, rule.by, what=f"nest {rule.into}")
     return _fold(build, step.name, shape, source, rule.by, [take])
 
 
-def _take(
+def take_of(
     build: Compilation,
     step: str,
     shape: Shape,
@@ -113,12 +113,13 @@ def _take(
     by: Sequence[str],
     *,
     what: str | None = None,
-) -> _Take:
+) -> Take:
+    """A column made of a group, checked: an aggregate over columns of the frame."""
     what = what or f"aggregate {name}"
     checked, _, kind = build.expression(text, shape=shape, source=source, step=step, what=what, allow_aggregates=True)
     _require_fold(step, what, checked, by)
     origins = shape.origins_of(sorted(checked.columns), "AGGREGATION", text)
-    return _Take(name, text, checked.tree, kind, origins, what)
+    return Take(name, text, checked.tree, kind, origins, what)
 
 
 def _require_fold(step: str, what: str, checked: Checked, by: Sequence[str]) -> None:
@@ -134,7 +135,7 @@ def _fold(
     shape: Shape,
     source: str,
     by: Sequence[str],
-    takes: Sequence[_Take],
+    takes: Sequence[Take],
     *,
     rollup: bool = False,
     level: str | None = None,
@@ -150,7 +151,7 @@ def _fold(
     outers = {take.name: folds.split(take.tree, take.what) for take in takes}
     gone = build.drop(step, "filtered", "aggregate")
     table = quoted(f"rows_{step}")
-    groups = _Groups(folds, by, rollup=rollup, level=level)
+    groups = Groups(folds, by, rollup=rollup, level=level)
     kept = f"{STATUS} = {ALIVE}" + (f" AND {where}" if where else "")
     types = {name: column.type for name, column in shape.columns.items()}
     direct = f"CREATE OR REPLACE TEMP TABLE {table} AS {groups.sql(source, kept, types, careful=False)}"
@@ -169,7 +170,7 @@ def _fold(
             f"FROM {arguments} WHERE {STATUS} > {ALIVE}"
         )
         otherwise = (f"CREATE OR REPLACE TEMP TABLE {arguments} AS {made.sql}", unions)
-    draft = _framed(build, step, shape, by, takes, outers, folds, table, rollup=rollup, level=level)
+    draft = framed_groups(build, step, shape, by, takes, outers, folds, table, rollup=rollup, level=level)
     draft.prepare.insert(0, Action("sql", direct, otherwise=otherwise))
     if shape.marks or where:
         lost = f"{STATUS} = -1" + (f" OR ({STATUS} = {ALIVE} AND NOT {where})" if where else "")
@@ -178,7 +179,7 @@ def _fold(
 
 
 @dataclass(frozen=True)
-class _Groups:
+class Groups:
     """The query of a step's groups."""
 
     folds: Folds
@@ -207,12 +208,12 @@ class _Groups:
         return f"(SELECT {', '.join(parts)} FROM {source} WHERE {where} {group}HAVING count(*) > 0 ORDER BY {order})"
 
 
-def _framed(
+def framed_groups(
     build: Compilation,
     step: str,
     shape: Shape,
     by: Sequence[str],
-    takes: Sequence[_Take],
+    takes: Sequence[Take],
     outers: Mapping[str, exp.Expr],
     folds: Folds,
     table: str,
@@ -242,7 +243,7 @@ def _framed(
     return draft
 
 
-def _outer(take: _Take, outer: exp.Expr) -> Made:
+def _outer(take: Take, outer: exp.Expr) -> Made:
     sql = with_variables(outer)
     is_plain = isinstance(outer, exp.Column)
     if take.type in ("BIGINT", "VARCHAR"):  # whole sums are HUGEINT, and a NULL has no type

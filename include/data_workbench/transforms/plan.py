@@ -64,11 +64,27 @@ class Drop:
     rule: str
 
 
+ActionKind = Literal[
+    "sql",
+    "count",
+    "find_unique",
+    "count_rules",
+    "units",
+    "python",
+    "python_each",
+    "guard",
+    "enrich",
+    "embed",
+    "closure",
+    "keep",
+]
+
+
 @dataclass(frozen=True)
 class Action:
     """Something done before a node's frame can be read: a statement, or what more than a statement is needed for."""
 
-    kind: Literal["sql", "count", "find_unique", "count_rules", "units", "python", "guard", "enrich", "embed"]
+    kind: ActionKind
     sql: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     otherwise: tuple[str, ...] = ()

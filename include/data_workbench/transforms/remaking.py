@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from data_workbench.errors import SchemaConflict, TransformError
+from data_workbench.errors import SchemaConflict
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import quoted
-from data_workbench.records.type_names import canonical_type
+from data_workbench.transforms.calling import declared_kinds
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, refused
 from data_workbench.transforms.plan import ALIVE, STATUS, Action, Origin
 from data_workbench.transforms.queries import check_query
@@ -96,12 +96,7 @@ def call_function(build: Compilation, step: Step, shape: Shape, source: str) -> 
     """The rows a Python function gives. It is not imported before the run."""
     rule = step.python
     assert rule is not None
-    kinds = {}
-    for name, text in rule.columns.items():
-        try:
-            kinds[name] = canonical_type(text)
-        except ValueError as error:
-            raise TransformError(f"{step.name}: python: column {name}: {error}") from error
+    kinds = declared_kinds(step.name, rule)
     origins = shape.origins_of(shape.columns, "TRANSFORMATION", rule.function)
     made = {name: Column(kind, None, origins) for name, kind in kinds.items()}
     table = quoted(f"made_{step.name}")

@@ -6,11 +6,20 @@ from collections.abc import Callable, Mapping
 
 from data_workbench.transforms import values, verbs
 from data_workbench.transforms.drafts import Compilation, Draft, Shape
+from data_workbench.transforms.each import call_for_each
 from data_workbench.transforms.enriching import embed_texts, enrich_rows
 from data_workbench.transforms.mapped import map_columns
 from data_workbench.transforms.parsing import parse_column
 from data_workbench.transforms.rulesets import apply_rule_set
 from data_workbench.transforms.spec import Step
+
+
+def rowwise(step: Step) -> Callable[[Compilation, Step, Shape, str], Draft] | None:
+    """The function that compiles a step which looks at one row at a time; None for any other."""
+    if step.python is not None:
+        return call_for_each if step.python.each else None
+    return ROWWISE.get(step.verb)
+
 
 ROWWISE: Mapping[str, Callable[[Compilation, Step, Shape, str], Draft]] = {
     "select": verbs.select_columns,

@@ -10,6 +10,7 @@ from data_workbench.enrichment.spec import Embed, Enrich, told_columns
 from data_workbench.records.definitions import ColumnName, Columns, Expression, Mistake, Model, Name, Text
 from data_workbench.transforms.spec_tables import (
     Aggregate,
+    Hierarchy,
     Join,
     Nest,
     Pivot,
@@ -65,12 +66,12 @@ class Lookup(Model):
 
 VERBS = (
     *("select", "rename", "derive", "filter", "cast", "deduplicate", "lookup", "join", "aggregate", "unnest"),
-    *("sort", "union", "unpivot", "pivot", "nest", "window", "versions"),
+    *("sort", "union", "unpivot", "pivot", "nest", "window", "versions", "hierarchy"),
     *("map", "parse", "normalise", "hash", "mask", "pseudonymise", "surrogate_key", "rules"),
     *("enrich", "embed"),
     *("sql", "python"),
 )
-_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "versions", "sql", "python"})
+_SEES_ALL = frozenset({"join", "aggregate", "pivot", "nest", "window", "versions", "hierarchy", "sql", "python"})
 
 
 class Step(Model):
@@ -95,6 +96,7 @@ class Step(Model):
     nest: Nest | None = Field(None, description="Rows to lists")
     window: Window | None = Field(None, description="Columns computed from the rows around each row")
     versions: Versions | None = Field(None, description="A history of states to versions with their times")
+    hierarchy: Hierarchy | None = Field(None, description="Values rolled up or down a tree")
     map: list[Mapped] | None = Field(None, min_length=1, description="All columns of the output, one line for each")
     parse: Parse | None = Field(None, description="Take a text apart")
     normalise: Normalise | None = Field(None, description="Bring texts to one form")
@@ -115,6 +117,8 @@ class Step(Model):
             return [(("join", "with"), self.join.with_)]
         if self.union is not None:
             return [(("union", "with", position), name) for position, name in enumerate(self.union.with_)]
+        if self.hierarchy is not None and self.hierarchy.edges is not None:
+            return [(("hierarchy", "edges", "with"), self.hierarchy.edges.with_)]
         if self.sql is not None:
             return [(("sql", "with", position), name) for position, name in enumerate(self.sql.with_)]
         return []
@@ -124,7 +128,14 @@ class Step(Model):
         """Whether what it makes of a row depends on other rows, so that a change of one may change all."""
         if self.union is not None:  # what one side no longer has, another may
             return self.union.keys == "shared"
+        if self.keeps_rows or (self.python is not None and self.python.each):
+            return False
         return self.verb in _SEES_ALL or (self.sort is not None and self.sort.limit is not None)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether it keeps rows between runs, so that changes alone are enough for it."""
+        return self.aggregate is not None and self.aggregate.incremental
 
     @property
     def casts(self) -> dict[str, Cast]:

@@ -47,13 +47,56 @@ class Aggregate(Model):
     having: Expression | None = Field(None, description="SQL condition on the new rows; others are filtered out")
     rollup: bool = Field(False, description="Add rows for the groups of all but the last of by, and so on up to all")
     level: ColumnName | None = Field(None, description="With rollup: new column, how many columns of by a row is of")
+    incremental: bool = Field(
+        False, description="Keep the rows between runs and fold only the groups that changes touch"
+    )
 
     @model_validator(mode="after")
     def _level_of_rollup(self) -> Aggregate:
         if self.level is not None and not self.rollup:
             raise Mistake("level tells the rows of a rollup apart", at="level", hint="add rollup: true")
+        if self.incremental and (self.rollup or not self.by):
+            raise Mistake("an incremental aggregate has groups", at="incremental", hint="name them in by; no rollup")
         if self.rollup and not self.by:
             raise Mistake("a rollup needs columns to roll up", at="rollup", hint="name them in by")
+        return self
+
+
+class Edges(Model):
+    """Who is whose parent, as rows of their own."""
+
+    with_: Name = Field(alias="with", description="The source or earlier step with a row for each edge")
+    child: ColumnName = Field(description="Its column with the key of the row below")
+    parent: ColumnName = Field(description="Its column with the key of the row above")
+
+
+class Hierarchy(Model):
+    """Roll values up a tree, or down: each row gets an aggregate of all rows below it, or above it, and of itself."""
+
+    key: ColumnName = Field(description="Column that identifies a row")
+    parent: ColumnName | None = Field(None, description="Column with the key of the row above; NULL for a root")
+    edges: Edges | None = Field(
+        None, description="Who is above whom, as rows of their own; a row may have several parents"
+    )
+    direction: Literal["up", "down"] = Field(
+        "up", description="up: from all rows below, nearest first; down: from all rows above, nearest first"
+    )
+    take: dict[ColumnName, Expression] = Field(min_length=1, description="new column: SQL aggregate")
+    depth: ColumnName | None = Field(None, description="New column: how many rows are above, up to the farthest")
+    cycles: Literal["quarantine", "fail"] = Field(
+        "quarantine", description="Rows that are their own ancestors: quarantine sets them aside, fail ends the run"
+    )
+
+    @property
+    def made(self) -> list[str]:
+        """The new columns."""
+        return [*self.take, *([self.depth] if self.depth else [])]
+
+    @model_validator(mode="after")
+    def _one_way_up(self) -> Hierarchy:
+        if (self.parent is None) == (self.edges is None):
+            hint = "parent: COLUMN, or edges: {with, child, parent}"
+            raise Mistake("a hierarchy has one of parent and edges", at="key", hint=hint)
         return self
 
 
@@ -160,6 +203,22 @@ class Python(Model):
     options: dict[Name, str | int | float | bool | list[str]] = Field(
         default_factory=dict, description="Arguments by name"
     )
+    each: bool = Field(
+        False, description="It gives one row for each, in their order; its columns are added to those that are there"
+    )
+    on_failure: Literal["quarantine", "null", "fail"] | None = Field(
+        "quarantine",
+        description="With each, a row for which it raises: quarantine sets it aside, null goes on with a warning, fail "
+        "ends the run",
+    )
+
+    @model_validator(mode="after")
+    def _fails_for_each(self) -> Python:
+        if not self.each and "on_failure" in self.model_fields_set:
+            raise Mistake("on_failure is of rows that are answered one by one", at="on_failure", hint="add each: true")
+        if self.each and self.key:
+            raise Mistake("with each rows keep their key", at="key", hint="leave key out")
+        return self
 
 
 class Versions(Model):

@@ -418,3 +418,43 @@ def test_a_vector_that_the_collection_does_not_take_sets_its_row_aside(site: Sit
     assert [record["row"]["id"] for record in site.quarantined("checked")] == [2]
     found = site.sql("SELECT id, name, name_confidence FROM checked ORDER BY id")
     assert found == [(1, "x", pytest.approx(1)), (3, "x", pytest.approx(0))]
+
+
+def test_a_large_table_is_asked_for_the_keys_that_come_and_may_be_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.sql("CREATE TABLE orders (id int PRIMARY KEY, part smallint)")
+    site.sql("INSERT INTO orders VALUES (1, 7), (2, 8), (3, NULL), (4, 99)")
+    site.sql(
+        "CREATE TABLE parts AS SELECT n AS id, 'part ' || n AS name, n * 1.25 AS price FROM generate_series(1, 20) n"
+    )
+    text = """
+    version: 1
+    pipeline: priced
+    sources: {orders: {connection: pg, stream: public.orders, key: [id]}}
+    steps:
+      - name: priced
+        enrich:
+          connection: shop
+          given: {part: part}
+          records: {stream: public.parts, on: {part: id}, where: "id < 20"}
+          take: {name: name, price: {from: price, type: "decimal(10,2)"}}
+          on_unavailable: keep
+      - {name: few, select: [id, name, price, price_provenance]}
+    destinations:
+      out: {connection: pg, input: few, table: public.priced, key: [id], write: merge}
+    """
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", site.variables["AIRFLOW_CONN_PG"])
+    site.run(text)
+    rows = site.sql("SELECT id, name, price::text, price_provenance FROM priced ORDER BY id")
+    assert rows == [
+        (1, "part 7", "8.75", "shop:public.parts"),
+        (2, "part 8", "10.00", "shop:public.parts"),
+        (3, None, None, None),
+        (4, None, None, "nothing"),
+    ]
+    nowhere = json.loads(site.variables["AIRFLOW_CONN_PG"]) | {"port": 1}
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps(nowhere))
+    site.run(text)
+    found = site.sql("SELECT name, price_provenance FROM priced WHERE id = 1")
+    assert found == [(None, "unavailable")]

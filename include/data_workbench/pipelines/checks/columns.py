@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from data_workbench.pipelines.checks import outside, tables, values
+from data_workbench.pipelines.checks import incremental, outside, tables, values
 from data_workbench.pipelines.checks.apis import check_api
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.ranges import check_ranges
@@ -38,6 +38,7 @@ def check_columns(report: Report, resolved: Resolved) -> dict[str, Known]:
         else:
             flow[step.name] = _CHECKS[step.verb](report, (*path, step.verb), step, known, flow)
     outside.check_marks(report, resolved)
+    incremental.check_incremental(report, resolved)
     return flow
 
 
@@ -160,6 +161,7 @@ _CHECKS: Mapping[str, _Check] = {
     "nest": tables.check_nest,
     "window": tables.check_window,
     "versions": tables.check_versions,
+    "hierarchy": tables.check_hierarchy,
     "python": tables.check_python,
     "unnest": _unnest,
     "map": values.check_map,

@@ -9,7 +9,7 @@ from data_workbench.connectors.http.bindings import references
 from data_workbench.embedding import check_model
 from data_workbench.enrichment.spec import Enrich, Taken
 from data_workbench.errors import UsageError
-from data_workbench.pipelines.checks.connections import check_connection
+from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.checks.values import added, input_of
 from data_workbench.pipelines.resolve import Resolved
@@ -38,6 +38,10 @@ def check_enrich(report: Report, path: Path, step: Step, known: Known, _: Flow) 
     _check_params(report, path, rule)
     if rule.graph is not None:
         _check_answers(report, path, rule)
+    if rule.records is not None:
+        check_path(report, (*path, "records", "stream"), rule.records.stream)
+        if rule.records.where is not None:
+            report.expression((*path, "records", "where"), rule.records.where, None, what="where")
     if rule.nearest is not None and rule.nearest.model is not None:
         _check_model(report, (*path, "nearest", "model"), rule.nearest.model)
     return added(known, rule.columns)
@@ -83,7 +87,7 @@ def _check_unused(report: Report, path: Path, rule: Enrich) -> None:
 
 
 def _check_params(report: Report, path: Path, rule: Enrich) -> None:
-    asked = rule.asks.model_dump(mode="json", by_alias=True, exclude={"query"})
+    asked = rule.asks.model_dump(mode="json", by_alias=True, exclude={"query", "where"} if rule.records else {"query"})
     named = [((*path, rule.kind, *place), name) for place, name in references(asked)]
     if rule.graph is not None:
         named += [((*path, "graph", "query"), name) for name in rule.graph.params]

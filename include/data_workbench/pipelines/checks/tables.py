@@ -53,6 +53,26 @@ def check_aggregate(report: Report, path: Path, step: Step, known: Known, _: Flo
     return frozenset(made)
 
 
+def check_hierarchy(report: Report, path: Path, step: Step, known: Known, flow: Flow) -> Known:
+    rule = step.hierarchy
+    assert rule is not None
+    report.column((*path, "key"), rule.key, known, owner=input_of(step))
+    if rule.parent is not None:
+        report.column((*path, "parent"), rule.parent, known, owner=input_of(step))
+    if rule.edges is not None:
+        links = flow.get(rule.edges.with_)
+        for end in ("child", "parent"):
+            column = getattr(rule.edges, end)
+            report.column((*path, "edges", end), column, links, owner=repr(rule.edges.with_))
+    for name, sql in rule.take.items():
+        place = (*path, "take", name)
+        report.made(place, name, known, owner=input_of(step), key=True)
+        _check_fold(report, place, sql, known, [], what=f"take {name}")
+    if rule.depth is not None:
+        report.made((*path, "depth"), rule.depth, known, owner=input_of(step))
+    return added(known, rule.made)
+
+
 def _check_fold(report: Report, place: Path, sql: str, known: Known, by: list[str], *, what: str) -> None:
     """An expression that makes one value of a group."""
     checked = report.expression(place, sql, known, what=what, allow_aggregates=True)
@@ -167,7 +187,7 @@ def check_sql(report: Report, path: Path, step: Step, known: Known, flow: Flow, 
     return frozenset(query.columns)
 
 
-def check_python(report: Report, path: Path, step: Step, _: Known, __: Flow) -> Known:
+def check_python(report: Report, path: Path, step: Step, known: Known, _: Flow) -> Known:
     rule = step.python
     assert rule is not None
     made: list[str] = []
@@ -177,6 +197,10 @@ def check_python(report: Report, path: Path, step: Step, _: Known, __: Flow) -> 
         report.clash(place, name, made, owner=f"step {step.name!r}", key=True)
         report.type_name(place, kind)
         made.append(name)
+    if rule.each:
+        for name in made:
+            report.clash((*path, "columns", name), name, set(known or ()) - {name}, owner=input_of(step), key=True)
+        return added(known, made)
     report.columns((*path, "key"), rule.key, frozenset(made), owner=f"step {step.name!r}")
     return frozenset(made)
 

@@ -211,9 +211,6 @@ def under_test(spec: Pipeline) -> Pipeline:
         if step.lookup is not None:
             to_given = {"connection": GIVEN, "stream": f"lookup:{step.name}", "options": {}}
             step = step.model_copy(update={"lookup": step.lookup.model_copy(update=to_given)})
-        if step.enrich is not None:
-            asked = {"connection": f"{GIVEN}:{KINDS[step.enrich.kind][0]}"}
-            step = step.model_copy(update={"enrich": step.enrich.model_copy(update=asked)})
         steps.append(step)
     contract = {}
     for node, promises in spec.contract.items():
@@ -230,17 +227,28 @@ def under_test(spec: Pipeline) -> Pipeline:
     return spec.model_copy(update=changed)
 
 
-def _resolved(name: str) -> Connection:
-    """Any connection; one that a step asks is of the type it wants."""
-    kind = name.partition(":")[2] if name.startswith(f"{GIVEN}:") else GIVEN
-    return Connection(name, kind, password=SecretStr(PSEUDONYMS))
+def asked(spec: Pipeline) -> dict[str, str]:
+    """The connections that steps would ask, and the type that each is of."""
+    rules = [step.enrich for step in spec.steps if step.enrich is not None]
+    return {rule.connection: KINDS[rule.kind][0] for rule in rules if rule.kind in KINDS}
 
 
 class GivenStores(Stores):
-    """Stores whose streams are given rows. Nothing can be written."""
+    """Stores whose streams are given rows. Nothing can be written, and nobody is asked.
 
-    def __init__(self, streams: Mapping[str, GivenStream], settings: Settings) -> None:
-        super().__init__(Connections(_resolved), settings)
+    Args:
+        asked: the types of connections that are more than a name.
+    """
+
+    def __init__(
+        self, streams: Mapping[str, GivenStream], settings: Settings, asked: Mapping[str, str] | None = None
+    ) -> None:
+        kinds = asked or {}
+
+        def resolved(name: str) -> Connection:
+            return Connection(name, kinds.get(name, GIVEN), password=SecretStr(PSEUDONYMS))
+
+        super().__init__(Connections(resolved), settings)
         self.tables = {name: one.table for name, one in streams.items()}
         self._given = GivenRows(self.connection(GIVEN), settings, streams)
 

@@ -31,6 +31,7 @@ from data_workbench.pipelines.testing.given import (
     GivenStream,
     Unfit,
     as_declared,
+    asked,
     given_table,
     under_test,
 )
@@ -148,8 +149,8 @@ def _from_file(
     if not place.is_relative_to(root) or not place.is_file():
         message = f"there is no file {name!r} below the test file's folder"
         raise DefinitionError([file.finding((*path, "file"), message)])
-    asked = file.definition.spec.sources.get(source)
-    options = asked.connector_options if asked is not None else {}
+    planned = file.definition.spec.sources.get(source)
+    options = planned.connector_options if planned is not None else {}
     free = replace(settings, file_roots="")
     try:
         with registry.open_source(Connection("tests", "workbench_files", host=f"file://{root}"), free) as opened:
@@ -205,7 +206,7 @@ class _Attempt:
         watched = {self.file.node_of(name) for name in [*self.case.expect.rows, *self.case.expect.deleted]}
         now = datetime.fromisoformat(self.case.now) if self.case.now else NOW
         values = read_params(spec.params, self.case.params)
-        with GivenStores(self.given, self.settings) as stores:
+        with GivenStores(self.given, self.settings, asked(spec)) as stores:
             plan = compile_run(self.definition, stores, watched=watched)
             stage = _GivenStage(
                 plan=plan,

@@ -105,6 +105,8 @@ class _Statement:
         if step is None:
             self._add_source(node.name, self.reads[node.name])
             return
+        if step.keeps_rows:
+            raise NotPushed("it keeps rows between runs")
         write = _VERBS.get(step.verb)
         if write is None:
             raise NotPushed(f"{step.verb} is not computed in PostgreSQL")

@@ -22,6 +22,22 @@ from data_workbench.transforms.spark.engine import SparkEngine
 from data_workbench.transforms.spark.remote import Remote
 from data_workbench.transforms.text import frame_name, side_name
 
+_ASKS = (
+    "asks for each row, which executors of Spark do not do",
+    "leave engine: spark out, or load the answers by a pipeline of their own and join them",
+)
+_BESIDE_DUCKDB = {
+    "enrich": _ASKS,
+    "embed": _ASKS,
+    "python_each": (
+        "with each calls row by row, which executors of Spark do not do",
+        "leave engine: spark or each out",
+    ),
+    "closure": ("goes level by level, which is not done on Spark", "leave engine: spark out"),
+    "keep": ("keeps rows between runs, which is not done on Spark", "leave engine: spark out, or incremental: true"),
+}
+"""What is done in the process that runs the plan, by kind of action: why Spark does not do it, and what then."""
+
 
 def rehearse(plan: TransformPlan) -> None:
     """Write all statements of a plan.
@@ -47,11 +63,9 @@ def rehearse(plan: TransformPlan) -> None:
 def _node(engine: _Rehearsal, node: NodePlan) -> None:
     with named(node.name):
         for action in node.prepare:
-            if action.kind in ("enrich", "embed"):
-                raise TransformError(
-                    f"{node.verb} asks for each row, which executors of Spark do not do",
-                    hint="leave engine: spark out, or load the answers by a pipeline of their own and join them",
-                )
+            if action.kind in _BESIDE_DUCKDB:
+                reason, hint = _BESIDE_DUCKDB[action.kind]
+                raise TransformError(f"{node.verb} {reason}", hint=hint)
             statements = [*action.otherwise, action.sql]
             if action.kind == "guard":
                 statements.append(action.arguments["exact"])

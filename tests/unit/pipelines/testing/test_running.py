@@ -295,3 +295,45 @@ def test_a_file_that_is_too_big_or_no_yaml_is_refused(bench: Bench) -> None:
     (bench.folder / "people.test.yaml").write_text("tests: [", encoding="utf-8")
     with pytest.raises(DefinitionError, match=r"people\.test\.yaml:1:"):
         load_cases([bench.folder], settings=Settings())
+
+
+ASKING = """\
+version: 1
+pipeline: people
+sources: {people: {connection: odras_postgres, stream: public.people, columns: [id, town], key: [id]}}
+steps:
+  - name: located
+    enrich:
+      connection: places
+      given: {code: town}
+      rest: {path: "towns/{code}"}
+      take: {city: address.name, people: {from: population, type: integer}}
+      confidence: match.score
+      on_unavailable: mark
+  - {name: vectors, embed: {text: city, model: hashing-8}}
+  - {name: few, select: [id, city, city_provenance, city_confidence, people]}
+destinations:
+  out: {connection: odras_postgres, input: few, table: public.located, key: [id]}
+"""
+
+
+def test_answers_of_the_outside_are_given(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (tmp_path / "people.yaml").write_text(ASKING)
+    tests = """\
+    - name: everybody is somewhere
+      given:
+        people: [{id: 1, town: b}, {id: 2, town: x}, {id: 3, town: away}, {id: 4, town: odd}]
+        enrich:located:
+          - {code: b, city: Berlin, people: 7, confidence: 0.5}
+          - {code: away, _answer: unavailable}
+          - {code: odd, people: 1.5}
+      expect:
+        rows:
+          out:
+            - {id: 1, city: Berlin, city_provenance: "places:towns/{code}", city_confidence: 0.5, people: 7}
+            - {id: 2, city: null, city_provenance: nothing, city_confidence: null, people: null}
+            - {id: 3, city: null, city_provenance: unavailable, city_confidence: null, people: null}
+        quarantined: [{at: located, rule: enrich, reason: "which is no int32"}]
+    """
+    assert bench.told(tests, "version: 1\ntests:\n") == []
