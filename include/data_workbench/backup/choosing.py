@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Final
 from data_workbench.backup.exports import Export
 from data_workbench.backup.manifest import DEFINITIONS
 from data_workbench.connectors.registry import CONNECTORS
-from data_workbench.errors import (
-    AccessDenied,
-    ConnectionUnknown,
-    StoreUnavailable,
-    Unsupported,
-    UsageError,
-    WorkbenchError,
-)
+from data_workbench.errors import ConnectionUnknown, Unsupported, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.backup.manifest import Manifest
@@ -46,11 +39,11 @@ class Choice:
         """Open a store; whether it comes in.
 
         Raises:
-            StoreUnavailable, AccessDenied: one that has to.
+            StoreUnavailable, AccessDenied and their like: one that has to.
         """
         try:
             export.open()
-        except (StoreUnavailable, AccessDenied) as error:
+        except WorkbenchError as error:
             if export.name not in self.spare:
                 raise
             self.left_out[export.name] = f"it does not answer, and no set has it yet: {error.message}"
