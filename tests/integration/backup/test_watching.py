@@ -273,6 +273,17 @@ def test_the_page_tells_clocks_sets_and_growth_and_nothing_as_markup(site: Site,
     assert 'workbench_backup_trouble{cause="missed"} 0.0' in numbers
     assert "workbench_backup_sets 2.0" in numbers
     assert 'workbench_backup_store_recoverable_timestamp_seconds{store="site"}' in numbers
+
+    # Nobody says which stores any more: this database is none of the usual ones, which the page tells.
+    site.environment.delenv("WORKBENCH_BACKUP_STORES")
+    third = site.create()
+    assert set(third["left_out"]) >= {"site", "odras_postgres"}
+    assert site.watch() == ["shrinking"]
+    page = browser.get("/data/pages/backups").text
+    reason = "site (it is none of the usual stores: WORKBENCH_BACKUP_STORES takes it in)"
+    assert reason in page.partition("Not in the newest set:")[2]
+    assert f"Left out: {reason}" in browser.get(f"/data/pages/backups/{third['set']}").text
+    assert browser.get("/data/backups").json()["sets"][0]["left_out"] == third["left_out"]
     if folder := os.environ.get("WORKBENCH_TEST_PAGES"):
         Path(folder, "backups.html").write_text(page)
         Path(folder, "backup.html").write_text(details)
