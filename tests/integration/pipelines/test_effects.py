@@ -67,11 +67,13 @@ def test_an_upgrade_asks_nobody_for_leave(rows: Site) -> None:
     rows.run(text)
     rows.sql("UPDATE runs SET plan = jsonb_set(plan::jsonb, '{plan,format}', '1')")
     rows.run(text)
+    assert rows.one("SELECT count(*) FROM mine") == 5
 
 
 def test_a_table_that_stands_empty_is_nobodys_loss(rows: Site) -> None:
     rows.sql("CREATE TABLE kept (id int PRIMARY KEY, name text, code text)")
     rows.run(copy("table: public.kept, key: id, write: replace"))
+    assert rows.one("SELECT count(*) FROM kept") == 5
 
 
 def test_a_merge_that_becomes_a_replace_is_asked_about(rows: Site) -> None:
