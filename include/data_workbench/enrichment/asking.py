@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from data_workbench.enrichment.answers import Found, columns_of
+from data_workbench.enrichment.kinds import require_kind
 from data_workbench.enrichment.memory import Memory
 from data_workbench.enrichment.patience import Patience
 from data_workbench.enrichment.spec import Enrich
-from data_workbench.errors import FatalError, Unsupported
+from data_workbench.errors import FatalError
 
 if TYPE_CHECKING:
     import numpy
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
     from data_workbench.metastore import Metastore
     from data_workbench.settings import Settings
-
-KINDS: Mapping[str, tuple[str, str]] = {
-    "rest": ("workbench_rest", "a REST API"),
-    "graph": ("neo4j", "a Neo4j graph"),
-    "nearest": ("qdrant", "a Qdrant server"),
-}
-"""What is asked: the type of its connection, and what that is in words. Records are of any."""
 
 
 class Asker(Protocol):
@@ -38,18 +32,6 @@ class Asker(Protocol):
 
     def close(self) -> None:
         """Give connections back."""
-
-
-def require_kind(step: str, enrich: Enrich, connection: Connection) -> None:
-    """Refuse a connection of another type than what is asked. Raises Unsupported."""
-    if enrich.kind not in KINDS:
-        return  # whatever can be read
-    wanted, words = KINDS[enrich.kind]
-    if connection.kind != wanted:
-        raise Unsupported(
-            f"step {step!r}: connection {connection.id!r} is of type {connection.kind!r}, not {words}",
-            hint=f"{enrich.kind} asks {words}: a connection of type {wanted}",
-        )
 
 
 @dataclass

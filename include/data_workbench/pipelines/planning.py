@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from data_workbench.connectors.http.bindings import references
-from data_workbench.enrichment.asking import require_kind
+from data_workbench.enrichment.kinds import require_kind
 from data_workbench.errors import SchemaConflict, StreamUnknown
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted

@@ -23,7 +23,7 @@ from data_workbench.connectors.base import (
     Stream,
 )
 from data_workbench.connectors.connections import Connection, Connections
-from data_workbench.enrichment.asking import KINDS
+from data_workbench.enrichment.kinds import KINDS
 from data_workbench.errors import StreamUnknown, Unsupported
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.streams import one_stream
