@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import DefinitionError, UsageError, WorkbenchError
+
+if TYPE_CHECKING:
+    from data_workbench.pipelines.stores import Stores
 
 _SHOWN = 40
 
@@ -31,6 +34,7 @@ def profile_command(
     as_json: bool,
 ) -> None:
     """Count, measure and describe what stands in CONNECTION:DATASET; the profile is kept."""
+    from data_workbench.pipelines.stores import Stores
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
@@ -39,10 +43,11 @@ def profile_command(
     session = Session()
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else None
     before = _earlier(session, dataset, against) if against else None
-    taken = _profiled(session, dataset, chosen, sample)
-    if other:
-        before = _profiled(session, other, chosen, sample)
-    document: dict[str, Any] = {"profile": taken | {"id": _kept(session, taken)}}
+    with Stores(session.connections, session.settings) as stores:
+        taken = _profiled(session, stores, dataset, chosen, sample)
+        if other:
+            before = _profiled(session, stores, other, chosen, sample)
+        document: dict[str, Any] = {"profile": taken | {"id": _kept(session, stores, taken)}}
     if before is not None:
         document["comparison"] = _compared(before, taken)
     if suggest_contract:
@@ -53,14 +58,14 @@ def profile_command(
         _say(document)
 
 
-def _profiled(session: Session, dataset: str, columns: tuple[str, ...] | None, sample: int | None) -> dict[str, Any]:
-    from data_workbench.connectors.registry import open_source
+def _profiled(
+    session: Session, stores: Stores, dataset: str, columns: tuple[str, ...] | None, sample: int | None
+) -> dict[str, Any]:
     from data_workbench.quality.profiling import Asked, profile
 
     connection, stream = split_dataset(dataset)
     asked = Asked(connection, stream, columns, sample, hidden_columns(session, dataset))
-    with open_source(session.connections.get(connection), session.settings) as source:
-        return profile(source, asked, session.settings)
+    return profile(stores.observed(connection), asked, session.settings)
 
 
 def split_dataset(dataset: str) -> tuple[str, str]:
@@ -113,17 +118,20 @@ def _earlier(session: Session, dataset: str, against: str) -> dict[str, Any]:
     return found.profile
 
 
-def _kept(session: Session, taken: dict[str, Any]) -> int | None:
+def _kept(session: Session, stores: Stores, taken: dict[str, Any]) -> int | None:
     """Keep it; a profile is told without the metastore, too."""
     from data_workbench.connectors.metastore import open_metastore
     from data_workbench.pipelines.telling_trouble import Telling
+    from data_workbench.quality.drivers import Drivers
     from data_workbench.quality.keeping import keep_profile, watch
 
     try:
         with open_metastore(session.connections.get(session.settings.metastore)) as metastore:
             metastore.check()
             number = keep_profile(metastore, taken)
-            watch(metastore, taken["dataset"])
+            hidden = hidden_columns(session, taken["dataset"])
+            found_by = Drivers(lambda: stores.observed(taken["connection"]), taken["stream"], hidden, session.settings)
+            watch(metastore, taken["dataset"], found_by)
             Telling(metastore, session.settings).of_metrics(taken["dataset"], None, is_broken=False)
             return number
     except WorkbenchError as error:
@@ -161,7 +169,8 @@ def _say(document: dict[str, Any]) -> None:
             click.echo("nothing differs by more than the profiles may err")
         return
     rows = [_row(name, told) for name, told in taken["columns"].items()]
-    title = f"{taken['dataset']}: {taken['rows']:,} rows in {taken['seconds']:.1f} s"
+    of_all = f" of {taken['stream_rows']:,}, the newest ones," if taken.get("stream_rows") is not None else ""
+    title = f"{taken['dataset']}: {taken['rows']:,}{of_all} rows in {taken['seconds']:.1f} s"
     say_table(("column", "type", "nulls", "distinct", "least", "greatest", "most frequent"), rows, title=title)
     for name, words in _beside(taken):
         click.echo(f"{name}: {words}")

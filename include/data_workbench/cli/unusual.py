@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +24,7 @@ def anomalies_command(dataset: str | None, expected: str | None, days: float, as
     from datetime import UTC, datetime, timedelta
 
     from data_workbench.metastore import anomalies, quality_metrics
+    from data_workbench.metastore.audit import Author
     from data_workbench.quality.keeping import drift
 
     with Session().metastore as metastore:
@@ -35,7 +35,7 @@ def anomalies_command(dataset: str | None, expected: str | None, days: float, as
             if dataset is None or meant is None:
                 hint = "`workbench anomalies DATASET` lists them" if dataset else "name the dataset, too"
                 raise UsageError(f"no unusual value of {expected!r} is known", hint=hint)
-            anomalies.expect(metastore, meant, by=getpass.getuser())
+            anomalies.expect(metastore, dataset, meant.column, meant.name, meant.measured, Author.of_process())
             found = anomalies.latest(metastore, dataset=dataset, since=since)
         names = [dataset] if dataset else quality_metrics.datasets(metastore)
         changes = [{"dataset": name, **one} for name in names for one in drift(metastore, name)]
@@ -43,10 +43,19 @@ def anomalies_command(dataset: str | None, expected: str | None, days: float, as
         say_json({"anomalies": [vars(one) for one in found], "changes": changes})
         return
     rows = [
-        (one.dataset, one.column, one.name, f"{one.measured:%Y-%m-%d %H:%M}", f"{one.value:,.6g}", _range(one))
+        (
+            one.dataset,
+            one.column,
+            one.name,
+            f"{one.measured:%Y-%m-%d %H:%M}",
+            f"{one.value:,.6g}",
+            _range(one),
+            one.driver,
+        )
         for one in found
     ]
-    say_table(("dataset", "column", "metric", "measured", "value", "expected"), rows, title="unusual values")
+    head = ("dataset", "column", "metric", "measured", "value", "expected", "driven by")
+    say_table(head, rows, title="unusual values")
     moved = [(one["dataset"], one["column"], one["what"], str(one["before"]), str(one["now"])) for one in changes]
     if moved:
         say_table(("dataset", "column", "what", "before", "now"), moved, title="between the last two profiles")

@@ -195,6 +195,8 @@ class Reading(ABC):
     rejections: Sequence[Rejection] = ()
     """Records the store holds that fit no row (a ragged line of a CSV); grows while iterating. They are not among the
     rows: who counts what was read adds them, and quarantines them. `key` tells the place, e.g. {"file", "record"}."""
+    is_part: bool = False
+    """Whether these are only some of the stream's rows, since it has no end."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[pa.RecordBatch]:

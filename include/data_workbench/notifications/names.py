@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def route_names(settings: Settings) -> list[str]:
     """The names an alert's deliveries are stored under; needs no connection."""
-    return [*webhook_ids(settings), *(f"notifier:{path}" for path, _ in notifiers(settings))]
+    return [*route_ids(settings), *(f"notifier:{path}" for path, _ in notifiers(settings))]
 
 
-def webhook_ids(settings: Settings) -> list[str]:
-    """The connections of webhooks."""
+def route_ids(settings: Settings) -> list[str]:
+    """The connections that are routes."""
     return [name.strip() for name in settings.alert_routes.split(",") if name.strip()]
 
 

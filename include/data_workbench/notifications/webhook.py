@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, UsageError
+from data_workbench.notifications.words import lines_of
 
 if TYPE_CHECKING:
     from data_workbench.metastore.alerts import Alert
@@ -24,8 +25,6 @@ _MARKS: Final = {
     "warning": "\N{LARGE ORANGE CIRCLE}",
     "info": "\N{LARGE GREEN CIRCLE}",
 }
-_TOLD: Final = ("owner", "cause", "downstream", "unusual", "replay")
-"""Details that a message to people shows."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,5 @@ def in_slack(alert: Alert) -> dict[str, Any]:
 
     `&`, `<` and `>` are escaped, as it asks: a name in an alert can be no mention and no link.
     """
-    lines = [f"{_MARKS.get(alert.severity, '')} {alert.title}".strip()]
-    for name in _TOLD:
-        value = alert.detail.get(name)
-        if value:
-            told = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            lines.append(f"{name}: {told}")
-    text = "\n".join(lines)
+    text = " ".join([_MARKS.get(alert.severity, ""), "\n".join(lines_of(alert))]).strip()
     return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}

@@ -23,6 +23,7 @@ from data_workbench.pipelines.store_lineage import contract_checked
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling_quality import downstream, routing
 from data_workbench.pipelines.telling_trouble import Telling
+from data_workbench.quality.drivers import Drivers
 from data_workbench.quality.incidents import Surroundings, tell
 from data_workbench.quality.keeping import keep_profile, keep_results, watch
 from data_workbench.quality.profiling import Asked, profile
@@ -71,7 +72,7 @@ class Contracts:
         with Stores(self.connections, self.settings) as stores:
             for position, one in enumerate(chosen):
                 place = folder / str(position)
-                reader = Reader(stores.source, hidden, self.settings, place)
+                reader = Reader(stores.observed, hidden, self.settings, place)
                 try:
                     with contract_checked(one.contract, self.connections, self.settings) as results:
                         told = one.evaluation.run(reader)
@@ -81,7 +82,7 @@ class Contracts:
                 if self.metastore is not None:
                     keep_results(self.metastore, told)
                     self._profile(one, stores, hidden)
-                    strange = watch(self.metastore, one.contract.dataset)
+                    strange = watch(self.metastore, one.contract.dataset, self._drivers(one, stores, hidden, told))
                     self._tell(self.metastore, told, strange)
                 found += [*told, *self._service_level(one)]
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,9 +111,21 @@ class Contracts:
         classified = dict.fromkeys(hidden(one.contract.dataset), CLASSIFIED)
         asked = Asked(one.contract.connection, one.contract.stream, hidden=classified)
         try:
-            keep_profile(self.metastore, profile(stores.source(asked.connection), asked, self.settings))
+            keep_profile(self.metastore, profile(stores.observed(asked.connection), asked, self.settings))
         except WorkbenchError as error:
             log.warning("%s: no profile: %s", one.contract.dataset, error.message)
+
+    def _drivers(
+        self,
+        one: ContractFile,
+        stores: Stores,
+        hidden: Callable[[str], Collection[str]],
+        told: Sequence[dict[str, Any]],
+    ) -> Drivers:
+        contract = one.contract
+        return Drivers(
+            lambda: stores.observed(contract.connection), contract.stream, hidden(contract.dataset), self.settings, told
+        )
 
     def _service_level(self, one: ContractFile) -> Iterator[dict[str, Any]]:
         """Computed from the history, the results of just now included; it is not kept, since it repeats them."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from data_workbench.connectors import registry
 from data_workbench.connectors.connections import Connection, Connections
+from data_workbench.streaming import TopicSource
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Destination, Source, Stream
@@ -21,6 +22,7 @@ class Stores:
         self.connections = connections
         self.settings = settings
         self._sources: dict[str, Source] = {}
+        self._observed: dict[str, Source] = {}
         self._destinations: dict[str, Destination] = {}
         self.described: dict[tuple[str, str], Stream] = {}
         """Every stream that was described, by connection and name."""
@@ -34,6 +36,13 @@ class Stores:
         if connection_id not in self._sources:
             self._sources[connection_id] = registry.open_source(self.connection(connection_id), self.settings)
         return self._sources[connection_id]
+
+    def observed(self, connection_id: str) -> Source:
+        """The source side of a store that is only looked at: of a broker's topics the newest messages, too."""
+        connection = self.connection(connection_id)
+        if connection.kind == "kafka" and connection_id not in self._observed:
+            self._observed[connection_id] = TopicSource(connection, self.settings)
+        return self._observed.get(connection_id) or self.source(connection_id)
 
     def destination(self, connection_id: str) -> Destination:
         """The destination side of a connection's store."""
@@ -50,11 +59,12 @@ class Stores:
 
     def close(self) -> None:
         """Give all connections back."""
-        for source in self._sources.values():
+        for source in [*self._sources.values(), *self._observed.values()]:
             source.close()
         for destination in self._destinations.values():
             destination.close()
         self._sources.clear()
+        self._observed.clear()
         self._destinations.clear()
 
     def __enter__(self) -> Self:

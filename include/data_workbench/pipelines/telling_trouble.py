@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from data_workbench.quality.keeping import drift, unusual_now
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
+    from data_workbench.metastore.anomalies import Unusual
     from data_workbench.pipelines.definition import Definition
     from data_workbench.settings import Settings
 
@@ -77,13 +78,15 @@ class Telling:
         names = [f"{one.column}: {one.name}" if one.column else one.name for one in found]
         trouble = Trouble(subject, dataset, owner, "warning", names) if found and not is_broken else None
         words = [
-            f"{name} is {one.value:.6g}, expected {one.low:.6g} to {one.high:.6g}"
+            f"{name} is {one.value:.6g}, expected {one.low:.6g} to {one.high:.6g}{_driven(one)}"
             for name, one in zip(names, found, strict=True)
         ]
         moved = [
             f"{one['column']}: {one['what']} {one['before']} -> {one['now']}" for one in drift(self.store, dataset)
         ]
+        find = [one.finder for one in found if one.finder][:_MOST]
         around = self._around(readable(self.settings), [dataset], None, words[:_MOST], moved[:_MOST])
+        around = replace(around, find=find)
         self._tell(subject, trouble, around, is_clear=not found)
 
     def _around(
@@ -109,6 +112,10 @@ class Telling:
     def _tell(self, subject: str, trouble: Trouble | None, around: Surroundings, *, is_clear: bool) -> None:
         names = route_names(self.settings) if self.routes is None else self.routes
         tell_trouble(self.store, subject, trouble, around, routing(self.settings.alert_rules, names), is_clear=is_clear)
+
+
+def _driven(one: Unusual) -> str:
+    return f": {one.driver}" if one.driver else ""
 
 
 def readable(settings: Settings) -> list[Definition]:

@@ -1,13 +1,15 @@
-"""Who is told: the webhook connections and Airflow notifiers that the settings name, as routes of `notifications`."""
+"""Who is told: the connections and Airflow notifiers that the settings name, as routes of `notifications`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import RetriableError, UsageError, WorkbenchError
-from data_workbench.notifications.names import notifiers, route_names, webhook_ids
+from data_workbench.notifications import AppriseRoute, MailRoute
+from data_workbench.notifications.apprised import addresses_of
+from data_workbench.notifications.names import notifiers, route_ids, route_names
 from data_workbench.notifications.webhook import SHAPES, WebhookRoute, document
 
 if TYPE_CHECKING:
@@ -24,13 +26,47 @@ def routes(settings: Settings, connections: Connections, context: Mapping[str, A
     """The routes by name; notifiers work inside a task only, where there is a context.
 
     Raises:
-        WorkbenchError: a connection is not known or is no webhook, a notifier is none.
+        WorkbenchError: a connection is not known or is none of a receiver, a notifier is none.
     """
-    found: dict[str, Route] = {name: webhook_route(connections.get(name)) for name in webhook_ids(settings)}
+    found: dict[str, Route] = {name: _route(connections.get(name)) for name in route_ids(settings)}
     if context is not None:
         for path, arguments in notifiers(settings):
             found[f"notifier:{path}"] = NotifierRoute(path, arguments, context)
     return found
+
+
+def _route(connection: Connection) -> Route:
+    """The route that a connection's type says."""
+    kinds: dict[str, Callable[[Connection], Route]] = {
+        WEBHOOK: webhook_route,
+        "smtp": mail_route,
+        "apprise": lambda one: AppriseRoute(one.id, addresses_of(one.id, one.extra)),
+    }
+    if connection.kind not in kinds:
+        raise UsageError(
+            f"connection {connection.id!r}, named by WORKBENCH_ALERT_ROUTES, is of type {connection.kind!r}",
+            hint=f"name connections of type {', '.join(kinds)}",
+        )
+    return kinds[connection.kind](connection)
+
+
+def mail_route(connection: Connection) -> MailRoute:
+    """The route of an `smtp` connection, in the form of Airflow's own provider, and `to` in its extra beside."""
+    extra = connection.extra
+    to = extra.get("to") or ()
+    receivers = to.split(",") if isinstance(to, str) else to
+    has_ssl = not extra.get("disable_ssl", False)
+    return MailRoute(
+        name=connection.id,
+        host=connection.host or "",
+        port=connection.port or (465 if has_ssl else 587),
+        sender=str(extra.get("from_email") or connection.login or ""),
+        to=tuple(str(one).strip() for one in receivers if str(one).strip()),
+        login=connection.login,
+        password=connection.secret,
+        has_ssl=has_ssl,
+        has_tls=not extra.get("disable_tls", False),
+    )
 
 
 def webhook_route(connection: Connection) -> WebhookRoute:
@@ -40,8 +76,7 @@ def webhook_route(connection: Connection) -> WebhookRoute:
     """
     if connection.kind != WEBHOOK:
         raise UsageError(
-            f"connection {connection.id!r}, named by WORKBENCH_ALERT_ROUTES, is of type {connection.kind!r}",
-            hint=f"name connections of type {WEBHOOK}",
+            f"connection {connection.id!r} is of type {connection.kind!r}", hint=f"name one of type {WEBHOOK}"
         )
     shape = connection.extra.get("shape", "standard")
     if shape not in SHAPES:

@@ -34,6 +34,7 @@ class Surroundings:
         unusual: metrics of the dataset that are unusual just now, in words.
         differs: what differs between its last two profiles, in words.
         escalate_after: an incident that nobody acknowledged is told once more after this long.
+        find: statements that give the rows behind what is unusual.
     """
 
     downstream: Sequence[str] = ()
@@ -42,6 +43,7 @@ class Surroundings:
     differs: Sequence[str] = ()
     escalate_after: timedelta = timedelta(hours=24)
     broken_connections: Collection[str] = field(default_factory=frozenset)
+    find: Sequence[str] = ()
 
 
 def tell(
@@ -173,6 +175,7 @@ def _alert(topic: str, trouble: Trouble, around: Surroundings, severity: Severit
         "replay": list(around.replay),
         "unusual": list(around.unusual),
         "differs": list(around.differs),
+        "find": list(around.find),
     }
     return Alert(topic=topic, subject=_subject(trouble.contract), severity=severity, title=title, detail=detail)
 

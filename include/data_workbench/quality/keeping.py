@@ -15,6 +15,7 @@ from data_workbench.quality.scoring import metrics, metrics_of_profile
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
+    from data_workbench.quality.drivers import Drivers
 
 
 def keep_results(store: Metastore, found: Sequence[Mapping[str, Any]], *, run_id: str | None = None) -> None:
@@ -30,18 +31,38 @@ def keep_profile(store: Metastore, profile: Mapping[str, Any]) -> int:
     return number
 
 
-def watch(store: Metastore, dataset: str) -> list[Unusual]:
-    """Look for unusual values in the histories of a dataset's metrics, and keep them; those that are new."""
+def watch(store: Metastore, dataset: str, drivers: Drivers | None = None) -> list[Unusual]:
+    """Look for unusual values in the histories of a dataset's metrics, and keep them; those that are new.
+
+    Args:
+        drivers: finds the rows that drive those which were measured just now.
+    """
     learned: dict[tuple[str, str], set[datetime]] = {}
     for one in unusual.latest(store, dataset=dataset):
         if one.expected_by is not None:
             learned.setdefault((one.column, one.name), set()).add(one.measured)
+    histories = quality_metrics.series(store, dataset, limit=_WATCHED)
     found = [
         Unusual(dataset, column, name, **vars(one))
-        for (column, name), values in quality_metrics.series(store, dataset, limit=_WATCHED).items()
+        for (column, name), values in histories.items()
         for one in anomalies(values, expected=learned.get((column, name), ()))
     ]
-    return unusual.keep(store, found)
+    fresh = unusual.keep(store, found)
+    newest = {key: values[-1].measured for key, values in histories.items()}
+    if drivers is not None:
+        _drive(store, dataset, drivers, [one for one in fresh if one.measured == newest[one.column, one.name]])
+    return fresh
+
+
+def _drive(store: Metastore, dataset: str, drivers: Drivers, fresh: Sequence[Unusual]) -> None:
+    """Keep the rows that drive new unusual values, while they stand there as they were measured."""
+    if not fresh:
+        return
+    now, before, *_ = [*(one.profile for one in profiles.latest(store, dataset, limit=2)), None, None]
+    for one in fresh:
+        driver = drivers.of(one, now, before)
+        if driver is not None:
+            unusual.note_driver(store, one, driver)
 
 
 def unusual_now(store: Metastore, dataset: str) -> list[Unusual]:

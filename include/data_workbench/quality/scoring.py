@@ -137,7 +137,9 @@ def metrics_of_profile(profile: Mapping[str, Any]) -> list[Metric]:
     """What a profile adds to the history: how much there is, and what it is like."""
     dataset, rows = profile["dataset"], profile["rows"]
     if profile["limited"]:
-        return []
+        # Of a topic, which has no end, only its newest messages are seen; how many there are the broker says.
+        whole = profile.get("stream_rows")
+        return [] if whole is None else [Metric(dataset, "", "row count", whole)]
     found = [Metric(dataset, "", "row count", rows), Metric(dataset, "", "columns", len(profile["columns"]))]
     for name, told in profile["columns"].items():
         if told.get("null_share") is not None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, StreamUnknown, UsageError
+from data_workbench.errors import UsageError
+from data_workbench.streaming.client import open_consumer, translated
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaError, Message
+    from confluent_kafka import Message
 
     from data_workbench.connectors.connections import Connection
 
@@ -22,9 +23,6 @@ MOST: Final = 10_000
 """Messages of one look; those behind them are the next one's."""
 _MOST_BYTES: Final = 65_536
 """Of a message that is read for params: it names things, it does not carry data."""
-_OURS: Final = ("group.id", "enable.auto.commit", "auto.offset.reset", "enable.partition.eof")
-_FORBIDDEN: Final = ("plugin.library.paths",)
-"""Loads programs into the process."""
 
 Check = Callable[[Mapping[str, Any]], None]
 """Raises UsageError for values that no run takes."""
@@ -59,7 +57,7 @@ class TopicListener:
         self, connection: Connection, *, topic: str, group: str, fields: Mapping[str, str], check: Check
     ) -> None:
         self._connection, self._topic, self._fields, self._check = connection, topic, dict(fields), check
-        self._consumer = _consumer(connection, group)
+        self._consumer = open_consumer(connection, group)
         self._consumer.subscribe([topic])
 
     def look(self, *, seconds: float) -> Look:
@@ -76,7 +74,7 @@ class TopicListener:
         try:
             messages = self._consumer.consume(MOST, timeout=seconds)
         except KafkaException as error:
-            raise self._translated(error.args[0]) from error
+            raise translated(self._connection, self._topic, error.args[0]) from error
         for message in messages:
             self._take(message, found, said)
         found.count = len(said)
@@ -92,7 +90,7 @@ class TopicListener:
         try:
             self._consumer.commit(offsets=places, asynchronous=False)
         except KafkaException as error:
-            raise self._translated(error.args[0]) from error
+            raise translated(self._connection, self._topic, error.args[0]) from error
 
     def close(self) -> None:
         """Leave the group."""
@@ -101,7 +99,7 @@ class TopicListener:
     def _take(self, message: Message, found: Look, said: list[dict[str, Any]]) -> None:
         trouble = message.error()
         if trouble is not None:
-            raise self._translated(trouble)
+            raise translated(self._connection, self._topic, trouble)
         number, offset = message.partition(), message.offset()
         assert number is not None
         assert offset is not None
@@ -126,24 +124,6 @@ class TopicListener:
         self._check(values)
         return values
 
-    def _translated(self, error: KafkaError) -> Exception:
-        from confluent_kafka import KafkaError as Kafka
-
-        where = f"Kafka {self._connection.id}, topic {self._topic!r}"
-        code, told = error.code(), error.str()
-        if code == Kafka.UNKNOWN_TOPIC_OR_PART:
-            return StreamUnknown(f"{where}: there is no such topic", hint="create it, or mend its name")
-        if code in (
-            Kafka.TOPIC_AUTHORIZATION_FAILED,
-            Kafka.GROUP_AUTHORIZATION_FAILED,
-            Kafka.SASL_AUTHENTICATION_FAILED,
-            Kafka._AUTHENTICATION,
-        ):
-            return AccessDenied(f"{where}: {told}", hint="check the connection's login, and the group's rights")
-        if error.fatal():
-            return FatalError(f"{where}: {told}")
-        return StoreUnavailable(f"{where}: {told}", hint="is the broker up? it is asked again")
-
 
 def _field(document: Any, path: str) -> Any:
     """A field of a message, below others by dots. Only plain values name something."""
@@ -153,36 +133,3 @@ def _field(document: Any, path: str) -> Any:
     if value is None or not isinstance(value, str | int | float | bool):
         raise UsageError(f"it has no plain value at {path!r}")
     return value
-
-
-def _consumer(connection: Connection, group: str) -> Consumer:
-    """A consumer by the connection: its extra holds librdkafka's settings, as the official `kafka` connection does."""
-    from confluent_kafka import Consumer, KafkaException
-
-    given = {str(name): value for name, value in connection.extra.items() if name not in _OURS}
-    wrong = [name for name in given if name in _FORBIDDEN]
-    if wrong:
-        raise UsageError(f"connection {connection.id!r}: {wrong[0]} is not taken", hint="leave it out")
-    if connection.host and "bootstrap.servers" not in given:
-        given["bootstrap.servers"] = f"{connection.host}:{connection.port or 9092}"
-    if "bootstrap.servers" not in given:
-        raise UsageError(
-            f"connection {connection.id!r} names no broker", hint='give a host, or {"bootstrap.servers": "host:9092"}'
-        )
-    if connection.login and "sasl.mechanism" in given:
-        given |= {"sasl.username": connection.login, "sasl.password": connection.secret or ""}
-    fixed = {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    try:
-        return Consumer({**given, **fixed}, logger=_silent())
-    except (KafkaException, TypeError, ValueError) as error:
-        raise UsageError(
-            f"connection {connection.id!r}: Kafka's client does not take its settings ({type(error).__name__})",
-            hint="its extra holds librdkafka's settings",
-        ) from None  # the text may hold a password
-
-
-def _silent() -> Any:
-    """librdkafka's own log goes to ours, not to standard error."""
-    import logging
-
-    return logging.getLogger("data_workbench.streaming.kafka")

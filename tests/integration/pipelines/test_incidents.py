@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +17,9 @@ import pytest
 from tests.integration.pipelines.test_profiles import command
 
 from data_workbench.connectors.connections import Connections, from_environment
-from data_workbench.errors import UsageError
+from data_workbench.errors import StoreUnavailable, UsageError
 from data_workbench.metastore import incidents, quality_metrics
+from data_workbench.metastore.alerts import Alert
 from data_workbench.metastore.audit import Author
 from data_workbench.notifications import deliver
 from data_workbench.pipelines.contract_files import parse_contract
@@ -239,6 +243,128 @@ def test_what_is_unusual_is_told_once_unless_the_contract_tells_it_and_is_over_b
     held(site)
     assert receivers["ops"].types()[2:] == ["quality.broken"], "one cause"
     assert receivers["ops"].got[2]["data"]["unusual"]
+
+
+class Mailbox:
+    """A mail server that remembers what it was given; `refuses` answers as one that is too busy."""
+
+    def __init__(self) -> None:
+        from aiosmtpd.controller import Controller
+
+        self.got: list[EmailMessage] = []
+        self.refuses = False
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.controller = Controller(self, hostname="127.0.0.1", port=port)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if self.refuses:
+            return "451 busy"
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        assert envelope.rcpt_tos == ["ops@example.org", "numbers@example.org"]
+        self.got.append(message)
+        return "250 OK"
+
+    @property
+    def connection(self) -> str:
+        extra = {"from_email": "workbench@example.org", "to": ["ops@example.org", "numbers@example.org"]}
+        extra |= {"disable_ssl": True, "disable_tls": True}
+        port = self.controller.port
+        return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra})
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    found = Mailbox()
+    found.controller.start()
+    yield found
+    found.controller.stop()
+
+
+def test_mail_tells_one_cause_once_then_silence_then_recovery_and_a_busy_server_is_asked_again(
+    site: Site, receivers: dict[str, Receiver], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", mailbox.connection)
+    mailbox.refuses = True
+    site.sql("UPDATE numbers SET a = -1")
+    held(site)
+    assert mailbox.got == []
+    mailbox.refuses = False
+    site.sql("UPDATE alert_deliveries SET next_try = now() WHERE state = 'pending'")
+    held(site)
+    [first] = mailbox.got
+    assert first["subject"] == "[critical] " + receivers["numbers"].got[0]["data"]["title"][: 200 - 11]
+    assert (first["from"], first["to"]) == ("workbench@example.org", "ops@example.org, numbers@example.org")
+    assert first["x-workbench-topic"] == "quality.broken"
+    body = first.get_content()
+    assert "owner: numbers-team" in body
+    assert "downstream: graph:N, files:n.parquet" in body
+    assert "replay: workbench run load, workbench check numbers" in body
+
+    [one] = incidents.latest(site.metastore)
+    incidents.snooze(site.metastore, one.id, Author.of_process(), until=datetime.now(UTC) + timedelta(hours=1))
+    held(site, escalation_hours=0.0)
+    assert len(mailbox.got) == 1, "snoozed"
+    incidents.snooze(site.metastore, one.id, Author.of_process(), until=None)
+    for _ in range(2):
+        held(site, escalation_hours=0.0)
+    site.sql("UPDATE numbers SET a = 1000")
+    for _ in range(2):
+        held(site)
+    assert [mail["x-workbench-topic"] for mail in mailbox.got] == [
+        "quality.broken", "quality.escalated", "quality.recovered",
+    ]  # fmt: skip
+    assert len({mail["message-id"] for mail in mailbox.got}) == 3
+
+
+def test_a_name_with_a_line_break_begins_no_header_and_a_password_is_not_sent_in_the_open(
+    site: Site, receivers: dict[str, Receiver], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", mailbox.connection)
+    route = routes(replace(site.settings, alert_routes="ops"), Connections(from_environment), None)["ops"]
+    route.send(Alert("quality.broken", "contract:x\nBcc: a@b", "critical", "broken\r\nBcc: spy@example.org", {}))
+    [got] = mailbox.got
+    assert got["bcc"] is None
+    assert got["subject"] == "[critical] broken Bcc: spy@example.org"
+    with pytest.raises(StoreUnavailable, match="did not take it"):
+        replace(route, port=1).send(Alert("quality.broken", "contract:x", "critical", "broken", {}))
+    for changed, words in (({"password": "geheim", "login": "x"}, "unencrypted"), ({"extra": {}}, "lacks")):
+        told = {**json.loads(mailbox.connection), **changed}
+        monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps(told))
+        with pytest.raises(UsageError, match=words):
+            routes(replace(site.settings, alert_routes="ops"), Connections(from_environment), None)
+
+
+def test_apprise_reaches_another_receiver_and_says_its_refusal_without_its_address(
+    site: Site, receivers: dict[str, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = receivers["ops"].url.replace("http://", "json://") + "secret-token/"
+    told = {"conn_type": "apprise", "extra": {"config": [{"path": address, "tag": "alerts"}]}}
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps(told))
+    site.sql("UPDATE numbers SET a = -1")
+    for _ in range(2):
+        held(site)
+    site.sql("UPDATE numbers SET a = 1000")
+    held(site)
+    broken, recovered = receivers["ops"].got
+    assert (broken["type"], recovered["type"]) == ("failure", "success")
+    assert broken["title"].startswith("contract numbers of pg:public.numbers does not hold: 100 checks")
+    assert "replay: workbench run load" in broken["message"]
+
+    away = {"conn_type": "apprise", "extra": {"config": {"path": "json://127.0.0.1:1/secret-token"}}}
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps(away))
+    route = routes(replace(site.settings, alert_routes="ops"), Connections(from_environment), None)["ops"]
+    with pytest.raises(StoreUnavailable) as failed:
+        route.send(Alert("quality.broken", "contract:x", "critical", "broken", {}))
+    assert "secret-token" not in str(failed.value) + repr(route)
+    for extra in ({}, {"config": [{"path": "nonsense://x"}]}):
+        monkeypatch.setenv("AIRFLOW_CONN_OPS", json.dumps({"conn_type": "apprise", "extra": extra}))
+        with pytest.raises(UsageError, match="address"):
+            routes(replace(site.settings, alert_routes="ops"), Connections(from_environment), None)["ops"].send(
+                Alert("quality.broken", "contract:x", "critical", "broken", {})
+            )
 
 
 def test_a_webhook_in_slacks_shape_gets_text_in_which_no_name_is_a_link(

@@ -17,9 +17,10 @@ from tests.integration.pipelines.test_quarantine_pages import auth_manager
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.registry import open_source
-from data_workbench.metastore import incidents, quality_metrics
+from data_workbench.metastore import anomalies, audit, incidents, quality_metrics
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
+from data_workbench.quality.drivers import Drivers
 from data_workbench.quality.keeping import keep_profile, watch
 from data_workbench.quality.profiling import Asked, profile
 
@@ -84,6 +85,9 @@ def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> 
     with open_source(connections.get("pg"), site.settings) as source:
         asked = Asked("pg", "public.needs", hidden={"secret": "classified"})
         keep_profile(site.metastore, profile(source, asked, site.settings))
+        site.sql("UPDATE needs SET title = NULL WHERE id % 7 = 0")
+        keep_profile(site.metastore, profile(source, asked, site.settings))
+        watch(site.metastore, "pg:public.needs", Drivers(lambda: source, "public.needs", {"secret"}, site.settings))
 
     def ada(request: Request) -> SimpleAuthManagerUser:  # who asks is always she
         return SimpleAuthManagerUser(username="ada", role="op")
@@ -105,11 +109,12 @@ def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _remember(site: Site) -> None:
-    """Thirty days of a metric and a score, the last of them unusual."""
+    """Thirty days of metrics and a score; one of the last is unusual."""
     now = datetime.now(UTC).replace(microsecond=0)
     for day in range(30):
-        values = {"row count": 40 if day == 29 else 380 + day % 3, "score": 97 + day % 2 + day / 30}
+        values = {"row count": 40 if day == 29 else 398 + day % 3, "score": 98 + day % 3 * 0.6}
         found = [quality_metrics.Metric("pg:public.needs", "", name, value) for name, value in values.items()]
+        found.append(quality_metrics.Metric("pg:public.needs", "title", "null share", (day % 3) / 1000))
         quality_metrics.keep(site.metastore, found, measured=now - timedelta(days=30 - day))
     watch(site.metastore, "pg:public.needs")
 
@@ -185,12 +190,98 @@ def test_everything_is_reached_by_keyboard_and_nothing_of_a_value_runs(
     page.close()
 
 
+PLACE = "/dataset?name=pg:public.needs"
+
+
+def test_charts_are_drawn_in_the_pages_colours_with_tooltips_and_answer_to_arrow_keys(
+    chromium: Browser, address: str
+) -> None:
+    page, seen = opened(chromium, address, color_scheme="light", viewport={"width": 1280, "height": 900})
+    page.wait_for_selector(".chart[data-drawn=line] svg path", state="attached")
+    assert "score over time: 98" in str(page.get_attribute(".chart", "aria-label"))
+    page.goto(address + PLACE)
+    for kind in ("timeline", "line", "bars"):
+        page.locator(f'.chart[data-chart*=\'"kind": "{kind}"\']').first.scroll_into_view_if_needed()
+        page.wait_for_selector(f".chart[data-drawn={kind}] svg path", state="attached")
+
+    grounds = page.evaluate(
+        "[...document.querySelectorAll('.chart svg > rect')].map((one) => getComputedStyle(one).fill)"
+    )
+    assert set(grounds) == {"none"}, "no rule of the page paints over a chart"
+    assert "title: null share" in str(page.text_content(".chart[data-drawn=timeline] svg"))
+    timeline = page.locator(".chart[data-drawn=timeline]")
+    timeline.focus()
+    page.keyboard.press("ArrowLeft")
+    said = timeline.locator("xpath=following-sibling::output").inner_text()
+    assert said.startswith("title: null share: 0.1425, expected"), "the newest"
+    shown = page.wait_for_selector("div:text('title: null share: 0.1425, expected')")
+    assert shown is not None
+    assert shown.is_visible(), "the tooltip"
+    counted = page.locator("figure:has-text('row count') .chart")
+    counted.scroll_into_view_if_needed()
+    box = counted.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("div:text-matches('row count: (398|399|400)')")
+
+    before = page.locator(".chart[data-drawn=line] svg").first.inner_html()
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(
+        "(was) => document.querySelector('.chart[data-drawn=line] svg').innerHTML !== was", arg=before
+    )
+    assert seen["complained"] == []
+    page.close()
+
+
+def test_without_a_script_the_numbers_stand_there_as_words_and_tables(chromium: Browser, address: str) -> None:
+    page, _ = opened(chromium, address, java_script_enabled=False)
+    assert "score over time: 98" in page.inner_text("main")
+    page.goto(address + PLACE)
+    text = page.inner_text("main")
+    assert "2 unusual values of 2 metrics, the latest title: null share" in text
+    assert "rows without title" in text
+    assert "How version is spread: from 0 to" in text
+    assert page.locator("details.numbers td", has_text="40, expected").count() == 1
+    page.close()
+
+
+def test_feedback_is_a_button_that_is_pressed_by_keyboard_and_learned(
+    site: Site, chromium: Browser, address: str
+) -> None:
+    page, seen = opened(chromium, address + PLACE)
+    tab_to(page, "It was expected")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=called expected by ada")
+    assert page.locator("text=It was expected").count() == 1, "the other one"
+    [learned] = [one for one in anomalies.latest(site.metastore, dataset="pg:public.needs") if one.expected_by]
+    assert (learned.column, learned.name) == ("title", "null share")
+    for moment, value in ((_like(learned.measured) - timedelta(hours=1), 0.001), (_like(learned.measured), 0.14)):
+        metric = quality_metrics.Metric("pg:public.needs", "title", "null share", value)
+        quality_metrics.keep(site.metastore, [metric], measured=moment)
+    assert watch(site.metastore, "pg:public.needs") == [], "another like it is no alarm"
+    [entry] = audit.list_entries(site.metastore, audit.Search(object="dataset:pg:public.needs"))
+    assert (entry.action, entry.actor) == ("anomaly.expected", "ada")
+    assert seen["complained"] == []
+    page.close()
+
+
+def _like(moment: datetime) -> datetime:
+    """A later moment of the same kind: at the end of a month, or on the same weekday, which is none."""
+
+    def is_end(at: datetime) -> bool:
+        return (at + timedelta(days=1)).day == 1
+
+    days = (moment + timedelta(days=day) for day in range(1, 60))
+    return next(at for at in days if is_end(at) == is_end(moment) and (is_end(at) or at.weekday() == moment.weekday()))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_light_and_dark_wide_and_narrow(scheme: Any, chromium: Browser, address: str) -> None:
     page, seen = opened(chromium, address, color_scheme=scheme, viewport={"width": 1280, "height": 900})
     folder = os.environ.get("WORKBENCH_SCREENSHOTS")
-    for name, place in {"quality": "", "dataset": "/dataset?name=pg:public.needs", "entity": _entity(page)}.items():
+    for name, place in {"quality": "", "dataset": PLACE, "entity": _entity(page)}.items():
         page.goto(address + place)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")  # draws all, seen or not
         poor = [one for one in page.evaluate(CONTRASTS) if one[0] < 4.5]
         assert poor == [], f"{name} in {scheme}"
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

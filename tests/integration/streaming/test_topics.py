@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import local_kafka
-from data_workbench.connectors.connections import Connection
+from data_workbench import settings
+from data_workbench.connectors.connections import Connection, Connections, from_environment
 from data_workbench.errors import StreamUnknown, UsageError
-from data_workbench.streaming import Look, TopicListener
+from data_workbench.streaming import Look, TopicListener, TopicSource
 
 if TYPE_CHECKING:
     from data_workbench.servers import Stack
@@ -121,6 +122,80 @@ def test_a_topic_that_is_not_there_and_a_dangerous_setting_are_named(broker: str
         TopicListener(bad, topic="t", group="g", fields={}, check=known_projects)
     with pytest.raises(UsageError, match="names no broker"):
         TopicListener(Connection("events", "kafka"), topic="t", group="g", fields={}, check=known_projects)
+
+
+def orders(count: int) -> list[dict[str, Any]]:
+    """Every fifth without a price, every tenth from nobody."""
+    return [
+        {"id": n, "price": None if n % 5 == 0 else n / 2, "state": "open", "by": {"name": "Ada"} if n % 10 else {}}
+        for n in range(count)
+    ]
+
+
+def test_a_topic_is_profiled_by_its_newest_messages_and_the_profile_says_so(broker: str, topic: str) -> None:
+    from data_workbench.quality.profiling import Asked, profile, suggest
+    from data_workbench.quality.scoring import metrics_of_profile
+
+    send(broker, topic, *orders(300), b"no JSON", b"\xff")
+    with TopicSource(connection(broker), settings.load()) as source:
+        assert source.check().ok
+        assert topic in [one.name for one in source.discover("orders-*")]
+        whole = profile(source, Asked("events", topic), settings.load())
+        part = profile(source, Asked("events", topic, sample=100), settings.load())
+        with pytest.raises(StreamUnknown, match="no such topic"):
+            source.describe("nowhere")
+    assert (whole["kind"], whole["rows"], whole["limited"], whole["stream_rows"]) == ("topic", 302, False, None)
+    columns = whole["columns"]
+    assert (columns["price"]["nulls"], columns["by.name"]["nulls"], columns["id"]["nulls"]) == (62, 32, 2)
+    assert columns["price"]["max"] == 149.5
+    assert {one["value"]: one["count"] for one in columns["_kafka_format"]["top"]} == {"json": 300}
+    assert columns["_kafka_key"]["nulls"] == 302
+    assert columns["_kafka_partition"]["distinct"]["value"] <= 2
+    assert (part["rows"], part["limited"], part["stream_rows"]) == (100, True, 302)
+    newest = part["columns"]["_kafka_offset"]
+    assert newest["max"] == columns["_kafka_offset"]["max"], "the newest of each partition"
+    assert [(one.name, one.value) for one in metrics_of_profile(part)] == [("row count", 302)]
+    proposed = suggest(whole)
+    assert proposed["stream"] == topic
+    assert "required" not in proposed["columns"].get("price", {})
+    assert not any(name.startswith("_kafka_") for name in proposed["columns"])
+
+
+def test_a_contract_proposed_from_a_topic_is_held_against_it(
+    broker: str, topic: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import yaml
+
+    from data_workbench.cli import main
+    from data_workbench.pipelines.contract_files import parse_contract
+    from data_workbench.pipelines.contracts import Contracts
+
+    shown = {"conn_type": "kafka", "extra": {"bootstrap.servers": broker}}
+    monkeypatch.setenv("AIRFLOW_CONN_EVENTS", json.dumps(shown))
+    monkeypatch.setenv("WORKBENCH_PIPELINES", str(tmp_path))
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    away = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "x", "schema": "x"}
+    monkeypatch.setenv("AIRFLOW_CONN_AWAY", json.dumps(away))
+    monkeypatch.setenv("WORKBENCH_METASTORE", "away")
+    send(broker, topic, *orders(200))
+    main(["profile", f"events:{topic}", "--suggest-contract", "--json"])
+    proposed = json.loads(capsys.readouterr().out)["contract"]
+    assert proposed["columns"]["id"] == {"required": True, "unique": True, "min": 0}
+    assert proposed["columns"]["state"] == {"required": True, "values": ["open"]}
+
+    def held() -> dict[str, tuple[str, int]]:
+        known = Connections(from_environment)
+        found = Contracts(settings.load(), known, None).check([parse_contract(yaml.safe_dump(proposed))])
+        return {one["name"]: (one["outcome"], one["failing"]) for one in found}
+
+    assert {outcome for outcome, _ in held().values()} == {"passed"}
+    send(broker, topic, {"id": -1, "state": "lost"}, {"id": 5, "state": None})
+    assert {name: failing for name, (outcome, failing) in held().items() if outcome == "failed"} == {
+        "min id": 1,
+        "unique id": 2,
+        "required state": 1,
+        "values state": 1,
+    }
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class QualityCheckOut(BaseModel):
@@ -58,6 +58,26 @@ class IncidentOut(BaseModel):
     recovered: datetime | None
 
 
+class AnomalyOut(BaseModel):
+    """An unusual value, and the rows that drive it: `sample` without what is classified."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    dataset: str
+    column: str
+    name: str
+    measured: datetime
+    value: float
+    low: float
+    high: float
+    spreads: float
+    is_new: bool
+    expected_by: str | None
+    driver: str | None
+    finder: str | None
+    sample: list[dict[str, Any]]
+
+
 class AcknowledgeIn(BaseModel):
     """Somebody is at it."""
 
@@ -70,6 +90,15 @@ class SnoozeIn(AcknowledgeIn):
     """Nobody wants to hear of it for so many hours."""
 
     hours: float = Field(24.0, ge=0, le=24 * 90)
+
+
+class ExpectIn(AcknowledgeIn):
+    """An unusual value was no fault."""
+
+    dataset: str
+    column: str = ""
+    name: str
+    measured: AwareDatetime
 
 
 class QualityOut(BaseModel):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Response
 
-from data_workbench.api.pages import charts, strips
+from data_workbench.api.pages import lines, strips
 from data_workbench.api.pages.rendering import page, size, trouble
 from data_workbench.api.services import backups as service
 from data_workbench.errors import WorkbenchError
@@ -58,7 +58,7 @@ def router() -> APIRouter:
 def _overview(told: BackupsOut) -> Response:
     shown = list(reversed(told.sets[:SHOWN]))
     whole = [one for one in reversed(told.sets) if one.purpose == "backup" and one.stored is not None]
-    lines = [("a set, encrypted", _line(whole, "stored")), ("new in a set", _line(whole, "new_bytes")),
+    drawn = [("a set, encrypted", _line(whole, "stored")), ("new in a set", _line(whole, "new_bytes")),
              ("time taken", _line(whole, "seconds"))]  # fmt: skip
     return page(
         "backups.html",
@@ -66,12 +66,12 @@ def _overview(told: BackupsOut) -> Response:
         told=told,
         state=_state(told),
         timeline=list(zip(_bars(shown), shown, strict=True)),
-        lines=[(name, drawn) for name, drawn in lines if drawn is not None],
+        lines=[(name, one) for name, one in drawn if one is not None],
         latest=whole[-1] if whole else None,
         colours=COLOURS,
         colour=_colour,
         strip=(strips.WIDTH, strips.HEIGHT, strips.WIDTH / SHOWN),
-        chart=(charts.WIDTH, charts.HEIGHT),
+        chart=(lines.WIDTH, lines.HEIGHT),
     )
 
 
@@ -100,9 +100,9 @@ def _colour(one: BackupSetOut) -> str:
     return COLOURS.get(str((one.verified or {}).get("outcome")), "")
 
 
-def _line(sets: Sequence[BackupSetOut], name: str) -> tuple[charts.Line, Any] | None:
+def _line(sets: Sequence[BackupSetOut], name: str) -> tuple[lines.Line, Any] | None:
     values = [
         Measured(one.at.astimezone(UTC), float(known)) for one in sets if (known := getattr(one, name)) is not None
     ]
-    drawn = charts.line(values, low=0)
+    drawn = lines.line(values, low=0)
     return None if drawn is None else (drawn, getattr(sets[-1], name))

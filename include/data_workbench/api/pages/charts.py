@@ -1,89 +1,111 @@
-"""Small drawings of numbers as SVG: a line over time, and the bars of a histogram."""
+"""What the charts of a page show: data for `charts.js`, which draws it with ECharts, and the same as words and a table.
+
+Nothing is told by a drawing alone: without a script, and to a screen reader, the words and the table say it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from data_workbench.metastore.anomalies import Unusual
     from data_workbench.metastore.quality_metrics import Measured
-
-WIDTH, HEIGHT = 240, 48
-"""Of each drawing, in its own units."""
-_MARGIN = 3
 
 
 @dataclass(frozen=True)
-class Line:
-    """Numbers from the oldest at the left to the newest: `points` as SVG's `polyline` takes them."""
+class Chart:
+    """One chart.
 
-    points: str
-    last: tuple[float, float]
-    title: str
-    marks: tuple[tuple[float, float, str], ...] = ()
-    """Places of unusual values, with what a pointer reads."""
+    Args:
+        words: what it says, in one sentence.
+        data: what `charts.js` draws; `kind` is the name of its function there.
+        head, rows: the numbers as a table.
+    """
+
+    name: str
+    words: str
+    data: Mapping[str, Any]
+    head: tuple[str, ...] = ()
+    rows: Sequence[tuple[str, ...]] = ()
 
 
 def line(
+    name: str,
     values: Sequence[Measured],
     *,
     low: float | None = None,
     high: float | None = None,
-    unusual: Mapping[datetime, str] | None = None,
-) -> Line | None:
-    """The line of a metric; None if there is nothing to draw.
+    unusual: Mapping[datetime, Unusual] | None = None,
+) -> Chart | None:
+    """A number over time; None if there is nothing to draw.
 
     Args:
-        low, high: what stands at the bottom and at the top, where that is not the least and the greatest value.
+        values: oldest first.
+        low, high: what stands at the bottom and at the top, where that is not for the values to say.
+        unusual: the values that were unusual, by their time.
     """
+    values = [one for one in values if isfinite(one.value)]
     if not values:
         return None
-    least = min(one.value for one in values) if low is None else low
-    most = max(one.value for one in values) if high is None else high
-    extent = (most - least) or 1.0
-    step = (WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)
-    places = [
-        (
-            round(_MARGIN + position * step, 1),
-            round(HEIGHT - _MARGIN - (one.value - least) / extent * (HEIGHT - 2 * _MARGIN), 1),
-        )
-        for position, one in enumerate(values)
-    ]
+    marks = unusual or {}
     first, last = values[0], values[-1]
-    title = f"{first.value:,.4g} on {first.measured:%Y-%m-%d}, {last.value:,.4g} on {last.measured:%Y-%m-%d %H:%M} UTC"
-    marks = tuple(
-        (*place, unusual[one.measured])
-        for place, one in zip(places, values, strict=True)
-        if unusual and one.measured in unusual
-    )
-    return Line(" ".join(f"{x},{y}" for x, y in places), places[-1], title, marks)
+    words = f"{name} over time: {first.value:,.4g} on {first.measured:%Y-%m-%d}, {last.value:,.4g} on {_time(last)}"
+    words += f"; {len(marks)} unusual" if marks else ""
+    points = [[_ms(one.measured), one.value, _usual(marks.get(one.measured))] for one in values]
+    rows = [(_time(one), f"{one.value:,.6g}", _usual(marks.get(one.measured)) or "") for one in reversed(values)]
+    data = {"kind": "line", "name": name, "points": points, "low": low, "high": high}
+    return Chart(name, words, data, ("measured", name, "unusual"), rows)
 
 
-@dataclass(frozen=True)
-class Column:
-    """One bar of a histogram."""
+def bars(name: str, histogram: Sequence[Mapping[str, Any]], *, is_time: bool) -> Chart | None:
+    """How the values of a column are spread, from a profile's histogram; None if there is none."""
+    if not histogram:
+        return None
+    told = [(_place(one["from"], is_time), _place(one["to"], is_time), one["count"]) for one in histogram]
+    most = max(told, key=lambda one: one[2])
+    words = f"How {name} is spread: from {told[0][0]} to {told[-1][1]}, most ({most[2]:,}) from {most[0]} to {most[1]}"
+    data = {"kind": "bars", "name": name, "bars": [[f"{low} to {high}", count] for low, high, count in told]}
+    rows = [(low, high, f"{count:,}") for low, high, count in told]
+    return Chart(name, words, data, ("from", "to", "rows"), rows)
 
-    x: float
-    y: float
-    width: float
-    height: float
-    title: str
+
+def timeline(found: Sequence[Unusual]) -> Chart | None:
+    """What was unusual, when and of which metric; None if nothing was. Its table is the page's list of them."""
+    if not found:
+        return None
+    ordered = sorted(found, key=lambda one: one.measured)
+    names = sorted({metric(one) for one in found})
+    points = [
+        [_ms(one.measured), names.index(metric(one)), one.spreads, _usual(one), one.expected_by is not None]
+        for one in ordered
+    ]
+    newest = ordered[-1]
+    words = f"{len(found)} unusual values of {len(names)} metrics, the latest {metric(newest)} on {_time(newest)}"
+    return Chart("unusual", words, {"kind": "timeline", "name": "unusual", "rows": names, "points": points})
 
 
-def histogram(bars: Sequence[Mapping[str, Any]], *, is_time: bool) -> list[Column]:
-    """The bars of a profile's histogram, the highest as high as the drawing."""
-    most = max((one["count"] for one in bars), default=0) or 1
-    width = WIDTH / max(len(bars), 1)
-    found = []
-    for position, one in enumerate(bars):
-        height = max(1.0 if one["count"] else 0.0, one["count"] / most * HEIGHT)
-        title = f"{_place(one['from'], is_time)} to {_place(one['to'], is_time)}: {one['count']:,}"
-        found.append(
-            Column(round(position * width, 1), round(HEIGHT - height, 1), round(width - 1, 1), round(height, 1), title)
-        )
-    return found
+def metric(one: Unusual) -> str:
+    """A metric as the page names it."""
+    return f"{one.column}: {one.name}" if one.column else one.name
+
+
+def _usual(one: Unusual | None) -> str | None:
+    if one is None:
+        return None
+    told = f"{one.value:,.6g}, expected {one.low:,.6g} to {one.high:,.6g}"
+    return f"{told}; called expected by {one.expected_by}" if one.expected_by else told
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _time(one: Measured | Unusual) -> str:
+    return f"{one.measured.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _place(value: float, is_time: bool) -> str:

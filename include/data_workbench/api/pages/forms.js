@@ -28,6 +28,7 @@ function told(status, answer) {
   }
   if (typeof answer.discarded === "number") return `${answer.discarded} discarded`;
   if (answer.contract) return "noted";
+  if (answer.expected_by) return "noted; others like it are no alarm";
   if (answer.id) return "noted; a replay uses it";
   const detail = answer.detail || (answer.error && answer.error.message) || `refused with ${status}`;
   return typeof detail === "string" ? detail : detail.map((one) => one.msg).join("; ");

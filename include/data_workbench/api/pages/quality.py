@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Response
 
-from data_workbench.api.pages.charts import HEIGHT, WIDTH, Line, histogram, line
+from data_workbench.api.pages.charts import Chart, bars, line, metric, timeline
 from data_workbench.api.pages.rendering import page
 from data_workbench.api.services import quality as service
 from data_workbench.errors import WorkbenchError
@@ -18,7 +18,7 @@ from data_workbench.quality.standalone.entities import BESIDE, differences
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from data_workbench.api.datamodels.quality import QualityCheckOut
+    from data_workbench.api.datamodels.quality import IncidentOut, QualityCheckOut
     from data_workbench.metastore.anomalies import Unusual
     from data_workbench.metastore.quality_metrics import Measured
 
@@ -60,7 +60,12 @@ def _shown(title: str, make: Callable[[], Response]) -> Response:
 def _overview() -> Response:
     datasets, history, broken = service.overview()
     rows = [
-        (one, grade(one.score), line(history.get(one.dataset, [])[-_TRENDS:], low=0, high=100), place(one.dataset))
+        (
+            one,
+            grade(one.score),
+            line("score", history.get(one.dataset, [])[-_TRENDS:], low=0, high=100),
+            place(one.dataset),
+        )
         for one in datasets
     ]
     counts = {name: sum(one.checks[name] for one in datasets) for name in service.RANKS}
@@ -71,8 +76,8 @@ def _overview() -> Response:
         broken=[(one, place(one.dataset)) for one in broken],
         counts=counts,
         colours=COLOURS,
-        size=(WIDTH, HEIGHT),
-        **_incidents(None),
+        charts="",
+        **_forms("", service.incidents()),
     )
 
 
@@ -82,11 +87,14 @@ def _entity(name: str, contract: str, check: str, row: int) -> Response:
     return page("entity.html", title=f"{check} in {name}", stores=[name, *stores], fields=fields, back=back)
 
 
-def _incidents(dataset: str | None) -> dict[str, Any]:
-    """What a page shows of open incidents, and that it has buttons for them."""
-    found = service.incidents(dataset=dataset)
-    forms = "forms.js" if dataset is None else "../forms.js"
-    return {"incidents": found, "has_forms": bool(found), "day": json.dumps({"hours": 24}), "forms": forms}
+def _forms(way: str, incidents: Sequence[IncidentOut], *, asks: bool = False) -> dict[str, Any]:
+    """What a page shows of open incidents, and that it has buttons for them, or asks something else."""
+    return {
+        "incidents": incidents,
+        "has_forms": bool(incidents) or asks,
+        "day": json.dumps({"hours": 24}),
+        "forms": f"{way}forms.js",
+    }
 
 
 def _dataset(name: str) -> Response:
@@ -98,14 +106,15 @@ def _dataset(name: str) -> Response:
         grade=grade(found.told.score),
         checks=[(one, quote(one.run_id, safe="") if one.run_id else None) for one in found.checks],
         trends=_trends(found.metrics, found.unusual),
-        unusual=found.unusual[:_UNUSUAL],
+        timeline=timeline(found.unusual),
+        unusual=[(one, metric(one), _meant(one)) for one in found.unusual[:_UNUSUAL]],
         profile=found.profile,
         columns=_columns(found.profile.profile) if found.profile else [],
         colours=COLOURS,
-        size=(WIDTH, HEIGHT),
         beside=BESIDE,
         entity=_entity_place,
-        **_incidents(name),
+        charts="../",
+        **_forms("../", service.incidents(dataset=name), asks=bool(found.unusual)),
     )
 
 
@@ -126,24 +135,28 @@ def grade(score: float | None) -> str:
     return "healthy" if score >= _GOOD else "degraded" if score >= _FAIR else "broken"
 
 
-def _trends(
-    metrics: Mapping[tuple[str, str], list[Measured]], unusual: Sequence[Unusual]
-) -> list[tuple[str, float, Line]]:
-    """The dataset's own metrics, and those of columns in which something is unusual: name, newest value, line."""
-    marks: dict[tuple[str, str], dict[datetime, str]] = {}
+def _trends(metrics: Mapping[tuple[str, str], list[Measured]], unusual: Sequence[Unusual]) -> list[tuple[float, Chart]]:
+    """The dataset's own metrics, and those of columns in which something is unusual: newest value, chart."""
+    marks: dict[tuple[str, str], dict[datetime, Unusual]] = {}
     for one in unusual:
-        told = f"{one.value:,.6g}, expected {one.low:,.6g} to {one.high:,.6g}"
-        marks.setdefault((one.column, one.name), {})[one.measured] = told
+        marks.setdefault((one.column, one.name), {})[one.measured] = one
     found = []
     for (column, name), values in sorted(metrics.items()):
-        drawn = line(values[-_TRENDS:], unusual=marks.get((column, name)))
-        if drawn is not None and (not column or (column, name) in marks):
-            found.append((f"{column}: {name}" if column else name, values[-1].value, drawn))
+        marked = marks.get((column, name))
+        drawn = line(f"{column}: {name}" if column else name, values[-_TRENDS:], unusual=marked)
+        if drawn is not None and (not column or marked):
+            found.append((values[-1].value, drawn))
     return found
 
 
-def _columns(profile: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], list[Any]]]:
+def _meant(one: Unusual) -> str:
+    """The body that calls a value expected."""
+    told = {"dataset": one.dataset, "column": one.column, "name": one.name, "measured": one.measured.isoformat()}
+    return json.dumps(told)
+
+
+def _columns(profile: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Chart | None]]:
     return [
-        (name, told, histogram(told.get("histogram") or [], is_time=told.get("kind") == "moment"))
+        (name, told, bars(name, told.get("histogram") or [], is_time=told.get("kind") == "moment"))
         for name, told in profile["columns"].items()
     ]

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.responses import HTMLResponse
 
+from data_workbench.api.pages.script import ECHARTS
 from data_workbench.errors import StateError, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'"
 _HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -35,6 +36,7 @@ def page(
     has_forms: bool = False,
     has_search: bool = False,
     script: str | None = None,
+    charts: str | None = None,
     **values: Any,
 ) -> HTMLResponse:
     """A rendered page with its headers; one with forms may load our script, and ask this server.
@@ -42,16 +44,19 @@ def page(
     Args:
         has_search: whether its only form asks for the page again; then it does not renew itself under who is typing.
         script: of a page that moves: its own script, beside it; its forms ask for the page again.
+        charts: of a page with charts: the way from it to the scripts, `""` or `"../"`.
     """
     known = {"now": datetime.now(UTC), "has_forms": has_forms, "has_search": has_search, "script": script}
+    known |= {"charts": charts, "echarts": ECHARTS}
     text = _environment().get_template(template).render({"forms": "../forms.js", **known, **values})
-    headers = dict(_HEADERS)
-    if script is not None:
-        headers["content-security-policy"] += "; script-src 'self'; form-action 'self'"
+    policy = [_POLICY]
+    if script is not None or has_forms or charts is not None:
+        policy.append("script-src 'self'")
+    if script is not None or (has_search and not has_forms):
+        policy.append("form-action 'self'")
     elif has_forms:
-        headers["content-security-policy"] += "; script-src 'self'; connect-src 'self'; form-action 'none'"
-    elif has_search:
-        headers["content-security-policy"] += "; form-action 'self'"
+        policy.append("connect-src 'self'; form-action 'none'")
+    headers = {"content-security-policy": "; ".join(policy), **_HEADERS}
     return HTMLResponse(text, status_code=status, headers=headers)
 
 

@@ -1,4 +1,7 @@
-"""`/data/quality`: datasets, checks and incidents; who acknowledges or snoozes one may trigger `check_quality`."""
+"""`/data/quality`: datasets, checks, incidents, and what is unusual.
+
+Who acknowledges or snoozes an incident, or calls a value expected, may trigger `check_quality`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,15 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Request, status
 
 from data_workbench.api import access
-from data_workbench.api.datamodels.quality import AcknowledgeIn, IncidentOut, QualityCheckOut, QualityOut, SnoozeIn
+from data_workbench.api.datamodels.quality import (
+    AcknowledgeIn,
+    AnomalyOut,
+    ExpectIn,
+    IncidentOut,
+    QualityCheckOut,
+    QualityOut,
+    SnoozeIn,
+)
 from data_workbench.api.services import quality as service
 from data_workbench.errors import UsageError
 
@@ -46,6 +57,18 @@ def router() -> APIRouter:
         access.require_trigger(DAG, user)
         until = datetime.now(UTC) + timedelta(hours=body.hours)
         return _open(service.snooze(number, access.author(user, body.reason, request), until), number)
+
+    @found.get("/anomalies")
+    def anomalies(dataset: str | None = None) -> list[AnomalyOut]:
+        return service.unusual(dataset)
+
+    @found.post("/anomalies/expected", dependencies=[Depends(access.from_here)])
+    def expected(body: ExpectIn, user: GetUserDep, request: Request) -> AnomalyOut:
+        access.require_trigger(DAG, user)
+        told = service.expect(body, access.author(user, body.reason, request))
+        if told is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, f"nothing unusual of {body.name} was measured then")
+        return told
 
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.api.datamodels.quality import DatasetOut, IncidentOut, QualityCheckOut
+from data_workbench.api.datamodels.quality import AnomalyOut, DatasetOut, ExpectIn, IncidentOut, QualityCheckOut
 from data_workbench.api.services.metastore import metastore
 from data_workbench.errors import UsageError
 from data_workbench.metastore import anomalies, checks, profiles, quality_metrics
@@ -60,6 +60,19 @@ def snooze(number: int, author: Author, until: datetime) -> IncidentOut | None:
     with metastore() as store:
         found = kept_incidents.snooze(store, number, author, until=until)
     return None if found is None else IncidentOut.model_validate(found)
+
+
+def unusual(dataset: str | None = None) -> list[AnomalyOut]:
+    """Unusual values of metrics, newest first."""
+    with metastore() as store:
+        return [AnomalyOut.model_validate(one) for one in anomalies.latest(store, dataset=dataset)]
+
+
+def expect(said: ExpectIn, author: Author) -> AnomalyOut | None:
+    """Note that an unusual value was expected, which later ones are held against; None if there is no such value."""
+    with metastore() as store:
+        found = anomalies.expect(store, said.dataset, said.column, said.name, said.measured, author)
+    return None if found is None else AnomalyOut.model_validate(found)
 
 
 def entity(dataset: str, contract: str, check: str, row: int) -> dict[str, Any]:

@@ -59,6 +59,9 @@ anomalies = Table(
     Column("spreads", Double, nullable=False),
     Column("is_new", Boolean, nullable=False),
     Column("expected_by", Text),
+    Column("driver", Text),
+    Column("finder", Text),
+    Column("sample", DOCUMENT, nullable=False, server_default=text("'[]'")),
 )
 
 profiles = Table(

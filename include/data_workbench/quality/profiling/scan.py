@@ -83,7 +83,8 @@ def profile(source: Source, asked: Asked, settings: Settings) -> dict[str, Any]:
         "taken": taken.isoformat(),
         "key": list(described.key),
         "unique": [list(one) for one in described.unique],
-        "limited": asked.sample is not None and told["rows"] >= asked.sample,
+        "limited": reading.is_part or (asked.sample is not None and told["rows"] >= asked.sample),
+        "stream_rows": described.estimated_rows if reading.is_part else None,
         "rejected": len(reading.rejections),
     }
     return {**head, **told, "seconds": round(time.monotonic() - begun, 3)}

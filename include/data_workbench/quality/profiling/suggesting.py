@@ -14,8 +14,8 @@ _FEW: Final = 12
 _ENOUGH: Final = 50
 """Rows from which a list of values, a pattern or a length is more than chance."""
 _SHAPES: Final = {"A": r"\p{Lu}+", "a": r"\p{Ll}+", "9": "[0-9]+"}
-_MARKS: Final = ("_element_id", "_start_", "_end_")
-"""Columns of a graph that are places in the store, not content."""
+_MARKS: Final = ("_element_id", "_start_", "_end_", "_kafka_")
+"""Columns of a graph or a topic that are places in the store, not content."""
 
 
 def suggest(profile: Mapping[str, Any]) -> dict[str, Any]:

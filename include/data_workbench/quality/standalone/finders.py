@@ -20,6 +20,8 @@ class Finder:
             another name can be put there.
         columns: those it looks at; they are shown first.
         side: the connection and stream whose rows it gives, where that is not the dataset's own.
+        broken: what is true of a row of `given` that breaks it, where a row alone tells; all such checks are counted
+            in one scan.
     """
 
     name: str
@@ -27,6 +29,12 @@ class Finder:
     columns: tuple[str, ...]
     level: Literal["fail", "warn"]
     side: str | None = None
+    broken: str | None = None
+
+
+def of_rows(name: str, broken: str, columns: tuple[str, ...], level: Literal["fail", "warn"]) -> Finder:
+    """A check that each row breaks or keeps by itself."""
+    return Finder(name, f"SELECT * FROM {GIVEN} g WHERE {broken}", columns, level, broken=broken)
 
 
 @dataclass(frozen=True)

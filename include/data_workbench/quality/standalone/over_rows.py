@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
+from data_workbench.quality.arriving import ARRIVING, arriving
 from data_workbench.quality.standalone import pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
@@ -25,12 +26,13 @@ from data_workbench.records.values import rows_of
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from data_workbench.connectors.base import Source
     from data_workbench.quality.standalone.evaluation import Evaluation, Expressions, Reader
     from data_workbench.quality.standalone.rows import Side
 
 
 log = logging.getLogger(__name__)
+_AT_ONCE: Final = 250
+"""Checks of one scan: planning a statement of thousands takes longer than scanning twice."""
 
 
 class OverRows:
@@ -41,6 +43,8 @@ class OverRows:
         self._contract, self._expressions = evaluation.contract, evaluation.expressions
         self._key: tuple[str, ...] = ()
         self._rows = 0
+        self._counts: dict[str, int] = {}
+        """Failing rows by the query that finds them, of what one scan counted."""
         self._numbers: frozenset[str] = frozenset()
         self._others: list[tuple[Other, Side]] = []
         self._broken: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -66,6 +70,7 @@ class OverRows:
                 return self._none(checks, error.message)
             except (duckdb.Error, pa.ArrowException) as error:
                 return self._none(checks, _first_line(error))
+            self._scan(connection, schema, checks)
             found = [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
             self._add_counterparts(connection)
             return found
@@ -83,7 +88,7 @@ class OverRows:
             for finder, failing in found.counts:
                 sample = found.sample(finder, self._reader.sample) if failing else []
                 told = [masked(row, hidden) for row in sample]
-                query = pushed.told(finder, _relation(one.stream))
+                query = pushed.told(finder, relation(one.stream))
                 results.append(
                     self._of.result(finder.name, finder.level, failing, rows_=found.rows, sample=told, finder=query)
                 )
@@ -107,7 +112,8 @@ class OverRows:
         used = {*described.schema.names} if one.soda else {*self._used(checks), *described.key}
         wanted = [name for name in described.schema.names if name in used]
         request = ReadRequest(stream=one.stream, columns=tuple(wanted), options=options)
-        _land(connection, "read", source, request)
+        with arriving(connection, source, request):
+            connection.execute(f"CREATE TABLE read AS FROM {ARRIVING}").fetchall()
         connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
         [[self._rows]] = connection.execute(f"SELECT count(*) FROM {GIVEN}").fetchall()
         made = connection.sql(f"FROM {GIVEN} LIMIT 0").to_arrow_table().schema
@@ -161,7 +167,9 @@ class OverRows:
         described = source.describe(other.stream, other.options or None)
         there = tuple(name for name in described.schema.names if name in columns or name in described.key)
         wholes.require(columns, there, f"{other.connection}:{other.stream}")
-        _land(connection, f"{table}_read", source, ReadRequest(other.stream, there, options=other.options))
+        request = ReadRequest(other.stream, there, options=other.options)
+        with arriving(connection, source, request):
+            connection.execute(f"CREATE TABLE {table}_read AS FROM {ARRIVING}").fetchall()
         condition = f" WHERE {where[0]}" if where else ""
         self._sides = {table: (other.connection, other.stream)}
         connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{condition}").fetchall()
@@ -176,6 +184,32 @@ class OverRows:
         )
 
     # ----------------------------------------------------------------------------------------------- checking
+
+    def _scan(self, connection: DuckDBPyConnection, schema: pa.Schema, checks: list[Check]) -> None:
+        """Count in one scan what breaks the checks that a row alone tells; what cannot be is asked by itself later."""
+        import duckdb
+
+        conditions = self._conditions
+        try:
+            finders = [*rows.promised(self._contract, schema)]
+        except WorkbenchError:  # told where they are asked
+            finders = []
+        finders += [
+            rows.compile_check(self._contract, one, conditions, None) for one in checks if one.kind in rows.ALONE
+        ]
+        by_row = [one for one in finders if one.broken is not None]
+        for begin in range(0, len(by_row), _AT_ONCE):
+            part = by_row[begin : begin + _AT_ONCE]
+            counted = ", ".join(f"count(*) FILTER (WHERE {one.broken})" for one in part)
+            try:
+                [numbers] = connection.execute(f"SELECT {counted} FROM {GIVEN} g").fetchall()
+            except duckdb.Error:
+                continue
+            self._counts |= {one.query: number for one, number in zip(part, numbers, strict=True)}
+
+    @property
+    def _conditions(self) -> dict[str, str]:
+        return {title: sql for title, (sql, _) in self._expressions.conditions.items()}
 
     def _own(self, connection: DuckDBPyConnection, schema: pa.Schema) -> Iterator[dict[str, Any]]:
         one = self._contract
@@ -213,7 +247,7 @@ class OverRows:
     def _beside(self, connection: DuckDBPyConnection, checks: list[Check]) -> Iterator[dict[str, Any]]:
         import duckdb
 
-        conditions = {title: sql for title, (sql, _) in self._expressions.conditions.items()}
+        conditions = self._conditions
         for name, check in self._references(checks):
             level = check.severity or self._contract.severity
             try:
@@ -253,11 +287,13 @@ class OverRows:
             yield f"side_{position}", check
 
     def _found(self, connection: DuckDBPyConnection, finder: Finder) -> dict[str, Any]:
-        [[failing]] = connection.execute(f"SELECT count(*) FROM ({finder.query})").fetchall()
-        sample = self._sample(connection, finder) if failing else []
-        return self._of.result(
-            finder.name, finder.level, failing, rows_=self._rows, sample=sample, finder=self._told(finder)
-        )
+        failing = self._counts.get(finder.query)
+        if failing is None:
+            [[failing]] = connection.execute(f"SELECT count(*) FROM ({finder.query})").fetchall()
+        if not failing:
+            return self._of.result(finder.name, finder.level, 0, rows_=self._rows)
+        sample, told = self._sample(connection, finder), self._told(finder)
+        return self._of.result(finder.name, finder.level, failing, rows_=self._rows, sample=sample, finder=told)
 
     def _told(self, finder: Finder) -> str:
         """The finder for people, over the datasets themselves: of a table in PostgreSQL's words, else in DuckDB's."""
@@ -266,7 +302,7 @@ class OverRows:
             GIVEN: (self._contract.connection, self._contract.stream),
             **self._sides,
         }.items():
-            there = self._given_of(_relation(stream)) if table == GIVEN else _relation(stream)
+            there = self._given_of(relation(stream)) if table == GIVEN else relation(stream)
             text = text.replace(f"FROM {table} ", f"FROM {there} ")  # an alias follows, always
             is_postgres = is_postgres and self._reader.source(connection).connection.kind == "postgres"
         # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
@@ -295,33 +331,6 @@ class OverRows:
         return [self._of.unknown(name, one.severity, reason) for name in names]
 
 
-def _land(connection: DuckDBPyConnection, table: str, source: Source, request: ReadRequest) -> None:
-    """Read a stream into a table; what the store raises is raised as it is."""
-    import duckdb
-
-    reading = source.read(request)
-    trouble: list[WorkbenchError] = []
-
-    def batches() -> Iterable[pa.RecordBatch]:
-        try:
-            yield from reading
-        except WorkbenchError as error:
-            trouble.append(error)
-            raise
-
-    try:
-        arriving = pa.RecordBatchReader.from_batches(reading.schema, iter(batches()))
-        connection.register("arriving", arriving)
-        connection.execute(f"CREATE TABLE {table} AS FROM arriving").fetchall()
-        connection.unregister("arriving")
-    except (duckdb.Error, pa.ArrowException):
-        if trouble:
-            raise trouble[0] from None
-        raise
-    finally:
-        reading.close()
-
-
 def _names(contract: StandaloneContract) -> Iterator[str]:
     """The names of the columns' checks, where their types are not known."""
     for name, promise in contract.columns.items():
@@ -335,7 +344,7 @@ def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]
     return {name for name, (_, columns) in expressions.derived.items() if columns & set(hidden)}
 
 
-def _relation(stream: str) -> str:
+def relation(stream: str) -> str:
     """A stream as SQL names it."""
     return ".".join(map(quoted, stream.split(".", 1)))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
-from data_workbench.quality.standalone.finders import GIVEN, Finder
+from data_workbench.quality.standalone.finders import GIVEN, Finder, of_rows
 from data_workbench.quality.standalone.kinds import Agreement, Other, TextCheck, VectorCheck
 from data_workbench.quality.standalone.model import Check, StandaloneContract
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
@@ -41,14 +41,17 @@ class Side:
         return f"{self.connection}:{self.stream}"
 
 
+ALONE: Final = frozenset({"condition", "model", "vectors"})
+"""Kinds of checks that need no rows of another dataset."""
+
+
 def promised(contract: StandaloneContract, schema: pa.Schema) -> Iterator[Finder]:
     """The finders of the columns' promises and of uniqueness; columns that are not there are `missing`."""
     there = {name: one for name, one in contract.columns.items() if name in schema.names}
     groups = [group for group in contract.unique if set(group) <= set(schema.names)]
     rules = compile_contract(contract.contract, Contract(columns=there, unique=groups, on_invalid="warn"), schema)
     for rule in rules.rules:
-        query = f"SELECT * FROM {GIVEN} g WHERE NOT ({rule.predicate})"
-        yield Finder(rule.name, query, rule.columns, contract.severity)
+        yield of_rows(rule.name, f"NOT ({rule.predicate})", rule.columns, contract.severity)
     for columns in rules.unique:
         listed = ", ".join(map(quoted, columns))
         complete = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
@@ -73,8 +76,7 @@ def compile_check(
     level, title = check.severity or contract.severity, check.title
     match check:
         case Check(condition=str()):
-            query = f"SELECT * FROM {GIVEN} g WHERE NOT coalesce({conditions[title]}, TRUE)"
-            return Finder(title, query, (), level)
+            return of_rows(title, f"NOT coalesce({conditions[title]}, TRUE)", (), level)
         case Check(references=Other() as other) if side:
             query = f"SELECT g.* FROM {GIVEN} g WHERE {_complete('g', other.on)} AND NOT EXISTS ({_match(other, side)})"
             return Finder(title, query, tuple(other.on), level)
@@ -94,10 +96,9 @@ def compile_check(
             query = f"SELECT g.* FROM {GIVEN} g WHERE EXISTS ({_match(other, side)} AND {stale})"
             return Finder(title, query, tuple(other.on), level)
         case Check(model=str() as model):
-            query = f"SELECT * FROM {GIVEN} g WHERE {quoted(STAMP_MODEL)} IS DISTINCT FROM {literal(model)}"
-            return Finder(title, query, (STAMP_MODEL,), level)
+            return of_rows(title, f"{quoted(STAMP_MODEL)} IS DISTINCT FROM {literal(model)}", (STAMP_MODEL,), level)
         case Check(vectors=VectorCheck() as wanted_):
-            return Finder(title, _vectors(wanted_), (), level)
+            return _vectors(title, wanted_, level)
     raise AssertionError(f"{check.kind} is no check of rows")
 
 
@@ -113,7 +114,7 @@ def in_postgres(query: str) -> str | None:
     return found
 
 
-def _vectors(wanted: VectorCheck) -> str:
+def _vectors(title: str, wanted: VectorCheck, level: Literal["fail", "warn"]) -> Finder:
     vector = quoted(wanted.column)
     norm = f"sqrt(list_dot_product({vector}, {vector}))"
     broken = [f"NOT isfinite({norm})"]
@@ -125,10 +126,11 @@ def _vectors(wanted: VectorCheck) -> str:
         broken.append(f"{norm} > {wanted.max_norm!r}")
     either = " OR ".join(broken)
     if not wanted.distinct:
-        return f"SELECT * FROM {GIVEN} g WHERE {vector} IS NOT NULL AND ({either})"
+        return of_rows(title, f"{vector} IS NOT NULL AND ({either})", (), level)
     # By its hash: a partition by the vectors themselves would keep them all in memory.
     twice = f"count(*) OVER (PARTITION BY hash({vector})) > 1"
-    return f"SELECT * FROM {GIVEN} g WHERE {vector} IS NOT NULL QUALIFY {either} OR {twice}"
+    query = f"SELECT * FROM {GIVEN} g WHERE {vector} IS NOT NULL QUALIFY {either} OR {twice}"
+    return Finder(title, query, (), level)
 
 
 def _match(other: Other, side: Side) -> str:

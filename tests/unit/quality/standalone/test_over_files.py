@@ -1,0 +1,197 @@
+"""Contracts over files: one scan for all checks of single rows, and bad input that is told and never passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from data_workbench import settings
+from data_workbench.connectors.connections import Connections, from_environment
+from data_workbench.connectors.registry import open_source
+from data_workbench.pipelines.contract_files import parse_contract
+from data_workbench.quality.standalone import Reader, over_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Held = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Callable[..., Held]:
+    """Holds rows, written to a file, against the body of a contract: results by name."""
+
+    def hold(rows: pa.Table | None, body: str, name: str = "rows.parquet") -> Held:
+        folder = tmp_path / "files"
+        folder.mkdir(exist_ok=True)
+        if rows is not None:
+            write = csv.write_csv if name.endswith(".csv") else parquet.write_table
+            write(rows, folder / name)
+        text = f"version: 1\ncontract: tried\nconnection: file://{folder}\nstream: {name}\n{body}"
+        known = Connections(from_environment)
+        with open_source(known.get(f"file://{folder}"), settings.load()) as source:
+            reader = Reader(lambda _: source, lambda _: (), settings.load(), tmp_path / "work")
+            found = parse_contract(text).evaluation.run(reader)
+        (tmp_path / "work" / "contract.duckdb").unlink(missing_ok=True)
+        return {one["name"]: one for one in found}
+
+    return hold
+
+
+MANY = """
+columns:
+  id: {required: true, unique: true, min: 0}
+  name: {required: true, min_length: 2, pattern: "^n"}
+  state: {values: [open, done]}
+  price: {min: 0, max: 50}
+unique: [[name]]
+checks:
+  - {name: cheap, condition: "price < 90"}
+  - {name: open ones, condition: "state <> 'done' OR price > 1", severity: warn}
+"""
+
+
+def test_all_checks_of_single_rows_are_counted_in_one_scan(
+    held: Callable[..., Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = ["open", "done", "lost", None]
+    rows = pa.table(
+        {
+            "id": list(range(-2, 98)),
+            "name": [None if n == 9 else "x" if n % 30 == 0 else f"n{n // 2}" for n in range(100)],
+            "state": [states[n % 4] for n in range(100)],
+            "price": [float(n) for n in range(100)],
+        }
+    )
+    said: list[str] = []
+    opened = duckdb.connect
+
+    class Hearing:
+        """A connection that remembers what it was asked."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def execute(self, statement: str, *rest: Any) -> Any:
+            said.append(statement)
+            return self._inner.execute(statement, *rest)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def __enter__(self) -> Hearing:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._inner.close()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(duckdb, "connect", lambda *given, **options: Hearing(opened(*given, **options)))
+        together = held(rows, MANY)
+    scans = [one for one in said if "FILTER" in one]
+    assert len(scans) == 1
+    assert scans[0].count("FILTER") == 10, "all but uniqueness, which no row tells alone"
+    assert sum("SELECT count(*) FROM (" in one for one in said) == 2
+
+    monkeypatch.setattr(over_rows.OverRows, "_scan", lambda *_: None)
+    alone = held(rows, MANY)
+    assert together == alone
+    assert {name: one["failing"] for name, one in together.items() if one["failing"]} == {
+        "min id": 2,
+        "required name": 1,
+        "min_length name": 4,
+        "pattern name": 4,
+        "values state": 25,
+        "max price": 49,
+        "unique name": sum(v is not None for v in rows["name"].to_pylist()) - _single(rows["name"].to_pylist()),
+        "cheap": 10,
+        "open ones": 1,
+    }
+
+
+def _single(values: list[Any]) -> int:
+    return sum(values.count(one) == 1 for one in set(values) - {None})
+
+
+def test_a_check_that_cannot_be_computed_is_not_evaluated_and_takes_none_with_it(held: Callable[..., Held]) -> None:
+    rows = pa.table({"text": ["1", "two", "3"], "n": [1, 2, 3]})
+    body = (
+        'columns: {n: {max: 2}}\nchecks:\n  - {name: number, condition: "CAST(text AS INTEGER) > 0"}\n'
+        '  - {name: small, condition: "n < 3"}\n  - {name: nowhere, condition: "gone > 1"}\n'
+    )
+    found = held(rows, body)
+    assert {name: (one["outcome"], one["failing"]) for name, one in found.items()} == {
+        "max n": ("failed", 1),
+        "number": ("not_evaluated", None),
+        "small": ("failed", 1),
+        "nowhere": ("not_evaluated", None),
+    }
+    assert "two" in found["number"]["reason"] or "Conversion" in found["number"]["reason"]
+
+
+def test_a_missing_dataset_or_column_is_never_passed(held: Callable[..., Held]) -> None:
+    body = "columns: {gone: {required: true}, id: {required: true}}\nunique: [[id, gone]]\nrows: {min: 1}\n"
+    found = held(pa.table({"id": [1]}), body)
+    assert found["column gone"]["outcome"] == "failed"
+    assert found["required id"]["outcome"] == "passed"
+    assert "unique id, gone" not in found
+    nothing = held(None, body, name="nothing.parquet")
+    assert {one["outcome"] for one in nothing.values()} == {"not_evaluated"}
+    assert all("nothing.parquet" in one["reason"] for one in nothing.values())
+
+
+EVERYTHING = """
+columns: {id: {required: true, unique: true, min: 1}, name: {min_length: 1, pattern: "^n", values: [n1, n2]}}
+unique: [[id, name]]
+rows: {min: 1}
+freshness: {column: seen, within: 1d}
+checks:
+  - {name: equal, condition: "id = id"}
+  - {distribution: {column: name, shares: {n1: 1.0}, within: 0.5}}
+"""
+SHAPE = pa.schema([("id", pa.int64()), ("name", pa.string()), ("seen", pa.timestamp("us", tz="UTC"))])
+
+
+def test_empty_rows_one_row_and_columns_of_nothing_but_null(held: Callable[..., Held]) -> None:
+    from datetime import UTC, datetime
+
+    empty = held(SHAPE.empty_table(), EVERYTHING)
+    assert {name for name, one in empty.items() if one["outcome"] == "failed"} == {"rows", "freshness"}
+    one = held(pa.Table.from_pylist([{"id": 1, "name": "n1", "seen": datetime.now(UTC)}], SHAPE), EVERYTHING)
+    assert {told["outcome"] for told in one.values()} == {"passed"}, one
+    nulls = held(pa.Table.from_pylist([{"id": None}] * 20, SHAPE), EVERYTHING)
+    assert {name: told["failing"] for name, told in nulls.items() if told["failing"]} == {
+        "required id": 20,
+        "freshness": 1,
+    }
+
+
+def test_an_expression_that_would_explode_elsewhere_is_linear(held: Callable[..., Held]) -> None:
+    rows = pa.table({"text": ["a" * 20_000 + "!", "a" * 20_000]})
+    found = held(rows, 'columns: {text: {pattern: "^(a+)+$"}}\n')
+    assert found["pattern text"]["failing"] == 1
+    broken = held(rows, 'columns: {text: {pattern: "(?=a)"}}\n')
+    assert {one["outcome"] for one in broken.values()} == {"not_evaluated"}
+    assert "RE2" in str(broken) or "regular expression" in str(broken)
+
+
+def test_markup_and_long_values_of_failing_rows_are_cut_and_kept_as_text(held: Callable[..., Held]) -> None:
+    rows = pa.table({"id": [1], "text": ["<script>alert(1)</script>" + "x" * 5_000]})
+    [broken] = held(rows, "columns: {text: {max_length: 10}}\n")["max_length text"]["sample"]
+    assert broken["text"].startswith("<script>")
+    assert len(broken["text"]) == 201
+
+
+@pytest.mark.slow
+def test_ten_thousand_checks_are_all_answered(held: Callable[..., Held]) -> None:
+    rows = pa.table({"id": list(range(100))})
+    for part in range(10):
+        body = "checks:\n" + "".join(f"  - {{name: c{n}, condition: 'id > {n - 990}'}}\n" for n in range(1000))
+        found = held(rows, body)
+        assert len(found) == 1000, part
+        assert [found[f"c{n}"]["failing"] for n in (0, 989, 990, 999)] == [0, 0, 1, 10]
