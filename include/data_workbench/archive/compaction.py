@@ -22,7 +22,7 @@ from data_workbench.archive.drafting import part_facts
 from data_workbench.archive.holds import is_held
 from data_workbench.archive.manifest import FORMAT, Manifest, Written, new_archive_id
 from data_workbench.archive.policy import Compression, Policy
-from data_workbench.archive.running import Archiver, Table
+from data_workbench.archive.running import Archiver, Table, note_of
 from data_workbench.events import emit
 from data_workbench.metastore import archives
 
@@ -82,18 +82,8 @@ def _replace(archiver: Archiver, policy: Policy, table: Table, group: Sequence[M
     registration.register(archiver.metastore, archiver.shelf, manifest, digest, state="written", live=0)
     emit("archive.registered", archive=manifest.archive)
     old = [one.archive for one in group]
-    noted = ledger.Noted(
-        manifest.archive,
-        manifest.policy,
-        manifest.origin.stream,
-        digest,
-        manifest.rows,
-        manifest.rows,
-        "live",
-        manifest.created,
-    )
     with table.connection.transaction():
-        ledger.note(table.connection, noted)
+        ledger.note(table.connection, note_of(manifest, digest))
         ledger.set_state(table.connection, old, "replaced")
         emit("archive.before_commit", archive=manifest.archive)
     emit("archive.after_commit", archive=manifest.archive, rows=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from data_workbench.metastore.alerts import Severity
+from data_workbench.notifications.causes import Trouble
 
 Cause = Literal["unreachable", "failed", "overdue", "damaged", "unverified", "space"]
 CAUSES: Final[tuple[Cause, ...]] = ("unreachable", "failed", "overdue", "damaged", "unverified", "space")
@@ -51,16 +51,6 @@ class Limits:
     run: timedelta
     verified: timedelta
     free: int
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One thing that is wrong, in words, with what to do."""
-
-    cause: Cause
-    severity: Severity
-    title: str
-    hint: str
 
 
 def judge(seen: Observation, limits: Limits) -> list[Trouble]:

@@ -278,7 +278,7 @@ class Archiver:
         for one in family:
             digest = self.shelf.manifest_digest(one.policy, one.archive) or ""
             registration.register(self.metastore, self.shelf, one, digest, state="written", live=0)
-            notes.append(_note(one, digest))
+            notes.append(note_of(one, digest))
         emit("archive.registered", archive=archive)
         done = self._depart(family, notes, table)
         self.remove_beside(manifest, table, outcome)
@@ -326,7 +326,8 @@ class Archiver:
         outcome.kept_beside += done.kept
 
 
-def _note(manifest: Manifest, digest: str) -> ledger.Noted:
+def note_of(manifest: Manifest, digest: str) -> ledger.Noted:
+    """An archive as its table's database knows it once all of its rows are live."""
     return ledger.Noted(
         manifest.archive,
         manifest.policy,

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from data_workbench.archive.judging import CAUSES, Limits, Observation, ObservedPolicy, Trouble, judge
+from data_workbench.archive.judging import CAUSES, Limits, Observation, ObservedPolicy, judge
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import archives
 from data_workbench.metastore.audit import Search, list_entries
-from data_workbench.notifications.causes import Watched, tell
+from data_workbench.notifications.causes import Trouble, Watched, tell
 
 if TYPE_CHECKING:
     from data_workbench.archive.policy import Policy

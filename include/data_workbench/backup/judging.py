@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_workbench.backup.manifest import DEFINITIONS
-from data_workbench.metastore.alerts import Severity
+from data_workbench.notifications.causes import Trouble
 
 Cause = Literal[
     "unreachable", "failed", "missed", "damaged", "unverified", "shrinking", "slow", "log_behind", "space"
@@ -129,16 +129,6 @@ class Limits:
     verified: timedelta
     log: timedelta
     free: int
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One thing that is wrong, in words, with what to do."""
-
-    cause: Cause
-    severity: Severity
-    title: str
-    hint: str
 
 
 def judge(seen: Observation, limits: Limits) -> list[Trouble]:

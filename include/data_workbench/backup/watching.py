@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from data_workbench.backup.judging import CAUSES, Limits, Observation, Trouble, judge
+from data_workbench.backup.judging import CAUSES, Limits, Observation, judge
 from data_workbench.metastore import backups
 from data_workbench.metastore.alerts import Alert
-from data_workbench.notifications.causes import Watched, tell
+from data_workbench.notifications.causes import Trouble, Watched, tell
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from data_workbench.metastore import incidents
 from data_workbench.metastore.alerts import Alert, Severity
@@ -18,24 +18,14 @@ if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
 
 
-class Trouble(Protocol):
+@dataclass(frozen=True)
+class Trouble:
     """One thing that is wrong, in words, with what to do."""
 
-    @property
-    def cause(self) -> str:
-        """Its name."""
-
-    @property
-    def severity(self) -> Severity:
-        """How grave it is."""
-
-    @property
-    def title(self) -> str:
-        """One sentence."""
-
-    @property
-    def hint(self) -> str:
-        """What to do."""
+    cause: str
+    severity: Severity
+    title: str
+    hint: str
 
 
 @dataclass(frozen=True)
