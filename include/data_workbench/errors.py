@@ -9,6 +9,7 @@
     │   └── RecordRejected
     └── FatalError                fail now; trying again changes nothing
         ├── UsageError            wrong use of a command or an option              (exit 2)
+        │   └── MomentUnreadable  a time that was typed is none
         ├── DefinitionError       a broken pipeline file, with its findings        (exit 2)
         ├── ConnectionUnknown     no such connection id, or it cannot be read
         ├── AccessDenied          the store, or a rule of ours, refuses
@@ -104,6 +105,10 @@ class UsageError(FatalError):
     """A command or an option was used wrongly."""
 
     exit_code = 2
+
+
+class MomentUnreadable(UsageError):
+    """A time that somebody typed is none."""
 
 
 @dataclass(frozen=True)

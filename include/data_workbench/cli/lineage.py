@@ -168,7 +168,7 @@ def _say(document: dict[str, Any], *, as_json: bool) -> None:
     for one in document.get("blocked", ()):
         click.echo(f"blocked while it is down: {one['pipeline'] or _called(one)} ({', '.join(one['owners'])})")
     for one in document["consumers"]:
-        click.echo(f"read by {_called(one)}")
+        click.echo(f"read by {_called(one) if one['kind'] == 'job' else _CONSUMERS[one['kind']] + one['title']}")
     for one in document["contracts"]:
         state = f"does not hold since {one['incident']['opened']}" if one["incident"] else "no incident is open"
         click.echo(f"contract {one['contract']} ({', '.join(one['owners']) or 'no owner'}): {state}")
@@ -178,6 +178,29 @@ def _say(document: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"{len(document['runs'])} runs have read it since")
     left = max(0, len(datasets) - _LISTED) + max(0, len(columns) - _LISTED)
     click.echo(f"{len(datasets)} datasets, {len(columns)} columns" + (f"; {left} are not listed" if left else ""))
+
+
+_CONSUMERS = {
+    "alert_route": "alert route ",
+    "subscription": "the schedule of pipeline ",
+    "api_consumer": "caller of the API ",
+}
+
+
+@command(lineage)
+def consumers(as_json: bool) -> None:
+    """Tell lineage who takes data beside pipelines: alert routes, subscriptions, callers of the API."""
+    from data_workbench.lineage import deliver_outbox
+    from data_workbench.pipelines.consumer_lineage import tell_consumers
+
+    session = Session()
+    with session.metastore as store:
+        changed = tell_consumers(store, session.connections, session.settings)
+        done = deliver_outbox(session.settings, store, session.connections)
+    if as_json:
+        say_json({"changed": changed, "delivered": done.as_dict()})
+    else:
+        click.echo(f"{changed} consumers came, went, or read something else")
 
 
 @command(lineage)

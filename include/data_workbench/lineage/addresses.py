@@ -75,7 +75,7 @@ def _splits(rest: str) -> Iterator[tuple[str, str | None]]:
 
 def _by_uri(text: str, graph: Graph) -> Place:
     """By OpenLineage's own names, as `DatasetName.uri` writes them; another's dataset has no connection."""
-    known = {DatasetName(*name).uri: number for number, name in enumerate(graph.datasets)}
+    known = graph.by_uri
     for uri, column in _splits(text):
         if uri in known:
             return _checked(text, known[uri], column, graph)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from data_workbench.errors import WorkbenchError
 from data_workbench.lineage.naming import DatasetName
@@ -54,8 +54,11 @@ SCHEMAS: Final[Mapping[str, str]] = {
 }
 """The published schema of everything an event is made of."""
 
-JobKind = Literal["pipeline", "archive", "backup", "check"]
-"""What a job of ours is of: a pipeline, a policy of archiving, the repository of backups, a contract."""
+ConsumerKind = Literal["alert_route", "subscription", "api_consumer"]
+CONSUMERS: Final[tuple[ConsumerKind, ...]] = get_args(ConsumerKind)
+JobKind = Literal["pipeline", "archive", "backup", "check"] | ConsumerKind
+"""What a job of ours is of: a pipeline, a policy of archiving, the repository of backups, a contract; or who takes what
+the stores hold, beside pipelines."""
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 OriginKind = Literal[
     "IDENTITY", "TRANSFORMATION", "AGGREGATION", "JOIN", "GROUP_BY", "FILTER", "SORT", "WINDOW", "CONDITIONAL"
@@ -163,6 +166,16 @@ def contract_of(job: tuple[str, str]) -> str | None:
     if namespace != NAMESPACE or not name.startswith("check__"):
         return None
     return name.removeprefix("check__").partition(".")[0]
+
+
+def consumer_of(job: tuple[str, str]) -> tuple[ConsumerKind, str] | None:
+    """Who takes data beside pipelines, if the job stands for one: kind, and name of the route, pipeline or caller."""
+    namespace, name = job
+    whole = name.rpartition(".")[0] or name
+    for kind in CONSUMERS if namespace == NAMESPACE else ():
+        if whole.startswith(f"{kind}__"):
+            return kind, whole.removeprefix(f"{kind}__").replace("·", ".")
+    return None
 
 
 def is_backup(job: tuple[str, str]) -> bool:

@@ -14,11 +14,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from data_workbench.lineage.events import NAMESPACE, is_backup, pipeline_of
+from data_workbench.lineage.naming import DatasetName
 from data_workbench.metastore.lineage import Name
-from data_workbench.metastore.lineage_reading import revision, snapshot
+from data_workbench.metastore.lineage_reading import owners, revision, snapshot
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -87,6 +89,7 @@ class Graph:
 
     def __init__(self, rows: Snapshot) -> None:
         self.revision, self.at, self.until = rows.revision, rows.at, rows.until
+        self._owners: dict[str, list[str]] | None = None
         self.datasets: list[Name] = list(rows.datasets.values())
         self.jobs: list[Name] = [one.name for one in rows.jobs]
         self.parents: list[str | None] = [one.parent for one in rows.jobs]
@@ -110,6 +113,17 @@ class Graph:
         self._take_roles(rows)
         self._take_columns(rows)
         self._join(_summaries(rows.jobs))
+
+    def owners(self, store: Metastore) -> dict[str, list[str]]:
+        """Names of owners by the id of a job or a dataset: asked for once, as who owns something comes by an event."""
+        if self._owners is None:
+            self._owners = owners(store)
+        return self._owners
+
+    @cached_property
+    def by_uri(self) -> dict[str, int]:
+        """Datasets by both parts of their name in one."""
+        return {DatasetName(*name).uri: number for number, name in enumerate(self.datasets)}
 
     # ------------------------------------------------------------------------------------------------- building
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.errors import UsageError
+from data_workbench.errors import MomentUnreadable, UsageError
 from data_workbench.lineage.addresses import Place
-from data_workbench.lineage.events import NAMESPACE, contract_of, pipeline_of
+from data_workbench.lineage.events import NAMESPACE, consumer_of, contract_of, pipeline_of
 from data_workbench.metastore import lineage_reading as reading
 from data_workbench.metastore.lineage import Name
 
@@ -58,7 +58,7 @@ def _blocked(graph: Graph, store: Metastore, place: Place) -> list[dict[str, Any
     """Whole pipelines and others' jobs that read or write behind a connection: if it is down, they wait or fail."""
     behind = set(place.datasets)
     jobs = {one for roles in (graph.inputs, graph.outputs) for one, datasets in roles.items() if datasets & behind}
-    return _pipelines(graph, jobs, reading.owners(store, [graph.job_ids[one] for one in jobs]))
+    return _pipelines(graph, jobs, graph.owners(store))
 
 
 def told(graph: Graph, store: Metastore, found: Reach) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def told(graph: Graph, store: Metastore, found: Reach) -> dict[str, Any]:
     jobs = found.jobs | {one for one in found.readers if graph.jobs[one].namespace != NAMESPACE}
     checking = {one: name for one in found.readers if (name := contract_of(graph.jobs[one])) is not None}
     asked = [*(graph.ids[one] for one in found.datasets), *(graph.job_ids[one] for one in {*jobs, *checking})]
-    known = reading.owners(store, asked)
+    everybody = graph.owners(store)
+    known = {one: everybody[one] for one in asked if one in everybody}
     pipelines = _pipelines(graph, jobs, known)
     datasets = sorted(found.datasets.items(), key=lambda item: (item[1], graph.datasets[item[0]]))
     return {
@@ -76,11 +77,21 @@ def told(graph: Graph, store: Metastore, found: Reach) -> dict[str, Any]:
         "columns": _columns(graph, store, found),
         "pipelines": pipelines,
         "jobs": sorted(({**_name(graph.jobs[one])} for one in found.jobs), key=_by_name),
-        "consumers": sorted((_name(graph.jobs[one]) for one in jobs - found.jobs), key=_by_name),
+        "consumers": _consumers(graph, jobs - found.jobs, found.readers),
         "checks": reading.checks_of(store, [one["pipeline"] for one in pipelines if one["pipeline"]]),
         "contracts": _contracts(graph, store, checking, known),
         "owners": sorted({one for owners in known.values() for one in owners}),
     }
+
+
+def _consumers(graph: Graph, others: Iterable[int], readers: Iterable[int]) -> list[dict[str, Any]]:
+    """Jobs of others that read and write nothing, alert routes, subscriptions and callers of the API."""
+    told = [{**_name(graph.jobs[one]), "kind": "job", "title": graph.jobs[one].name} for one in others]
+    for job in readers:
+        found = consumer_of(graph.jobs[job])
+        if found is not None:
+            told.append({**_name(graph.jobs[job]), "kind": found[0], "title": found[1]})
+    return sorted(told, key=_by_name)
 
 
 def _contracts(
@@ -228,12 +239,12 @@ def moment_of(text: str) -> datetime:
     """A moment as options give it: ISO 8601; without a zone it is UTC.
 
     Raises:
-        UsageError: it is none.
+        MomentUnreadable: it is none.
     """
     from datetime import UTC
 
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text[:80]!r} is no moment", hint="write it as 2026-11-23T10:15:00Z") from None
+        raise MomentUnreadable(f"{text[:80]!r} is no moment", hint="write it as 2026-11-23T10:15:00Z") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Row, Text, any_, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.lineage import Name
@@ -109,7 +109,7 @@ def fields_at(store: Metastore, datasets: Collection[str], at: datetime) -> dict
     last = (
         select(table.dataset_id, table.hash)
         .ext(distinct_on(table.dataset_id))
-        .where(table.dataset_id.in_(list(datasets)), table.at <= at)
+        .where(table.dataset_id == any_(literal(list(datasets), ARRAY(Text))), table.at <= at)
         .order_by(table.dataset_id, table.written.desc(), table.at.desc(), table.hash.desc())
         .subquery()
     )
@@ -118,13 +118,16 @@ def fields_at(store: Metastore, datasets: Collection[str], at: datetime) -> dict
         return {row.dataset_id: row.fields for row in connection.execute(statement)}
 
 
-def owners(store: Metastore, ids: Collection[str]) -> dict[str, list[str]]:
-    """Names of owners by the id of a job or a dataset, of those that have one."""
+def owners(store: Metastore, ids: Collection[str] | None = None) -> dict[str, list[str]]:
+    """Names of owners by the id of a job or a dataset, of those that have one; of all if none are named."""
     found: dict[str, list[str]] = {}
     with store.transaction() as connection:
         for table in (lineage_jobs, lineage_datasets):
-            statement = select(table.c.id, table.c.facets["ownership"]["facet"]["owners"].label("told"))
-            for row in connection.execute(statement.where(table.c.id.in_(list(ids)))):
+            told = table.c.facets["ownership"]["facet"]["owners"]
+            statement = select(table.c.id, told.label("told")).where(told.is_not(None))
+            if ids is not None:
+                statement = statement.where(table.c.id == any_(literal(list(ids), ARRAY(Text))))
+            for row in connection.execute(statement):
                 if isinstance(row.told, list):
                     found[row.id] = sorted({one["name"] for one in row.told if isinstance(one, dict) and "name" in one})
     return found
@@ -132,6 +135,8 @@ def owners(store: Metastore, ids: Collection[str]) -> dict[str, list[str]]:
 
 def checks_of(store: Metastore, pipelines: Collection[str]) -> list[dict[str, Any]]:
     """The latest outcome of each check of these pipelines."""
+    if not pipelines:
+        return []
     table = checks.c
     statement = (
         select(table.pipeline, table.dataset, table.name, table.outcome, table.checked)
@@ -145,6 +150,8 @@ def checks_of(store: Metastore, pipelines: Collection[str]) -> list[dict[str, An
 
 def open_incidents(store: Metastore, contracts: Collection[str]) -> dict[str, dict[str, Any]]:
     """What is open now of contracts that do not hold: how bad, since when, who has taken it on."""
+    if not contracts:
+        return {}
     table = incidents.c
     shown = (table.contract, table.severity, table.opened, table.acknowledged_by)
     statement = select(*shown).where(table.contract.in_(list(contracts)), table.recovered.is_(None))
@@ -158,6 +165,21 @@ def open_incidents(store: Metastore, contracts: Collection[str]) -> dict[str, di
             }
             for row in found
         }
+
+
+def consumers(store: Metastore) -> dict[str, set[tuple[str, str]]]:
+    """Jobs that stand for who takes data beside pipelines, with what they read now by namespace and name."""
+    statement = text(
+        "SELECT j.name, d.namespace, d.name FROM lineage_standing s JOIN lineage_jobs j ON j.id = s.job_id"
+        " JOIN lineage_dataset_edges e ON e.version_id = s.version_id AND e.role = 'input'"
+        " JOIN lineage_datasets d ON d.id = e.dataset_id"
+        " WHERE j.namespace = 'workbench' AND j.name ~ '^(alert_route|subscription|api_consumer)__'"
+    )
+    found: dict[str, set[tuple[str, str]]] = {}
+    with store.transaction() as connection:
+        for job, namespace, name in connection.execute(statement):
+            found.setdefault(job, set()).add((namespace, name))
+    return found
 
 
 # ----------------------------------------------------------------------------------------------------------- runs

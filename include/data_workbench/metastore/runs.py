@@ -162,6 +162,14 @@ def get(store: Metastore, run_id: str) -> Run:
         return _get(connection, run_id)
 
 
+def callers(store: Metastore) -> list[tuple[str, str]]:
+    """Who has asked for runs of which pipeline: pipeline and `requested_by`, each pair once."""
+    table = runs.c
+    statement = select(table.pipeline, table.requested_by).where(table.requested_by.is_not(None)).distinct()
+    with store.transaction() as connection:
+        return [(row.pipeline, row.requested_by) for row in connection.execute(statement)]
+
+
 def list_runs(
     store: Metastore,
     *,

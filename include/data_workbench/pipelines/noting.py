@@ -27,6 +27,8 @@ class Noted:
     measures: dict[str, Any] | None = None
     checks: list[dict[str, Any]] = field(default_factory=list)
     """Results of the contracts' checks on what was read back, for lineage; the run keeps them itself."""
+    failure: WorkbenchError | None = None
+    """Why the stage fails its run though it did its work to the end: stores differ, or break a contract."""
     lineage: dict[str, Any] | None = None
     """If lineage of it could not be written: how many events, and why."""
 

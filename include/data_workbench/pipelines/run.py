@@ -377,10 +377,10 @@ class Runner:
             started, counts = time.monotonic(), noted.counts
             with self.lineage.told(work, RECONCILE, noted):
                 answer, checks = self._reconcile(work)
-                noted.checks = checks
+                wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)
+                noted.checks, noted.failure = checks, wrong
             counts.update(answer)
             keep_results(self.metastore, checks, run_id=run_id)
-            wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)
             result = self._document(run_id, reconciliation=answer, checks=checks)
             result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
             note_kept_out(result, noted.lineage)

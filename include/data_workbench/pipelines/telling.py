@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -103,8 +103,10 @@ class LineageTeller:
             return
         targets = self._found(names.all_targets)
         held = self._found(lambda: names.checked(targets, noted.checks))
-        self._outbox.tell("COMPLETE", run, inputs=held, balance=dict(counts))
-        self._outbox.tell("COMPLETE", run.parent, inputs=sources, outputs=targets)
+        # A run that the workbench calls failed is FAIL to everybody; what held and what did not goes along.
+        state: Literal["FAIL", "COMPLETE"] = "FAIL" if noted.failure else "COMPLETE"
+        self._outbox.tell(state, run, inputs=held, balance=dict(counts), error=noted.failure)
+        self._outbox.tell(state, run.parent, inputs=sources, outputs=targets, error=noted.failure)
 
     def _found(self, name_them: Callable[[], list[LineageDataset]]) -> list[LineageDataset]:
         """Datasets by name; one that cannot be named is told in the log, never in the way of the run."""

@@ -101,6 +101,33 @@ def test_a_run_leaves_valid_events_in_the_metastore_and_nothing_in_the_outbox(wo
     assert sorted(waited) == ["pipeline__flow.load.graph", "pipeline__flow.load.table"]
 
 
+def test_a_run_whose_stores_differ_is_told_as_failed_with_what_held(words: Site) -> None:
+    words.run(FLOW)
+    words.sql(
+        "CREATE FUNCTION bend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.loud := 'bent'; RETURN NEW; END $$"
+    )
+    try:
+        words.sql("CREATE TRIGGER bent BEFORE UPDATE ON loud_words FOR EACH ROW EXECUTE FUNCTION bend()")
+        words.sql("UPDATE words SET word = 'new' WHERE id = 1")
+        document, error = words.try_run(FLOW)
+        assert error is not None
+        assert document["reconciliation"]["clean"] is False
+        events = dict(
+            words.sql(
+                "SELECT event #>> '{job,name}', event FROM lineage_events WHERE state = 'FAIL'"
+                " AND event #>> '{job,name}' IN ('pipeline__flow', 'pipeline__flow.reconcile')"
+            )
+        )
+        for event in events.values():
+            assert findings(event) == []
+            assert "differ" in event["run"]["facets"]["errorMessage"]["message"]
+        held = [one["inputFacets"] for one in events["pipeline__flow.reconcile"]["inputs"]]
+        assert any("dataQualityAssertions" in one for one in held)
+        assert events["pipeline__flow"]["outputs"]
+    finally:
+        words.sql("DROP FUNCTION bend CASCADE")
+
+
 def test_a_metastore_lost_at_the_end_of_a_run_gets_the_lineage_later(words: Site, monkeypatch: Any) -> None:
     """Nobody may connect to it once the run is published; the run is whole, and its lineage arrives with the next."""
     database = str(words.dsn).rpartition("/")[2]

@@ -213,6 +213,74 @@ def test_an_impact_names_the_contracts_that_watch_what_is_reached_and_what_is_op
 # -------------------------------------------------------------------------------------------------- over HTTP
 
 
+def test_alert_routes_subscriptions_and_callers_of_the_api_are_told_as_consumers_with_time(
+    words: Site, caller: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = words.folder / "pipelines"
+    folder.mkdir()
+    (folder / "first.yaml").write_text(FIRST)
+    waiting = SECOND.replace("pipeline: second", 'pipeline: second\nschedule: {dataset: "pg:public.loud_words"}')
+    (folder / "second.yaml").write_text(waiting)
+    runner = words.runner()
+    _, error = runner.run(words.definition(FIRST), params={}, requested_by="requirements-workbench")
+    assert error is None
+    tokens.create(words.metastore, "prometheus", ["metrics"], by=BY)
+    rules = json.dumps([{"owner": "words-team", "routes": ["ops_alerts"]}])
+    site = {
+        "WORKBENCH_PIPELINES": str(folder),
+        "WORKBENCH_CONTRACTS": str(folder),
+        "WORKBENCH_ALERT_ROUTES": "ops_alerts,others",
+        "WORKBENCH_ALERT_RULES": rules,
+    }
+    assert words.command("lineage", "consumers", **site)[1]["changed"] == 4
+    before = datetime.now(UTC).isoformat()
+    assert words.command("lineage", "consumers", **site)[1]["changed"] == 0, "nothing is told twice"
+
+    def told(dataset: str, **asked: str) -> set[tuple[str, str]]:
+        found = caller.get("/data/lineage/impact", params={"dataset": dataset, **asked}).json()
+        return {(one["kind"], one["title"]) for one in found["consumers"]}
+
+    everybody = {
+        ("alert_route", "ops_alerts"),
+        ("subscription", "second"),
+        ("api_consumer", "requirements-workbench"),
+        ("api_consumer", "token prometheus"),
+    }
+    assert told("pg:public.words") == told("pg:public.loud_words") == everybody
+    assert told("pg:public.words.word") == everybody
+    (folder / "second.yaml").unlink()
+    [(token,)] = words.sql("SELECT id FROM service_tokens WHERE name = 'prometheus'")
+    tokens.revoke(words.metastore, token, by=BY)
+    assert words.command("lineage", "consumers", **site)[1]["changed"] == 2
+    assert told("pg:public.words") == everybody - {("subscription", "second"), ("api_consumer", "token prometheus")}
+    assert told("pg:public.words", as_of=before) == everybody, "as of then"
+    code, _, _ = words.command("lineage", "impact", "pg:public.words")
+    assert code == 0
+    [focus] = [
+        one for one in caller.get("/data/lineage/datasets").json()["datasets"] if one["name"].endswith(".loud_words")
+    ]
+    page = caller.get("/data/pages/lineage", params={"ns": focus["namespace"], "name": focus["name"]}).text
+    assert "alert_route__ops_alerts" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("lineage/impact", {"dataset": "pg:public.words", "as_of": "rubbish"}),
+        ("lineage/origin", {"dataset": "pg:public.words", "as_of": "2026-13-01"}),
+        ("lineage/graph", {"node": "dataset:a:b", "as_of": "yesterday"}),
+        ("lineage/diff", {"from": "rubbish"}),
+        ("lineage/events", {"after": "rubbish"}),
+        ("pages/lineage", {"ns": "a", "name": "b", "as_of": "<script>"}),
+    ],
+)
+def test_a_wrong_time_is_answered_with_what_was_wanted(caller: TestClient, path: str, asked: dict[str, str]) -> None:
+    answer = caller.get(f"/data/{path}", params=asked)
+    assert answer.status_code == 400, answer.text
+    assert "2026-11-23T10:15:00Z" in answer.text
+    assert "<script>" not in answer.text
+
+
 def test_foreign_events_shuffled_and_doubled_give_the_same_answers(words: Site, caller: TestClient) -> None:
     events = random_events(7)
     assert len(events) >= 74
@@ -256,7 +324,7 @@ def test_lists_and_graph_read_like_marquez(caller: TestClient) -> None:
     assert caller.get("/data/lineage/graph", params={"node": "dataset:db:nothing"}).status_code == 404
     assert caller.get("/data/lineage/graph", params={"node": "x" * 20_000}).status_code == 422
     assert caller.get("/data/lineage/impact").status_code == 422
-    assert caller.get("/data/lineage/diff", params={"from": "yesterday"}).status_code == 404
+    assert caller.get("/data/lineage/diff", params={"from": "yesterday"}).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -333,7 +401,7 @@ def test_the_page_shows_what_is_around_a_dataset_and_the_way_of_a_column(caller:
         assert "<script>alert" not in text
         assert "<!--" not in text
     assert "knows no dataset" in shown(caller, 404, ns="db", name="nothing")
-    assert "is no moment" in shown(caller, 404, ns="db", name="a", as_of="yesterday")
+    assert "is no moment" in shown(caller, 400, ns="db", name="a", as_of="yesterday")
     assert "None" in shown(caller, q="nothing like it")
     assert caller.get("/data/pages/lineage.js").headers["content-type"].startswith("text/javascript")
     assert caller.get("/data/pages/lineage", params={"ns": "db", "name": "a", "open": ["x"]}).status_code == 422

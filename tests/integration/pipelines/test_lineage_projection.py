@@ -61,6 +61,12 @@ def test_one_question_leads_from_a_node_to_the_pipelines_and_datasets_that_carry
         ["needs", "team:needs-team", "neo4j", "Need", None],
         ["needs", "team:needs-team", "postgres", "public.needs_copy", "report"],
     ]
+    ways = (
+        "MATCH (a:LineageDataset {stream: 'public.needs'})-[:LINEAGE_HAS]->(from:LineageColumn)"
+        "-[way:LINEAGE_BECOMES]->(to:LineageColumn)<-[:LINEAGE_HAS]-(b:LineageDataset {store: 'neo4j'})"
+        " RETURN from.name, to.name, way.direct ORDER BY to.name"
+    )
+    assert site.cypher(ways) == [["body", "body", True], ["id", "id", True], ["body", "title", True]]
     project()  # now with the first run of the projection itself
     again = project()
     assert (again["inserted"], again["deleted"]) == (0, 0)

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,13 +62,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A served app before datasets with history, profiles, something unusual, and a thing that differs among stores."""
-    import uvicorn
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-    from airflow.api_fastapi.core_api.security import get_user
-    from fastapi import FastAPI
     from qdrant_client.models import Distance, PointStruct, VectorParams
-
-    from data_workbench.api.app import workbench_app
 
     site.sql("CREATE TABLE needs (id int PRIMARY KEY, title text, version int, secret text, seen timestamptz)")
     site.sql("INSERT INTO needs SELECT n, 'Need ' || n, n % 7, 'hush', now() FROM generate_series(1, 400) n")
@@ -88,6 +83,19 @@ def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> 
         site.sql("UPDATE needs SET title = NULL WHERE id % 7 = 0")
         keep_profile(site.metastore, profile(source, asked, site.settings))
         watch(site.metastore, "pg:public.needs", Drivers(lambda: source, "public.needs", {"secret"}, site.settings))
+    with served() as pages:
+        yield f"{pages}/quality"
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The pages of the whole app, on a port of their own, asked by one user."""
+    import uvicorn
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi import FastAPI
+
+    from data_workbench.api.app import workbench_app
 
     def ada(request: Request) -> SimpleAuthManagerUser:  # who asks is always she
         return SimpleAuthManagerUser(username="ada", role="op")
@@ -102,7 +110,7 @@ def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> 
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/data/pages/quality"
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/data/pages"
         finally:
             server.should_exit = True
             thread.join()

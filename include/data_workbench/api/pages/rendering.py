@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.responses import HTMLResponse
 
 from data_workbench.api.pages.script import ECHARTS
-from data_workbench.errors import StateError, UsageError, WorkbenchError
+from data_workbench.errors import MomentUnreadable, StateError, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -24,8 +24,12 @@ _HEADERS: Final = {
 
 
 def trouble(title: str, error: WorkbenchError) -> HTMLResponse:
-    """The page that tells why another cannot be shown: there is no such thing (404), or it cannot be told now (503)."""
+    """The page that tells why another cannot be shown.
+
+    What was typed is no time (400), there is no such thing (404), or it cannot be told now (503).
+    """
     status = 404 if isinstance(error, UsageError | StateError) else 503
+    status = 400 if isinstance(error, MomentUnreadable) else status
     return page("trouble.html", status=status, title=title, error=error)
 
 

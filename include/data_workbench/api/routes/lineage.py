@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 
 from data_workbench.api import access
 from data_workbench.api.services import lineage as service
-from data_workbench.errors import ConnectionUnknown, UsageError
+from data_workbench.errors import ConnectionUnknown, MomentUnreadable, UsageError
+from data_workbench.records.values import jsonable
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Offset = Annotated[int, Query(ge=0, lt=2**31)]
@@ -58,12 +59,19 @@ async def _body(request: Request) -> bytes:
 
 @contextmanager
 def _missing() -> Iterator[None]:
-    """What is not known is not there."""
+    """What is not known is not there; what is no time is a mistake of who asks."""
     try:
         yield
     except (UsageError, ConnectionUnknown) as error:
         told = f"{error.message}; {error.hint}" if error.hint else error.message
-        raise HTTPException(status.HTTP_404_NOT_FOUND, told) from None
+        is_mistyped = isinstance(error, MomentUnreadable)
+        code = status.HTTP_400_BAD_REQUEST if is_mistyped else status.HTTP_404_NOT_FOUND
+        raise HTTPException(code, told) from None
+
+
+def _plain(document: dict[str, Any]) -> JSONResponse:
+    """A document written as it is: to look for what is no JSON in ten thousand datasets takes as long as all else."""
+    return JSONResponse({**document, "checks": jsonable(document["checks"])})
 
 
 def router() -> APIRouter:
@@ -102,20 +110,20 @@ def router() -> APIRouter:
             return {"graph": service.neighbourhood(node, depth=depth, direction=direction, as_of=as_of)}
 
     @found.get("/impact")
-    def impact(dataset: Text = None, run: Text = None, depth: Depth = None, as_of: AsOf = None) -> dict[str, Any]:
+    def impact(dataset: Text = None, run: Text = None, depth: Depth = None, as_of: AsOf = None) -> JSONResponse:
         if (dataset is None) == (run is None):
             raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, "give either dataset or run")
         with _missing():
             if run is not None:
-                return service.traced_run(run, depth=depth, as_of=as_of)
-            return service.traced(str(dataset), "downstream", depth=depth, as_of=as_of)
+                return _plain(service.traced_run(run, depth=depth, as_of=as_of))
+            return _plain(service.traced(str(dataset), "downstream", depth=depth, as_of=as_of))
 
     @found.get("/origin")
     def origin(
         dataset: Annotated[str, Query(max_length=10_000)], depth: Depth = None, as_of: AsOf = None
-    ) -> dict[str, Any]:
+    ) -> JSONResponse:
         with _missing():
-            return service.traced(dataset, "upstream", depth=depth, as_of=as_of)
+            return _plain(service.traced(dataset, "upstream", depth=depth, as_of=as_of))
 
     @found.get("/record")
     def record(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench import settings as settings_module
 from data_workbench.api.services.metastore import metastore
 from data_workbench.audit import Heads, Keys, Report, export_signed, open_keys, verify
-from data_workbench.errors import StateError, UsageError, WorkbenchError
+from data_workbench.errors import MomentUnreadable, StateError, WorkbenchError
 from data_workbench.metastore import audit
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{name} {text!r} is no moment", hint="write it as 2026-11-23T10:15:00Z") from None
+        raise MomentUnreadable(f"{name} {text!r} is no moment", hint="write it as 2026-11-23T10:15:00Z") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

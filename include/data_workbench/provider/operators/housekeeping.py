@@ -83,19 +83,34 @@ class DeliverAlertsOperator(BaseOperator):
 
 
 class DeliverLineageOperator(BaseOperator):
-    """Hands out the lineage that runs of this worker left in their outbox, and removes what is past its time."""
+    """Hands out the lineage that runs of this worker left in their outbox, and removes what is past its time.
+
+    Args:
+        folder: of `pipelines` and `contracts`, which say who takes data beside pipelines; None tells nothing of that.
+    """
+
+    def __init__(self, *, folder: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.folder = folder
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
         """How much was handed out; what a receiver does not take waits for a later run."""
+        from dataclasses import replace
         from datetime import UTC, datetime, timedelta
+        from pathlib import Path
 
         from data_workbench import settings as settings_module
         from data_workbench.lineage import deliver_outbox
         from data_workbench.metastore import lineage_retention
+        from data_workbench.pipelines.consumer_lineage import tell_consumers
         from data_workbench.provider.connections import airflow_connections
 
         settings, removed = settings_module.load(), 0
         with translated(), open_metastore() as metastore:
+            if self.folder is not None:
+                place = Path(self.folder)
+                site = replace(settings, pipelines=place / "pipelines", contracts=place / "contracts")
+                tell_consumers(metastore, airflow_connections(), site)
             done = deliver_outbox(settings, metastore, airflow_connections())
             if settings.lineage_retention_days > 0:
                 limit = datetime.now(UTC) - timedelta(days=settings.lineage_retention_days)
