@@ -13,6 +13,7 @@ from data_workbench.errors import (
     DefinitionError,
     FatalError,
     Finding,
+    MomentUnreadable,
     RetriableError,
     SkippableError,
     UsageError,
@@ -57,7 +58,7 @@ def test_every_error_is_in_the_drawn_tree_and_in_one_family(kind: type[Workbench
 
 
 def test_only_wrong_use_and_broken_files_exit_with_2() -> None:
-    assert {kind for kind in ALL if kind.exit_code == 2} == {UsageError, DefinitionError}
+    assert {kind for kind in ALL if kind.exit_code == 2} == {UsageError, MomentUnreadable, DefinitionError}
     assert {kind.exit_code for kind in ALL} == {1, 2}
 
 
