@@ -65,7 +65,7 @@ def sync(session: psycopg.Connection, shelf: Shelf, policy: str) -> Synced | Non
     """Bring the Iceberg table of a policy's archives in line with what is live; None where there never was any.
 
     Raises:
-        Unsupported: the shelf is no folder, or pyiceberg is not installed.
+        Unsupported: pyiceberg is not installed.
         SchemaConflict: a column had types that cannot be told as one.
         StateError: an archive is damaged.
     """
@@ -82,8 +82,16 @@ class _Publication:
     def __init__(self, shelf: Shelf, policy: str, manifests: Sequence[Manifest], gone: pa.Table) -> None:
         self._shelf, self._policy, self._manifests, self._gone = shelf, policy, manifests, gone
         self._folder = f"{FOLDER}/{policy}"
+        self._reach: dict[str, str] = {}
 
     def run(self) -> Synced | None:
+        """Bring the table in line."""
+        from data_workbench.archive.iceberg_files import reached
+
+        with reached(self._shelf.place, self._address) as self._reach:
+            return self._run()
+
+    def _run(self) -> Synced | None:
         table = self._opened()
         if table is None and not self._manifests:
             return None
@@ -105,22 +113,22 @@ class _Publication:
     # ---------------------------------------------------------------------------------------------- the table
 
     @cached_property
+    def _address(self) -> str:
+        """The shelf's place. Iceberg's metadata names files whole, so where it was moved the table is made anew."""
+        local = self._shelf.place.local("")
+        return self._shelf.address if local is None else str(local.resolve())
+
+    @property
     def _root(self) -> str:
-        """The table's place. Iceberg's metadata names files whole, so a folder that is moved needs it made anew."""
-        local = self._shelf.place.local(self._folder)
-        if local is None:
-            raise Unsupported(
-                f"{self._shelf.address} is no folder of this machine: Iceberg tables are made of shelves that are",
-                hint="take `iceberg: true` out of the policy; DuckDB and Spark read the parts in a bucket as they are",
-            )
-        return str(local.resolve())
+        """The table's place."""
+        return f"{self._address}/{self._folder}"
 
     @cached_property
     def _catalog(self) -> Catalog:
         """A catalogue for as long as this takes: what counts stands in the folder."""
         from pyiceberg.catalog.memory import InMemoryCatalog
 
-        found = InMemoryCatalog("archives", warehouse=self._root)
+        found = InMemoryCatalog("archives", warehouse=self._root, **self._reach)
         found.create_namespace(_IDENTIFIER[0])
         return found
 
@@ -196,8 +204,7 @@ class _Publication:
                 if left == part.rows:
                     continue
                 if is_same and not left:
-                    local = self._shelf.place.local(part_path(self._policy, manifest.archive, part.sha256))
-                    yield str(local.resolve()) if local else "", part.rows
+                    yield f"{self._address}/{part_path(self._policy, manifest.archive, part.sha256)}", part.rows
                     continue
                 name = f"{self._folder}/data/{part.sha256[:32]}-{left}-{table.schema().schema_id}.parquet"
                 if self._shelf.place.read(name) is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.archive.conftest import POLICY
 from tests.integration.cli.conftest import Shell
+from tests.integration.connectors.files.stores import KEY, SECRET, moto
 
 pytest.importorskip("pyiceberg", reason="the extra requirements-iceberg.txt is not installed")
 
@@ -121,3 +125,29 @@ def test_a_kill_between_rows_and_table_is_made_up_for(published: Shell) -> None:
         assert published("archive", "restore", "old_events", "--partition", "2021-02").code == 1
     assert published("archive", "run").code == 0
     assert agrees(published) == 1800
+
+
+def test_a_table_in_a_bucket_is_read_there(events: Shell) -> None:
+    from pyiceberg.table import StaticTable
+
+    policy = events.folder / "dags" / "archives" / "old_events.yaml"
+    policy.write_text(POLICY + "iceberg: true\n")
+    with moto() as server:
+        bucket = f"archives-{uuid.uuid4().hex[:12]}"
+        server.client().create_bucket(Bucket=bucket)
+        value = {"conn_type": "workbench_files", "host": f"s3://{bucket}/old", "login": KEY, "password": SECRET}
+        extra = {"endpoint_url": server.endpoint, "region": "us-east-1"}
+        variables = {"AIRFLOW_CONN_SHELF": json.dumps({**value, "extra": extra}), "WORKBENCH_ARCHIVES": "shelf"}
+        shell = replace(events, variables={**events.variables, **variables})
+        done = shell("archive", "run")
+        assert done.code == 0, done.err
+        assert shell("archive", "restore", "old_events", "--key", "4").code == 0
+        place = f"s3://{bucket}/old/iceberg/old_events/metadata"
+        hint = "old/iceberg/old_events/metadata/version-hint.text"
+        number = server.client().get_object(Bucket=bucket, Key=hint)
+        keys = {"s3.endpoint": server.endpoint, "s3.access-key-id": KEY, "s3.secret-access-key": SECRET}
+        table = StaticTable.from_metadata(
+            f"{place}/v{number['Body'].read().decode()}.metadata.json", {**keys, "s3.region": "us-east-1"}
+        )
+        assert table.scan(selected_fields=("id",)).to_arrow().num_rows == 1799
+        assert shell("archive", "verify").code == 0
