@@ -31,6 +31,7 @@ Tell = Callable[[str, str], None]
 
 PIPELINES = ("cwe", "flights", "requirements", "knowledge_chunks")
 """Files first, then what reads the seeded database."""
+_PASSAGES = "knowledge_chunks"
 _STORES = ("postgres", "neo4j", "qdrant")
 _RUN_TIMEOUT = 3600.0
 
@@ -48,7 +49,7 @@ def run_demo(settings: Settings, *, stack: Stack, size: int, with_airflow: bool,
     connections = Connections(lambda name: from_environment(name, stack.environment()))
     with ExitStack() as opened:
         runner = _open_runner(settings, connections, opened)
-        _prepare(settings, size, tell)
+        _prepare(settings, connections, size, tell)
         definitions = [load_definition(settings.pipelines / f"{name}.yaml", settings=settings) for name in PIPELINES]
         if with_airflow:
             stack.up(["airflow"], tell)
@@ -69,8 +70,8 @@ def _open_runner(settings: Settings, connections: Connections, opened: ExitStack
     return Runner(settings=settings, connections=connections, metastore=metastore)
 
 
-def _prepare(settings: Settings, size: int, tell: Tell) -> None:
-    """What the pipelines read: the seeded database, the source files, the embedding model."""
+def _prepare(settings: Settings, connections: Connections, size: int, tell: Tell) -> None:
+    """What pipelines and contracts read: the seeded database, ODRAS's own points, the source files, the model."""
     from data_workbench.embedding.registry import MINILM, fetch_model
     from data_workbench.servers import postgres_dsn
     from odras_demo.seed import seed
@@ -86,6 +87,27 @@ def _prepare(settings: Settings, size: int, tell: Tell) -> None:
     report = seed(postgres_dsn(settings, "odras"), size=size, progress=say)
     rows = sum(report.tables.values())
     tell("seed", f"{rows:,} rows {'are there already' if report.already_seeded else f'in {report.seconds:.1f} s'}")
+    _seed_points(settings, connections, tell)
+
+
+def _seed_points(settings: Settings, connections: Connections, tell: Tell) -> None:
+    """ODRAS's collection of passages, which its ingest fills: without it no contract of it could be evaluated."""
+    import psycopg
+    from qdrant_client import QdrantClient
+
+    from data_workbench.servers import postgres_dsn
+    from odras_demo.seed import plant_points
+
+    found = connections.get("odras_qdrant")
+    client = QdrantClient(url=found.extra["url"], api_key=found.secret, timeout=60)
+    try:
+        if client.collection_exists(_PASSAGES):
+            return
+        with psycopg.connect(postgres_dsn(settings, "odras")) as connection:
+            plant_points(client, connection, collection=_PASSAGES)
+        tell("seed", f"{client.count(_PASSAGES).count:,} points in {_PASSAGES}")
+    finally:
+        client.close()
 
 
 def _run_as_dag(client: AirflowClient, runner: Runner, definition: Definition, tell: Tell) -> PipelineOutcome:
