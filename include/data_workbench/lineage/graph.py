@@ -10,6 +10,7 @@ that output. A column that decides which rows there are reaches all columns.
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -300,12 +301,19 @@ def _summaries(jobs: Iterable[JobRow]) -> set[str]:
 
 
 class Graphs:
-    """The graphs of a process: one is loaded again when an event has come, or a moment passed that changes it."""
+    """The graphs of a process: one is loaded again when an event has come, or a moment passed that changes it.
+
+    Args:
+        is_served: the process lives long and answers many: what is loaded is kept out of Python's search for cycles,
+            which would walk through all of a large graph in the middle of an answer (0.2 s for 50,000 edges).
+    """
 
     _MOST = 4
+    _LARGE = 1_000
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_served: bool = False) -> None:
         self._known: dict[datetime | None, Graph] = {}
+        self._is_served = is_served
 
     def at(self, store: Metastore, moment: datetime | None = None) -> Graph:
         """The graph as of a moment; as of now for None."""
@@ -319,4 +327,8 @@ class Graphs:
         while len(self._known) >= self._MOST:
             self._known.pop(next(iter(self._known)))
         self._known[moment] = made
+        if self._is_served and len(made.datasets) > self._LARGE:
+            gc.unfreeze()  # what went since the last graph was loaded
+            gc.collect()
+            gc.freeze()
         return made

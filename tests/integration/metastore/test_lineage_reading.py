@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from data_workbench.errors import UsageError
+from data_workbench.lineage.addresses import Place
 from data_workbench.lineage.facts import read_fact
 from data_workbench.lineage.graph import Graph, Graphs
-from data_workbench.lineage.impact import difference, trace_run
+from data_workbench.lineage.impact import difference, trace, trace_run
 from data_workbench.metastore import lineage
 from data_workbench.metastore.lineage import Name
 from data_workbench.metastore.lineage_reading import fields_at, snapshot
@@ -117,6 +118,50 @@ def test_who_reads_only_some_columns_does_not_change_the_schema(store: Metastore
     found = fields_at(store, graph.ids, graph.at)
     told = {graph.datasets[graph.ids.index(one)].name: [f["name"] for f in fields] for one, fields in found.items()}
     assert told == {"a": ["x"], "b": ["x", "y"]}
+
+
+def told(minute: int, job: str, reads: list[str], writes: list[str]) -> dict[str, Any]:
+    at = START + timedelta(minutes=minute)
+    return run_event(at, "COMPLETE", job, f"{job}{minute}", reads=reads, writes=dict.fromkeys(writes))
+
+
+def after(graph: Graph, name: str) -> dict[str, int]:
+    found = graph.reach([graph.by_name[Name("db", name)]], "downstream").datasets
+    return {graph.datasets[one].name: hops for one, hops in found.items()}
+
+
+def test_cycles_and_self_loops_end_and_name_each_dataset_once(store: Metastore) -> None:
+    keep(store, [told(0, "loop", ["a"], ["a"]), told(1, "there", ["a"], ["b"]), told(2, "back", ["b"], ["a", "c"])])
+    keep(store, [told(3, "around", ["c"], ["c", "b"])])
+    graph = Graphs().at(store)
+    assert after(graph, "a") == {"b": 1, "c": 2}
+    assert after(graph, "b") == {"a": 1, "c": 1}
+    document = trace(graph, store, Place("a", (graph.by_name[Name("db", "a")],)), "upstream")
+    assert sorted(one["name"] for one in document["datasets"]) == ["b", "c"]
+
+
+def test_a_renamed_dataset_loses_its_edges_and_a_name_that_is_used_again_has_those_of_its_time(
+    store: Metastore,
+) -> None:
+    keep(store, [told(0, "make", ["source"], ["old"]), told(1, "use", ["old"], ["report"])])
+    keep(store, [told(10, "make", ["source"], ["new"]), told(11, "use", ["new"], ["report"])])
+    keep(store, [told(20, "another", ["elsewhere"], ["old"])])
+    then, between, now = (Graph(snapshot(store, START + timedelta(minutes=minute))) for minute in (5, 15, 25))
+    assert after(then, "source") == {"old": 1, "report": 2}
+    assert after(between, "source") == after(now, "source") == {"new": 1, "report": 2}
+    assert after(between, "old") == {}
+    assert after(now, "elsewhere") == {"old": 1}
+    assert after(now, "old") == {}, "who reads the new name does not read what has the old one now"
+    changed = difference(then, now, store)["edges"]
+    assert {(one["input"]["name"], one["output"]["name"]) for one in changed["removed"]} == {
+        ("source", "old"), ("old", "report")}  # fmt: skip
+
+
+def test_a_job_that_vanished_keeps_its_last_edges_and_times_to_come_hold_from_then_on(store: Metastore) -> None:
+    year = 60 * 24 * 365
+    keep(store, [told(0, "gone", ["a"], ["b"]), told(60, "other", ["b"], ["c"]), told(5 * year, "later", ["c"], ["d"])])
+    assert after(Graph(snapshot(store, START + timedelta(days=300))), "a") == {"b": 1, "c": 2}
+    assert after(Graph(snapshot(store, START + timedelta(days=6 * 365))), "a") == {"b": 1, "c": 2, "d": 3}
 
 
 def test_a_wrong_run_names_what_it_wrote_what_is_made_of_it_and_who_read_it_since(store: Metastore) -> None:

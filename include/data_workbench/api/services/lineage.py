@@ -29,7 +29,7 @@ MOST_BYTES: Final = 5 * 1024**2
 """Of one request, unpacked."""
 _MOST_EVENTS: Final = 10_000
 _PATIENCE: Final = "30s"
-_graphs = Graphs()
+_graphs = Graphs(is_served=True)
 
 
 class TooLarge(Exception):
