@@ -22,7 +22,7 @@ from data_workbench.metastore import anomalies, audit, incidents, quality_metric
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
 from data_workbench.quality.drivers import Drivers
-from data_workbench.quality.keeping import keep_profile, watch
+from data_workbench.quality.keeping import keep_profile, keep_results, watch
 from data_workbench.quality.profiling import Asked, profile
 
 if TYPE_CHECKING:
@@ -241,6 +241,28 @@ def test_charts_are_drawn_in_the_pages_colours_with_tooltips_and_answer_to_arrow
     page.close()
 
 
+def test_of_a_thousand_checks_only_the_charts_that_are_seen_are_drawn(
+    site: Site, chromium: Browser, address: str
+) -> None:
+    one = {"pipeline": "", "sample": [{"id": 1}], "rows": 1000, "reason": None, "contract": "many", "destination": ""}
+    found = [
+        {**one, "dataset": f"pg:t{n % 200}", "name": f"required c{n}", "failing": n, "level": "fail"}
+        | {"outcome": "failed" if n < 300 else "passed"}
+        for n in range(1000)
+    ]
+    for _ in range(2):
+        keep_results(site.metastore, found)
+    page, seen = opened(chromium, address, viewport={"width": 1280, "height": 900})
+    assert page.locator("[data-chart]").count() == 201
+    assert page.locator("[data-drawn]").count() == 0, "two hundred broken checks stand before the datasets"
+    assert not any("echarts" in url for url in seen["asked"]), "what draws is loaded when a chart is seen"
+    page.locator("[data-chart]").last.scroll_into_view_if_needed()
+    page.wait_for_selector("[data-drawn]", state="attached")
+    assert page.locator("[data-drawn]").count() < 60
+    assert seen["complained"] == []
+    page.close()
+
+
 def test_without_a_script_the_numbers_stand_there_as_words_and_tables(chromium: Browser, address: str) -> None:
     page, _ = opened(chromium, address, java_script_enabled=False)
     assert "score over time: 98" in page.inner_text("main")
@@ -290,6 +312,7 @@ def test_it_can_be_read_light_and_dark_wide_and_narrow(scheme: Any, chromium: Br
     for name, place in {"quality": "", "dataset": PLACE, "entity": _entity(page)}.items():
         page.goto(address + place)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")  # draws all, seen or not
+        page.wait_for_function("document.querySelectorAll('[data-chart]:not([data-drawn])').length === 0")
         poor = [one for one in page.evaluate(CONTRASTS) if one[0] < 4.5]
         assert poor == [], f"{name} in {scheme}"
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -94,7 +94,7 @@ def test_what_fails_leads_and_its_rows_and_their_run_are_two_clicks_away(site: S
     assert details.count("as numbers</summary>") >= 8, "each chart has its table"
     for page in (text, details):
         assert HOSTILE not in page
-        assert page.count("<script") == len(re.findall(r'<script src="[^"]+"[^>]* defer></script>', page)) == 3
+        assert page.count("<script") == len(re.findall(r'<script src="[^"]+"[^>]* defer></script>', page)) == 2
 
     copy = followed("/data/pages/quality", text, "pg:public.parts_copy")
     there = browser.get(copy).text

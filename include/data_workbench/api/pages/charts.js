@@ -1,9 +1,19 @@
 // Draws what stands in `data-chart` with ECharts: only what is seen, in the page's colours, again when those change.
-// What comes from a store is put into the page as text, never as markup.
+// ECharts itself is loaded when the first chart is seen, so that a page stands there before its drawings. What comes from a store is put into the page as text, never as markup.
 "use strict";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Map();
+const { echarts: address, integrity } = document.currentScript.dataset;
+let loading = null;
+
+function library() {
+  loading ??= new Promise((done, failed) => {
+    const script = Object.assign(document.createElement("script"), { src: address, integrity, onload: done, onerror: failed });
+    document.head.append(script);
+  });
+  return loading;
+}
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -144,7 +154,7 @@ function listen(place, chart, made) {
 
 const places = document.querySelectorAll("[data-chart]");
 const seen = new IntersectionObserver((found) => {
-  for (const one of found) if (one.isIntersecting) draw(one.target);
+  for (const one of found) if (one.isIntersecting) library().then(() => draw(one.target));
 }, { rootMargin: "200px" });
 for (const place of places) seen.observe(place);
 
@@ -156,4 +166,4 @@ function again() {
 }
 dark.addEventListener("change", again);
 addEventListener("resize", () => { for (const chart of drawn.values()) chart.resize(); });
-addEventListener("beforeprint", () => places.forEach(draw));
+addEventListener("beforeprint", () => library().then(() => places.forEach(draw)));
