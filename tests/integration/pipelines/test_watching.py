@@ -123,6 +123,25 @@ def test_a_table_without_identity_is_not_published_and_others_are_watched_all_th
     assert "primary key" in done.troubles["pg:loose"]
 
 
+def test_the_task_of_housekeeping_looks_and_says_what_it_could_not_watch(
+    needs: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    from data_workbench.provider.operators.changes import WatchChangesOperator
+
+    for name, value in needs.environment().items():
+        monkeypatch.setenv(name, value)
+    look(needs, LOGGED)
+    needs.sql("INSERT INTO needs VALUES (1, 'a')")
+    places = {"file": str(needs.folder / "watches.yaml"), "pipelines": str(needs.folder)}
+    done = WatchChangesOperator(task_id="watch", **places).execute({})
+    assert done["found"] == {"pg:public.needs": 1}
+    needs.sql("ALTER TABLE needs DROP COLUMN id")
+    with pytest.raises(AirflowException, match=r"pg:public\.needs.*has no key"):
+        WatchChangesOperator(task_id="watch", **places).execute({})
+
+
 def test_a_table_that_is_watched_no_longer_lets_the_server_have_its_log_back(needs: Site) -> None:
     needs.sql("CREATE TABLE others (id int PRIMARY KEY)")
     both = [LOGGED, "{connection: pg, stream: public.others, how: wal}"]
