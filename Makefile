@@ -15,7 +15,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-spark test-kill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean browser screenshots
+        test-spark test-kill spill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean browser screenshots
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,10 @@ kill-storm: setup ## kill -9 a load 20 times at named and random points, and eve
 
 recovery-targets: setup ## All stores back to 20 random moments of a busy time, each held against an oracle (15 minutes)
 	WORKBENCH_RECOVERY_TARGETS=20 $(PYTEST) tests/integration/backup/test_recovery_targets.py
+
+spill: setup ## 10 GB of rows through a sort, a join and groups with 1 GB of memory; needs 25 GB of disk (20 minutes)
+	WORKBENCH_SPILL_MB=10000 WORKBENCH_SPILL_ENGINE_MB=1000 WORKBENCH_SPILL_PROCESS_MB=1600 \
+	  $(PYTEST) tests/integration/pipelines/test_spilling.py -n0 -s
 
 kill-airflow: setup ## kill -9 of worker, scheduler, API server and PostgreSQL at 8 points of runs through Airflow, 5 seeds (an hour)
 	WORKBENCH_KILL_AIRFLOW_SEEDS=$${WORKBENCH_KILL_AIRFLOW_SEEDS:-5} $(PYTEST) tests/end_to_end/test_kill_airflow.py

@@ -45,7 +45,9 @@ def sort_rows(build: Compilation, step: Step, shape: Shape, source: str) -> Draf
         conditions = (*conditions, *shape.origins_of(used, "CONDITIONAL", "sort"))
         marks = marks or build.holds
     out = replace(shape, conditions=conditions, marks=marks)
-    return Draft(step.name, out, frame, prepare=[*made.prepare, Action("sql", sorted_rows)])
+    parts = {"table": table, "columns": columns, "rows": rows, "order": order, "name": step.name}
+    action = Action("sql", sorted_rows, {} if rule.limit else {"sort": parts})
+    return Draft(step.name, out, frame, prepare=[*made.prepare, action])
 
 
 def union_rows(build: Compilation, step: Step, shape: Shape, source: str, others: Mapping[str, Shape]) -> Draft:

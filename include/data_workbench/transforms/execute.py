@@ -35,6 +35,7 @@ from data_workbench.transforms.plan import (
 from data_workbench.transforms.refolding import whole_param
 from data_workbench.transforms.secrets import secret_bindings
 from data_workbench.transforms.sources import landed_name
+from data_workbench.transforms.sparing import sort_by_stretches
 from data_workbench.transforms.taken import FindUnique, mark_taken
 from data_workbench.transforms.text import frame_name, side_name
 from data_workbench.transforms.trees import close_tree
@@ -215,6 +216,10 @@ class _Execution:
 
         try:
             self.engine.execute(action.sql)
+        except duckdb.OutOfMemoryException:
+            if "sort" not in action.arguments:
+                raise
+            sort_by_stretches(self.engine, action.arguments["sort"])
         except (duckdb.DataError, duckdb.InvalidInputException):
             if not action.otherwise:
                 raise

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb  # its errors are expected
 import pyarrow as pa
@@ -17,6 +17,7 @@ from data_workbench.errors import ResourceExhausted, TransformError
 from data_workbench.settings import Settings
 from data_workbench.transforms.ahead import ahead
 from data_workbench.transforms.engine import bindings, open_engine
+from data_workbench.transforms.sparing import sort_by_stretches
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -64,6 +65,32 @@ def test_work_larger_than_memory_spills_to_the_work_folder(bench: Bench) -> None
     assert out.counts("j") == {"in": rows, "out": rows}
     # A join that spills gives rows in an order of its own, the same each time on one thread.
     assert sorted(out.tables["j"].column("id").to_pylist()) == list(range(rows))
+
+
+@pytest.mark.slow
+def test_a_sort_that_memory_does_not_hold_gives_the_rows_of_one_that_it_does(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data_workbench.transforms import execute
+
+    asked: list[str] = []
+
+    def noted(engine: duckdb.DuckDBPyConnection, sort: Mapping[str, Any]) -> None:
+        asked.append(sort["name"])
+        sort_by_stretches(engine, sort)
+
+    monkeypatch.setattr(execute, "sort_by_stretches", noted)
+    rows = 200_000
+    values = [i * 7919 % 1000 if i % 7 else None for i in range(rows)]
+    table = pa.table({"id": range(rows), "v": values, "text": [f"{i:08d}" * 60 for i in range(rows)]})
+    steps = [{"name": "s", "sort": {"by": ["v desc nulls last"]}}, {"name": "few", "select": ["id", "v"]}]
+    found = {}
+    for memory in ("1GB", "40MB"):
+        small = replace(bench, settings=replace(bench.settings, duckdb_memory=memory))
+        found[memory] = small.run({"t": table}, steps)
+    assert asked == ["s"]
+    assert found["40MB"].counts("s") == {"in": rows, "out": rows}
+    assert found["40MB"].tables["few"].equals(found["1GB"].tables["few"])
 
 
 def test_an_aggregate_that_cannot_be_computed_names_its_step(bench: Bench) -> None:
