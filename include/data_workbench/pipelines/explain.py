@@ -17,7 +17,7 @@ from data_workbench.pipelines.consumers import downstream_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.hooks import require_permitted, told
-from data_workbench.pipelines.inverting import inverses
+from data_workbench.pipelines.inverting import inverses, lost_by
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
 from data_workbench.pipelines.planning import compile_run
@@ -127,8 +127,12 @@ def _destination(plan: RunPlan, name: str, stores: Stores) -> dict[str, Any]:
     capabilities = stores.destination(item.connection).capabilities
     targets = []
     for target in item.targets:
-        columns = target_columns(target, plan.transform.node(target.input).columns.names)
-        targets.append({"target": target.name, "kind": target.kind, "input": target.input, "columns": columns})
+        given = plan.transform.node(target.input).columns
+        lost = lost_by(target, given)
+        told_of = {"target": target.name, "kind": target.kind, "input": target.input}
+        targets.append(
+            {**told_of, "columns": target_columns(target, given.names), "invertible": not lost, "lost": lost}
+        )
     return {
         "connection": item.connection,
         "write": item.write,
@@ -206,7 +210,14 @@ def _without_stores(definition: Definition, error: WorkbenchError) -> dict[str, 
                 "transactional": None,
                 "hooks": None,
                 "targets": [
-                    {"target": shape, "kind": item.shape, "input": node, "columns": None}
+                    {
+                        "target": shape,
+                        "kind": item.shape,
+                        "input": node,
+                        "columns": None,
+                        "invertible": None,
+                        "lost": None,
+                    }
                     for shape, node in _shapes(item, resolved.default_input(name))
                 ],
             }
