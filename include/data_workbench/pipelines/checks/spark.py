@@ -1,8 +1,8 @@
 """What Spark refuses of a pipeline that asks for it, as far as a file shows it.
 
-Types that a step names are always looked at. Where the file tells every column, its steps are compiled and rehearsed
-as `plan` does it, with the types that contracts tell of sources, and text where none does; if the steps do not fit
-such columns, nothing is known here, and `plan` tells.
+Steps that are done beside DuckDB only, and types that a step names, are always looked at. Where the file tells every
+column, its steps are compiled and rehearsed as `plan` does it, with the types that contracts tell of sources, and text
+where none does; if the steps do not fit such columns, nothing is known here, and `plan` tells.
 """
 
 from __future__ import annotations
@@ -34,12 +34,30 @@ def check_spark(report: Report, resolved: Resolved) -> None:
     if not engine_of(spec) or not spec.steps or report.findings:
         return
     for position, step in enumerate(spec.steps):
+        _beside(report, position, step)
         for place, kind in _named_types(step):
             refused = _refused(kind)
             if refused is not None:
                 report.say(("steps", position, *place), refused, hint=_HINT)
     if not report.findings:
         _rehearse(report, resolved)
+
+
+def _beside(report: Report, position: int, step: Step) -> None:
+    """Steps that executors of Spark do not do, whatever the types."""
+    from data_workbench.transforms.spark.rehearsal import BESIDE_DUCKDB
+
+    kinds = {
+        "enrich": step.enrich is not None,
+        "embed": step.embed is not None,
+        "closure": step.hierarchy is not None,
+        "keep": step.keeps_rows,
+        "python_each": step.python is not None and step.python.each,
+    }
+    for kind, is_it in kinds.items():
+        if is_it:
+            reason, hint = BESIDE_DUCKDB[kind]
+            report.say(("steps", position, step.verb), f"Spark: {step.verb} {reason}", hint=hint)
 
 
 def _named_types(step: Step) -> Iterator[tuple[Path, str]]:

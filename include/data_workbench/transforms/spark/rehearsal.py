@@ -26,7 +26,7 @@ _ASKS = (
     "asks for each row, which executors of Spark do not do",
     "leave engine: spark out, or load the answers by a pipeline of their own and join them",
 )
-_BESIDE_DUCKDB = {
+BESIDE_DUCKDB = {
     "enrich": _ASKS,
     "embed": _ASKS,
     "python_each": (
@@ -63,8 +63,8 @@ def rehearse(plan: TransformPlan) -> None:
 def _node(engine: _Rehearsal, node: NodePlan) -> None:
     with named(node.name):
         for action in node.prepare:
-            if action.kind in _BESIDE_DUCKDB:
-                reason, hint = _BESIDE_DUCKDB[action.kind]
+            if action.kind in BESIDE_DUCKDB:
+                reason, hint = BESIDE_DUCKDB[action.kind]
                 raise TransformError(f"{node.verb} {reason}", hint=hint)
             statements = [*action.otherwise, action.sql]
             if action.kind == "guard":
