@@ -119,6 +119,10 @@ class Settings:
     """Lineage of runs is kept this long, and of each job what still held then; 0: for good."""
     point_in_time: str = ""
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
+    backup_lock_days: float = 0.0
+    """In a bucket with Object Lock, how long nobody may remove or change what a set needs; 0: not locked."""
+    backup_lock_mode: str = "governance"
+    """How firm that lock is: `governance` can be lifted by whoever has the right to, `compliance` by nobody."""
     backup_rate: int = 0
     """Bytes a second that a backup writes at most; 0 sets no limit."""
     backup_retention: str = ""
@@ -223,6 +227,7 @@ _LEAST: Mapping[str, float] = {
     "store_wait_hours": 0,
     "check_history_days": 0,
     "escalation_hours": 0,
+    "backup_lock_days": 0,
     "backup_rate": 0,
     "fence_wait_seconds": 0,
     "archive_max_hours": 0,
@@ -248,6 +253,8 @@ def _check(settings: Settings) -> None:
             raise _refused(name, getattr(settings, name), "give a size such as 256MB or 1.5GB")
     if settings.artifact_compression not in ("lz4", "zstd"):
         raise _refused("artifact_compression", settings.artifact_compression, "give lz4 or zstd")
+    if settings.backup_lock_mode not in ("governance", "compliance"):
+        raise _refused("backup_lock_mode", settings.backup_lock_mode, "give governance or compliance")
 
 
 def _refused(name: str, value: object, hint: str) -> UsageError:

@@ -11,7 +11,7 @@ from data_workbench.errors import UsageError
 from data_workbench.settings import PORT_OFFSETS, Settings, load
 
 SAMPLES = {"Path": "/x/y", "int": "4096", "float": "1.5", "str": "512MB"}
-CHOICES = {"artifact_compression": "zstd"}
+CHOICES = {"artifact_compression": "zstd", "backup_lock_mode": "compliance"}
 
 
 @pytest.mark.parametrize("item", fields(Settings), ids=lambda item: item.name)
@@ -38,6 +38,8 @@ def test_every_setting_is_a_variable_of_its_type(item) -> None:  # type: ignore[
         ("DUCKDB_MEMORY", "1GB'; SET x"),
         ("COMPARISON_MEMORY", "64"),
         ("ARTIFACT_RETENTION_DAYS", "nan"),
+        ("BACKUP_LOCK_DAYS", "-1"),
+        ("BACKUP_LOCK_MODE", "COMPLIANT"),
         ("ARTIFACT_RETENTION_DAYS", "-1"),
         ("MAX_DEFINITION_BYTES", "0"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_workbench.artifacts.buckets import BucketPlace
 from data_workbench.artifacts.places import LocalPlace, Place, RemotePlace
 from data_workbench.connectors.files.client import Root
 from data_workbench.errors import UsageError
@@ -35,4 +36,5 @@ def open_place(where: str, connections: Connections, settings: Settings, *, what
     root.check_writable()
     if root.config.is_local:
         return LocalPlace(Path(root.full(".")))
-    return RemotePlace.over(root.filesystem, root.full("."), root.config.url)
+    kind = BucketPlace if root.config.driver.name == "s3" else RemotePlace
+    return kind.over(root.filesystem, root.full("."), root.config.url)

@@ -8,7 +8,8 @@ A *repository* is a folder or a URL; a *set* in it is one recovery point over al
 
 Read `manifest.py` first, then `vault.py` (the repository), `content.py` (files as chunks), `creation.py` and
 `restoring.py`. Each kind of store is one module: `postgres`, `graph` (Neo4j), `vectors` (Qdrant), `rdf`, `objects`
-(files), `definitions`. `judging.py` and `watching.py` tell what is wrong with a repository.
+(files), `definitions`. `judging.py` and `watching.py` tell what is wrong with a repository; `locking.py` and
+`undeleting.py` are about buckets with Object Lock.
 
 Public names:
     Keyring: recipients to encrypt for, the identity to decrypt with.

@@ -75,7 +75,9 @@ class Writer:
     def adopt(self, files: Iterable[StoredFile]) -> bool:
         """Take in files of an earlier set as they lie there; False, and nothing is, if one is not whole any more."""
         wanted = {name for file in files for name in file.chunks}
-        if not all(name in self.known and self.vault.has_chunk(name, self.known[name].stored) for name in wanted):
+        if not wanted <= self.known.keys():
+            return False
+        if not all(self._pool.map(lambda name: self.vault.keep_chunk(name, self.known[name].stored), wanted)):
             return False
         self.written |= {name: self.known[name] for name in wanted}
         return True
@@ -87,7 +89,7 @@ class Writer:
 
     def _store(self, name: str, content: bytes) -> tuple[str, ChunkFacts, int]:
         known = self.known.get(name)
-        if known is not None and known.size == len(content) and self.vault.has_chunk(name, known.stored):
+        if known is not None and known.size == len(content) and self.vault.keep_chunk(name, known.stored):
             return name, known, 0
         sealed = self.keyring.seal(zstandard.ZstdCompressor(level=_LEVEL).compress(content))
         self.pace.take(len(sealed))

@@ -113,6 +113,7 @@ class Creation:
             left_out=chosen.left_out,
             chunks={name: writer.written[name] for name in sorted(_needed(stores.values(), writer))},
             new_bytes=writer.new_bytes,
+            locked_until=self.vault.lock.until(now) if self.vault.lock is not None else None,
         )
         self.vault.publish(manifest)
         return manifest
@@ -202,6 +203,7 @@ def summary(manifest: Manifest) -> dict[str, Any]:
             for name, one in manifest.stores.items()
         },
         "left_out": manifest.left_out,
+        "locked_until": manifest.locked_until.isoformat() if manifest.locked_until else None,
     }
 
 

@@ -133,6 +133,8 @@ class Manifest(_Model):
     left_out: dict[str, str] = Field(default_factory=dict)
     chunks: dict[str, ChunkFacts]
     new_bytes: int = 0
+    locked_until: datetime | None = None
+    """Before this nothing the set needs can be removed, as it was when it was made; None: it is not locked."""
 
     @property
     def size(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 from data_workbench.backup.keys import Keyring
+from data_workbench.backup.locking import VersionRemoval, bucket_of
 from data_workbench.backup.manifest import Manifest
 from data_workbench.backup.vault import Vault
 from data_workbench.backup.wal import WalArchive
@@ -85,7 +86,9 @@ def decide(
     for one in ordered:
         if one.created > now:
             reasons[one.set].append("from the future")
-        elif one.purpose != "backup" and now - one.created < timedelta(days=policy.replaced):
+        if one.locked_until is not None and one.locked_until > now:
+            reasons[one.set].append(f"locked until {one.locked_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+        if one.created <= now and one.purpose != "backup" and now - one.created < timedelta(days=policy.replaced):
             reasons[one.set].append(one.purpose)
     if backups:
         reasons[backups[0].set].append("newest")
@@ -123,6 +126,8 @@ class Pruned:
     chunks: int = 0
     bytes: int = 0
     segments: int = 0
+    locked: dict[str, str | None] = field(default_factory=dict)
+    """Files that nobody needs and that are still locked, and until when; None: by a legal hold."""
 
 
 def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False) -> Pruned:
@@ -140,23 +145,46 @@ def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False)
     done.unfinished = sorted({*vault.set_ids()} - {one.set for one in manifests} - done.broken.keys())
     if dry_run:
         return done
+    removal = _removal(vault, manifests)
     for name in [*done.removed, *done.unfinished]:
-        vault.remove_set(name)
+        if not (removal or vault).remove_set(name):
+            _keep_locked(done, name)
     if not done.broken:
-        needed = {chunk for one in manifests if one.set in done.kept for chunk in one.chunks}
-        done.chunks, done.bytes = vault.remove_unneeded(needed)
-        done.segments = _prune_log(vault, [one for one in manifests if one.set in done.kept])
+        kept = [one for one in manifests if one.set in done.kept]
+        needed = {chunk for one in kept for chunk in one.chunks}
+        done.chunks, done.bytes = (removal or vault).remove_unneeded(needed)
+        done.segments = _prune_log(vault, kept, removal)
+    if removal is not None:
+        done.locked = {
+            path: until.astimezone(UTC).isoformat() if until else None for path, until in removal.held.items()
+        }
     return done
 
 
-def _prune_log(vault: Vault, kept: Sequence[Manifest]) -> int:
+def _removal(vault: Vault, manifests: Sequence[Manifest]) -> VersionRemoval | None:
+    """What removes files with their versions, where sets are or were locked."""
+    bucket = bucket_of(vault.place)
+    is_locked = vault.lock is not None or any(one.locked_until for one in manifests)
+    return VersionRemoval(bucket) if bucket is not None and is_locked else None
+
+
+def _keep_locked(done: Pruned, name: str) -> None:
+    """A set whose files are locked for longer than its manifest tells: somebody prolonged it."""
+    for names in (done.removed, done.unfinished):
+        if name in names:
+            names.remove(name)
+    done.kept[name] = ("locked in the store",)
+
+
+def _prune_log(vault: Vault, kept: Sequence[Manifest], removal: VersionRemoval | None) -> int:
     """Remove the log from before the oldest base backup that is kept, server by server; none where none is kept."""
     oldest: dict[str, str] = {}
     for cluster in (store for one in kept for store in one.stores.values() if store.kind == "cluster"):
         system, segment = str(cluster.details["system_identifier"]), str(cluster.details["start_segment"])
         # Without the timeline, which comes first in a segment's name.
         oldest[system] = min(oldest.get(system, segment), segment, key=lambda name: name[8:])
-    return sum(WalArchive(vault, Keyring(()), system).remove_before(first) for system, first in oldest.items())
+    archives = ((WalArchive(vault, Keyring(()), system), first) for system, first in oldest.items())
+    return sum(archive.remove_before(first, removal=removal) for archive, first in archives)
 
 
 def _note(done: Pruned, name: str, error: WorkbenchError) -> None:

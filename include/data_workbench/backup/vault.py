@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.artifacts.identity import Identity
 from data_workbench.artifacts.opening import open_place
 from data_workbench.artifacts.places import Place
+from data_workbench.backup.locking import Lock, VersionRemoval, bucket_of, lock_of
 from data_workbench.backup.manifest import Manifest, is_set_id, read_manifest
 from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, Unsupported, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
+    from data_workbench.artifacts.buckets import Retention
     from data_workbench.connectors.connections import Connections
     from data_workbench.settings import Settings
 
@@ -23,10 +25,14 @@ _CHUNK = re.compile(r"[0-9a-f]{64}")
 
 
 class Vault:
-    """A repository. Paths in it are made here only, from names that were checked."""
+    """A repository. Paths in it are made here only, from names that were checked.
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    Args:
+        lock: how what is written is locked; None: not at all.
+    """
+
+    def __init__(self, place: Place, lock: Lock | None = None) -> None:
+        self.place, self.lock = place, lock
         self._identity = Identity(
             place,
             _ABOUT,
@@ -52,8 +58,20 @@ class Vault:
         return self.place.size(_ABOUT) is not None
 
     def prepare(self) -> None:
-        """Make the repository unless it is there."""
+        """Make the repository unless it is there, and have its file locked as long as what is about to be written.
+
+        Raises:
+            UsageError, Unsupported: what is to be locked cannot be: nothing is written.
+        """
+        self.require_lockable()
         self._identity.prepare()
+        if self.lock is not None:
+            self._prolong(_ABOUT)
+
+    def require_lockable(self) -> None:
+        """Refuse a place where nothing can be locked, if it is to be; raises as `Lock.require`."""
+        if self.lock is not None:
+            self.lock.require(self.place)
 
     # ---------------------------------------------------------------------------------------------- sets
 
@@ -113,7 +131,13 @@ class Vault:
 
     def publish(self, manifest: Manifest) -> None:
         """Make a set count."""
-        self._publish(_manifest_path(manifest.set), manifest.to_bytes())
+        self.publish_locked(_manifest_path(manifest.set), manifest.to_bytes())
+
+    def lock_of_set(self, set_id: str) -> Retention | None:
+        """Until when a set's manifest is locked, as the store tells; None if it is not."""
+        bucket = bucket_of(self.place)
+        held = bucket.hold(_manifest_path(set_id)) if bucket is not None else None
+        return held.retention if held is not None else None
 
     def keep_verification(self, set_id: str, report: Mapping[str, Any]) -> None:
         """Keep the latest verification beside the set, where it outlives a lost metastore."""
@@ -136,15 +160,19 @@ class Vault:
         """The certificate of the latest drill of a set, as it lies there; None if there is none."""
         return self.place.read(f"sets/{_checked_set(set_id)}/certificate.json")
 
-    def remove_set(self, set_id: str) -> None:
-        """Remove a set's folder; its chunks go when no other set needs them (`remove_unneeded`)."""
+    def remove_set(self, set_id: str) -> bool:
+        """Remove a set's folder; its chunks go when no other set needs them (`remove_unneeded`). True: it is gone."""
         self.place.remove(f"sets/{_checked_set(set_id)}")
+        return True
 
     # ---------------------------------------------------------------------------------------------- chunks
 
-    def has_chunk(self, chunk: str, stored: int) -> bool:
-        """Whether a chunk lies there with the size it was written with."""
-        return self.place.size(_chunk_path(chunk)) == stored
+    def keep_chunk(self, chunk: str, stored: int) -> bool:
+        """Whether a chunk lies there with the size it was written with; its lock is prolonged if there is one."""
+        path = _chunk_path(chunk)
+        if self.lock is None:
+            return self.place.size(path) == stored
+        return self._prolong(path) == stored
 
     def put_chunk(self, chunk: str, sealed: bytes) -> None:
         """Write a chunk, as a whole or not at all.
@@ -152,7 +180,34 @@ class Vault:
         Raises:
             ResourceExhausted, AccessDenied, StoreUnavailable: the repository takes no more.
         """
-        self._publish(_chunk_path(chunk), sealed)
+        self.publish_locked(_chunk_path(chunk), sealed)
+
+    def publish_locked(self, path: str, content: bytes) -> None:
+        """Write a file that is never written again, and lock it if there is a lock."""
+        bucket = bucket_of(self.place)
+        if self.lock is None or bucket is None:
+            self._publish(path, content)
+            return
+        with translated(f"the backup repository's {self.place.address(path)}"):
+            bucket.publish_locked(path, content, self.lock.retention())
+
+    def discard(self, path: str) -> None:
+        """Remove a file that another one has replaced, with all its versions where versions are kept."""
+        self.place.remove_file(path)
+        bucket = bucket_of(self.place)
+        if self.lock is not None and bucket is not None:
+            VersionRemoval(bucket).remove_file(path)
+
+    def _prolong(self, path: str) -> int | None:
+        """Lock a file as if it were written now; its size, or None if it is not there."""
+        bucket = bucket_of(self.place)
+        if self.lock is None or bucket is None:
+            return self.place.size(path)
+        held = bucket.hold(path)
+        if held is None:
+            return None
+        bucket.prolong(path, self.lock.retention(), held=held)
+        return held.size
 
     def _publish(self, path: str, content: bytes) -> None:
         with translated(f"the backup repository's {self.place.address(path)}"):
@@ -167,8 +222,19 @@ class Vault:
         with translated(f"the backup repository's {self.chunk_address(chunk)}"):
             found = self.place.read(_chunk_path(chunk))
         if found is None:
-            raise StateError(f"chunk {chunk[:16]}… is lost", hint="take another set: workbench backup verify SET")
+            raise self._lost(chunk)
         return found
+
+    def _lost(self, chunk: str) -> StateError:
+        bucket = bucket_of(self.place)
+        try:
+            is_hidden = bucket is not None and any(one.versions for one in bucket.histories(_chunk_path(chunk)))
+        except WorkbenchError:  # a store without versions, or keys that may not list them
+            is_hidden = False
+        if is_hidden:
+            what = f"chunk {chunk[:16]}… was removed, and the bucket still has it as a version"
+            return StateError(what, hint="bring back what is locked: workbench backup undelete")
+        return StateError(f"chunk {chunk[:16]}… is lost", hint="take another set: workbench backup verify SET")
 
     def chunk_address(self, chunk: str) -> str:
         """Where a chunk lies, for messages and for other programs."""
@@ -191,7 +257,7 @@ def open_vault(where: str, connections: Connections, settings: Settings) -> Vaul
     Raises:
         ConnectionUnknown, UsageError: it cannot be reached that way.
     """
-    return Vault(open_place(where, connections, settings, what="repository"))
+    return Vault(open_place(where, connections, settings, what="repository"), lock_of(settings))
 
 
 def _chunk_path(chunk: str) -> str:

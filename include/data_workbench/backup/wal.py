@@ -18,6 +18,7 @@ from typing import Any
 import zstandard
 
 from data_workbench.backup.keys import Keyring
+from data_workbench.backup.locking import VersionRemoval
 from data_workbench.backup.vault import Vault
 from data_workbench.errors import StateError
 
@@ -79,7 +80,10 @@ class WalArchive:
     def _put(self, name: str, content: bytes, there: dict[str, str]) -> None:
         sealed = self.keyring.seal(zstandard.ZstdCompressor(level=3).compress(content))
         file = f"{name}.{hashlib.sha256(sealed).hexdigest()[:32]}.age"
-        self.vault.place.publish(f"{self._folder}/{file}", sealed)
+        if name.endswith(".partial"):
+            self.vault.place.publish(f"{self._folder}/{file}", sealed)
+        else:
+            self.vault.publish_locked(f"{self._folder}/{file}", sealed)
         if there.get(name) not in (None, file):
             self._forget(name, there)
         there[name] = file
@@ -87,7 +91,7 @@ class WalArchive:
     def _forget(self, name: str, there: dict[str, str]) -> None:
         file = there.pop(name, None)
         if file is not None:
-            self.vault.place.remove_file(f"{self._folder}/{file}")
+            self.vault.discard(f"{self._folder}/{file}")
 
     def note(self, position: Position) -> None:
         """Note up to when a restore can go: everything before it must have been taken over."""
@@ -167,13 +171,19 @@ class WalArchive:
             found.append(error.message)
         return found
 
-    def remove_before(self, segment: str) -> int:
-        """Remove what no kept base backup needs any more; how many files."""
+    def remove_before(self, segment: str, *, removal: VersionRemoval | None = None) -> int:
+        """Remove what no kept base backup needs any more; how many files.
+
+        Args:
+            removal: what removes files where versions are kept.
+        """
         removed = 0
         for name, file in self.names().items():
             if not name.endswith(".history") and name[8:24] < segment[8:]:
-                self.vault.place.remove_file(f"{self._folder}/{file}")
-                removed += 1
+                path = f"{self._folder}/{file}"
+                if removal is None:
+                    self.vault.place.remove_file(path)
+                removed += removal is None or removal.remove_file(path)
         return removed
 
 

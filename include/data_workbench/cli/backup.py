@@ -123,6 +123,9 @@ def list_(repository: str | None, as_json: bool) -> None:
         for one in sets
     ]  # fmt: skip
     say_table(("set", "recovery point", "size", "new", "stores", "verified", "label"), rows, title=vault.address)
+    for one in sets:
+        if one["locked_until"]:
+            click.echo(f"{one['set']}: locked until {one['locked_until']}")
     for one in broken:
         click.echo(f"{one['set']}: {one['problem']}")
 
@@ -178,13 +181,18 @@ def show(set_id: str | None, repository: str | None, as_json: bool) -> None:
     session = Session()
     vault = open_repository(session, repository)
     manifest = vault.find(set_id)
+    locked = vault.lock_of_set(manifest.set) if manifest.locked_until else None
     if as_json:
         body = manifest.model_dump(mode="json", exclude={"chunks"})
         for store in body["stores"].values():
             store["files"] = [{**file, "chunks": len(file["chunks"])} for file in store["files"]]
-        say_json({**body, "bytes": manifest.size, "stored": manifest.stored, "address": vault.address})
+        lock = {"lock": vars(locked) if locked else None}
+        say_json({**body, "bytes": manifest.size, "stored": manifest.stored, "address": vault.address, **lock})
         return
     _say_set(summary(manifest))
+    if manifest.locked_until:
+        told = f"{locked.mode.lower()}, its manifest until {locked.until}" if locked else "the store says it is not"
+        click.echo(f"locked until {manifest.locked_until} ({told})")
     rows = [
         (name, stream, one.count, one.fingerprint)
         for name, store in manifest.stores.items()
@@ -360,6 +368,11 @@ def prune(dry_run: bool, repository: str | None, as_json: bool) -> None:
     for name, problem in done.broken.items():
         click.echo(f"not touched, and with it no chunk: {name} ({problem})")
     click.echo(f"{done.chunks} chunks, {_size(done.bytes)} removed")
+    if done.locked:
+        ends = [until for until in done.locked.values() if until]
+        click.echo(
+            f"{len(done.locked)} files are needed no more, and locked until {max(ends, default='lifted')} at most"
+        )
 
 
 def _size(count: int) -> str:

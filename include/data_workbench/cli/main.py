@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         stores,
         testing,
         tokens,
+        undelete,
         unusual,
     )
 

@@ -53,6 +53,7 @@ class LogKeeper:
             StateError: the server has thrown away log that was not taken: a new base backup is needed.
             StoreUnavailable: the receiver does not keep up, or died.
         """
+        self.vault.require_lockable()
         config = PostgresConfig.of(self.connection)
         with connect(config) as session, translating(config.address):
             receiver = self._receiver(session, config)

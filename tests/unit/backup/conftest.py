@@ -86,6 +86,7 @@ class Repository:
             },
             chunks=writer.written,
             new_bytes=writer.new_bytes,
+            locked_until=self.vault.lock.until(now) if self.vault.lock is not None else None,
         )
         if finish:
             self.vault.publish(manifest)

@@ -9,6 +9,7 @@ from tests.unit.backup.conftest import START, Repository
 
 from data_workbench.backup.manifest import Manifest, new_set_id
 from data_workbench.backup.retention import Policy, decide, parse_policy, prune
+from data_workbench.backup.undeleting import undelete
 from data_workbench.backup.verification import check_content
 from data_workbench.errors import UsageError
 
@@ -111,3 +112,16 @@ def test_a_dry_run_removes_nothing(repository: Repository) -> None:
     done = prune(repository.vault, Policy(last=1, daily=0, weekly=0, monthly=0), now=sets[-1].created, dry_run=True)
     assert done.removed == [sets[1].set, sets[0].set]
     assert len(repository.vault.set_ids()) == 3
+
+
+def test_a_locked_set_stays_whatever_is_said_until_its_lock_ends(repository: Repository) -> None:
+    until = START + timedelta(days=30)
+    locked, newest = of(0, repository, locked_until=until, purpose="partial"), of(1, repository)
+    early = kept([locked, newest], NOTHING, now=until - timedelta(minutes=1))
+    assert early[locked.set] == ["locked until 2026-12-23 10:15 UTC"]
+    assert set(kept([locked, newest], NOTHING, now=until)) == {newest.set}
+
+
+def test_a_folder_keeps_no_versions_to_bring_back(repository: Repository) -> None:
+    with pytest.raises(UsageError, match="is in no bucket"):
+        undelete(repository.vault)

@@ -114,6 +114,8 @@ class PruneBackupsOperator(BaseOperator):
                 done = prune(vault, policy, now=datetime.now(UTC))
                 outcome |= {"removed": done.removed, "unfinished": done.unfinished, "chunks": done.chunks}
         self.log.info("kept %s sets, removed %s and %s chunks", len(done.kept), done.removed, done.chunks)
+        if done.locked:
+            self.log.info("%s files are needed no more, and still locked", len(done.locked))
         return {"kept": len(done.kept), "removed": len(done.removed), "chunks": done.chunks}
 
 
