@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 import psycopg
@@ -22,6 +23,7 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
                       AND d.deptype = 'e')
  ORDER BY 1, 2
 """
+_STAMP = re.compile(r", pg_attver=\d+|pg_attver=\d+(?:, )?")
 # The text of a row does not depend on the role's settings: the session fixes them (connectors.postgres.config).
 _FINGERPRINT = """
 SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint::numeric), 0),
@@ -51,8 +53,10 @@ def contents(connection: psycopg.Connection) -> dict[str, Content]:
 def structure(lines: Iterable[str]) -> Content:
     """The fingerprint of a database's structure, from what `pg_dump --schema-only` wrote.
 
-    Comments name versions, and newer programs write a random word against injection (`\\restrict`).
+    Comments name versions, and newer programs write a random word against injection (`\\restrict`). Servers from
+    15.20 on number each column for themselves (`pg_attver`), which programs from before then write down.
     """
     kept = [line for line in lines if line.strip() and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
+    kept = [line for line in (_STAMP.sub("", one) for one in kept) if not line.endswith(" SET ();")]
     digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=16).hexdigest()
     return Content(count=sum(line.startswith("CREATE ") for line in kept), fingerprint=digest)

@@ -1,0 +1,20 @@
+"""The fingerprint of a database's structure does not hold what servers and programs make up for themselves."""
+
+from __future__ import annotations
+
+from data_workbench.backup.tables import structure
+
+_PLAIN = ["CREATE TABLE t (n integer);", "ALTER TABLE ONLY public.t ALTER COLUMN n SET (n_distinct=5);"]
+
+
+def test_a_server_s_own_numbers_of_columns_are_no_structure() -> None:
+    told = [
+        "-- Dumped from database version 15.20",
+        r"\restrict O7tnhK92xmfz",
+        *_PLAIN[:1],
+        "ALTER TABLE ONLY public.t ALTER COLUMN m SET (pg_attver=109816728);",
+        "ALTER TABLE ONLY public.t ALTER COLUMN n SET (n_distinct=5, pg_attver=109816729);",
+    ]
+    first = "ALTER TABLE ONLY public.t ALTER COLUMN n SET (pg_attver=109816729, n_distinct=5);"
+    assert structure(told) == structure(_PLAIN) == structure([*told[:-1], first])
+    assert structure([*told[:-1], first.replace("=5", "=6")]) != structure(_PLAIN)
