@@ -37,7 +37,13 @@ SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datd
 _ROLES = """
 SELECT DISTINCT r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
  WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname !~ '^pg_'
-   AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) ORDER BY 1
+   AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+UNION SELECT r.rolname FROM pg_roles r  -- the first superuser, of whom PostgreSQL keeps no dependencies
+ WHERE r.oid = 10 AND (r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database())
+    OR EXISTS (SELECT FROM (SELECT oid FROM pg_class WHERE relowner = 10 AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+                            UNION ALL SELECT oid FROM pg_proc WHERE proowner = 10) o
+                WHERE o.oid >= 16384 AND o.oid NOT IN (SELECT objid FROM pg_depend WHERE deptype = 'e')))
+ ORDER BY 1
 """
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 
