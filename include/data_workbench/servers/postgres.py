@@ -59,7 +59,7 @@ class PostgresService(Service):
     # "Fast": clients are disconnected and the server stops cleanly; SIGTERM would wait for them to leave.
     stop_signal = signal.SIGINT
     installed = "pginstall"
-    """The folder of the wheel with the programs of the version to run."""
+    """The folder with the programs of the version to run: of the wheel, or an absolute one of the system."""
 
     @cached_property
     def _account(self) -> Account | None:

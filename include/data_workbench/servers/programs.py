@@ -7,6 +7,7 @@ folder opens with exactly its own.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,9 @@ from typing import Final
 from data_workbench.errors import FatalError, Unsupported
 
 _FOLDERS: Final[Mapping[int, str]] = {16: "pginstall", 18: "pginstall18"}
+
+_PACKAGED: Final = ("/usr/lib/postgresql/{}", "/usr/pgsql-{}")
+"""Where the packages of Debian and of Red Hat put a major version's programs."""
 
 
 def newest_major() -> int:
@@ -37,8 +41,11 @@ def client_program(name: str, server_major: int) -> str:
 
 
 def folder_of(major: int) -> str | None:
-    """The wheel's folder with a server of exactly this major version; None if there is none."""
-    return _FOLDERS.get(major)
+    """The folder with a server of exactly this major version, in the wheel or the system's; None if there is none."""
+    if major in _FOLDERS:
+        return _FOLDERS[major]
+    places = (one.format(major) for one in _PACKAGED)
+    return next((one for one in places if os.access(f"{one}/bin/postgres", os.X_OK)), None)
 
 
 def _installed() -> Path:
