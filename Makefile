@@ -15,7 +15,7 @@ SIZE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
-        test-spark test-kill spill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean browser screenshots
+        test-spark test-pgbackrest test-kill spill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean browser screenshots
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,13 @@ $(SPARK_STAMP): requirements-spark.txt $(STAMP)
 
 test-spark: $(SPARK_STAMP) ## Pipelines and golden cases on Spark, in this process; installs the extra
 	$(PYTEST) tests/spark
+
+# Debian's pgBackRest, and the newest PostgreSQL it knows; where nobody may install them the tests say so.
+test-pgbackrest: setup ## Backups by pgBackRest of a PostgreSQL of the system's packages; installs them as root
+	@command -v pgbackrest >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y --no-install-recommends pgbackrest postgresql-15 >/dev/null; } \
+	  || echo "no pgBackRest, and no right to install it: its tests are skipped" >&2
+	$(PYTEST) tests/integration/backup/test_pgbackrest.py -n0 -rs
 
 test-kill: setup ## kill -9 a load at each named point once, and a few times at random
 	$(PYTEST) tests/kill $(SIDE_BY_SIDE)

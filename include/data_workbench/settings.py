@@ -123,6 +123,10 @@ class Settings:
     """In a bucket with Object Lock, how long nobody may remove or change what a set needs; 0: not locked."""
     backup_lock_mode: str = "governance"
     """How firm that lock is: `governance` can be lifted by whoever has the right to, `compliance` by nobody."""
+    pgbackrest: str = ""
+    """The stanza of pgBackRest that keeps that server's base backups and log; empty: the workbench does it itself."""
+    pgbackrest_type: str = "incr"
+    """What pgBackRest makes for a set: full, diff or incr."""
     backup_rate: int = 0
     """Bytes a second that a backup writes at most; 0 sets no limit."""
     backup_retention: str = ""

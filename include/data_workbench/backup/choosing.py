@@ -82,10 +82,7 @@ class Chooser:
             self._usual(chosen)
             self._found(chosen)
         if self.settings.point_in_time and not names:
-            from data_workbench.backup.cluster import ClusterExport
-
-            connection = self.connections.get(self.settings.point_in_time)
-            chosen.exports.append(ClusterExport(connection, self.settings.home, self.earlier))
+            chosen.exports.append(self._cluster(self.connections.get(self.settings.point_in_time)))
         if not names or DEFINITIONS in wanted:
             from data_workbench.backup.definitions import DefinitionExport
 
@@ -94,6 +91,15 @@ class Chooser:
         if not chosen.exports:
             raise UsageError("there is no store to back up", hint="name one: --store CONNECTION")
         return chosen
+
+    def _cluster(self, connection: Connection) -> Export:
+        if self.settings.pgbackrest:
+            from data_workbench.backup.pgbackrest_export import PgBackRestExport
+
+            return PgBackRestExport(connection, self.settings)
+        from data_workbench.backup.cluster import ClusterExport
+
+        return ClusterExport(connection, self.settings.home, self.earlier)
 
     def _usual(self, chosen: Choice) -> None:
         for name in dict.fromkeys([*STORES, self.settings.metastore, AIRFLOW]):

@@ -14,6 +14,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,8 @@ from data_workbench.errors import FatalError, StateError, Unsupported
 from data_workbench.servers.programs import client_program
 
 if TYPE_CHECKING:
+    import psycopg
+
     from data_workbench.connectors.connections import Connection
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,33 @@ def cluster_name(connection_id: str) -> str:
     return f"{connection_id}.cluster"
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is to be known of a server before its cluster is copied; `details` go into the set."""
+
+    details: dict[str, Any]
+    version: str
+    gives_increments: bool
+
+
+def facts_of(session: psycopg.Connection) -> Facts:
+    """Ask the server.
+
+    Raises:
+        Unsupported: it has tablespaces of its own.
+    """
+    row = session.execute(_FACTS).fetchone()
+    assert row is not None
+    if row[2]:
+        raise Unsupported(
+            f"the server has tablespaces of its own ({row[6]}), which one stream cannot carry",
+            hint="leave WORKBENCH_POINT_IN_TIME empty: dumps take them in",
+        )
+    major = session.info.server_version // 10_000
+    details = {"system_identifier": row[0], "superuser": row[1], "segment_size": row[4], "major": major}
+    return Facts(details, row[3], row[7])
+
+
 class ClusterExport(Export):
     """The base backup of the server behind a connection.
 
@@ -71,16 +101,9 @@ class ClusterExport(Export):
 
     def open(self) -> None:
         with connect(self._config) as session, translating(self._config.address):
-            row = session.execute(_FACTS).fetchone()
-            self._major = session.info.server_version // 10_000
-        assert row is not None
-        if row[2]:
-            raise Unsupported(
-                f"the server has tablespaces of its own ({row[6]}), which one stream cannot carry",
-                hint="leave WORKBENCH_POINT_IN_TIME empty: dumps take them in",
-            )
-        self._details = {"system_identifier": row[0], "superuser": row[1], "segment_size": row[4], "major": self._major}
-        self._version, self._gives_increments = row[3], row[7]
+            facts = facts_of(session)
+        self._details, self._version = facts.details, facts.version
+        self._major, self._gives_increments = int(facts.details["major"]), facts.gives_increments
         client_program("pg_basebackup", self._major)
 
     def mark(self) -> dict[str, Any]:

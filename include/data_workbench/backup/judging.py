@@ -71,6 +71,7 @@ class ObservedLog(_Model):
 class Observation(_Model):
     """A repository at a moment; `sets` are the newest, newest first. `unreachable` says why nothing can be told.
 
+    `expired` are sets that refer to a backup of pgBackRest's which is gone, in words.
     `free` is None where the place does not tell. `attempts` are the last tries of this installation, newest first.
     """
 
@@ -82,6 +83,7 @@ class Observation(_Model):
     stored: int = 0
     sets: tuple[ObservedSet, ...] = ()
     unreadable: dict[str, str] = Field(default_factory=dict)
+    expired: dict[str, str] = Field(default_factory=dict)
     log: ObservedLog | None = None
     attempts: tuple[dict[str, Any], ...] = ()
 
@@ -176,10 +178,15 @@ def _missed(seen: Observation, limits: Limits) -> Trouble | None:
 
 def _damaged(seen: Observation) -> Trouble | None:
     bad = [one.set for one in seen.sets if one.verified and one.verified["outcome"] == "failed"]
-    names = sorted({*bad, *seen.unreadable}, reverse=True)
+    names = sorted({*bad, *seen.unreadable, *seen.expired}, reverse=True)
     if not names:
         return None
     more = f" and {len(names) - 1} others" if len(names) > 1 else ""
+    if names[0] in seen.expired:
+        title = f"the backup {names[0]}{more} is damaged: {seen.expired[names[0]]}"
+        return Trouble(
+            "damaged", "critical", title, "its dumps are whole; pgBackRest must keep as long as sets are kept"
+        )
     title = f"the backup {names[0]}{more} did not come through its verification, or cannot be read"
     return Trouble("damaged", "critical", title, "workbench backup verify SET names what is damaged; make a new set")
 

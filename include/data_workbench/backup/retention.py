@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.locking import VersionRemoval, bucket_of
 from data_workbench.backup.manifest import Manifest
+from data_workbench.backup.pgbackrest_export import is_referred, reference
 from data_workbench.backup.vault import Vault
 from data_workbench.backup.wal import WalArchive
 from data_workbench.errors import UsageError, WorkbenchError
@@ -128,6 +129,8 @@ class Pruned:
     segments: int = 0
     locked: dict[str, str | None] = field(default_factory=dict)
     """Files that nobody needs and that are still locked, and until when; None: by a legal hold."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """By removed set, the backup of pgBackRest's it referred to, which pgBackRest keeps as long as it is told to."""
 
 
 def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False) -> Pruned:
@@ -142,6 +145,12 @@ def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False)
             done.kept[one.set_id] = one.reasons
         else:
             done.removed.append(one.set_id)
+    done.elsewhere = {
+        one.set: "{1} of stanza {0}".format(*reference(store))
+        for one in manifests
+        for store in one.stores.values()
+        if one.set in done.removed and is_referred(store)
+    }
     done.unfinished = sorted({*vault.set_ids()} - {one.set for one in manifests} - done.broken.keys())
     if dry_run:
         return done
@@ -173,13 +182,15 @@ def _keep_locked(done: Pruned, name: str) -> None:
     for names in (done.removed, done.unfinished):
         if name in names:
             names.remove(name)
+    done.elsewhere.pop(name, None)
     done.kept[name] = ("locked in the store",)
 
 
 def _prune_log(vault: Vault, kept: Sequence[Manifest], removal: VersionRemoval | None) -> int:
     """Remove the log from before the oldest base backup that is kept, server by server; none where none is kept."""
     oldest: dict[str, str] = {}
-    for cluster in (store for one in kept for store in one.stores.values() if store.kind == "cluster"):
+    stores = [store for one in kept for store in one.stores.values()]
+    for cluster in (one for one in stores if one.kind == "cluster" and not is_referred(one)):
         system, segment = str(cluster.details["system_identifier"]), str(cluster.details["start_segment"])
         # Without the timeline, which comes first in a segment's name.
         oldest[system] = min(oldest.get(system, segment), segment, key=lambda name: name[8:])

@@ -44,6 +44,8 @@ class WalArchive:
     vault: Vault
     keyring: Keyring
     system: str
+    noted: str = "position.json"
+    """The file that tells up to when a restore can go."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\d{1,20}", self.system):
@@ -97,7 +99,7 @@ class WalArchive:
         """Note up to when a restore can go: everything before it must have been taken over."""
         body = {"time": position.time.isoformat(), "lsn": position.lsn, "timeline": position.timeline}
         content = json.dumps({**body, "checksum": _checksum(body)}).encode()
-        self.vault.place.publish(f"{self._folder}/position.json", content)
+        self.vault.place.publish(f"{self._folder}/{self.noted}", content)
 
     def position(self) -> Position | None:
         """Up to when a restore can go; None where no log was taken over yet.
@@ -105,7 +107,7 @@ class WalArchive:
         Raises:
             StateError: the note is damaged.
         """
-        content = self.vault.place.read(f"{self._folder}/position.json")
+        content = self.vault.place.read(f"{self._folder}/{self.noted}")
         if content is None:
             return None
         try:
@@ -125,7 +127,7 @@ class WalArchive:
         there = self.names()
         wanted = [name for name in sorted(there) if name.endswith(".history") or name[8:24] >= first[8:]]
         segments = [name[:24] for name in wanted if not name.endswith(".history")]
-        _require_unbroken(first, segments, segment_bytes)
+        require_unbroken(first, segments, segment_bytes)
         for name in wanted:
             whole = name.removesuffix(".partial")
             if name.endswith(".partial") and whole in there:
@@ -161,7 +163,7 @@ class WalArchive:
         found = [f"segment {name} of the log is damaged" for name in self.damage()]
         segments = [name[:24] for name in self.names() if not name.endswith(".history") and name[8:24] >= first[8:]]
         try:
-            _require_unbroken(first, segments, segment_bytes)
+            require_unbroken(first, segments, segment_bytes)
             position = self.position()
             if position is None:
                 found.append("the log's position is lost")
@@ -211,7 +213,8 @@ def _checksum(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _require_unbroken(first: str, segments: list[str], segment_bytes: int) -> None:
+def require_unbroken(first: str, segments: list[str], segment_bytes: int) -> None:
+    """Raise StateError, which names it, if a segment from `first` on is missing."""
     numbers = sorted({segment_number(name, segment_bytes) for name in segments})
     begin = segment_number(first, segment_bytes)
     missing = next((want for want, number in enumerate(numbers, begin) if number != want), None)

@@ -367,6 +367,8 @@ def prune(dry_run: bool, repository: str | None, as_json: bool) -> None:
         click.echo(f"{verb}: {name} (never finished)")
     for name, problem in done.broken.items():
         click.echo(f"not touched, and with it no chunk: {name} ({problem})")
+    for name, kept in done.elsewhere.items():
+        click.echo(f"left to pgBackRest, which expires it by its own retention: {kept} (of {name})")
     click.echo(f"{done.chunks} chunks, {_size(done.bytes)} removed")
     if done.locked:
         ends = [until for until in done.locked.values() if until]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from data_workbench.backup.keys import Keyring
+from data_workbench.backup.pgbackrest_export import ReferredLog, beside
 from data_workbench.backup.programs import libpq_environment
 from data_workbench.backup.vault import Vault
 from data_workbench.backup.wal import Position, WalArchive
 from data_workbench.connectors.postgres.client import connect, translating
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.errors import StateError, StoreUnavailable
+from data_workbench.errors import StateError, StoreUnavailable, UsageError
 from data_workbench.servers.wal_receiver import SLOT, WalReceiver
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class LogKeeper:
         """See that the receiver runs, take over all up to now, and tell the state; safe to call as often as wanted.
 
         Raises:
-            StateError: the server has thrown away log that was not taken: a new base backup is needed.
+            StateError: the server has thrown away log that was not taken: a new base backup is needed. Or nothing
+                arrives in pgBackRest's archive.
             StoreUnavailable: the receiver does not keep up, or died.
         """
         self.vault.require_lockable()
         config = PostgresConfig.of(self.connection)
+        if self.settings.pgbackrest:
+            return self._look(config)
         with connect(config) as session, translating(config.address):
             receiver = self._receiver(session, config)
             _require_slot(session)
@@ -75,8 +79,26 @@ class LogKeeper:
             "retained_bytes": int(row[1]) if row and row[1] is not None else None,
         }
 
+    def _look(self, config: PostgresConfig) -> dict[str, Any]:
+        """See that the server's log arrives in pgBackRest's archive, and note how far it goes."""
+        with connect(config) as session, translating(config.address):
+            program = beside(session, self.settings.pgbackrest)
+            row = session.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+            assert row is not None
+            moment, position = _mark(session)
+            program.check()  # ends the segment that has the mark, and sees it arrive
+        self.vault.prepare()
+        ReferredLog(self.vault, self.keyring, row[0]).note(Position(moment, position[0], position[1]))
+        told = {"lsn": position[0], "recoverable_to": moment.isoformat(), "retained_bytes": None}
+        return {"system": row[0], "started": False, "shipped": 0, **told}
+
     def stop(self, *, drop_slot: bool) -> None:
         """Stop the receiver; without its slot the server keeps nothing for us any more."""
+        if self.settings.pgbackrest:
+            raise UsageError(
+                f"the log goes to pgBackRest's stanza {self.settings.pgbackrest!r} by the server's archive_command",
+                hint="there is no receiver of ours to stop",
+            )
         config = PostgresConfig.of(self.connection)
         with connect(config) as session, translating(config.address):
             self._receiver(session, config).stop(drop_slot=drop_slot)

@@ -9,12 +9,12 @@ from data_workbench.audit import Keys, open_keys
 from data_workbench.backup.creation import summary
 from data_workbench.backup.judging import Observation, ObservedLog, ObservedSet
 from data_workbench.backup.keys import Keyring
-from data_workbench.backup.wal import WalArchive
+from data_workbench.backup.pgbackrest_export import expired, gone, is_referred, reference
 from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import backups
 from data_workbench.recovery.certificates import read
-from data_workbench.recovery.point_in_time import FORWARD, ended
+from data_workbench.recovery.point_in_time import FORWARD, ended, log_of
 
 if TYPE_CHECKING:
     from data_workbench.backup.manifest import Manifest
@@ -60,9 +60,22 @@ def _observed(vault: Vault, settings: Settings, metastore: Metastore | None, now
         stored=sum(chunks.values()),
         sets=tuple(_told(vault, one, keys) for one in reversed(manifests[-SHOWN:])),
         unreadable=unreadable,
+        expired=_expired(manifests[-SHOWN:], settings),
         log=_log(vault, manifests, settings),
         attempts=_attempts(metastore, vault.id),
     )
+
+
+def _expired(manifests: list[Manifest], settings: Settings) -> dict[str, str]:
+    """Sets whose backup pgBackRest has no more, with the words; asked where this installation works with it."""
+    if not settings.pgbackrest:
+        return {}
+    stores = [(one.set, store) for one in manifests for store in one.stores.values() if is_referred(store)]
+    try:
+        lost = expired(store for _, store in stores)
+    except WorkbenchError:
+        return {}  # making the next set tells it
+    return {name: gone(store) for name, store in stores if reference(store) in lost}
 
 
 def _told(vault: Vault, manifest: Manifest, keys: Keys | None) -> ObservedSet:
@@ -116,8 +129,9 @@ def _log(vault: Vault, manifests: list[Manifest], settings: Settings) -> Observe
         return ObservedLog(connection=settings.point_in_time)
     newest, cluster = found[-1]
     system = cluster.details["system_identifier"]
-    position = WalArchive(vault, Keyring(()), str(system)).position()
-    same = [ended(store) for _, store in found if store.details["system_identifier"] == system]
+    others = [one for _, one in found if is_referred(one) == is_referred(cluster)]
+    position = log_of(vault, Keyring(()), cluster).position()
+    same = [ended(store) for store in others if store.details["system_identifier"] == system]
     stores = [name for name, one in newest.stores.items() if one.details.get("system_identifier") == system]
     return ObservedLog(
         connection=settings.point_in_time,

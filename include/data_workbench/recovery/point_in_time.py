@@ -20,12 +20,14 @@ from data_workbench.backup.base_files import CHECKSUMS, verify_base
 from data_workbench.backup.content import Reader
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.manifest import Manifest, StoredFile, StoredStore
+from data_workbench.backup.pgbackrest import PgBackRest
+from data_workbench.backup.pgbackrest_export import ReferredLog, expired, is_referred, reference
 from data_workbench.backup.postgres import LiveDatabase
 from data_workbench.backup.programs import run
 from data_workbench.backup.vault import Vault
 from data_workbench.backup.wal import WalArchive, segment_of
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.errors import FatalError, StateError, UsageError
+from data_workbench.errors import FatalError, StateError, UsageError, WorkbenchError
 from data_workbench.servers.programs import client_program
 from data_workbench.servers.recovered import RecoveredPostgres
 from data_workbench.servers.scratch import scratch_stack
@@ -81,7 +83,7 @@ class PointInTime:
                 f"{self.to.isoformat()} is outside of what can be gone back to: {span}",
                 hint="name a moment within; `workbench backup wal` moves the end on",
             )
-        same = [one for one in fitting if _system(one[1]) == _system(newest[1])]
+        same = [one for one in fitting if _source(one[1]) == _source(newest[1])]
         return (same or fitting)[-1]
 
     def sets(self, names: Iterable[str], base: Manifest) -> dict[str, Manifest]:
@@ -131,22 +133,32 @@ class PointInTime:
             assert isinstance(server, RecoveredPostgres)
             server.data.mkdir(mode=0o700, parents=True)
             server.wal.mkdir(mode=0o700)
-            _put_together(reader, cluster, server.data)
-            if whole:
-                verify_base(server.data, int(cluster.details["major"]))
-            if not whole or self._goes_on(cluster):
-                self._fetch_log(cluster, server.wal)
+            self._lay_out(reader, cluster, server, whole=whole)
             stack.up(["recovered"])
             yield {name: self._live(server, stored) for name, stored in databases(manifest, cluster).items()}
+
+    def _lay_out(self, reader: Reader, cluster: StoredStore, server: RecoveredPostgres, *, whole: bool) -> None:
+        """The files of the base backup, and the log it needs."""
+        if is_referred(cluster):
+            stanza, label = reference(cluster)
+            PgBackRest(stanza).restore(label, server.data)
+            self._fetch_log(cluster, server)
+            return
+        _put_together(reader, cluster, server.data)
+        if whole:
+            verify_base(server.data, int(cluster.details["major"]))
+        if not whole or self._goes_on(cluster):
+            self._fetch_log(cluster, server)
 
     def _goes_on(self, cluster: StoredStore) -> bool:
         """Whether log was taken over since the base backup ended."""
         position = log_of(self.vault, self.keyring, cluster).position()
         return position is not None and position.time > ended(cluster)
 
-    def _fetch_log(self, cluster: StoredStore, folder: Path) -> None:
+    def _fetch_log(self, cluster: StoredStore, server: RecoveredPostgres) -> None:
         first, size = first_segment(cluster)
-        log_of(self.vault, self.keyring, cluster).fetch(first, folder, segment_bytes=size)
+        log = log_of(self.vault, self.keyring, cluster, data=server.data)
+        log.fetch(first, server.wal, segment_bytes=size)
 
     def _live(self, server: RecoveredPostgres, stored: StoredStore) -> LiveDatabase:
         config = PostgresConfig(
@@ -163,11 +175,11 @@ def window(vault: Vault, keyring: Keyring) -> Window | None:
     found = bases(vault)
     if not found:
         return None
-    system = _system(found[-1][1])
-    position = WalArchive(vault, keyring, system).position()
+    source = _source(found[-1][1])
+    position = log_of(vault, keyring, found[-1][1]).position()
     if position is None:
         return None
-    begin = min(ended(one) for _, one in found if _system(one) == system)
+    begin = min(ended(one) for _, one in found if _source(one) == source)
     return Window(begin, position.time)
 
 
@@ -187,21 +199,30 @@ def ended(cluster: StoredStore) -> datetime:
 
 
 def bases(vault: Vault) -> list[tuple[Manifest, StoredStore]]:
-    """All base backups with their sets, oldest first by the server's clock."""
+    """All base backups with their sets, oldest first by the server's clock; without those that pgBackRest let go of."""
     found = []
     for manifest in vault.manifests(broken=lambda *_: None):
         found += [(manifest, store) for store in manifest.stores.values() if store.kind == "cluster"]
+    try:
+        gone = expired(store for _, store in found)
+    except WorkbenchError:  # told where one is restored, or verified
+        gone = set()
+    found = [one for one in found if not (is_referred(one[1]) and reference(one[1]) in gone)]
     return sorted(found, key=lambda one: ended(one[1]))
 
 
-def log_of(vault: Vault, keyring: Keyring, cluster: StoredStore) -> WalArchive:
-    """The log of the server a base backup is from."""
+def log_of(vault: Vault, keyring: Keyring, cluster: StoredStore, *, data: Path | None = None) -> WalArchive:
+    """The log of the server a base backup is from. `data`: its restored files, which pgBackRest's archive asks for."""
+    if is_referred(cluster):
+        return ReferredLog(vault, keyring, _system(cluster), store=cluster, data=data)
     return WalArchive(vault, keyring, _system(cluster))
 
 
 def first_segment(cluster: StoredStore) -> tuple[str, int]:
     """The first segment a restore needs beside the base backup, which has those before; and the size of segments."""
     size = _bytes(str(cluster.details["segment_size"]))
+    if is_referred(cluster):  # which has none
+        return str(cluster.details["start_segment"]), size
     return segment_of(str(cluster.details["end_lsn"]), int(cluster.details["timeline"]), size), size
 
 
@@ -216,6 +237,11 @@ def databases(manifest: Manifest, cluster: StoredStore) -> Mapping[str, StoredSt
 
 def _system(cluster: StoredStore) -> str:
     return str(cluster.details["system_identifier"])
+
+
+def _source(cluster: StoredStore) -> tuple[str, bool]:
+    """Whose log goes on from a base backup: the server's, by whom it is kept."""
+    return _system(cluster), is_referred(cluster)
 
 
 def _bytes(text: str) -> int:

@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.audit import open_keys
+from data_workbench.backup.pgbackrest_export import is_referred, trouble_of
 from data_workbench.backup.verification import check_content
-from data_workbench.errors import StateError
+from data_workbench.errors import StateError, WorkbenchError
 from data_workbench.metastore import Metastore, backups
 from data_workbench.recovery.certificates import issue
 from data_workbench.recovery.drills import Drill
@@ -19,6 +20,8 @@ from data_workbench.recovery.point_in_time import bases, ended, first_segment, l
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
     from data_workbench.settings import Settings
+
+_GRAVEST: Final = ("failed", "not_verified", "passed")
 
 
 def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[str] = ()) -> dict[str, Any]:
@@ -42,13 +45,14 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
         "drill": None,
         "certificate": None,
     }
+    _refer(reader, report)
     report["log"] = log = _log(reader)
     if log is not None and log["problems"]:
-        report["problems"] = [*found.problems, *log["problems"]]
+        report["problems"] = [*report["problems"], *log["problems"]]
         report["outcome"] = "failed"
     if drill and found.is_sound:
         told = Drill(reader, settings).run(stores)
-        report |= {"drill": told.as_dict(), "outcome": told.outcome if report["outcome"] == "passed" else "failed"}
+        report |= {"drill": told.as_dict(), "outcome": min(report["outcome"], told.outcome, key=_GRAVEST.index)}
         if report["outcome"] == told.outcome and not stores:
             end = datetime.fromisoformat(log["recoverable_to"]) if log is not None else None
             keys = open_keys(settings, makes=True)
@@ -58,6 +62,20 @@ def verify(reader: Reader, settings: Settings, *, drill: bool, stores: Sequence[
     return {**report, "seconds": seconds, "checked": datetime.now(UTC).isoformat()}
 
 
+def _refer(reader: Reader, report: dict[str, Any]) -> None:
+    """Add what pgBackRest says of the backups the set refers to; where it cannot be asked, they are not verified."""
+    try:
+        problems = trouble_of(reader.manifest)
+    except WorkbenchError as error:
+        report["problems"] = [*report["problems"], f"not verified: {error.message}; needs: {error.hint}"]
+        if report["outcome"] == "passed":
+            report["outcome"] = "not_verified"
+        return
+    if problems:
+        report["problems"] = [*report["problems"], *problems]
+        report["outcome"] = "failed"
+
+
 def _log(reader: Reader) -> dict[str, Any] | None:
     """The log that goes on from the set's base backup; None if it has none, or a later set has a newer one."""
     newest = bases(reader.vault)[-1:]
@@ -65,13 +83,17 @@ def _log(reader: Reader) -> dict[str, Any] | None:
         return None
     cluster = newest[0][1]
     archive = log_of(reader.vault, reader.keyring, cluster)
-    segments, told, owes = len(archive.names()), None, True
+    told, owes = None, True
+    try:
+        segments = len(archive.names())
+    except WorkbenchError:
+        return None  # pgBackRest cannot be asked here, which is told already
     try:
         position = archive.position()
         if position is None and not segments:
             return None
         told = position.time.isoformat() if position else None
-        owes = position is None or position.time > ended(cluster)
+        owes = is_referred(cluster) or position is None or position.time > ended(cluster)
     except StateError:
         pass  # told among the problems
     if owes:

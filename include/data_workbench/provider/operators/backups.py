@@ -116,6 +116,8 @@ class PruneBackupsOperator(BaseOperator):
         self.log.info("kept %s sets, removed %s and %s chunks", len(done.kept), done.removed, done.chunks)
         if done.locked:
             self.log.info("%s files are needed no more, and still locked", len(done.locked))
+        for name, kept in done.elsewhere.items():
+            self.log.info("left to pgBackRest, which expires it by its own retention: %s (of %s)", kept, name)
         return {"kept": len(done.kept), "removed": len(done.removed), "chunks": done.chunks}
 
 
