@@ -119,6 +119,8 @@ class Settings:
     """Lineage of runs is kept this long, and of each job what still held then; 0: for good."""
     point_in_time: str = ""
     """The connection of the PostgreSQL server whose log is kept, so that it can go back to any moment; empty: none."""
+    backup_dump: str = ""
+    """The connection of the local stack's Neo4j that a backup may stop, to have `neo4j-admin` dump it; empty: none."""
     backup_lock_days: float = 0.0
     """In a bucket with Object Lock, how long nobody may remove or change what a set needs; 0: not locked."""
     backup_lock_mode: str = "governance"

@@ -150,6 +150,11 @@ class Chooser:
                 from data_workbench.backup.postgres import PostgresExport
 
                 return PostgresExport(connection)
+            # What a restore is about to replace is kept without stopping a server for it.
+            case "neo4j" if connection.id == self.settings.backup_dump and not self.may_lack:
+                from data_workbench.backup.graph_dump import DumpExport
+
+                return DumpExport(connection, self.settings)
             case "neo4j":
                 from data_workbench.backup.graph import GraphExport
 

@@ -173,7 +173,9 @@ def _number(element: str) -> int:
 
 
 class GraphExport(Export):
-    """One graph, read between two marks."""
+    """One graph, read between two marks; `read_at` is the second."""
+
+    read_at: list[str]
 
     def __init__(self, connection: Connection) -> None:
         self.name = connection.id
@@ -195,6 +197,7 @@ class GraphExport(Export):
             reader = GraphReader(self._client)
             files = self._files(writer, reader)
             after = self._now()
+            self.read_at = after
             if after == before:
                 break
             log.info("%s was written to while it was read (attempt %s of %s)", self.name, attempt, _ATTEMPTS)

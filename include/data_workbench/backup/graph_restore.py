@@ -61,7 +61,12 @@ class GraphRestore:
             self._create_nodes()
             self._create_relationships()
             self._create_schema()
-            found = self.contents()
+            self.require_same()
+        return {"database": self._client.config.database, "replaced": None}
+
+    def require_same(self) -> None:
+        """Compare what stands there with the set. Raises StateError as `restore` does."""
+        found = self.contents()
         differing = [name for name, want in self._stored.streams.items() if found.get(name) != want]
         if differing or len(found) != len(self._stored.streams):
             first = differing[0] if differing else sorted(set(found) ^ set(self._stored.streams))[0]
@@ -69,7 +74,6 @@ class GraphRestore:
                 f"{max(1, len(differing))} streams of the restored graph differ from the set, the first: {first}",
                 hint="does somebody write to the graph meanwhile? Stop them and restore again",
             )
-        return {"database": self._client.config.database, "replaced": None}
 
     def contents(self) -> dict[str, Content]:
         """What the graph holds now."""

@@ -171,6 +171,7 @@ class Restoring:
                 exactly = self.target.exactly
                 return PostgresRestore(connection, stored, source, stamp=stamp, prefix=prefix, exactly=exactly)
             case "neo4j":
+                from data_workbench.backup.graph_dump import DumpRestore, has_dump
                 from data_workbench.backup.graph_restore import GraphRestore
 
                 if prefix:
@@ -178,6 +179,8 @@ class Restoring:
                         "a graph cannot be restored beside in the same database: Community has one",
                         hint=f"name another server: --into {name}=CONNECTION",
                     )
+                if connection.id == self.settings.backup_dump and has_dump(stored):
+                    return DumpRestore(connection, stored, self._reader(name), self.settings)
                 return GraphRestore(connection, stored, self._reader(name))
             case "qdrant":
                 from data_workbench.backup.vectors import VectorRestore

@@ -124,11 +124,11 @@ class Drill:
         into = {} if stored.kind == "definitions" else {name: name}
         connections = Connections(lambda _: scratch)
         target = Target(into=into, folder=definitions, exactly=True)
+        # By rows, which every server takes: a dump is for the server of this home alone.
+        settings = replace(self.settings, file_roots="", backup_dump="")
         started = time.monotonic()
         try:
-            done = Restoring(self.reader, connections, target, settings=replace(self.settings, file_roots="")).restore(
-                [name]
-            )
+            done = Restoring(self.reader, connections, target, settings=settings).restore([name])
         except Unsupported as error:
             return {"outcome": "not_verified", "reason": f"{error.message}; needs: {error.hint}", "streams": 0}
         except StateError as error:

@@ -97,6 +97,21 @@ class Neo4jService(Service):
             said = (done.stderr or done.stdout).replace(password, "***").strip().partition("\n")[0]
             raise FatalError(f"Neo4j's password could not be set: {said}", hint=f"remove {self.home} and try again")
 
+    def admin(self, *arguments: str) -> None:
+        """Run a command of `neo4j-admin` on the files of the stopped server.
+
+        Raises:
+            FatalError: it fails; with the last it said.
+        """
+        command = [*self._java(heap_mb=256), "org.neo4j.cli.AdminTool", *arguments]
+        done = subprocess.run(command, env=self._child_environment(), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["nothing"]
+            raise FatalError(
+                f"neo4j-admin {' '.join(arguments[:2])} failed: {' / '.join(said[-3:])[:600]}",
+                hint="is there room on the disk, and does no other server use these files?",
+            )
+
     def command(self) -> list[str]:
         """The server's main class; jars travel in CLASSPATH, since 207 paths crowd a process list."""
         home, conf = self.home, self.home / "conf"
