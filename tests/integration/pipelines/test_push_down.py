@@ -246,7 +246,7 @@ def test_rows_that_fill_the_holes_of_earlier_pages_are_owned(things: Site, monke
     things.sql("TRUNCATE things")
     things.sql("INSERT INTO things SELECT n, n % 4, 'more', 1, NULL, now() FROM generate_series(1001, 1020) n")
     document, events = happened(things, text)
-    assert "stage.read" not in events, found.get("not_pushed_down")
+    assert "stage.read" not in events, document.get("not_pushed_down")
     assert document["destinations"]["there"]["inserted"] == 15
     assert things.one(pages) == before
     assert things.one("SELECT sum(amount) FROM _workbench.owned_keys WHERE table_name LIKE '%pushed%'") == first + 15

@@ -170,7 +170,7 @@ TIMES = "contract: {rows: {columns: {a: {type: timestamp}, b: {type: timestamp}}
         (steps("{name: s, map: [{target: x, from: a, type: bit}]}"), "Spark has no type for bit"),
         (steps('{name: s, derive: {apart: "b - a"}}') + TIMES, "Spark has no type for interval"),
         (steps("{name: s, embed: {text: a, into: v, model: hashing-32}}"), "Spark: embed asks for each row"),
-        (steps("{name: s, hierarchy: {key: id, parent: a, take: {n: sum(b)}}}"), "Spark: hierarchy goes level by level"),
+        (steps("{name: s, hierarchy: {key: id, parent: a, take: {n: sum(b)}}}"), "Spark: hierarchy goes level"),
     ],
 )
 def test_what_spark_refuses_is_told_where_the_file_shows_it(text: str, message: str) -> None:
