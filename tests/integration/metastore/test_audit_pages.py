@@ -114,7 +114,7 @@ def test_the_page_filters_pages_and_escapes(caller: TestClient, store: Metastore
     assert 'value="ada"' in some
     assert caller.get("/data/pages/audit", params={"actor": "nobody"}).text.count('<tr id="entry-') == 0
     wrong = caller.get("/data/pages/audit", params={"since": "soon"})
-    assert (wrong.status_code, "no moment" in wrong.text) == (404, True)
+    assert (wrong.status_code, "no moment" in wrong.text) == (400, True)
     assert json.dumps(MARKUP) not in some
 
 
