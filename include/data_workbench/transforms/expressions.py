@@ -19,6 +19,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from data_workbench.records.names import near_names
 from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.clock import CLOCKS, NOW_PARAM, clock_of, fix_time
+from data_workbench.transforms.dialect import without_false_lambdas
 from data_workbench.transforms.functions import AGGREGATES, SCALARS, WINDOWS
 from data_workbench.transforms.words import WINDOW_HINT, ExpressionError, check_functions, read_tokens
 
@@ -141,25 +142,7 @@ def _parse(sql: str, what: str, *, is_order: bool) -> exp.Expr:
     for node in tree.walk():
         if "start" in node.meta:
             node.meta["start"] -= len(prefix)
-    return _without_false_lambdas(tree.pop())
-
-
-_LAMBDAS = ("transform", "filter", "reduce", "apply")
-"""How the names of the functions end that take a lambda."""
-
-
-def _without_false_lambdas(tree: exp.Expr) -> exp.Expr:
-    """`f(doc -> '$.path')` looks into a document, as DuckDB reads it: only some functions take a lambda."""
-    for node in list(tree.find_all(exp.Lambda)):
-        taker = node.parent
-        is_taken = isinstance(taker, exp.Transform | exp.ArrayFilter | exp.Reduce) or (
-            isinstance(taker, exp.Anonymous) and taker.name.lower().endswith(_LAMBDAS)
-        )
-        if not is_taken and not node.args.get("colon") and len(node.expressions) == 1:
-            column = exp.column(node.expressions[0].copy())
-            column.this.meta.update(node.expressions[0].meta)
-            node.replace(exp.JSONExtract(this=column, expression=node.this, only_json_types=False))
-    return tree
+    return without_false_lambdas(tree.pop())
 
 
 def _misread(error: ParseError, sql: str, what: str, shift: int) -> ExpressionError:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import sqlglot
 from sqlglot import exp
 
 from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, cannot_be, make_columns
+from data_workbench.transforms.dialect import read_duckdb
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
 from data_workbench.transforms.expressions import Checked
 from data_workbench.transforms.folds import Folds, in_order
@@ -78,7 +78,7 @@ def _only(tree: exp.Expr, condition: str) -> exp.Expr:
     folds = Folds()
     outer = folds.split(tree, "")
     calls = {call.name: call.tree for call in folds.calls}
-    wanted = sqlglot.parse_one(condition, read="duckdb")
+    wanted = read_duckdb(condition)
 
     def narrowed(node: exp.Expr) -> exp.Expr:
         call = calls.get(node.name) if isinstance(node, exp.Column) else None

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import sqlglot
 from sqlglot import exp
 
 from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
+from data_workbench.transforms.dialect import read_duckdb
 from data_workbench.transforms.spec_values import Mapped, policy
 from data_workbench.transforms.suggestions import yaml_word
 
@@ -107,7 +107,7 @@ def _only_column(line: Mapped, types: Mapping[str, str]) -> str | None:
 
 
 def _tree(line: Mapped) -> exp.Expr | None:
-    return sqlglot.parse_one(line.expression, read="duckdb").unnest() if line.expression is not None else None
+    return read_duckdb(line.expression).unnest() if line.expression is not None else None
 
 
 def _back(line: Mapped, column: str, kind: str) -> Mapped | str:

@@ -17,6 +17,7 @@ from sqlglot.tokens import TokenType
 
 from data_workbench.records.names import near_names
 from data_workbench.transforms.clock import CLOCKS, clock_of, fix_time
+from data_workbench.transforms.dialect import without_false_lambdas
 from data_workbench.transforms.expressions import bind_params, check_types, plain_reason
 from data_workbench.transforms.functions import AGGREGATES, SCALARS, WINDOWS
 from data_workbench.transforms.words import ExpressionError, check_functions, read_tokens
@@ -88,6 +89,7 @@ def _parse(sql: str, what: str) -> exp.Query:
     tree = statements[0] if len(statements) == 1 else None
     if not isinstance(tree, exp.Select | exp.SetOperation):
         raise ExpressionError(f"{what} is one SELECT, not another statement")
+    without_false_lambdas(tree)
     return tree
 
 

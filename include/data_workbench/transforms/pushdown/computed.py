@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import sqlglot
 from sqlglot import exp
 
 from data_workbench.records.names import literal, quoted
 from data_workbench.records.type_names import canonical_type
+from data_workbench.transforms.dialect import read_duckdb
 from data_workbench.transforms.mapped import default_sql, kind_of_default
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_values import Mapped
@@ -91,7 +91,7 @@ def _as_type(tree: exp.Expr, kind: str) -> exp.Expr:
 
 
 def _parsed(sql: str) -> exp.Expr:
-    return sqlglot.parse_one(sql, read="duckdb")
+    return read_duckdb(sql)
 
 
 _VERBS: Final[Mapping[str, Callable[[Step, Check, KindOf], dict[str, exp.Expr]]]] = {

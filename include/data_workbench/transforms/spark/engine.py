@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
 from sqlglot import exp
 
 from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import quoted
 from data_workbench.records.uuids import UUID5_MACROS
+from data_workbench.transforms.dialect import read_duckdb
 from data_workbench.transforms.engine import FIXED
 from data_workbench.transforms.landing import FILE_SHIFT, rows_in
 from data_workbench.transforms.spark.remote import Remote
@@ -104,7 +104,7 @@ class SparkEngine:
 
     def execute(self, sql: str) -> Answer:
         """Run one statement."""
-        tree = sqlglot.parse_one(sql, read="duckdb")
+        tree = read_duckdb(sql)
         if isinstance(tree, exp.Create):
             self._create(tree)
         elif isinstance(tree, exp.Insert):
@@ -118,13 +118,13 @@ class SparkEngine:
 
     def sql(self, sql: str) -> Answer:
         """A query."""
-        return Answer(self, sqlglot.parse_one(sql, read="duckdb"))
+        return Answer(self, read_duckdb(sql))
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """INSERT of given rows."""
         import pyarrow as pa
 
-        name = sqlglot.parse_one(sql, read="duckdb").this.name
+        name = read_duckdb(sql).this.name
         schema = self.oracle.sql(f"SELECT * FROM {quoted(name)}").to_arrow_table().schema
         columns = [pa.array([row[index] for row in rows], item.type) for index, item in enumerate(schema)]
         self._append(name, self.spark.createDataFrame(pa.table(columns, schema=schema)))
