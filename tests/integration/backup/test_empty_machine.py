@@ -73,7 +73,7 @@ def runbook() -> list[list[str]]:
 @pytest.mark.timeout(600)
 def test_the_runbook_brings_everything_back_on_an_empty_machine(original: Shell, tmp_path: Path) -> None:
     succeeded(original("run", "requirements", "--json"))
-    ran = [one["run"] for one in succeeded(original("runs", "--json"))["runs"]]
+    ran = [one["run_id"] for one in succeeded(original("runs", "--json"))["runs"]]
     made = succeeded(original("backup", "create", "--json"))
     before = {name: one["count"] for name, one in made["stores"].items()}
     home = Path(original.variables["WORKBENCH_HOME"])
@@ -107,7 +107,7 @@ def test_the_runbook_brings_everything_back_on_an_empty_machine(original: Shell,
             host=found["host"], port=found["port"], user=found["login"], password=found["password"], dbname="airflow"
         ) as connection:
             assert connection.execute("SELECT run_id FROM dag_run").fetchall() == [("yesterday",)]
-        assert [one["run"] for one in succeeded(machine("runs", "--json"))["runs"]] == ran != []
+        assert [one["run_id"] for one in succeeded(machine("runs", "--json"))["runs"]] == ran != []
     finally:
         Stack(own).down()
 
