@@ -43,8 +43,8 @@ def undelete(vault: Vault) -> Undeleted:
         raise UsageError(f"{vault.address} is in no bucket, and keeps no versions", hint="workbench backup verify")
     done = Undeleted()
     # First what tells of the rest: sets are known by their manifests, chunks by theirs.
-    for below, form in (("repository.json", _ONCE), ("sets/", _ONCE)):
-        for one in _seen(bucket, below, form, done):
+    for below in ("repository.json", "sets/"):
+        for one in _seen(bucket, below, _ONCE, done):
             _put_right(bucket, one, _is_oldest(bucket, one), done)
     known = _known(vault)
     for one in _seen(bucket, "chunks/", _CHUNK, done):

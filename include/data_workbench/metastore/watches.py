@@ -85,6 +85,11 @@ def hold(session: Connection, connection_id: str) -> bool:
     return bool(session.scalar(statement, {"name": connection_id}))
 
 
+def is_as(session: Connection, watch: Watch) -> bool:
+    """Whether nobody has looked at the stream since this was told of it."""
+    return session.scalar(select(watches.c.checked).where(watches.c.id == watch.id)) == watch.checked
+
+
 def move(session: Connection, watch: Watch, position: dict[str, Any] | None, seen: int) -> None:
     """Note how far a stream was looked at, and how much more was found."""
     values = {"position": position, "seen": watches.c.seen + seen, "checked": func.clock_timestamp()}

@@ -78,10 +78,14 @@ class MailRoute:
             )
         else:
             server = smtplib.SMTP(self.host, self.port, timeout=_SECONDS)
-            if self.has_tls:
+        try:
+            if self.has_tls and not self.has_ssl:
                 server.starttls(context=ssl.create_default_context())
-        if self.login and self.password:
-            server.login(self.login, self.password)
+            if self.login and self.password:
+                server.login(self.login, self.password)
+        except BaseException:
+            server.close()
+            raise
         return server
 
     def _message(self, alert: Alert) -> EmailMessage:

@@ -150,7 +150,8 @@ class ComparingPass:
         watch, notebook = self.notebook.watch, self.notebook
         is_first = watch.checked is None
         with self.store.transaction() as session:
-            if not watches.hold(session, notebook.spec.address):
+            # What another watcher read after this one, and told before it, would be told as undone.
+            if not watches.hold(session, notebook.spec.address) or not watches.is_as(session, watch):
                 raise StoreBusy(f"another watcher reads {notebook.spec.address}", hint="wait for it to end")
             database.execute("CREATE TABLE seen (key VARCHAR, hash BIGINT)")
             for page in watches.all_hashes(session, watch):

@@ -18,6 +18,7 @@ from data_workbench.errors import UsageError
 from data_workbench.metastore import journal, watches
 from data_workbench.pipelines.record_tracing import trace_record, watched_changes
 from data_workbench.pipelines.watch_files import watch_once
+from data_workbench.watching.comparing import ComparingPass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,26 @@ def found(site: Site, address: str = "pg:public.needs", **key: str) -> list[dict
 
 def steps(events: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
     return [(one["what"], (one["key"] or {}).get("id")) for one in events]
+
+
+def test_what_another_watcher_told_meanwhile_is_not_told_as_undone(
+    needs: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched, tell = "{connection: pg, stream: public.needs}", ComparingPass._tell
+    needs.sql("INSERT INTO needs VALUES (1, 'first', 'hush', 'ada')")
+    look(needs, watched)
+
+    def late(slow: ComparingPass, *given: Any, **named: Any) -> None:
+        monkeypatch.setattr(ComparingPass, "_tell", tell)
+        needs.sql("UPDATE needs SET body = 'changed'")
+        assert look(needs, watched).found == {"pg:public.needs": 1}
+        tell(slow, *given, **named)
+
+    monkeypatch.setattr(ComparingPass, "_tell", late)
+    [trouble] = look(needs, watched).troubles.values()
+    assert "another watcher reads pg:public.needs" in trouble
+    assert look(needs, watched).found == {"pg:public.needs": 0}
+    assert steps(found(needs)) == [("changed", "1")]
 
 
 def slots(site: Site) -> int:

@@ -178,6 +178,8 @@ ID, TENS, UNIT = "id", "tens", "unit"
         (ID, {"query": "SELECT count(*) FROM ${object} WHERE ${property} < 0", "type": "sql", "mustBe": 0}, "passed"),
         (ID, {"query": "SELECT max({property}) FROM {object}", "type": "sql", "mustBeLessThan": 99}, "failed"),
         (ID, {"query": "SELECT avg(t.id) FROM public.goods t", "type": "sql", "mustBeBetween": [49, 50]}, "passed"),
+        (ID, {"query": "SELECT count(*) FROM goods TABLESAMPLE (0 ROWS)", "type": "sql", "mustBe": 0}, "passed"),
+        (ID, {"query": "SELECT count(*) FROM goods a, goods b WHERE a.id = b.id", "mustBe": 100}, "passed"),
         (ID, {"type": "custom", "engine": "soda", "implementation": "missing: {threshold: {must_be: 1}}"}, "failed"),
         (ID, {"type": "custom", "engine": "soda", "implementation":
               "type: duplicate_percent\ncolumns: [tens, unit]\nmust_be_less_than: 1.0"}, "failed"),

@@ -127,7 +127,11 @@ def _query(text: str, names: tuple[str, ...], column: str | None) -> str | None:
             continue
         if table.name.lower() not in known:
             return None
-        table.replace(exp.to_table(_GIVEN, alias=table.alias_or_name))
+        name = table.alias_or_name
+        table.set("db", None)
+        table.set("catalog", None)
+        table.set("this", exp.to_identifier(_GIVEN))
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
     return tree.sql(dialect="duckdb")
 
 

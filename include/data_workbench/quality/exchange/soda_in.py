@@ -59,5 +59,5 @@ def imported(document: Mapping[str, Any], *, connection: str | None = None) -> I
 def _add(block: Block, checks: list[Mapping[str, Any]], column: str | None, left_out: list[str]) -> None:
     for check in checks:
         kind = next(iter(check))
-        if reason := block.add({kind: check[kind] or {}}, column):
+        if reason := block.add({name: value or {} for name, value in check.items()}, column):
             left_out.append(f"{column or 'the dataset'}: {kind}: {reason}")
