@@ -7,10 +7,8 @@ of another shape, with graph and vectors beside them, or that took others along 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -99,10 +97,10 @@ def _replace(archiver: Archiver, policy: Policy, table: Table, group: Sequence[M
 
 def _write(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Manifest]) -> Manifest:
     """The parts of the new archive, and its manifest, which is not published yet."""
-    key, created = list(table.origin.key), datetime.now(UTC)
-    archive = new_archive_id(created, secrets.token_hex(6))
+    key, newest = list(table.origin.key), group[-1]
+    # It stands where they stood: rows that leave later, in other types, are newer than these written again.
+    archive = new_archive_id(newest.created)
     rows = _live(archiver, table, group).sort_by([(name, "ascending") for name in key])
-    newest = group[-1]
     compression = policy.compression or Compression(level=newest.written.level, row_group=newest.written.row_group)
     layout = parts.Layout(compression)
     total, facts = ContentSum(), []
@@ -117,7 +115,6 @@ def _write(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Man
     return newest.model_copy(
         update={
             "archive": archive,
-            "created": created,
             "rows": total.rows,
             "content": total.text,
             "source_content": "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ class Draft:
         self._archiver, self._policy, self._dataset = archiver, definition, dataset
         self._origin, self._partition, self._layout = origin, partition, layout
         self._created = datetime.now(UTC)
-        self.kin = Kin(policy=name, archive=new_archive_id(self._created, secrets.token_hex(6)))
+        self.kin = Kin(policy=name, archive=new_archive_id(self._created))
         self._total = ContentSum()
         self._pool = ThreadPoolExecutor(1)
         self._counting: Future[PartFacts] | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -109,6 +110,7 @@ class Manifest(_Model):
     definition: dict[str, Any]
     partition: str
     created: datetime
+    """When its rows left their table; a compacted archive keeps that of the newest it replaces."""
     origin: Origin
     columns: tuple[ColumnFacts, ...]
     rows: Annotated[int, Field(ge=1)]
@@ -144,9 +146,12 @@ def digest_of(sealed: bytes) -> str:
     return hashlib.sha256(sealed).hexdigest()
 
 
-def new_archive_id(now: datetime, token: str) -> str:
-    """Sorts by time."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{token}"
+def new_archive_id(left: datetime) -> str:
+    """An id for rows that leave their table now, or left it then; ids sort by that time to the microsecond.
+
+    Which of two archives is newer decides whose types count, and two are made within one second.
+    """
+    return f"{left:%Y%m%dT%H%M%SZ}-{left.microsecond:05x}{secrets.token_hex(4)[1:]}"
 
 
 def is_archive_id(text: str) -> bool:

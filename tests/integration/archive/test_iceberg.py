@@ -92,6 +92,13 @@ def test_columns_that_came_went_and_grew_are_one_table(published: Shell) -> None
     rows = read(published).scan().to_arrow()
     assert (rows.num_rows, str(rows.schema.field("amount").type)) == (1802, "decimal128(20, 4)")
     assert agrees(published) == 1802
+    # What compaction writes again is as old as its rows: the types stay those of the newest.
+    policy = published.folder / "dags" / "archives" / "old_events.yaml"
+    policy.write_text(policy.read_text().replace("batch_rows: 400", "batch_rows: 5000"))
+    assert len(published("archive", "compact", "--json").document["policies"][0]["made"]) == 2
+    rows = read(published).scan().to_arrow()
+    assert (rows.num_rows, str(rows.schema.field("amount").type)) == (1802, "decimal128(20, 4)")
+    assert agrees(published) == 1802
 
 
 def test_compaction_and_a_moved_shelf_keep_it_right(published: Shell) -> None:

@@ -12,7 +12,7 @@ from data_workbench.archive import Manifest, Policy, Shelf, parts
 from data_workbench.archive.checking import Expected
 from data_workbench.archive.cold import ContentSum
 from data_workbench.archive.drafting import definition_of, part_facts
-from data_workbench.archive.manifest import FORM, FORMAT, ColumnFacts, Origin, Written, new_archive_id
+from data_workbench.archive.manifest import FORM, FORMAT, ColumnFacts, Origin, Written
 from data_workbench.archive.policy import Age, Compression
 from data_workbench.artifacts.places import LocalPlace
 from data_workbench.audit import Keys, open_keys
@@ -50,7 +50,7 @@ def rows(first: int, count: int) -> pa.Table:
 
 def put_archive(shelf: Shelf, number: int) -> Manifest:
     """An archive of two parts."""
-    archive = new_archive_id(NOW, f"{number:012x}")
+    archive = f"{NOW:%Y%m%dT%H%M%SZ}-{number:012x}"
     total, facts = ContentSum(), []
     for first in (number * 1_000, number * 1_000 + 500):
         table = rows(first, 500)
