@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
 
 
 class WorkbenchApp:
@@ -27,57 +27,16 @@ def workbench_app() -> FastAPI:
     from fastapi.responses import JSONResponse
 
     from data_workbench.api import access
-    from data_workbench.api.pages import archives as archives_page
-    from data_workbench.api.pages import audit as audit_page
-    from data_workbench.api.pages import backups as backups_page
-    from data_workbench.api.pages import connections as connections_page
-    from data_workbench.api.pages import history as history_page
-    from data_workbench.api.pages import lineage as lineage_page
-    from data_workbench.api.pages import pipelines as pipelines_page
-    from data_workbench.api.pages import quality as quality_page
-    from data_workbench.api.pages import quarantine as quarantine_page
-    from data_workbench.api.pages import script
-    from data_workbench.api.routes import (
-        archives,
-        audit,
-        backfills,
-        backups,
-        changes,
-        connections,
-        health,
-        lineage,
-        metrics,
-        pipelines,
-        quality,
-        quarantine,
-    )
+    from data_workbench.api.routes import backfills, health, lineage, metrics
     from data_workbench.errors import WorkbenchError
 
     app = FastAPI(title="Data Workbench", openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(health.router())
     app.include_router(metrics.router(), dependencies=[Depends(access.machine("metrics"))])
-    operators = [Depends(access.operator)]
-    app.include_router(connections.router(), dependencies=operators)
-    app.include_router(connections_page.router(), dependencies=operators)
-    app.include_router(archives.router(), dependencies=operators)
-    app.include_router(archives_page.router(), dependencies=operators)
-    app.include_router(backups.router(), dependencies=operators)
-    app.include_router(backups_page.router(), dependencies=operators)
-    app.include_router(pipelines.router(), dependencies=operators)
-    app.include_router(pipelines_page.router(), dependencies=operators)
-    app.include_router(backfills.router())
-    app.include_router(changes.router(), dependencies=operators)
+    app.include_router(backfills.router())  # asks for rights itself, as the next does
     app.include_router(lineage.receiver())
-    app.include_router(lineage.router(), dependencies=operators)
-    app.include_router(lineage_page.router(), dependencies=operators)
-    app.include_router(quarantine.router(), dependencies=operators)
-    app.include_router(quarantine_page.router(), dependencies=operators)
-    app.include_router(quality.router(), dependencies=operators)
-    app.include_router(quality_page.router(), dependencies=operators)
-    app.include_router(history_page.router(), dependencies=operators)
-    app.include_router(audit.router(), dependencies=operators)
-    app.include_router(audit_page.router(), dependencies=operators)
-    app.include_router(script.router(), dependencies=operators)
+    for router in (*_operators_routes(), *_pages()):
+        app.include_router(router, dependencies=[Depends(access.operator)])
 
     @app.exception_handler(WorkbenchError)
     def answer(request: Any, error: WorkbenchError) -> JSONResponse:  # noqa: ARG001  # FastAPI's signature
@@ -85,3 +44,59 @@ def workbench_app() -> FastAPI:
         return JSONResponse({"error": error.as_dict()}, status_code=503)
 
     return app
+
+
+def _operators_routes() -> list[APIRouter]:
+    """For programs with an operator's rights."""
+    from data_workbench.api.routes import (
+        archives,
+        audit,
+        backups,
+        changes,
+        connections,
+        lineage,
+        pipelines,
+        quality,
+        quarantine,
+    )
+
+    return [
+        archives.router(),
+        audit.router(),
+        backups.router(),
+        changes.router(),
+        connections.router(),
+        lineage.router(),
+        pipelines.router(),
+        quality.router(),
+        quarantine.router(),
+    ]
+
+
+def _pages() -> list[APIRouter]:
+    """For people with an operator's rights, in a browser."""
+    from data_workbench.api.pages import (
+        archives,
+        audit,
+        backups,
+        connections,
+        history,
+        lineage,
+        pipelines,
+        quality,
+        quarantine,
+        script,
+    )
+
+    return [
+        archives.router(),
+        audit.router(),
+        backups.router(),
+        connections.router(),
+        history.router(),
+        lineage.router(),
+        pipelines.router(),
+        quality.router(),
+        quarantine.router(),
+        script.router(),
+    ]
