@@ -4,6 +4,7 @@ Open a `Metastore`, then call the functions of the module that has the noun; eac
 
     pipelines     what was defined, and when it was first and last seen
     runs          runs and how they end: `begin`, `find_unfinished`, `confirm`, `publish`, `finish`, …
+    run_retention runs that ended long ago and that nobody needs any more
     stages        the stages of a run, their counts, measures and signs of life
     liveness      which running runs do not move, and why
     totals        what pipelines did in all

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, exc, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -338,37 +338,6 @@ def _began_at_once(pipeline: str) -> RunConflict:
     return RunConflict(
         f"another run of pipeline {pipeline!r} began at the same moment", hint="run again when it has ended"
     )
-
-
-def finished_before(store: Metastore, moment: datetime) -> dict[tuple[str, str], datetime]:
-    """When each run that ended before `moment` ended, by (pipeline, run id): what retention may remove."""
-    statement = select(runs.c.pipeline, runs.c.run_id, runs.c.ended).where(
-        runs.c.state != "running", runs.c.ended < moment
-    )
-    with store.transaction() as connection:
-        return {(row.pipeline, row.run_id): row.ended for row in connection.execute(statement)}
-
-
-_EXPIRED: Final = text("""
-DELETE FROM runs WHERE state <> 'running' AND ended < :moment
-  AND run_id NOT IN (SELECT DISTINCT ON (pipeline) run_id FROM runs ORDER BY pipeline, started DESC, run_id DESC)
-  AND run_id NOT IN (SELECT DISTINCT ON (pipeline) run_id FROM runs WHERE state = 'success'
-                     ORDER BY pipeline, started DESC, run_id DESC)
-  AND run_id NOT IN (SELECT run_id FROM (SELECT DISTINCT ON (pipeline, scope) run_id, state FROM runs
-                                         ORDER BY pipeline, scope, started DESC, run_id DESC) AS latest
-                     WHERE state = 'failed')
-  AND NOT EXISTS (SELECT FROM quarantine WHERE quarantine.run_id = runs.run_id AND quarantine.state = 'open')
-""")
-
-
-def expire(store: Metastore, moment: datetime) -> int:
-    """Remove runs that ended before `moment` and that nobody needs any more; the number removed.
-
-    Of each pipeline the last run stays, and the last that succeeded: drift and effects are judged by its plan. So does
-    a failed run that is the last of its scope, since it may be gone on with, and a run with an open quarantine.
-    """
-    with store.transaction() as connection:
-        return connection.execute(_EXPIRED, {"moment": moment}).rowcount
 
 
 def _end(connection: Connection, run_id: str, *, state: str, result: Mapping[str, Any] | None, error: Any) -> Run:

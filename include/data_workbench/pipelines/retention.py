@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from data_workbench.artifacts import ArtifactStore, StoredRun
-from data_workbench.metastore import answers, journal, runs
+from data_workbench.metastore import answers, journal, run_retention
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -29,9 +29,9 @@ def expire(metastore: Metastore, artifacts: ArtifactStore, settings: Settings, *
 
     A run whose staged files are kept longer is kept as long: nobody could tell any more that they may be removed.
     """
-    finished = {StoredRun(*key): ended for key, ended in runs.finished_before(metastore, now).items()}
+    finished = {StoredRun(*key): ended for key, ended in run_retention.finished_before(metastore, now).items()}
     removed = artifacts.clean(finished, now=now)
     journal.expire(metastore, now - timedelta(days=settings.journal_days))
     answers.expire(metastore, now)
     days = max(settings.run_history_days, settings.artifact_retention_days)
-    return Expired(removed, runs.expire(metastore, now - timedelta(days=days)))
+    return Expired(removed, run_retention.expire(metastore, now - timedelta(days=days)))
