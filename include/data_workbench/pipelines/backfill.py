@@ -70,7 +70,7 @@ def partitions_of(definition: Definition, asked: Asked, now: datetime) -> list[P
     if given:
         raise UsageError(f"param {given[0]!r} is given by the partition", hint="choose partitions with --from and --to")
     found = list_partitions(spec.partitions, first=asked.first, last=asked.last, only=asked.only, now=now)
-    types = {name: param.type for name, param in spec.params.items()}
+    types = spec.param_types
     read_params(spec.params, {**asked.params, **typed(found[0], types).params})
     return [Partition(one.key, {**asked.params, **typed(one, types).params}) for one in found]
 

@@ -16,7 +16,8 @@ from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.definition import Definition
-    from data_workbench.pipelines.spec import Destination, Pipeline
+    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.pipelines.spec_destination import Destination
     from data_workbench.quality.contract import ColumnContract
     from data_workbench.transforms.spec import Step
 

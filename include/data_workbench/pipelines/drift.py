@@ -22,7 +22,7 @@ from data_workbench.records.types import labels_of, native_type
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
     from data_workbench.pipelines.plan import SourcePlan
-    from data_workbench.pipelines.spec import Source
+    from data_workbench.pipelines.spec_source import Source
 
 log = logging.getLogger(__name__)
 

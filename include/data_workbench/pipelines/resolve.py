@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from data_workbench.pipelines.spec import Destination, Pipeline
+from data_workbench.pipelines.spec import Pipeline
+from data_workbench.pipelines.spec_destination import Destination
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 

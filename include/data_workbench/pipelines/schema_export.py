@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from data_workbench.archive.policy import Policy
-from data_workbench.pipelines.spec import Pipeline, Source
+from data_workbench.pipelines.spec import Pipeline
 from data_workbench.pipelines.spec_reuse import Template
+from data_workbench.pipelines.spec_source import Source
 from data_workbench.pipelines.testing.spec import Cases
 from data_workbench.pipelines.wording import unwrap
 from data_workbench.quality.standalone.model import StandaloneContract

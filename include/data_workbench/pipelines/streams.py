@@ -20,7 +20,9 @@ from data_workbench.pipelines.resolve import resolve
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
     from data_workbench.pipelines.plan import DestinationPlan
-    from data_workbench.pipelines.spec import Destination, Pipeline, Source
+    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.pipelines.spec_destination import Destination
+    from data_workbench.pipelines.spec_source import Source
     from data_workbench.pipelines.stores import Stores
 
 PLACES: Final = ("stream", "schema")

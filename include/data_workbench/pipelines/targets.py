@@ -20,7 +20,7 @@ from data_workbench.mapping.targets import (
     TableTarget,
     Target,
 )
-from data_workbench.pipelines.spec import Destination, End, Relationship, Resource
+from data_workbench.pipelines.spec_destination import Destination, End, Relationship, Resource
 
 KeyOf = Callable[[str], tuple[str, ...]]
 """The key columns of a source or step."""

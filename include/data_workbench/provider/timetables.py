@@ -92,5 +92,4 @@ def partition_params(spec: Pipeline, conf: Mapping[str, Any] | None, logical_dat
     given = spec.partitions
     if not isinstance(given, TimePartitions) or logical_date is None or set(given.params) & set(conf or {}):
         return {}
-    types = {name: param.type for name, param in spec.params.items()}
-    return typed(partition_before(given, logical_date), types).params
+    return typed(partition_before(given, logical_date), spec.param_types).params

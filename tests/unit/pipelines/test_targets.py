@@ -20,7 +20,7 @@ from data_workbench.mapping.targets import (
     from_json,
     to_json,
 )
-from data_workbench.pipelines.spec import Destination
+from data_workbench.pipelines.spec_destination import Destination
 from data_workbench.pipelines.targets import build_targets, target_columns
 
 

@@ -15,7 +15,7 @@ from data_workbench.pipelines.checks.ranges import check_ranges
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.checks.values import input_of
 from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec import DeletesWhen, Source
+from data_workbench.pipelines.spec_source import DeletesWhen, Source
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
 

@@ -13,7 +13,7 @@ from data_workbench.pipelines.checks.connections import check_connection, check_
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.iris import iris_of
 from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec import Destination, End, Node, Property, Relationship, Resource
+from data_workbench.pipelines.spec_destination import Destination, End, Node, Property, Relationship, Resource
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 

@@ -7,7 +7,7 @@ from data_workbench.errors import UsageError
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.partitions import RangePartitions, TimePartitions, ValuePartitions, check_start
-from data_workbench.pipelines.spec import Source
+from data_workbench.pipelines.spec_source import Source
 
 _TAKEN = {"from", "to", "only", "parallel", "retry_failed"}
 

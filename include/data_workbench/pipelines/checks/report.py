@@ -33,7 +33,7 @@ class Report:
     @property
     def params(self) -> dict[str, str]:
         """Declared params and their types."""
-        return {name: param.type for name, param in self.definition.spec.params.items()}
+        return self.definition.spec.param_types
 
     def say(self, path: Path, message: str, *, hint: str | None = None, key: bool = False) -> None:
         """Add a finding at a key path."""

@@ -113,7 +113,7 @@ def _compiled(spec: Pipeline, resolved: Resolved) -> TransformPlan | None:
             },
             steps=spec.steps,
             step_inputs=resolved.step_inputs,
-            params={name: param.type for name, param in spec.params.items()},
+            params=spec.param_types,
             needed={node for nodes in resolved.target_inputs.values() for node in nodes},
         )
     return None

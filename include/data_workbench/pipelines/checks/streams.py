@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec import Source
+from data_workbench.pipelines.spec_source import Source
 from data_workbench.pipelines.streams import is_pattern, pattern_of, spread_sources
 from data_workbench.pipelines.yaml_tree import Path
 
