@@ -1,35 +1,29 @@
-"""Compiling a pipeline file against live stores: columns, types, keys, what is read in full, what is written."""
+"""Compiling a pipeline file against live stores: what is read (`source_plans.py`), computed and written."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from data_workbench.connectors.http.bindings import references
 from data_workbench.enrichment.kinds import require_kind
-from data_workbench.errors import SchemaConflict, StreamUnknown
+from data_workbench.errors import SchemaConflict
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
 from data_workbench.pipelines.iris import iris_of
-from data_workbench.pipelines.plan import DELETED, DestinationPlan, RunPlan, SidePlan, SourcePlan, encode_schema
+from data_workbench.pipelines.plan import DestinationPlan, RunPlan, SidePlan, SourcePlan
 from data_workbench.pipelines.pushing import push_down
-from data_workbench.pipelines.ranges import require_ranges, split_key
 from data_workbench.pipelines.resolve import Resolved, resolve
-from data_workbench.pipelines.spec import DeletesWhen, Pipeline, Source
-from data_workbench.pipelines.streams import is_pattern, spread
+from data_workbench.pipelines.source_plans import source_plans
+from data_workbench.pipelines.spec import Pipeline
+from data_workbench.pipelines.streams import spread
 from data_workbench.pipelines.targets import build_targets
-from data_workbench.transforms.expressions import check_expression
 
 if TYPE_CHECKING:
-    from data_workbench.connectors.base import Stream
     from data_workbench.pipelines.definition import Definition
-    from data_workbench.pipelines.drift import Shape
     from data_workbench.pipelines.stores import Stores
     from data_workbench.transforms.plan import TransformPlan
 
@@ -69,9 +63,6 @@ def content_hash(spec: Pipeline) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-# ------------------------------------------------------------------------------------------------------ compiling
-
-
 def compile_run(
     definition: Definition,
     stores: Stores,
@@ -89,43 +80,15 @@ def compile_run(
         StreamUnknown, SchemaConflict: a name or type does not fit what the stores have.
         AccessDenied, Unsupported: hooks may not, or cannot, run where the pipeline has some.
     """
-    from data_workbench.pipelines.drift import apply_policy
-
     require_permitted(definition.spec, stores.settings)
     whole = spread(definition.spec, stores)
     spec = whole.spec
     resolved = resolve(spec)
-    plans: dict[str, SourcePlan] = {}
-    for name, source in spec.sources.items():
-        stream = _described(name, source, stores)
-        before = baseline.get(name) if baseline else None
-        shape = apply_policy(name, source, stream, before)
-        reason = full_reason(spec, resolved, name, source, stream)
-        filters = source.where is None or stores.source(source.connection).pushes_where(source.where, stream.schema)
-        require_ranges(name, source, stream, stores)
-        plan = _plan_source(spec, name, source, stream, shape, reason, where_pushed=filters)
-        plans[name] = replace(plan, where_retracts=_where_retracts(spec, resolved, name, plan))
+    plans = source_plans(spec, resolved, stores, baseline)
     transform = _compile_transform(spec, resolved, plans, stores, watched)
     engine = engine_of(spec)
     require_engine(engine, transform)
-    node_keys = {node.name: tuple(node.key) for node in transform.nodes}
-    destinations = {
-        name: DestinationPlan(
-            item.connection,
-            item.write,
-            tuple(
-                build_targets(
-                    item,
-                    resolved.default_input(name),
-                    lambda node: node_keys[node],
-                    lambda node: iris_of(spec, resolved.step_inputs, node),
-                )
-            ),
-            *planned_hooks(name, item, stores),
-        )
-        for name, item in spec.destinations.items()
-    }
-    gathered = whole.gathered(destinations)
+    gathered = whole.gathered(_destination_plans(spec, resolved, transform, stores))
     pushed, not_pushed = (
         (None, "a profile reads its rows") if watched else push_down(spec, plans, gathered, transform, stores)
     )
@@ -147,148 +110,26 @@ def compile_run(
     )
 
 
-def _described(name: str, source: Source, stores: Stores) -> Stream:
-    try:
-        return stores.describe(source.connection, source.stream, source.connector_options)
-    except StreamUnknown as error:
-        if not is_pattern(source.stream):
-            raise
-        hint = "many tables at once need a destination for each: table: 'copy.{stream}', or file: '{stream}.parquet'"
-        raise StreamUnknown(f"source {name!r}: {error.message}", hint=hint) from error
-
-
-def _plan_source(
-    spec: Pipeline,
-    name: str,
-    source: Source,
-    stream: Stream,
-    shape: Shape,
-    reason: str | None,
-    *,
-    where_pushed: bool,
-) -> SourcePlan:
-    if not stream.schema.names:
-        raise SchemaConflict(
-            f"source {name!r}: {source.stream} has no columns",
-            hint="an empty file or a table without columns gives no rows that could be told apart; name columns first",
+def _destination_plans(
+    spec: Pipeline, resolved: Resolved, transform: TransformPlan, stores: Stores
+) -> dict[str, DestinationPlan]:
+    node_keys = {node.name: tuple(node.key) for node in transform.nodes}
+    return {
+        name: DestinationPlan(
+            item.connection,
+            item.write,
+            tuple(
+                build_targets(
+                    item,
+                    resolved.default_input(name),
+                    lambda node: node_keys[node],
+                    lambda node: iris_of(spec, resolved.step_inputs, node),
+                )
+            ),
+            *planned_hooks(name, item, stores),
         )
-    columns = shape.columns
-    key = tuple(source.key) if source.key else stream.key
-    when = source.deletes.when if isinstance(source.deletes, DeletesWhen) else None
-    hidden = {*key, *([source.cursor.column] if source.cursor else [])}
-    params = {found for _, found in references(source.connector_options)} & set(spec.params)
-    for expression in (source.where, when):
-        if expression is not None:
-            checked = check_expression(expression, columns=set(stream.schema.names), params=_param_types(spec))
-            hidden |= checked.columns
-            params |= checked.params
-    _require_columns(name, source, stream, {*columns} - {*shape.absent} | hidden)
-    # Tombstones carry nulls in any column, so what is landed is nullable whatever the store says.
-    landed = [item.with_nullable(True) for item in shape.schema if item.name in hidden or item.name in columns]
-    detect = source.deletes == "detect"
-    if detect and not key:
-        raise SchemaConflict(
-            f"source {name!r}: deletes: detect compares keys, but {source.stream} has none", hint="add key: […]"
-        )
-    if detect:
-        landed.append(pa.field(DELETED, pa.bool_()))
-        when = f'coalesce("{DELETED}", false)'
-    return SourcePlan(
-        connection=source.connection,
-        stream=source.stream,
-        columns=columns,
-        schema=encode_schema(pa.schema(landed)),
-        key=key,
-        key_is_unique=not detect and any(set(unique) <= set(key) for unique in stream.unique),
-        cursor=source.cursor.column if source.cursor else None,
-        lag=_lag(source),
-        incremental=source.cursor is not None and reason is None,
-        full_reason=reason,
-        where=source.where,
-        where_pushed=where_pushed,
-        params=tuple(sorted(params)),
-        tombstone_when=when,
-        detect=detect,
-        schema_policy=source.schema_policy,
-        discard=shape.discard,
-        absent=shape.absent,
-        bent=shape.bent,
-        required=tuple(item.name for item in shape.schema if not item.nullable),
-        options=source.connector_options,
-        parallel=source.parallel,
-        ranges=source.ranges,
-        split_by=split_key(stream, key) if source.ranges > 1 else (),
-    )
-
-
-def _require_columns(name: str, source: Source, stream: Stream, needed: set[str]) -> None:
-    """Refuse a stream without a column that is asked for."""
-    unknown = sorted(needed - set(stream.schema.names))
-    if unknown:
-        raise SchemaConflict(
-            f"source {name!r}: {source.stream} has no column {unknown[0]!r}",
-            hint=f"its columns: {', '.join(stream.schema.names[:60])}",
-        )
-
-
-def _where_retracts(spec: Pipeline, resolved: Resolved, name: str, plan: SourcePlan) -> bool:
-    """Whether rows that `where` leaves out are seen, and may have been loaded earlier.
-
-    A `where` with params shows each run its own part, so a row that it leaves out may belong to another.
-    """
-    if plan.where is None or not plan.key or not set(plan.key) <= set(plan.columns):
-        return False
-    if check_expression(plan.where, columns=set(plan.arrow_schema.names), params=_param_types(spec)).params:
-        return False
-    fed = _reachable(spec, resolved, name)
-    merged = [item for item, written in spec.destinations.items() if written.write == "merge"]
-    feeds_merge = any(fed & set(resolved.target_inputs[item]) for item in merged)
-    return feeds_merge and (plan.incremental or not plan.where_pushed)
-
-
-def _lag(source: Source) -> float | None:
-    lag = source.cursor.lag if source.cursor else None
-    return lag.total_seconds() if isinstance(lag, timedelta) else lag
-
-
-def _param_types(spec: Pipeline) -> dict[str, str]:
-    return {name: param.type for name, param in spec.params.items()}
-
-
-def full_reason(spec: Pipeline, resolved: Resolved, name: str, source: Source, stream: Stream) -> str | None:
-    """Why a source with a cursor is read in full all the same; None if it is read incrementally (or has no cursor)."""
-    key = set(source.key or stream.key)
-    if source.cursor is None:
-        return None
-    fed = _reachable(spec, resolved, name)
-    for step in spec.steps:
-        if step.name not in fed:
-            continue
-        if step.sees_all:
-            return f"it feeds the {step.verb} {step.name!r}"
-        if step.deduplicate and not (key and key <= set(step.deduplicate.by)):
-            return f"it feeds the deduplicate {step.name!r}, which is not by its key"
-    for destination, item in spec.destinations.items():
-        if item.write == "replace" and fed & set(resolved.target_inputs[destination]):
-            return f"it feeds {destination!r}, which is replaced"
-    return None
-
-
-def seen_whole(spec: Pipeline) -> set[str]:
-    """Sources that feed a step which looks at all of their rows: some of them alone would make it wrong."""
-    resolved = resolve(spec)
-    whole = {step.name for step in spec.steps if step.sees_all}
-    return {name for name in spec.sources if _reachable(spec, resolved, name) & whole}
-
-
-def _reachable(spec: Pipeline, resolved: Resolved, name: str) -> set[str]:
-    """The source and every step its rows reach."""
-    fed = {name}
-    for step in spec.steps:
-        inputs = {resolved.step_inputs[step.name], *(other for _, other in step.others)}
-        if inputs & fed:
-            fed.add(step.name)
-    return fed
+        for name, item in spec.destinations.items()
+    }
 
 
 def side_plans(spec: Pipeline) -> dict[str, SidePlan]:
@@ -353,7 +194,7 @@ def _compile_transform(
         step_inputs=resolved.step_inputs,
         contracts=spec.contract,
         compile_contract=compile_contract,
-        params=_param_types(spec),
+        params=spec.param_types,
         retract=merged,
         needed={*watched, *(node for nodes in resolved.target_inputs.values() for node in nodes)},
         side_schemas={

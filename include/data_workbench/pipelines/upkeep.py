@@ -19,8 +19,9 @@ from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.masking import Masks
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
-from data_workbench.pipelines.planning import compile_run, content_hash, seen_whole
+from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
+from data_workbench.pipelines.source_plans import seen_whole
 from data_workbench.pipelines.standing import StandingContract, StandingReader, standing_contracts
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.telling_trouble import Telling
