@@ -19,6 +19,9 @@ from data_workbench.records.names import literal, quoted
 
 _SCHEMA: Final = "contracts/soda_data_contract_json_schema_1_0_0.json"
 _ELSEWHERE: Final = "valid_reference_data"
+_EXPRESSION: Final = "column_expression"
+_STORED: Final = "store_failed_rows"
+_LENGTHS: Final = {"avg_length": "avgLength", "min_length": "minLength", "max_length": "maxLength"}
 KINDS: Final = (
     "missing",
     "invalid",
@@ -47,7 +50,7 @@ class SodaBlock(Model):
     def _is_sodas(self) -> SodaBlock:
         for place, check in self._placed():
             _refuse(place, check)
-        problem = next(iter(_validator().iter_errors(self.document("a/b/c"))), None)
+        problem = next(iter(_validator().iter_errors(_as_schema_knows(self.document("a/b/c")))), None)
         if problem is not None:
             said = [part for part in problem.absolute_path if not isinstance(part, int)]
             at = ".".join(map(str, problem.absolute_path)) if said else ""
@@ -82,10 +85,12 @@ class SodaBlock(Model):
         """A query for the rows that break a check; None where there are none, or only Soda knows."""
         column, check = list(self._checks())[number]
         kind, settings = _kind(check)
-        condition = _condition(kind, quoted(column) if column else "", settings or {})
+        settings = {**next((one for one in self.columns if column and one["name"] == column), {}), **(settings or {})}
+        value = settings.get(_EXPRESSION)
+        condition = _condition(kind, f"({value})" if value else quoted(column) if column else "", settings)
         if condition is None:
             return None
-        parts = [f"({one})" for one in (self.filter, (settings or {}).get("filter"), condition) if one]
+        parts = [f"({one})" for one in (self.filter, settings.get("filter"), condition) if one]
         return f"SELECT * FROM {given} g WHERE {' AND '.join(parts)}"
 
     def speaks_of(self, number: int, columns: Collection[str]) -> bool:
@@ -114,6 +119,25 @@ def _refuse(place: str, check: object) -> None:
     if f'"{_ELSEWHERE}"' in text:
         hint = "promise `references`, which reaches every store"
         raise Mistake(f"{_ELSEWHERE} needs rows of another dataset", at=place, hint=hint)
+
+
+def _as_schema_knows(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what Soda reads, too, though its own schema does not know it."""
+
+    def known(check: Mapping[str, Any]) -> dict[str, Any]:
+        kind, settings = _kind(check)
+        plain = {name: value for name, value in (settings or {}).items() if name not in (_EXPRESSION, _STORED)}
+        if kind == "aggregate" and plain.get("function") in _LENGTHS:
+            plain["function"] = _LENGTHS[plain["function"]]
+        return {**check, kind: plain if isinstance(settings, Mapping) else settings}
+
+    columns = [
+        {name: value for name, value in one.items() if name != _EXPRESSION}
+        | ({"checks": [known(check) for check in one["checks"]]} if one.get("checks") else {})
+        for one in document["columns"]
+    ]
+    checks = {"checks": [known(check) for check in document["checks"]]} if "checks" in document else {}
+    return document | {"columns": columns} | checks
 
 
 def _nearest(problem: Any) -> str:

@@ -152,6 +152,134 @@ def test_a_contract_without_a_server_needs_a_connection() -> None:
     assert load_contract(SHIPPED[0], Settings()).contract.connection == "odras_postgres"
 
 
+KEYS = """
+apiVersion: v3.1.0
+kind: DataContract
+id: 0b5c2f4e-9a52-4c6c-8e2e-6a1a0f3f7a10
+version: 1.0.0
+status: active
+servers: [{server: prod, type: snowflake}]
+team:
+  - {username: old, role: Owner, dateOut: "2020-01-01"}
+  - {username: grace, role: owner, comment: no such key}
+change_management: none
+slaProperties:
+  - {property: freshness, value: 2, unit: h, element: flights.moment}
+  - {property: retention, value: P1Y}
+schema:
+  - name: flights
+    physicalName: air.flights
+    properties:
+      - {name: carrier, physicalName: carrier_code, primaryKey: true, primaryKeyPosition: 1, logicalType: string}
+      - {name: number, primaryKey: true, primaryKeyPosition: 2, logicalType: integer, isNullable: false}
+      - {name: moment, physicalName: at, logicalType: timestamp}
+      - name: seats
+        logicalType: integer
+        logicalTypeOptions: {minimum: 1, exclusiveMaximum: 900, format: i32}
+        quality: [{metric: nullValues, mustBe: 0, severity: warning}]
+      - name: weight
+        logicalType: number
+        logicalTypeOptions: {exclusiveMinimum: 0.5}
+      - name: contact
+        logicalType: string
+        logicalTypeOptions: {format: email}
+        quality:
+          - {metric: invalidValues, arguments: {validValues: [a, null, b]}, mustBe: 0}
+          - {metric: invalidValues, arguments: {validValues: [b]}, mustBe: 0, name: again}
+      - name: plane
+        logicalType: integer
+        relationships: [{to: planes.id}, {to: elsewhere.id}]
+    relationships:
+      - {from: [flights.carrier, flights.plane], to: [planes.owner, planes.id]}
+    quality:
+      - {metric: duplicateValues, arguments: {properties: [carrier, moment]}, mustBe: 0}
+      - {metric: rowCount, mustBeGreaterThan: 0, severity: info}
+  - name: planes
+    physicalName: air.planes
+    properties:
+      - {name: id, physicalName: plane_id, primaryKey: true}
+      - {name: owner}
+"""
+
+
+def test_keys_of_several_columns_relationships_and_names_of_columns_are_what_the_standard_says() -> None:
+    found = imported(yaml.safe_load(KEYS), connection="pg")
+    flights, planes = found.contracts
+    assert (flights["contract"], planes["contract"]) == ("flights", "planes"), "an id that is a UUID names nothing"
+    assert flights["owner"] == "grace", "who is it now"
+    assert flights["columns"] == {
+        "carrier_code": {"required": True, "type": "text"},
+        "number": {"required": True, "type": "bigint"},
+        "at": {"type": "timestamp"},
+        "seats": {"type": "bigint", "min": 1, "max": 899},
+        "weight": {"type": "double"},
+        "contact": {"type": "text", "values": ["a", "b"]},
+        "plane": {"type": "bigint", "references": {"connection": "pg", "stream": "air.planes", "column": "plane_id"}},
+    }
+    assert flights["unique"] == [["carrier_code", "number"], ["carrier_code", "at"]]
+    assert flights["freshness"] == {"column": "at", "within": "7200s"}
+    both = {"connection": "pg", "stream": "air.planes", "on": {"carrier_code": "owner", "plane": "plane_id"}}
+    assert flights["checks"] == [{"name": "weight > 0.5", "condition": '"weight" > 0.5'}, {"references": both}]
+    assert "rows" not in flights, "it is only a warning"
+    told = {"metric": "count", "must_be": 0}
+    assert flights["soda"] == {
+        "columns": [
+            {"name": "seats", "checks": [{"missing": {"threshold": {**told, "level": "warn"}}}]},
+            {
+                "name": "contact",
+                "checks": [{"invalid": {"name": "again", "valid_values": ["b"], "threshold": told}}],
+            },
+        ],
+        "checks": [{"row_count": {"threshold": {"must_be_greater_than": 0, "level": "warn"}}}],
+    }
+    assert planes["columns"]["plane_id"] == {"required": True, "unique": True}
+    assert sorted(found.left_out) == [
+        "air.flights.contact.logicalTypeOptions: format email",
+        "air.flights.plane: relationship to elsewhere.id: the document has no such object",
+        "schema.0.properties.1: Additional properties are not allowed ('isNullable' was unexpected)",
+        "servers.0: 'account' is a required property",
+        "servers.0: 'database' is a required property",
+        "servers.0: 'schema' is a required property",
+        "slaProperties: retention",
+        "team.1: Additional properties are not allowed ('comment' was unexpected)",
+        "the top: Additional properties are not allowed ('change_management' was unexpected)",
+    ]
+    for one in found.contracts:
+        parse_contract(yaml.safe_dump(one))
+
+
+def test_two_objects_whose_names_are_cut_short_are_two_contracts() -> None:
+    document = yaml.safe_load(KEYS)
+    long = "a" * 70
+    document |= {"name": "0", "schema": [{"name": f"{long}{one}"} for one in "xy"]}
+    names = [one["contract"] for one in imported(document, connection="pg").contracts]
+    assert len(set(names)) == 2
+    for name in names:
+        [again] = imported({**document, "name": name, "schema": [{"name": "one"}]}, connection="pg").contracts
+        assert again["contract"] == name, "it stays what it is"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ({"rule": "duplicateCount", "mustBeLessThan": 3}, {"metric": "duplicateValues", "mustBeLessThan": 3}),
+        ({"rule": "nullCheck"}, {"metric": "nullValues", "mustBe": 0}),
+        ({"rule": "nullValues", "mustBe": 0, "severity": "error"}, {"metric": "nullValues", "mustBe": 0}),
+        ({"rule": "validValues", "validValues": ["a"], "type": "library"},
+         {"metric": "invalidValues", "arguments": {"validValues": ["a"]}, "mustBe": 0}),
+    ],
+)  # fmt: skip
+def test_rules_in_words_of_the_standards_version_3_0_mean_what_3_1_says(older: Any, newer: Any) -> None:
+    def made(rule: dict[str, Any]) -> Any:
+        document = yaml.safe_load(OTHERS) | {"apiVersion": "v3.0.2"}
+        document["schema"][0]["properties"][2]["quality"] = [rule]
+        found = imported(document)
+        return found.contracts, found.left_out
+
+    assert made(older) == made(newer)
+    assert any("there is no rule 'beautiful'" in one for one in made({"rule": "beautiful"})[1])
+
+
 ROWS = """
 CREATE TABLE given AS
 SELECT i AS id, i % 10 AS tens, CASE WHEN i % 20 = 0 THEN NULL WHEN i % 20 = 1 THEN 'n/a' ELSE 'kg' END AS unit
@@ -231,6 +359,34 @@ checks:
   - row_count: {threshold: {must_be_greater_than: 0}}
   - metric: {query: "SELECT count(*) FROM ${var.other}", threshold: {must_be: 0}}
 """
+
+
+@pytest.mark.parametrize(
+    ("column", "outcomes"),
+    [
+        ({"name": "unit",
+          "checks": [{"aggregate": {"function": "max_length", "threshold": {"must_be": 3}}}]}, ["passed"]),
+        ({"name": "unit",
+          "checks": [{"aggregate": {"function": "avg_length", "threshold": {"must_be": 0}}}]}, ["failed"]),
+        ({"name": "unit", "column_expression": "upper(unit)",
+          "checks": [{"invalid": {"valid_values": ["KG", "N/A"]}}]}, ["passed"]),
+        ({"name": "unit", "missing_values": ["n/a"], "checks": [{"missing": None}]}, ["failed"]),
+        ({"name": "unit", "valid_values": ["kg", "n/a"], "checks": [{"invalid": None}]}, ["passed"]),
+        ({"name": "unit", "column_expression": "coalesce(unit, 'none')", "checks": [{"missing": None}]}, ["passed"]),
+        ({"name": "unit", "checks": [{"missing": {"column_expression": "nullif(unit, 'n/a')"}}]}, ["failed"]),
+    ],
+)  # fmt: skip
+def test_words_that_soda_takes_though_its_own_schema_lacks_them_are_taken(column: Any, outcomes: list[str]) -> None:
+    found = soda_in.imported({"dataset": "pg/db/public/goods", "columns": [column]})
+    assert found.left_out == []
+    block = SodaBlock(**found.contracts[0]["soda"])
+    with duckdb.connect() as connection:
+        connection.execute(ROWS)
+        assert [one.outcome for one in verify_block(connection, block, "public.goods", "goods")] == outcomes
+        query = block.broken_rows(0, "given")
+        failing = len(connection.sql(query).fetchall()) if query else None
+    if "aggregate" not in column["checks"][0]:
+        assert failing == (0 if outcomes == ["passed"] else 10)
 
 
 def test_a_contract_of_sodas_comes_in_with_its_checks_in_its_own_words() -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from data_workbench.errors import SchemaConflict
+from data_workbench.quality.exchange.odcs_words import validate
 from data_workbench.quality.standalone.model import StandaloneContract
 
 VERSION: Final = "v3.1.0"
@@ -104,24 +104,3 @@ def _table_quality(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"type": "library", "metric": "rowCount", operator: low if low is not None else high}
     for check in given.get("checks", []):
         yield {"type": "custom", "engine": ENGINE, "implementation": json.dumps(check, sort_keys=True)}
-
-
-def validate(document: Any) -> None:
-    """Hold a document against the standard's JSON Schema.
-
-    Raises:
-        SchemaConflict: it is not valid; the message names the place.
-    """
-    from importlib.resources import files
-
-    from jsonschema import Draft201909Validator
-    from jsonschema.exceptions import best_match
-
-    schema = json.loads((files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8"))
-    error = best_match(Draft201909Validator(schema).iter_errors(document))
-    if error is not None:
-        place = ".".join(map(str, error.absolute_path)) or "the top"
-        raise SchemaConflict(
-            f"no contract of the Open Data Contract Standard 3.1: at {place}: {error.message[:300]}",
-            hint="see its JSON Schema, or what the tool that wrote it says",
-        )

@@ -34,7 +34,7 @@ _METRICS: Final = {
 }
 _MILD: Final = frozenset({"warning", "warn", "info", "information"})
 _GIVEN: Final = "given"
-_PLACEHOLDER: Final = re.compile(r"\$?\{(object|property|table|column|model|schema)\}")
+_PLACEHOLDER: Final = re.compile(r"\$?\{(object|property|table|column|model|schema|field)\}")
 _OLDER: Final = re.compile(r"(duplicate|missing|invalid)_(count|percent)")
 """Rules of Soda 3, as the standard's own examples have them."""
 
@@ -86,7 +86,12 @@ def _threshold(rule: Mapping[str, Any]) -> dict[str, Any] | None:
     numbers = [one for value in found.values() for one in (value.values() if isinstance(value, dict) else (value,))]
     if len(found) != 1 or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers):
         return None
-    return found | ({"level": "warn"} if str(rule.get("severity", "")).lower() in _MILD else {})
+    return found | ({"level": "warn"} if is_mild(rule) else {})
+
+
+def is_mild(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule that is broken is only a warning."""
+    return str(rule.get("severity", "")).lower() in _MILD
 
 
 def _settings(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:

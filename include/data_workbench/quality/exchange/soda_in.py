@@ -9,7 +9,16 @@ from data_workbench.errors import SchemaConflict
 from data_workbench.quality.exchange.taken import Block, Imported, as_name, checked
 
 _TAKEN: Final = frozenset({"dataset", "description", "filter", "columns", "checks"})
-_TYPES: Final = ("data_type", "character_maximum_length")
+_TYPES: Final = (
+    "data_type",
+    "character_maximum_length",
+    "numeric_precision",
+    "numeric_scale",
+    "datetime_precision",
+)
+_ELSEWHERE: Final = ("valid_reference_data",)
+_SETTINGS: Final = ("column_expression", "missing_", "valid_", "invalid_")
+"""What a column may say for all of its checks: words, or how these begin."""
 
 
 def is_sodas(document: Any) -> bool:
@@ -36,8 +45,13 @@ def imported(document: Mapping[str, Any], *, connection: str | None = None) -> I
     has_schema = any("schema" in check for check in document.get("checks") or [])
     for column in document.get("columns") or []:
         name = str(column["name"])
-        if has_schema:
-            block.column(name, **{key: column[key] for key in ("optional",) if key in column})
+        settings = {key: value for key, value in column.items() if key.startswith(_SETTINGS)}
+        for key in [key for key, value in settings.items() if key in _ELSEWHERE or "${" in str(value)]:
+            found.left_out.append(f"{name}: {key}: it needs another dataset or a variable")
+            del settings[key]
+        if has_schema or settings:
+            optional = {"optional": column["optional"]} if has_schema and "optional" in column else {}
+            block.column(name, **optional, **settings)
         found.left_out += [f"{name}: {key}: types differ from store to store" for key in _TYPES if key in column]
         _add(block, column.get("checks") or [], name, found.left_out)
     _add(block, document.get("checks") or [], None, found.left_out)

@@ -13,6 +13,8 @@ from data_workbench.errors import SchemaConflict
 from data_workbench.quality.soda_block import SodaBlock
 from data_workbench.quality.standalone.model import StandaloneContract
 
+LONGEST: Final = 63
+"""Letters of a contract's name."""
 _OF_COLUMNS: Final = frozenset({"missing", "invalid", "duplicate", "aggregate"})
 
 
@@ -76,5 +78,5 @@ class Block:
 
 def as_name(text: str) -> str:
     """A text as a contract's name."""
-    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:60]
-    return name if name[:1].isalpha() else f"of_{name}"
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return (name if name[:1].isalpha() else f"of_{name}")[:LONGEST].rstrip("_")
