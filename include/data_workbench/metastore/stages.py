@@ -16,6 +16,11 @@ from data_workbench.metastore.tables.runs import run_stages, runs
 
 MEASURES: Final = ("rows_in", "rows_out", "bytes_in", "bytes_out", "filtered", "quarantined", "peak_memory", "lag")
 """Names of what is measured of a stage (`pipelines.measures` says what each is)."""
+SPLIT: Final = "split"
+STAGE: Final = "stage"
+LOAD: Final = "load."
+"""Before the name of a destination."""
+RECONCILE: Final = "reconcile"
 _RANGE: Final = "stage_range."
 
 

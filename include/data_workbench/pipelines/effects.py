@@ -86,7 +86,8 @@ def changes_since(
 
 def _last_loading(metastore: Metastore, pipeline: str, destination: str, besides: str | None) -> Before | None:
     """What the last run that may have written to a destination had planned for it."""
-    for run_id, state in stages.latest_with(metastore, pipeline, f"load.{destination}", besides=besides).items():
+    load = f"{stages.LOAD}{destination}"
+    for run_id, state in stages.latest_with(metastore, pipeline, load, besides=besides).items():
         stored = runs.load_plan(metastore, run_id)
         if stored is None or (destination in stored.get("away", ()) and state != "success"):
             continue  # its store was away when it began, and it may have been refused when it was asked again

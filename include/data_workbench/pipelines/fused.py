@@ -16,7 +16,6 @@ from data_workbench.errors import Unsupported
 from data_workbench.mapping.targets import TableTarget
 from data_workbench.metastore import quarantine, states
 from data_workbench.pipelines.landing import lag_of
-from data_workbench.pipelines.pushing import PUSHED
 from data_workbench.records.accounting import ReconciliationCounts, WriteCounts
 
 if TYPE_CHECKING:
@@ -119,11 +118,6 @@ def reconciliation(plan: RunPlan) -> dict[str, Any]:
     scope = "full" if plan.after_load == "full" else "changed"
     answer = {name: ReconciliationCounts().as_dict() for name in plan.destinations}
     return {"clean": True, "scope": scope, "destinations": answer, "not_compared": [], "method": "digest"}
-
-
-def is_direct(staged: Mapping[str, Any] | None) -> bool:
-    """Whether a stage left its rows to the load: as a stream, or to be computed by the database."""
-    return staged is not None and (FUSED in staged or PUSHED in staged)
 
 
 def source_counts(staged: Mapping[str, Any], loads: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:

@@ -125,4 +125,4 @@ def _has_appended(metastore: Metastore, run: Run, plan: Mapping[str, Any]) -> bo
     """Whether rows of this run stand in a destination that cannot take them twice."""
     appends = [name for name, item in plan["destinations"].items() if item["write"] == "append"]
     begun = stages.stage_results(metastore, run.run_id)
-    return any(f"load.{name}" in begun for name in appends)
+    return any(f"{stages.LOAD}{name}" in begun for name in appends)

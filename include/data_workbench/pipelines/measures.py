@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.metastore.stages import MEASURES
-from data_workbench.pipelines.fused import is_direct
+from data_workbench.pipelines.direct import is_direct
 from data_workbench.pipelines.pulse import Pulse, peak_memory
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class Pulse:
     @property
     def destination(self) -> str | None:
         """What a load loads."""
-        return self.stage.removeprefix("load.") if self.stage.startswith("load.") else None
+        return self.stage.removeprefix(stages.LOAD) if self.stage.startswith(stages.LOAD) else None
 
     def listen(self, event: Event) -> None:
         """Take in an event of this stage."""

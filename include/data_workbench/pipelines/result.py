@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.metastore.stages import LOAD, STAGE
 from data_workbench.pipelines.fused import FUSED, source_counts
 from data_workbench.pipelines.pushing import NOT_PUSHED, PUSHED
 
@@ -21,8 +22,8 @@ def run_document(
     checks: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """What came out of a run, as far as it came; what was not measured is null."""
-    staged = _counts(found, "stage") or {}
-    loads = {name: _counts(found, f"load.{name}") for name in destinations}
+    staged = _counts(found, STAGE) or {}
+    loads = {name: _counts(found, f"{LOAD}{name}") for name in destinations}
     pushed = next((one.pop(PUSHED) for one in loads.values() if one and one.get(PUSHED)), None)
     read = pushed or staged
     sources = source_counts(staged, loads) if FUSED in staged else read.get("sources", {})

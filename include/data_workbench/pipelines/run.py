@@ -10,14 +10,12 @@ Every call can be repeated: what it finished before is found and not done again.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +25,9 @@ from data_workbench.events import emit
 from data_workbench.metastore import hold_run, runs, slots, stages
 from data_workbench.metastore.busy import require_no_backfill
 from data_workbench.metastore.runs import Orchestrator, RunRequest
+from data_workbench.metastore.stages import LOAD, RECONCILE, SPLIT, STAGE
+from data_workbench.pipelines import direct, ending, key_ranges, measures, pushing
 from data_workbench.pipelines import effects as allowing
-from data_workbench.pipelines import fused, key_ranges, measures, pushing, records, standing
 from data_workbench.pipelines.assembly import Assembly
 from data_workbench.pipelines.checking import check_accepted
 from data_workbench.pipelines.history import resumable
@@ -38,18 +37,13 @@ from data_workbench.pipelines.load import load_destination
 from data_workbench.pipelines.noting import Noted, noted_stage
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.params import read_params, secret_params, to_json
-from data_workbench.pipelines.plan import RunPlan, is_current
+from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.preparing import prepare
 from data_workbench.pipelines.project import load_project
-from data_workbench.pipelines.reconcile import Remedy
-from data_workbench.pipelines.result import note_kept_out, run_document
-from data_workbench.pipelines.retention import expire
 from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.telling_trouble import Telling
-from data_workbench.pipelines.verdicts import broken, unclean
 from data_workbench.pipelines.work import Work, open_work
-from data_workbench.quality.keeping import keep_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +54,9 @@ if TYPE_CHECKING:
     from data_workbench.metastore import Metastore, RunLock
     from data_workbench.metastore.audit import Author
     from data_workbench.pipelines.definition import Definition
-    from data_workbench.records.accounting import WriteCounts
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)
-
-SPLIT, STAGE, RECONCILE = "split", "stage", "reconcile"
 
 
 class Runner:
@@ -256,7 +247,7 @@ class Runner:
             because: why the database, which was to compute the steps, did not.
         """
         done = stages.stage_results(self.metastore, run_id).get(STAGE)
-        if done is not None and done.state == "success" and (may_stream or not fused.is_direct(done.counts)):
+        if done is not None and done.state == "success" and (may_stream or not direct.is_direct(done.counts)):
             return dict(done.counts or {})
         plan, splits = self._plan(run_id), self.split(run_id)
         # A load that finds it cannot stream stages its rows within, and has all slots already.
@@ -274,17 +265,13 @@ class Runner:
                 noted.counts[pushing.NOT_PUSHED] = because or pushing.withheld(work, self.metastore)
         return dict(noted.counts)
 
-    def _direct(self, work: Work) -> dict[str, Any] | None:
-        """The stage's counts if no row needs to be staged."""
-        return pushing.decide(work, self.metastore) or fused.decide(work, self.metastore)
-
     def _stage(self, work: Work, noted: Noted, splits: Mapping[str, Split], *, may_stream: bool) -> None:
         counts = noted.counts
         noted.pulse.expected = work.expected_rows
         with self.lineage.told(work, STAGE, noted):
-            streamed = self._direct(work) if may_stream else None
-            if streamed is not None:
-                counts.update(streamed)
+            decided = direct.decide(work, self.metastore) if may_stream else None
+            if decided is not None:
+                counts.update(decided)
                 return
             self.artifacts.check_room()
             staging = self.assembly.staging(work, splits)
@@ -297,12 +284,12 @@ class Runner:
 
     def load(self, run_id: str, destination: str) -> dict[str, Any]:
         """Load one destination; its counts."""
-        name = f"load.{destination}"
+        name = f"{LOAD}{destination}"
         done = stages.stage_results(self.metastore, run_id).get(name)
         if done is not None and done.state == "success":
             return dict(done.counts or {})
         plan = self._plan(run_id)
-        reads = [one.connection for one in plan.sources.values()] if self._is_streamed(run_id) else []
+        reads = [one.connection for one in plan.sources.values()] if direct.was_decided(self.metastore, run_id) else []
         with (
             self._slots([plan.destinations[destination].connection, *reads]),
             noted_stage(self.metastore, run_id, name) as noted,
@@ -310,7 +297,7 @@ class Runner:
             self.lineage.told(work, name, noted),
         ):
             self._ask_again(work, destination)
-            written = self._streamed(work, destination, noted)
+            written = direct.load(self, work, destination, noted)
             if written is None:
                 written = load_destination(
                     destination,
@@ -334,31 +321,6 @@ class Runner:
             changes = allowing.changes_since(work.plan, destination, work.stores, self.metastore, besides=work.run_id)
             allowing.refuse(work.plan, {destination: changes}, work.options)
 
-    def _streamed(self, work: Work, destination: str, noted: Noted) -> WriteCounts | None:
-        """Load without staged rows if the stage decided so; None if they are staged, by now at the latest."""
-        if not self._is_streamed(work.run_id):
-            return None
-        journal = self.assembly.journal(work)
-        journal.intend_whole(destination, 0, cause="stream")
-        context = self.assembly.context(work, destination, 0)
-        counts = because = None
-        if work.plan.pushed is None:
-            counts = fused.stream(work, self.metastore, context)
-        elif isinstance(done := pushing.run(work, context), str):
-            because = done
-        else:
-            counts, noted.counts[pushing.PUSHED] = done
-        if counts is not None:
-            journal.confirm(destination, 0, 1, cause="stream")
-        else:
-            journal.withdraw(destination, 0, cause="stream")
-            self.stage(work.run_id, may_stream=False, because=because)
-        return counts
-
-    def _is_streamed(self, run_id: str) -> bool:
-        staged = stages.stage_results(self.metastore, run_id).get(STAGE)
-        return staged is not None and fused.is_direct(staged.counts)
-
     def reconcile(self, run_id: str) -> dict[str, Any]:
         """Compare what was loaded with what stands in the stores, then publish the run.
 
@@ -366,7 +328,7 @@ class Runner:
             ReconciliationFailed: they differ; the run is published as failed, its data stands.
             ContractViolated: they hold rows that break a contract; likewise.
         """
-        published = self._published(run_id)
+        published = ending.published(self.metastore, run_id)
         if published is not None:
             return published
         with (
@@ -374,81 +336,25 @@ class Runner:
             noted_stage(self.metastore, run_id, RECONCILE) as noted,
             self._open(run_id) as work,
         ):
-            started, counts = time.monotonic(), noted.counts
+            started = time.monotonic()
             with self.lineage.told(work, RECONCILE, noted):
-                answer, checks = self._reconcile(work)
-                wrong = unclean(run_id, answer) if answer["clean"] is False else broken(run_id, checks)
-                noted.checks, noted.failure = checks, wrong
-            counts.update(answer)
-            keep_results(self.metastore, checks, run_id=run_id)
-            result = self._document(run_id, reconciliation=answer, checks=checks)
-            result["timings"][RECONCILE] = round(time.monotonic() - started, 3)
-            note_kept_out(result, noted.lineage)
-            keeping = self.assembly.staging(work).keeping
-            before = keeping.standing()
-            runs.publish(
-                self.metastore,
-                run_id,
-                destinations=list(work.plan.destinations),
-                result=result,
-                state="failed" if wrong else "success",
-                error=wrong.as_dict() if wrong else None,
-                resolved=self._resolved(work),
-                replayed=[] if wrong else work.options.replays,
-            )
-            keeping.tidy(before)
-            self._tidy(work)
-        Telling(self.metastore, self.settings).of_pipeline(work.plan.pipeline, checks)
+                verdict = ending.judge(self, work)
+                noted.checks, noted.failure = verdict.checks, verdict.failure
+            noted.counts.update(verdict.answer)
+            ending.publish(self, work, noted, verdict, started=started)
+        Telling(self.metastore, self.settings).of_pipeline(work.plan.pipeline, verdict.checks)
         emit("run.published", pipeline=work.plan.pipeline, run_id=run_id)
-        if wrong:
-            raise wrong
-        return answer
-
-    def _published(self, run_id: str) -> dict[str, Any] | None:
-        """The comparison of a run that was published by a process that died before it could say so."""
-        run = runs.get(self.metastore, run_id)
-        if run.state != "success" or run.result is None:
-            return None
-        stages.close_stage(self.metastore, run_id, RECONCILE)
-        return dict(run.result["reconciliation"])
-
-    def _resolved(self, work: Work) -> list[int]:
-        """Quarantined records that this run settles; a replay closes those it was asked for."""
-        if work.options.only_keys:
-            return []
-        found = records.resolved(self.metastore, self.settings, work, self.artifacts)
-        return sorted(set(found) - set(work.options.replays))
-
-    def _reconcile(self, work: Work) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The comparison, and the contracts' checks on what it has read back."""
-        scope = work.plan.after_load
-        if work.options.full_refresh and scope != "none":
-            scope = "full"
-        if scope == "none":
-            skipped = standing.not_evaluated(work.plan, "after_load: none reads nothing back")
-            return {"clean": None, "scope": "none", "destinations": {}}, skipped
-        if self._is_streamed(work.run_id):
-            return fused.reconciliation(work.plan), []  # a pipeline with a contract is never streamed
-        whole = scope == "full" and not any(work.begins.values()) and work.options.moves_state
-        remedy = Remedy(delete=True, force=True) if work.options.full_refresh else Remedy()
-        reconciler = replace(self.assembly.reconciler(work), checks=True)
-        answer = reconciler.reconcile(full=whole, remedy=remedy)
-        return answer.as_dict(), answer.checks
+        if verdict.failure:
+            raise verdict.failure
+        return verdict.answer
 
     def fail(self, run_id: str, error: WorkbenchError) -> None:
         """Note that a run failed; positions stay where they were."""
-        checks = self._unchecked(run_id, error)
-        document = self._document(run_id, reconciliation=None, checks=checks)
-        run = runs.finish(self.metastore, run_id, state="failed", result=document, error=error.as_dict())
-        if run.error == error.as_dict():
-            keep_results(self.metastore, checks, run_id=run_id)
+        ending.fail(self.metastore, run_id, error)
 
     def result(self, run_id: str) -> dict[str, Any]:
         """The public document of a run."""
-        run = runs.get(self.metastore, run_id)
-        document = dict(run.result or self._document(run_id, reconciliation=None))
-        ended = run.ended or datetime.now(UTC)
-        return {**document, "state": run.state, "seconds": round((ended - run.started).total_seconds(), 3)}
+        return ending.public_document(self.metastore, run_id)
 
     # ---------------------------------------------------------------------------------------------- inside
 
@@ -465,27 +371,6 @@ class Runner:
     def _open(self, run_id: str) -> Iterator[Work]:
         with open_work(self.metastore, run_id, self.connections, self.settings) as work:
             yield work
-
-    def _unchecked(self, run_id: str, error: WorkbenchError) -> list[dict[str, Any]]:
-        """The checks of a run that ended before they were made."""
-        stored = runs.load_plan(self.metastore, run_id)
-        if stored is None or not is_current(stored["plan"]):
-            return []
-        return standing.not_evaluated(RunPlan.from_json(stored["plan"]), f"the run failed: {error.message}")
-
-    def _document(
-        self, run_id: str, *, reconciliation: dict[str, Any] | None, checks: list[dict[str, Any]] | None = None
-    ) -> dict[str, Any]:
-        found = stages.stage_results(self.metastore, run_id)
-        run = runs.get(self.metastore, run_id)
-        stored = runs.load_plan(self.metastore, run_id)
-        names = list(stored["plan"]["destinations"]) if stored else []
-        return run_document(run, found, names, reconciliation, checks)
-
-    def _tidy(self, work: Work) -> None:
-        """Remove this run's scratch space, and staged files and runs past their retention."""
-        shutil.rmtree(self.assembly.staging(work).work_folder, ignore_errors=True)
-        expire(self.metastore, self.artifacts, self.settings, now=datetime.now(UTC))
 
 
 def new_run_id() -> str:

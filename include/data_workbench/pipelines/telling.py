@@ -21,6 +21,7 @@ from data_workbench.lineage import (
 )
 from data_workbench.lineage import source_name as name_of_source
 from data_workbench.lineage import target_name as name_of_target
+from data_workbench.metastore.stages import LOAD, RECONCILE, STAGE
 from data_workbench.pipelines.store_lineage import assertions
 from data_workbench.pipelines.targets import target_columns
 from data_workbench.pipelines.tracing import feeding_sources
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from data_workbench.transforms.plan import Origin
 
 log = logging.getLogger(__name__)
-
-STAGE, RECONCILE, LOAD = "stage", "reconcile", "load."
 
 
 class LineageTeller:
