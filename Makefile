@@ -14,7 +14,7 @@ BY_FILE := -n 2 --dist loadfile
 SIZE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status lint types format schema test test-unit test-integration test-end-to-end \
+.PHONY: help setup demo up down status lint types format schema test test-unit test-slow test-integration test-end-to-end downloads \
         test-spark test-pgbackrest test-kill spill kill-storm kill-airflow recovery-targets bench bench-peers bench-page docs lock clean browser screenshots
 
 help: ## This list
@@ -62,7 +62,14 @@ schema: setup ## Write the published schema, the tables of keys and the numbers 
 	$(BIN)/python -m data_workbench.connectors.pages docs/user-guide/connectors
 	$(BIN)/python -m tests.golden.numbers
 
-test: lint types test-unit test-integration test-kill test-spark test-end-to-end ## Everything CI runs
+# What servers are made of is downloaded while what needs no server runs: in a clean clone that is minutes of waiting.
+test: setup ## Everything CI runs
+	@$(MAKE) --no-print-directory downloads & trap wait EXIT; \
+	  $(MAKE) --no-print-directory lint types test-unit test-slow
+	@$(MAKE) --no-print-directory test-integration test-kill test-spark test-end-to-end
+
+downloads: setup ## Fetch what the servers and models of the tests are made of, once
+	@$(BIN)/python -m tests.downloads
 
 test-unit: setup ## No server, side by side on all cores
 	$(PYTEST) tests/unit -m "not slow" $(SIDE_BY_SIDE)
@@ -87,8 +94,10 @@ $(ICEBERG_STAMP): requirements-iceberg.txt $(STAMP)
 	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-iceberg.txt
 	@touch $@
 
-test-integration: $(BROWSER_STAMP) $(ICEBERG_STAMP) ## The slow tests of tests/unit side by side, then all on real local servers, on free ports
+test-slow: $(ICEBERG_STAMP) ## No server either, but seconds each: real files, processes, many examples
 	$(PYTEST) tests/unit -m slow $(SIDE_BY_SIDE)
+
+test-integration: $(BROWSER_STAMP) $(ICEBERG_STAMP) ## All on real local servers, on free ports, two of each side by side
 	$(PYTEST) tests/integration $(BY_FILE)
 
 test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
