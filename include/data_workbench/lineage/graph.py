@@ -214,8 +214,7 @@ class Graph:
                     following.append(to)
             wave = following
         self._reach_columns(found, [(one, None) for one in begun], direction, depth)
-        for one in begun:
-            found.columns = {node: hop for node, hop in found.columns.items() if node[0] != one}
+        found.columns = {node: hop for node, hop in found.columns.items() if node[0] not in begun}
         if direction == "downstream":
             found.readers = self._readers(seen)
         return found
@@ -238,60 +237,57 @@ class Graph:
         self, found: Reach, start: list[tuple[int, str | None]], direction: Direction, depth: int | None
     ) -> set[int]:
         known, jobs = self._walk(start, direction, depth, direct_only=False)
-        found.columns.update({node: distance for node, distance in known.items() if distance})
+        found.columns.update({self._nodes[node]: distance for node, distance in known.items() if distance})
         direct, _ = self._walk(start, direction, depth, direct_only=True)
-        found.direct.update(node for node, distance in direct.items() if distance)
+        found.direct.update(self._nodes[node] for node, distance in direct.items() if distance)
         return jobs
 
     def _walk(
         self, start: list[tuple[int, str | None]], direction: Direction, depth: int | None, *, direct_only: bool
-    ) -> tuple[dict[tuple[int, str | None], int], set[int]]:
-        seen: dict[tuple[int, str | None], int] = {}
-        jobs: set[int] = set()
-        wave: list[tuple[int, str | None]] = []
-        for node in start:
-            self._enter(node, 0, seen, wave)
-        distance, taken = 0, set[int]()
+    ) -> tuple[dict[int, int], set[int]]:
+        """Nodes that are reached, by number, with the jobs between, and these jobs."""
+        hops, jobs, taken = self._column_hops[direction], set[int](), set[int]()
+        seen: dict[int, int] = {}
+        wave: list[int] = []
+        for dataset, column in start:
+            known = self._node_of.get((dataset, column))
+            if known is None:  # column lineage does not name it: what decides the rows, and opaque jobs, are left
+                wave.append(dataset)
+            else:
+                self._enter(known, 0, seen, wave)
+        distance, wholes = 0, len(self.datasets)
         while wave and (depth is None or distance < depth):
             distance += 1
-            following: list[tuple[int, str | None]] = []
+            following: list[int] = []
+            datasets: dict[int, None] = {}
             for node in wave:
-                for to, job, direct in self._from(node, direction):
+                dataset = self._nodes[node][0]
+                datasets[dataset] = None
+                ways = hops.get(node, ())
+                if direction == "upstream" and node >= wholes:  # what decides which rows there are is behind each column
+                    ways = (*ways, *hops.get(dataset, ()))
+                for to, job, direct in ways:
                     if direct or not direct_only:
                         jobs.add(job)
-                        self._enter(self._nodes[to], distance, seen, following)
-            for job, ends in self._opaque.after({node[0]: None for node in wave}, direction, taken):
+                        if to not in seen:
+                            self._enter(to, distance, seen, following)
+            for job, ends in self._opaque.after(datasets, direction, taken):
                 jobs.add(job)
                 for to in ends:
-                    self._enter((to, None), distance, seen, following)
+                    self._enter(to, distance, seen, following)
             wave = following
         return seen, jobs
 
-    def _enter(
-        self,
-        node: tuple[int, str | None],
-        distance: int,
-        seen: dict[tuple[int, str | None], int],
-        wave: list[tuple[int, str | None]],
-    ) -> None:
-        """Reach a node; of a whole dataset, all its columns with it."""
+    def _enter(self, node: int, distance: int, seen: dict[int, int], wave: list[int]) -> None:
+        """Reach a node; of a whole dataset, which has the dataset's number, all its columns with it."""
         if node in seen:
             return
         seen[node] = distance
         wave.append(node)
-        if node[1] is None:
-            for part in self._of_dataset[node[0]]:
-                if self._nodes[part] not in seen:
-                    seen[self._nodes[part]] = distance
-                    wave.append(self._nodes[part])
-
-    def _from(self, node: tuple[int, str | None], direction: Direction) -> Iterator[Hop]:
-        hops = self._column_hops[direction]
-        known = self._node_of.get(node)
-        if known is not None:
-            yield from hops.get(known, ())
-        if direction == "upstream" and node[1] is not None:  # what decides which rows there are is behind each column
-            yield from hops.get(node[0], ())
+        for part in self._of_dataset.get(node, ()):
+            if part not in seen:
+                seen[part] = distance
+                wave.append(part)
 
 
 def _summaries(jobs: Iterable[JobRow]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -139,3 +140,23 @@ def test_who_reads_and_writes_nothing_is_a_reader() -> None:
     for found in (graph.reach([0], "downstream"), graph.reach_column((0, "c"), "downstream")):
         assert {graph.jobs[one].name for one in found.readers} == {"report"}
         assert {graph.jobs[one].name for one in found.jobs} == {"copy"}
+
+
+def test_a_whole_connection_is_gone_through_as_fast_as_one_dataset() -> None:
+    random, size, jobs = Random(1), 4_000, 5_000
+    names = {f"d{number}": Name("db", str(number)) for number in range(size)}
+    roles, columns = [], list[Any]()
+    for job in range(jobs):
+        a, b = random.sample(range(size), 2)
+        roles += [(f"j{job}", f"d{a}", False, False), (f"j{job}", f"d{b}", True, True)]
+        columns += [(f"j{job}", f"d{a}", one, f"d{b}", one, ["IDENTITY"]) for one in COLUMNS]
+    told = [JobRow(f"j{number}", Name("etl", str(number)), None) for number in range(jobs)]
+    graph = Graph(Snapshot(1, AT, None, told, names, roles, columns))
+
+    def seconds(start: list[int]) -> float:
+        began = time.process_time()
+        assert graph.reach(start, "downstream").columns
+        return time.process_time() - began
+
+    few = min(seconds(list(range(10))) for _ in range(3))
+    assert seconds(list(range(0, size, 2))) < 10 * max(few, 0.02), "it was 80 times and more"
