@@ -3,6 +3,7 @@
 A facet is held to a schema if it says that this is its schema. One that says another, under a name that is the spec's
 own, is held to its shape alone, and only where the graph relies on it may nothing be missing: older versions had less.
 Of others only what every facet must have is asked, and they are kept as they are. What is wrong is told by its path.
+Where a facet's schema has a URI, any text is taken: Spark calls its data source `file`, dbt `bigquery`.
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ def _validator(url: str, *, formats: bool = True) -> Draft202012Validator:
     )
     checker = FormatChecker(formats=())
     checker.checks("uuid", ValueError)(lambda value: not isinstance(value, str) or bool(UUID(value)))
-    checker.checks("uri", ValueError)(lambda value: not isinstance(value, str) or bool(urlsplit(value).scheme))
+    if url.startswith(_CORE):
+        checker.checks("uri", ValueError)(lambda value: not isinstance(value, str) or bool(urlsplit(value).scheme))
     checker.checks("date-time")(lambda value: not isinstance(value, str) or bool(_MOMENT.fullmatch(value)))
     return Draft202012Validator({"$ref": url}, registry=registry, format_checker=checker if formats else None)

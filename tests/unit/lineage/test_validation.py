@@ -64,6 +64,15 @@ def test_a_foreign_event_with_an_older_and_an_unknown_facet_is_valid() -> None:
     assert findings(changed(["run", "facets", "parent"], named_otherwise)) == [], "held to its shape alone"
 
 
+@pytest.mark.parametrize("place", ["file", "dbfs", "bigquery", "jdbc:sqlserver://h:1;databaseName=x y"])
+def test_a_data_source_is_called_as_spark_and_dbt_call_theirs(place: str) -> None:
+    kind = "DatasourceDatasetFacet"
+    told = {"_producer": OF_SPARK, "_schemaURL": f"{FACETS}/1-0-0/{kind}.json#/$defs/{kind}", "name": place}
+    assert findings(changed(["inputs", 0, "facets"], {"dataSource": {**told, "uri": place}})) == []
+    [found] = findings(changed(["inputs", 0, "facets"], {"dataSource": {**told, "uri": 7}}))
+    assert found.path == "$.inputs[0].facets.dataSource.uri"
+
+
 def test_events_of_datasets_and_of_jobs_are_valid() -> None:
     common = {key: EVENT[key] for key in ("eventTime", "producer", "schemaURL")}
     assert findings({**common, "dataset": EVENT["outputs"][0]}) == []
