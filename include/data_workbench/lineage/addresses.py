@@ -1,13 +1,16 @@
-"""What people call a dataset, found in the graph: CONNECTION:DATASET[.COLUMN], NAMESPACE/NAME[.COLUMN], CONNECTION."""
+"""What people call a dataset, found in the graph: CONNECTION:DATASET[.COLUMN], NAMESPACE/NAME[.COLUMN], CONNECTION.
+
+A namespace without `://`, such as dbt's `bigquery`, is written NAMESPACE:NAME; a connection of that name goes before it.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from data_workbench.errors import StreamUnknown, UsageError, WorkbenchError
+from data_workbench.errors import ConnectionUnknown, StreamUnknown, UsageError, WorkbenchError
 from data_workbench.lineage.naming import DatasetName, source_name
 from data_workbench.metastore.lineage import Name
 
@@ -35,12 +38,15 @@ def find(text: str, graph: Graph, connections: Connections) -> Place:
         UsageError: nothing in the graph is called so; the hint names what is near.
         ConnectionUnknown: there is no such connection.
     """
-    if "://" in text and text.partition(":")[0] not in ("file",):
-        return _by_uri(text, graph)
+    if "://" in text or text.startswith("file:/"):
+        return _by_uri(text, graph) or _refused(text, graph)
     name, colon, rest = text.partition(":")
-    if text.startswith(("file:/", "file:///")):
-        return _by_uri(text, graph)
-    connection = connections.get(name)
+    try:
+        connection = connections.get(name)
+    except ConnectionUnknown:
+        if not rest:
+            raise
+        return _by_uri(text, graph) or _refused(text, graph, namespace=name)
     if not colon or not rest:
         return Place(text, _of_connection(connection, graph), is_connection=True)
     for stream, column in _splits(rest):
@@ -51,7 +57,7 @@ def find(text: str, graph: Graph, connections: Connections) -> Place:
         found = graph.by_name.get(Name(made.namespace, made.name))
         if found is not None:
             return _checked(text, found, column, graph)
-    raise _unknown(text, graph)
+    return _by_uri(text, graph) or _refused(text, graph)
 
 
 def _checked(text: str, dataset: int, column: str | None, graph: Graph) -> Place:
@@ -73,13 +79,13 @@ def _splits(rest: str) -> Iterator[tuple[str, str | None]]:
         yield rest[:at], rest[at + 1 :] or None
 
 
-def _by_uri(text: str, graph: Graph) -> Place:
+def _by_uri(text: str, graph: Graph) -> Place | None:
     """By OpenLineage's own names, as `DatasetName.uri` writes them; another's dataset has no connection."""
     known = graph.by_uri
     for uri, column in _splits(text):
         if uri in known:
             return _checked(text, known[uri], column, graph)
-    raise _unknown(text, graph)
+    return None
 
 
 def _of_connection(connection: Connection, graph: Graph) -> tuple[int, ...]:
@@ -103,10 +109,23 @@ def _of_connection(connection: Connection, graph: Graph) -> tuple[int, ...]:
     return found
 
 
-def _unknown(text: str, graph: Graph) -> UsageError:
+def _refused(text: str, graph: Graph, *, namespace: str | None = None) -> NoReturn:
+    """Nothing is called so.
+
+    Args:
+        namespace: what stands where a connection or a namespace does, if it is no connection.
+    """
+    if namespace is not None and all(one.namespace != namespace for one in graph.datasets):
+        raise UsageError(
+            f"{namespace[:80]!r} in {text[:200]!r} is neither a connection nor a namespace of lineage",
+            hint=_near(text, graph),
+        )
+    raise UsageError(f"lineage knows no dataset {text!r}", hint=_near(text, graph))
+
+
+def _near(text: str, graph: Graph) -> str:
     uris = [DatasetName(*name).uri for name in graph.datasets]
     tails = {uri.rpartition("/")[2].rpartition(":")[2]: uri for uri in uris}
     wanted = text.partition(":")[2] or text
     near = [tails[one] for one in difflib.get_close_matches(wanted, list(tails), 3, 0.5)] or uris[:3]
-    hint = f"known are, among others: {', '.join(near)}" if near else "no run has told lineage yet"
-    return UsageError(f"lineage knows no dataset {text!r}", hint=hint)
+    return f"known are, among others: {', '.join(near)}" if near else "no run has told lineage yet"
