@@ -1,6 +1,6 @@
 """What people call a dataset, found in the graph: CONNECTION:DATASET[.COLUMN], NAMESPACE/NAME[.COLUMN], CONNECTION.
 
-A namespace without `://`, such as dbt's `bigquery`, is written NAMESPACE:NAME; a connection of that name goes before it.
+A namespace without `://`, such as dbt's `bigquery`, is written NAMESPACE:NAME; a connection of that name goes first.
 """
 
 from __future__ import annotations

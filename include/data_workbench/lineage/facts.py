@@ -5,6 +5,8 @@ An event is taken as it is: what a valid one may leave out is left out here, too
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 from data_workbench.metastore.lineage import ColumnEdge, DatasetFact, Fact, Name, Shape, digest
 from data_workbench.records.values import storable
 
+_STOPS = re.compile(r"\\u(0000|d[89a-f])")
+"""A NUL, or half of a surrogate pair, as JSON writes them."""
 LONGEST_EXPRESSION = 2_000
 """Characters kept of a transformation's description."""
 
@@ -25,12 +29,12 @@ def read_fact(event: Mapping[str, Any]) -> Fact:
     identity = digest(event)
     at = datetime.fromisoformat(event["eventTime"].upper())
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    if "run" not in event and "dataset" in event:
+    if "job" not in event:
         dataset = event["dataset"]
         return Fact(identity, "dataset", at, event, datasets=(_dataset(dataset),))
     inputs, outputs = event.get("inputs") or [], event.get("outputs") or []
     run, job = event.get("run"), event["job"]
-    run_facets = (run or {}).get("facets") or {}
+    run_facets = _facets(run or {})
     return Fact(
         id=identity,
         kind="run" if run is not None else "job",
@@ -40,10 +44,10 @@ def read_fact(event: Mapping[str, Any]) -> Fact:
         run_id=storable(run["runId"]).lower() if run is not None else f"job-event:{identity}",
         job=_name(job),
         parent=_parent(run_facets.get("parent")),
-        origin=(run_facets.get("workbench_run") or {}).get("runId"),
+        origin=_origin(run_facets.get("workbench_run")),
         shape=_shape(inputs, outputs),
         datasets=(*(_dataset(one, written=False) for one in inputs), *map(_dataset, outputs)),
-        job_facets=job.get("facets") or {},
+        job_facets=_facets(job),
         run_facets=run_facets,
     )
 
@@ -53,7 +57,30 @@ def _name(item: Mapping[str, Any]) -> Name:
 
 
 def _dataset(item: Mapping[str, Any], *, written: bool = True) -> DatasetFact:
-    return DatasetFact(_name(item), item.get("facets") or {}, written)
+    return DatasetFact(_name(item), _facets(item), written)
+
+
+def _facets(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As they are, but for what PostgreSQL stops at when a question looks into JSON: it would stop at all questions."""
+    found: Mapping[str, Any] = item.get("facets") or {}
+    return _storable(found) if _STOPS.search(json.dumps(found)) else found
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value)
+        case Mapping():
+            return {storable(name): _storable(one) for name, one in value.items()}
+        case list():
+            return [_storable(one) for one in value]
+    return value
+
+
+def _origin(facet: Mapping[str, Any] | None) -> str | None:
+    """Of our own events the run's id here; what others say under that name may be anything."""
+    told = (facet or {}).get("runId")
+    return storable(told) if isinstance(told, str) else None
 
 
 def _parent(facet: Mapping[str, Any] | None) -> tuple[str, Name] | None:

@@ -264,7 +264,9 @@ class Graph:
                 dataset = self._nodes[node][0]
                 datasets[dataset] = None
                 ways = hops.get(node, ())
-                if direction == "upstream" and node >= wholes:  # what decides which rows there are is behind each column
+                if (
+                    direction == "upstream" and node >= wholes
+                ):  # what decides which rows there are is behind each column
                     ways = (*ways, *hops.get(dataset, ()))
                 for to, job, direct in ways:
                     if direct or not direct_only:

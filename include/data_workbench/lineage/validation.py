@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from json import loads
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _CORE: Final = "https://openlineage.io/spec/2-0-2/OpenLineage.json"
 _FACET: Final = re.compile(r"https://openlineage\.io/spec/facets/\d+-\d+-\d+/(\w+)\.json(?:#.*)?")
 _RELIED_ON: Final = frozenset({"parent", "columnLineage", "schema", "ownership"})
 _OF_DATA: Final = "DatasetFacet"
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?")
 """RFC 3339, and without a zone as well, as OpenLineage's own examples have it: that is UTC."""
+_FIRST, _LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+"""Between these a moment is one in every time zone: it is read back in another one than it was told in."""
 LONGEST_NAME: Final = 4_000
 """Characters of a namespace, a name or a column: longer ones are no names, and hold up whoever lists them."""
+DEEPEST: Final = 200
+"""Levels of an event, plans of Spark among them: what is nested deeper ends whoever reads it by recursion."""
 _MOST_TOLD: Final = 20
 
 
@@ -46,10 +51,12 @@ def findings(event: Any) -> list[Finding]:
     """What is wrong with an event; nothing if it is valid."""
     if not isinstance(event, Mapping):
         return [Finding("$", f"an event is an object, not {_called(event)}")]
+    found = [Finding(f"$.{name}", told) for name, value in event.items() if (told := _unreadable(value))]
+    if found:
+        return found[:_MOST_TOLD]
     kind = "RunEvent" if "run" in event else "JobEvent" if "job" in event else "DatasetEvent"
     if kind == "DatasetEvent" and "dataset" not in event:
         return [Finding("$", "an event has run and job, or job, or dataset")]
-    found: list[Finding] = []
     for error in _validator(f"{_CORE}#/$defs/{kind}").iter_errors(event):
         found.extend(_told(error, "$"))
         if len(found) >= _MOST_TOLD:
@@ -57,6 +64,25 @@ def findings(event: Any) -> list[Finding]:
     if found:
         return found[:_MOST_TOLD]
     return [*_of_names(event), *_of_facets(event)][:_MOST_TOLD]
+
+
+def _unreadable(value: Any) -> str | None:
+    """What nobody could hand on: it would be kept, and break every answer it is in."""
+    wave = [value]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for one in wave:
+            if isinstance(one, Mapping):
+                inner += one
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+            elif isinstance(one, str) and not one.isascii() and _SURROGATE.search(one):
+                return "holds half of a surrogate pair, which is no character"
+        if not inner:
+            return None
+        wave = inner
+    return f"nests deeper than {DEEPEST} levels"
 
 
 def _told(error: ValidationError, root: str) -> Iterator[Finding]:
@@ -77,11 +103,14 @@ def _called(value: Any) -> str:
 
 
 def _of_names(event: Mapping[str, Any]) -> Iterator[Finding]:
-    """Names that are too long, and an event time that no calendar has."""
+    """Names that are too long, and an event time that no calendar has, or that is none in another zone."""
     try:
-        datetime.fromisoformat(event["eventTime"].upper())
+        at = datetime.fromisoformat(event["eventTime"].upper()).replace(tzinfo=UTC)
     except ValueError as error:
         yield Finding("$.eventTime", str(error))
+    else:
+        if not _FIRST < at < _LAST:
+            yield Finding("$.eventTime", "lies beyond the years that can be kept, 1 to 9999")
     for path, item in _named(event):
         for key in ("namespace", "name"):
             if len(item[key]) > LONGEST_NAME:
@@ -89,9 +118,8 @@ def _of_names(event: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _named(event: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for key in ("job", "dataset"):
-        if key in event:
-            yield f"$.{key}", event[key]
+    about = "job" if "job" in event else "dataset"  # beside a job, `dataset` is no word of the spec
+    yield f"$.{about}", event[about]
     for key in ("inputs", "outputs"):
         for index, item in enumerate(event.get(key, ())):
             yield f"$.{key}[{index}]", item

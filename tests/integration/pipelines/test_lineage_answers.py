@@ -319,12 +319,29 @@ def test_lists_and_graph_read_like_marquez(caller: TestClient) -> None:
     graph = caller.get("/data/lineage/graph", params={"node": "job:etl:j"}).json()["graph"]
     assert [one["id"] for one in graph] == ["dataset:db:a", "dataset:db:b", "job:etl:j"]
     assert graph[2]["inEdges"] == [{"origin": "dataset:db:a", "destination": "job:etl:j"}]
-    answer = caller.get("/data/lineage/impact", params={"dataset": "db:a"})
-    assert answer.status_code == 404, "db is no connection"
+    answer = caller.get("/data/lineage/impact", params={"dataset": "db:a"}).json()
+    assert [one["name"] for one in answer["datasets"]] == ["b"], "db is no connection, but a namespace"
+    assert caller.get("/data/lineage/impact", params={"dataset": "dc:a"}).status_code == 404
     assert caller.get("/data/lineage/graph", params={"node": "dataset:db:nothing"}).status_code == 404
     assert caller.get("/data/lineage/graph", params={"node": "x" * 20_000}).status_code == 422
     assert caller.get("/data/lineage/impact").status_code == 422
     assert caller.get("/data/lineage/diff", params={"from": "yesterday"}).status_code == 400
+
+
+def test_what_one_sender_writes_into_facets_does_not_break_the_answers_about_others(caller: TestClient) -> None:
+    custom = facet("Custom", told="a\x00b", **{"c\x00d": [1, {"x": "\x00"}]})
+    odd = {"custom": custom, "workbench_run": facet("Custom", runId={"no": "text"})}
+    owned = {"ownership": facet("OwnershipJobFacet", owners=[{"name": "bo\x00"}]), "custom": custom}
+    events = [
+        run_event(START, "COMPLETE", "odd", "1", reads=["q"], writes={"r": None}, run_facets=odd, job_facets=owned),
+        {**run_event(START, "COMPLETE", "j", "2", reads=["a"], writes={"b": None}), "dataset": {"name": 7}},
+    ]
+    for one in events:
+        assert caller.post("/data/lineage", json=one).status_code == 201
+    told = caller.get("/data/lineage/impact", params={"dataset": "db:a"}).json()
+    assert [one["name"] for one in told["datasets"]] == ["b"]
+    assert caller.get("/data/lineage/origin", params={"dataset": "db:r"}).json()["owners"] == ["bo␀"]
+    assert caller.get("/data/lineage/events", params={"limit": 2}).json()["events"][-1] in events, "kept as it came"
 
 
 @pytest.mark.parametrize(
@@ -333,6 +350,12 @@ def test_lists_and_graph_read_like_marquez(caller: TestClient) -> None:
         (b"{", "$"),
         (b"[" * 100_000, "$"),
         (b'{"eventTime": NaN}', "$"),
+        (b'{"eventTime": 1e999}', "$"),
+        (
+            json.dumps(run_event(START, "COMPLETE", "j", "r", run_facets={"x": facet("X", a="\ud800")})).encode(),
+            "$.run",
+        ),
+        (b'{"job": {"x": ' + b"[" * 600 + b"]" * 600 + b"}}", "$.job"),
         (b"null", "$"),
         (b'{"a": 1}', "$"),
         (json.dumps([run_event(START, "COMPLETE", "j", "r"), {"run": 1}]).encode(), "$[1]"),

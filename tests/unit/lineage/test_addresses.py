@@ -57,7 +57,7 @@ def test_a_dataset_is_found_by_its_connection_and_as_answers_show_it(
 
 def test_a_connection_goes_before_a_namespace_of_the_same_name(graph: Graph, connections: Connections) -> None:
     assert [graph.datasets[one] for one in find("pg", graph, connections).datasets] == [NAMES[0]]
-    with pytest.raises(UsageError, match="knows no dataset 'pg:public.wants'"):
+    with pytest.raises(UsageError, match=r"knows no dataset 'pg:public\.wants'"):
         find("pg:public.wants", graph, connections)
     assert find("pg:public.odd", graph, connections).datasets == (5,), "which the connection does not have"
 
@@ -65,7 +65,7 @@ def test_a_connection_goes_before_a_namespace_of_the_same_name(graph: Graph, con
 def test_what_is_neither_is_told_as_both(graph: Graph, connections: Connections) -> None:
     with pytest.raises(ConnectionUnknown, match="no connection 'bigquery'"):
         find("bigquery", graph, connections)
-    with pytest.raises(UsageError, match="knows no dataset 'bigquery:project.set.tables'") as caught:
+    with pytest.raises(UsageError, match=r"knows no dataset 'bigquery:project\.set\.tables'") as caught:
         find("bigquery:project.set.tables", graph, connections)
     assert "bigquery:project.set.table" in str(caught.value.hint)
     with pytest.raises(UsageError, match="neither a connection nor a namespace"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data_workbench.lineage.validation import LONGEST_NAME, findings
+from data_workbench.lineage.validation import DEEPEST, LONGEST_NAME, findings
 
 OF_SPARK = "https://github.com/OpenLineage/OpenLineage/tree/1.54.0/integration/spark"
 FACETS = "https://openlineage.io/spec/facets"
@@ -76,6 +76,7 @@ def test_a_data_source_is_called_as_spark_and_dbt_call_theirs(place: str) -> Non
 def test_events_of_datasets_and_of_jobs_are_valid() -> None:
     common = {key: EVENT[key] for key in ("eventTime", "producer", "schemaURL")}
     assert findings({**common, "dataset": EVENT["outputs"][0]}) == []
+    assert findings(changed(["dataset"], {"name": "beside a job it is no word of the spec"})) == []
     assert findings({**common, "job": EVENT["job"], "inputs": EVENT["inputs"], "outputs": []}) == []
 
 
@@ -88,6 +89,8 @@ def test_events_of_datasets_and_of_jobs_are_valid() -> None:
         (["job", "name"], ..., "$.job"),
         (["eventTime"], "yesterday", "$.eventTime"),
         (["eventTime"], "2026-02-30T00:00:00Z", "$.eventTime"),
+        (["eventTime"], "9999-12-31T23:59:59-23:00", "$.eventTime"),
+        (["eventTime"], "0001-01-01T00:00:00+14:00", "$.eventTime"),
         (["eventTime"], ..., "$"),
         (["eventType"], "STARTED", "$.eventType"),
         (["producer"], "someone", "$.producer"),
@@ -112,6 +115,25 @@ def test_what_is_wrong_is_told_by_its_path(path: list[Any], value: Any, told: st
 def test_what_is_no_event_at_all_is_told_at_the_root(value: Any) -> None:
     [first, *_] = findings(value)
     assert first.path == "$"
+
+
+def test_an_event_that_nests_deeper_than_anybody_reads_is_told_where() -> None:
+    def plan(levels: int) -> dict[str, Any]:
+        deep: Any = 1
+        for _ in range(levels):
+            deep = [deep]
+        return {"_producer": OF_SPARK, "_schemaURL": "https://spark/x.json", "plan": deep}
+
+    assert findings(changed(["run", "facets"], {"plan": plan(150)})) == []
+    for levels in (250, 600, 900):
+        [found] = findings(changed(["run", "facets"], {"plan": plan(levels)}))
+        assert (found.path, found.message) == ("$.run", f"nests deeper than {DEEPEST} levels")
+
+
+@pytest.mark.parametrize("custom", [{"said": ["fine", "half \ud800"]}, {"half \udfff": 1}])
+def test_half_a_character_is_told_where(custom: dict[str, Any]) -> None:
+    [found] = findings(changed(["run", "facets"], {"x": {**OLD, **custom}}))
+    assert (found.path, found.message) == ("$.run", "holds half of a surrogate pair, which is no character")
 
 
 def test_a_thousand_mistakes_are_told_as_a_few() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ def _unpacked(body: bytes) -> bytes:
 def _read(body: bytes) -> list[tuple[int | None, Any]]:
     """Events with their place in a list, None for one that is alone."""
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Invalid([Finding("$", f"is no JSON: {str(error)[:200]}")]) from None
     if not isinstance(value, list):
@@ -92,6 +93,13 @@ def _read(body: bytes) -> list[tuple[int | None, Any]]:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"{text[:40]} is larger than any number here")
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------- answers
