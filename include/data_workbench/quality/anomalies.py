@@ -34,6 +34,8 @@ _CHOSEN_EVERY: Final = 7
 """Values after which the season is chosen again."""
 _GAIN: Final = 0.75
 """A season must leave less than this share of the spread; otherwise there is none."""
+_LEAST_ALIKE: Final = (2, 2, 2, 2, 3)
+"""Values of one kind from which a season is known; where it has many kinds, one outlier would be half of what is known."""
 _RARE: Final = 3.0
 """Spreads by which values of one kind are off without a season, from which they are a season of their own."""
 _RELATIVE: Final = 1e-3
@@ -176,7 +178,8 @@ def _of_season(season: int | None, moments: Array, values: Array, at: datetime) 
         return _fitted(seconds, values, nothing, 0.0, at)
     buckets, here = moments[:, 1 + season], _kinds(at)[season]
     kinds, places, counts = np.unique(buckets, return_inverse=True, return_counts=True)
-    if len(kinds) < 2 or (buckets == here).sum() < 2 or np.median(counts) < 2:
+    least = _LEAST_ALIKE[season]
+    if len(kinds) < 2 or (buckets == here).sum() < least or np.median(counts) < least:
         return None
     left = values - _line(seconds, values, seconds)
     middles = np.array([np.median(left[places == kind]) for kind in range(len(kinds))])
@@ -194,11 +197,16 @@ class _Fit:
 
 
 def _fitted(seconds: Array, values: Array, seasonal: Array, here: float, at: datetime, *, spent: int = 1) -> _Fit:
-    """A line through values with a season taken away; `spent` of them make what is left look smaller than it is."""
+    """A line through values with a season taken away; `spent` of them make what is left look smaller than it is.
+
+    Of three values that are alike one is their median, and nothing is left of it: as many as there are kinds are not
+    counted.
+    """
     flat = values - seasonal
     left = flat - _line(seconds, flat, seconds)
-    correction = float(np.sqrt(len(values) / max(len(values) - spent, 2)))
-    spread = 1.4826 * float(np.median(np.abs(left - np.median(left)))) * correction
+    freedom = max(len(values) - spent, 2)
+    far = np.sort(np.abs(left - np.median(left)))[-freedom:]
+    spread = 1.4826 * float(np.median(far)) * float(np.sqrt(len(values) / freedom))
     if len(values) < 2 * LEAST:  # of a few values a median of distances may be small by chance
         spread = max(spread, 0.5 * float(np.std(left)))
     level = float(_line(seconds, flat, np.array([at.timestamp()]))[0])

@@ -32,11 +32,11 @@ class Series:
         return (self.points[-1].measured - self.points[0].measured) / timedelta(days=30)
 
 
-def make() -> Iterator[Series]:
-    """Six kinds of metrics, with outliers, level shifts, or both: fifteen of each kind."""
+def make(base: int = 0) -> Iterator[Series]:
+    """Six kinds of metrics, with outliers, level shifts, or both: fifteen of each kind; other noise for each base."""
     for kind in ("flat", "trend", "weekly", "month end", "hourly", "share"):
         for seed in range(15):
-            yield _series(kind, np.random.default_rng([seed, len(kind), ord(kind[0])]), seed)
+            yield _series(kind, np.random.default_rng([base + seed, len(kind), ord(kind[0])]), seed)
 
 
 def _series(kind: str, random: np.random.Generator, seed: int) -> Series:

@@ -35,15 +35,16 @@ def judged(one: Series) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_of_ninety_histories_the_faults_are_found_with_few_false_alarms() -> None:
-    series = list(make())
+@pytest.mark.parametrize("base", [0, 5000])
+def test_of_ninety_histories_the_faults_are_found_with_few_false_alarms(base: int) -> None:
+    series = list(make(base))
     results = [judged(one) for one in series]
     assert len(series) == 90
     recall = sum(hits for hits, _ in results) / sum(len(one.marks) for one in series)
     assert recall >= 0.9
     rates = [false / one.months for one, (_, false) in zip(series, results, strict=True)]
-    assert np.mean(rates) <= 0.5, "a metric and month"
-    assert sum(rate <= 1.01 for rate in rates) >= 85
+    assert np.mean(rates) <= 0.2, "a metric and month"
+    assert max(rates) <= 1.01, "of each of them"
 
 
 def test_nothing_is_said_of_a_short_history() -> None:
