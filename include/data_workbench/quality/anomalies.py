@@ -35,7 +35,7 @@ _CHOSEN_EVERY: Final = 7
 _GAIN: Final = 0.75
 """A season must leave less than this share of the spread; otherwise there is none."""
 _LEAST_ALIKE: Final = (2, 2, 2, 2, 3)
-"""Values of one kind from which a season is known; where it has many kinds, one outlier would be half of what is known."""
+"""Values of one kind from which a season is known; where it has many kinds, one outlier would be half of them."""
 _RARE: Final = 3.0
 """Spreads by which values of one kind are off without a season, from which they are a season of their own."""
 _RELATIVE: Final = 1e-3
