@@ -31,8 +31,8 @@ NAMES: Final = "names.jsonl"
 STREAM: Final = "files"
 _BLOCK: Final = 1024**2
 
-Listed = tuple[dict[str, tuple[Any, ...]], int]
-"""Files with what changes when they do, and how many links were left out."""
+Listed = tuple[dict[str, tuple[Any, ...]], dict[str, int]]
+"""Files with what changes when they do, and how many of what is no file were left out."""
 
 
 class ObjectExport(ListedExport[Listed]):
@@ -63,7 +63,7 @@ class ObjectExport(ListedExport[Listed]):
                 f"the repository {writer.vault.address} lies in {self.name!r}, which is to be backed up",
                 hint="keep backups elsewhere: WORKBENCH_BACKUPS",
             )
-        before, links = self.marked()
+        before, left_out = self.marked()
         seen, files, names = Multiset(), list[StoredFile](), list[bytes]()
         gone = 0
         for number, path in enumerate(sorted(before)):
@@ -82,7 +82,7 @@ class ObjectExport(ListedExport[Listed]):
             seconds=round(time.monotonic() - started, 3),
             streams={STREAM: Content(count=seen.count, fingerprint=seen.fingerprint)},
             files=(writer.write(NAMES, names), *files),
-            details={"links_left_out": links, "gone_meanwhile": gone},
+            details={**left_out, "gone_meanwhile": gone},
         )
 
     def lies_within(self, address: str) -> bool:
@@ -106,7 +106,7 @@ class ObjectRestore:
         self._root.check_writable()
         self._files = dict(self._named())
         for path in self._files:
-            self._root.full(path)
+            self._root.named(path)
 
     def restore(self) -> dict[str, Any]:
         """Write what differs, remove what is surplus, and compare all.
@@ -116,7 +116,8 @@ class ObjectRestore:
         """
         there, _ = listed(self._root)
         for path in sorted(there.keys() - self._files.keys()):
-            self._root.remove(path)
+            with translated(path):
+                self._root.remove_full(self._root.named(path))
         written = 0
         for path, file in self._files.items():
             if path not in there or _hash(self._root, path) != file.sha256:
@@ -148,7 +149,7 @@ class ObjectRestore:
         self._root.make_parents(path)
         with translated(path):
             handle: IO[bytes]
-            with self._root.filesystem.open(self._root.full(path), "wb") as handle:
+            with self._root.filesystem.open(self._root.named(path), "wb") as handle:
                 for block in self._reader.blocks(file):
                     handle.write(block)
         emit("backup.restored", store=self._stored.connection, count=1)
@@ -160,18 +161,20 @@ def listed(root: Root) -> Listed:
         root.filesystem.invalidate_cache()
         found: dict[str, dict[str, Any]] = root.filesystem.find(root.full("."), detail=True)
     prefix = str(root.filesystem._strip_protocol(root.config.folder)).rstrip("/") + "/"
-    files, links = {}, 0
+    files, left_out = {}, {"links_left_out": 0, "folders_left_out": 0}
     for name, facts in found.items():
         if facts.get("islink") or facts.get("type") == "link":
-            links += 1
+            left_out["links_left_out"] += 1
+        elif name.endswith("/"):  # as consoles of object stores make them, to show a folder
+            left_out["folders_left_out"] += 1
         elif facts.get("type") == "file" and name.startswith(prefix):
             changes = (facts.get("mtime"), facts.get("ETag"), str(facts.get("LastModified") or ""))
             files[name.removeprefix(prefix)] = (facts.get("size"), *changes)
-    return files, links
+    return files, left_out
 
 
 def _blocks(root: Root, path: str) -> Iterator[bytes]:
-    with translated(path), root.filesystem.open(root.full(path), "rb") as handle:
+    with translated(path), root.filesystem.open(root.named(path), "rb") as handle:
         while block := handle.read(_BLOCK):
             yield block
 

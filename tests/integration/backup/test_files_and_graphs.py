@@ -30,7 +30,7 @@ def site(shell: Shell, fuseki: str, tmp_path: Path) -> Shell:
     draw = random.Random(3)
     for name, content in {
         "plan.pdf": draw.randbytes(3_000_000), "copy of plan.pdf": None, "deep/er/é ü.txt": b"text", "empty": b"",
-        ".hidden": b"h", "a:b*?.bin": b"name", "_x/1": b"1",
+        ".hidden": b"h", "a:b*?.bin": b"name", "Foo::Bar.html": b"words", "back\\slash": b"b", "_x/1": b"1",
     }.items():  # fmt: skip
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def test_files_and_graphs_come_back_as_they_were(site: Shell, fuseki: str, tmp_p
     folder = tmp_path / "objects"
     before = hashes(folder), graphs(fuseki)
     made = succeeded(site("backup", "create", "--json"))
-    assert made["stores"]["objects"]["count"] == 7
+    assert made["stores"]["objects"]["count"] == 9
     assert made["stores"]["fuseki"]["count"] == 42
     assert made["new_bytes"] < 3_500_000, "the same content twice is kept once"
     assert succeeded(site("backup", "create", "--json"))["new_bytes"] < 20_000
@@ -92,7 +92,7 @@ def test_files_and_graphs_come_back_as_they_were(site: Shell, fuseki: str, tmp_p
     assert told["stores"]["objects"]["streams"] == 1
     assert (folder / "link").is_symlink()
     kept = succeeded(site("backup", "show", told["replaced_set"], "--json"))["stores"]
-    assert (kept["objects"]["streams"]["files"]["count"], "urn:x:intruder" in kept["fuseki"]["streams"]) == (7, True)
+    assert (kept["objects"]["streams"]["files"]["count"], "urn:x:intruder" in kept["fuseki"]["streams"]) == (9, True)
 
     refused = site("backup", "restore", made["set"], "--beside", "copy", "--store", "objects", "--json")
     assert refused.document["error"]["kind"] == "Unsupported"

@@ -34,6 +34,10 @@ class Facts:
     tag: str | None
 
 
+_BUCKETS = frozenset({"s3", "gs", "abfs"})
+"""Drivers of stores that keep objects by key, without folders."""
+
+
 class Root:
     """Everything under a connection's root; paths are relative to it and use `/`.
 
@@ -91,6 +95,24 @@ class Root:
             return self.config.folder + ("/" + quote(inside, safe="/*") if inside != "." else "/")
         joined = posixpath.join(self.config.folder, inside) if inside != "." else self.config.folder
         self._check_link(path, joined)
+        return joined
+
+    def named(self, name: str) -> str:
+        """The file system's own path of a file by the name that a listing of the root gave it.
+
+        Such a name may look like more than one (`Foo::Bar.html`). In a bucket it is a key of which no part means
+        anything (`a//b`, `../up`), and stays as it is.
+
+        Raises:
+            AccessDenied: it leads out of the root.
+        """
+        if self.config.driver.name in _BUCKETS:
+            return f"{self.config.folder.rstrip('/')}/{name}"
+        parts = re.split(r"[/\\]", name) if self.config.is_local else name.split("/")
+        if name.startswith("/") or ".." in parts or "\0" in name:
+            raise AccessDenied(f"{name!r} leads out of {self.config.url}", hint="is it of another place?")
+        joined = posixpath.join(self.config.folder, posixpath.normpath(name))
+        self._check_link(name, joined)
         return joined
 
     def _check_link(self, path: str, joined: str) -> None:
@@ -164,10 +186,10 @@ class Root:
         return [name for name in visible if _is_text(name) and self.full(name)]
 
     def make_parents(self, path: str) -> None:
-        """Create the folders above a path. Object stores have none: there nothing is created."""
+        """Create the folders above a path, or the name of a listing. Object stores have none: nothing is created."""
         if self.config.driver.publishes == "rename" or self.config.driver.name == "memory":
             with translated(path):
-                self.filesystem.makedirs(posixpath.dirname(self.full(path)), exist_ok=True)
+                self.filesystem.makedirs(posixpath.dirname(self.named(path)), exist_ok=True)
 
     def remove(self, path: str) -> None:
         """Delete a file if it is there."""
