@@ -46,6 +46,9 @@ class PointPiece(VectorRestore):
         wrong = next((name for name, one in self._key.items() if not isinstance(one, str | int | bool)), None)
         if wrong is not None:
             raise UsageError(f"{wrong} of the key is no text, whole number or truth", hint='such as {"id": 7}')
+        nested = next((name for name in self._key if "." in name or "[" in name), None)
+        if nested is not None:
+            raise UsageError(f"{nested!r} is within a payload, not a key of it", hint='such as {"id": 7}')
         now = _vectors(self._server.collection(self._collection)["config"]["params"])
         then = _vectors(self._stored.details["collections"][self._collection]["config"])
         if now != then:
@@ -83,26 +86,29 @@ class PointPiece(VectorRestore):
         return {"written": written, "removed": removed["count"], "replaced": None}
 
     def _fill_some(self) -> int:
-        from data_workbench.connectors.qdrant.packing import unpacked
+        return self._put_lines(self._collection, filter(self._is_meant, self._lines()))
 
-        points = [
-            {**point, "vector": {} if point["vector"] is None else unpacked(point["vector"])}
-            for point in self._points()
-            if all(point["payload"].get(name) == value for name, value in (self._key or {}).items())
-        ]
-        if points:
-            self._put(self._collection, points)
-        return len(points)
+    def _is_meant(self, line: bytes) -> bool:
+        return has_key(json.loads(line)["payload"], self._key or {})
 
-    def _points(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator[bytes]:
         file = self._stored.details["collections"][self._collection]["file"]
-        for line in self._reader.lines(self._stored.file(file)):
-            yield json.loads(line)
+        return self._reader.lines(self._stored.file(file))
 
     def _remove_all(self) -> None:
         """Only what is brought back makes room."""
         if self._collection in self._server.collections():
             self._server.delete_collection(self._collection)
+
+
+def has_key(payload: Mapping[str, Any], key: Key) -> bool:
+    """Whether a point has these values, as Qdrant's filter has it: one of a list is enough, and 1 is not true."""
+    for name, value in key.items():
+        found = payload.get(name)
+        held = found if isinstance(found, list) else [found]
+        if not any(type(one) is type(value) and one == value for one in held):
+            return False
+    return True
 
 
 def _vectors(params: Mapping[str, Any]) -> dict[str, tuple[int, str]]:

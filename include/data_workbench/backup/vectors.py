@@ -8,7 +8,7 @@ every element type Qdrant has (https://qdrant.tech/documentation/concepts/vector
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.content import Reader
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
 
 _PAGE = 256
+_PART_BYTES = 2 * 1024**2
+"""Of lines in one request: as JSON numbers a vector takes four times as much, and servers take 32 MB by default."""
+_STRICT = "strict_mode_config"
 _SECTIONS = {
     "hnsw_config": "hnsw_config",
     "optimizer_config": "optimizers_config",
     "wal_config": "wal_config",
     "quantization_config": "quantization_config",
-    "strict_mode_config": "strict_mode_config",
+    "strict_mode_config": _STRICT,
     "metadata": "metadata",
 }
 
@@ -79,7 +82,9 @@ def _description(server: Qdrant, name: str) -> dict[str, Any]:
 
 
 def _points(server: Qdrant, name: str, seen: Multiset) -> Iterator[bytes]:
-    for page in server.scroll(name, vectors=True, page=_PAGE):
+    strict = server.collection(name)["config"].get("strict_mode_config") or {}
+    most = strict.get("max_query_limit") if strict.get("enabled") else None
+    for page in server.scroll(name, vectors=True, page=min(_PAGE, most or _PAGE)):
         for point in page:
             line = to_line({"id": point.id, "payload": point.payload or {}, "vector": packed(point.vector)})
             seen.add(digest(line))
@@ -118,7 +123,7 @@ class VectorRestore:
             self._remove_all()
         for name, one in described.items():
             self._create(self._prefix + name, one)
-            self._fill(self._prefix + name, one["file"])
+            self._fill(self._prefix + name, one)
         self._point_aliases()
         found = self.contents()
         differing = [name for name, want in self._stored.streams.items() if found.get(name) != want]
@@ -150,22 +155,33 @@ class VectorRestore:
             self._server.delete_collection(name)
 
     def _create(self, name: str, described: dict[str, Any]) -> None:
-        self._server.ask("PUT", "collections", name, body=described["config"])
+        config = {key: value for key, value in described["config"].items() if key != _STRICT}
+        self._server.ask("PUT", "collections", name, body=config)
         for field, schema in described["indexes"].items():
             body = {"field_name": field, "field_schema": schema}
             self._server.ask("PUT", "collections", name, "index", body=body, wait="true")
 
-    def _fill(self, name: str, path: str) -> None:
+    def _fill(self, name: str, described: dict[str, Any]) -> None:
+        self._put_lines(name, self._reader.lines(self._stored.file(described["file"])))
+        # Limits of what others may ask for bind them again, once all is written.
+        if _STRICT in described["config"]:
+            self._server.ask("PATCH", "collections", name, body={_STRICT: described["config"][_STRICT]})
+
+    def _put_lines(self, name: str, lines: Iterable[bytes]) -> int:
+        """Write points as the set has them; how many."""
         waiting: list[dict[str, Any]] = []
-        for line in self._reader.lines(self._stored.file(path)):
+        count = size = 0
+        for line in lines:
             point = json.loads(line)
             # A point without vectors has an empty map of them.
             waiting.append({**point, "vector": {} if point["vector"] is None else unpacked(point["vector"])})
-            if len(waiting) == _PAGE:
+            count, size = count + 1, size + len(line)
+            if len(waiting) == _PAGE or size >= _PART_BYTES:
                 self._put(name, waiting)
-                waiting = []
+                waiting, size = [], 0
         if waiting:
             self._put(name, waiting)
+        return count
 
     def _put(self, name: str, points: list[dict[str, Any]]) -> None:
         self._server.ask("PUT", "collections", name, "points", body={"points": points}, wait="true")
