@@ -12,22 +12,18 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.archives import ArchiveExpiredOperator, ExpireArchivesOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 POLICIES = str(Path(__file__).parent / "archives")
 
 with DAG(
     "archive_expired",
     schedule="30 3 * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Moves rows past their time into archives, and expires archives",
+    **HOUSEKEEPING,
 ) as dag:
     archive = ArchiveExpiredOperator(task_id="archive", policies=POLICIES)
     archive >> ExpireArchivesOperator(task_id="expire", policies=POLICIES)

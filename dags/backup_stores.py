@@ -11,24 +11,20 @@ from datetime import timedelta
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.backups import (
     CheckBackupOperator,
     CreateBackupOperator,
     PruneBackupsOperator,
 )
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "backup_stores",
     schedule="30 1 * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Makes a backup set of all stores, checks it, and thins out",
+    **HOUSEKEEPING,
 ) as dag:
     create = CreateBackupOperator(task_id="create")
     check = CheckBackupOperator(task_id="check", set_id="{{ ti.xcom_pull(task_ids='create')['set'] }}")

@@ -12,24 +12,20 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.housekeeping import (
     CheckConnectionOperator,
     DeliverAlertsOperator,
     ListConnectionsOperator,
 )
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "check_connections",
     schedule="*/5 * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Asks every connection the pipelines use how its store is, and tells what changed",
+    **HOUSEKEEPING,
 ) as dag:
     connections = ListConnectionsOperator(task_id="connections", folder=str(Path(__file__).parent / "pipelines"))
     check = CheckConnectionOperator.partial(task_id="check", map_index_template="{{ task.connection_id }}").expand(

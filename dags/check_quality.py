@@ -13,23 +13,19 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.housekeeping import DeliverAlertsOperator
 from data_workbench.provider.operators.quality import ListContractsOperator, QualityCheckOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 FOLDER = Path(__file__).parent
 
 with DAG(
     "check_quality",
     schedule="15 * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Holds datasets against their contracts",
+    **HOUSEKEEPING,
 ) as dag:
     contracts = ListContractsOperator(task_id="contracts", folder=str(FOLDER / "contracts"))
     check = QualityCheckOperator.partial(

@@ -12,19 +12,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.housekeeping import CleanArtifactsOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "clean_artifacts",
     schedule="30 2 * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Removes staged files and runs past their retention",
+    **HOUSEKEEPING,
 ) as dag:
     CleanArtifactsOperator(task_id="clean")

@@ -14,21 +14,17 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.housekeeping import DeliverLineageOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 FOLDER = Path(__file__).parent
 
 with DAG(
     "deliver_lineage",
     schedule="*/10 * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Hands out lineage that runs left behind",
+    **HOUSEKEEPING,
 ) as dag:
     DeliverLineageOperator(task_id="deliver", folder=str(FOLDER))

@@ -11,19 +11,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.backups import ShipLogOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "ship_log",
     schedule="* * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Takes over PostgreSQL's log for restores to a moment",
+    **HOUSEKEEPING,
 ) as dag:
     ShipLogOperator(task_id="ship")

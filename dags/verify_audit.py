@@ -11,19 +11,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.audit import VerifyAuditOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "verify_audit",
     schedule="25 * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Verifies and signs the audit trail",
+    **HOUSEKEEPING,
 ) as dag:
     VerifyAuditOperator(task_id="verify")

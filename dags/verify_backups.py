@@ -11,19 +11,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.backups import CheckBackupOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "verify_backups",
     schedule="0 4 * * 0",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Restores the newest backup set into servers made for it, and compares",
+    **HOUSEKEEPING,
 ) as dag:
     CheckBackupOperator(task_id="drill", drill=True)

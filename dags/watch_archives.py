@@ -12,19 +12,15 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.archives import WatchArchivesOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 with DAG(
     "watch_archives",
     schedule="40 * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Looks at archiving, and tells what failed, is overdue, damaged or away",
+    **HOUSEKEEPING,
 ) as dag:
     WatchArchivesOperator(task_id="watch", policies=str(Path(__file__).parent / "archives"))

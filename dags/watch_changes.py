@@ -15,21 +15,17 @@ from pathlib import Path
 
 from airflow.sdk import DAG  # noqa: TID253  # a DAG file
 
+from data_workbench.provider.housekeeping import HOUSEKEEPING
 from data_workbench.provider.operators.changes import WatchChangesOperator
-from data_workbench.provider.retries import RETRIES
-from data_workbench.provider.tags import Tag
 
 FOLDER = Path(__file__).parent
 
 with DAG(
     "watch_changes",
     schedule="*/5 * * * *",
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),
-    tags=[Tag.HOUSEKEEPING.value],
-    default_args={"owner": "data-workbench", **RETRIES},
     doc_md=__doc__,
     description="Looks at what others change in watched streams",
+    **HOUSEKEEPING,
 ) as dag:
     WatchChangesOperator(task_id="watch", file=str(FOLDER / "watches.yaml"), pipelines=str(FOLDER / "pipelines"))
