@@ -8,7 +8,9 @@ position says that it is known.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from data_workbench.connectors.postgres.names import Relation
     from data_workbench.metastore import Metastore
 
+LOOK_EVERY = 5.0
+"""Seconds between two looks at how much log is held back, while it is read."""
 _AT_ONCE: Final = 20_000
 """Messages of one transaction of the metastore, if transactions of the log allow."""
 _SAID: Final = frozenset({"run_id", "pipeline", "actor", "reason"})
@@ -55,7 +59,7 @@ class LogPass:
         """
         self._prepare()
         try:
-            self._consume(self.capture.now())
+            self._consume(self.capture.now(), self._room())
         finally:
             self._guard()
 
@@ -94,6 +98,11 @@ class LogPass:
                     one.gap(session, detail)
             watches.move_slot(session, self.connection_id, lsn_text(made))
 
+    def _room(self) -> _Room:
+        """How much may be held back while it is read: what was held back before is what there is to read."""
+        slot = self.capture.look()
+        return _Room(self.capture, max(self.retained, slot.retained if slot is not None else 0))
+
     def _guard(self) -> None:
         """Give the server its log back before it takes the disk; the next pass tells the gap."""
         slot: Slot | None = self.capture.look()
@@ -106,16 +115,18 @@ class LogPass:
 
     # --------------------------------------------------------------------------------------------------- the changes
 
-    def _consume(self, upto: int) -> None:
+    def _consume(self, upto: int, room: _Room) -> None:
         while True:
             with self.store.transaction() as session:
                 self._hold(session)
                 position = watches.slot_position(session, self.connection_id)
                 batch = _Batch(session, self.resolvers, lsn_number(position))
                 count = 0
-                for message in self.capture.peek(upto, most=_AT_ONCE):
-                    batch.take(message)
-                    count += 1
+                with closing(self.capture.peek(upto, most=_AT_ONCE)) as messages:
+                    for message in messages:
+                        batch.take(message)
+                        count += 1
+                        room.check()
                 is_last = count < _AT_ONCE
                 reached = max(upto, batch.reached) if is_last else batch.reached
                 batch.finish()
@@ -125,6 +136,36 @@ class LogPass:
             self.capture.advance(reached)
             if is_last:
                 return
+
+
+@dataclass
+class _Room:
+    """Looks every few seconds at how much log a slot holds back, while it is read.
+
+    Args:
+        most: bytes; more is given back to the server.
+    """
+
+    capture: Capture
+    most: int
+    _looked: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Look, if it is time.
+
+        Raises:
+            StateError: it is too much.
+        """
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        held = self.capture.held_back()
+        if held > self.most:
+            raise StateError(
+                f"slot {self.capture.slot!r} holds back {held:,} bytes of log while it is read, more than the"
+                f" {self.most:,} bytes it may; it is dropped, and the next pass tells the gap",
+                hint="look more often, end transactions that are open for long, or give `retained` more",
+            )
+        self._looked = time.monotonic()
 
 
 @dataclass

@@ -14,10 +14,12 @@ import psycopg
 import pytest
 
 from data_workbench.connectors.connections import Connections, from_environment
+from data_workbench.connectors.postgres.capture import Capture
 from data_workbench.errors import UsageError
 from data_workbench.metastore import journal, watches
 from data_workbench.pipelines.record_tracing import trace_record, watched_changes
 from data_workbench.pipelines.watch_files import watch_once
+from data_workbench.watching import log
 from data_workbench.watching.comparing import ComparingPass
 
 if TYPE_CHECKING:
@@ -195,6 +197,42 @@ def test_a_slot_that_holds_back_too_much_is_dropped_and_the_gap_is_told(needs: S
     assert steps(events) == [("not known", None), ("appeared", "3")]
     assert "held back too much" in events[0]["reason"]
     assert found(needs, id="9")[0]["what"] == "not known", "a gap is told of every key"
+
+
+def test_a_slot_that_holds_back_too_much_while_it_is_read_is_dropped_then(
+    needs: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(needs, LOGGED)
+    needs.sql("INSERT INTO needs SELECT n FROM generate_series(1, 400) n")
+    peek, read = Capture.peek, list[Any]()
+
+    def slow(capture: Capture, *given: Any, **named: Any) -> Iterator[Any]:  # as a server that others write to
+        for message in peek(capture, *given, **named):
+            if len(read) == 100:
+                needs.sql("SELECT pg_logical_emit_message(false, 'x', repeat('y', 3000000))")
+            read.append(message)
+            yield message
+
+    monkeypatch.setattr(Capture, "peek", slow)
+    monkeypatch.setattr(log, "LOOK_EVERY", 0.0)
+    done = look(needs, LOGGED, retained="1MB")
+    assert "more than the 1,048,576 bytes" in done.troubles["pg:public.needs"]
+    assert len(read) < 110, "not first at the end of the pass"
+    assert slots(needs) == 0
+    monkeypatch.setattr(Capture, "peek", peek)
+    look(needs, LOGGED)
+    needs.sql("INSERT INTO needs VALUES (500)")
+    look(needs, LOGGED)
+    assert steps(found(needs)) == [("not known", None), ("appeared", "500")]
+
+
+def test_what_was_held_back_before_a_pass_is_read_all_the_same(needs: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    look(needs, LOGGED)
+    needs.sql("SELECT pg_logical_emit_message(false, 'x', repeat('y', 3000000))")
+    needs.sql("INSERT INTO needs VALUES (1)")
+    monkeypatch.setattr(log, "LOOK_EVERY", 0.0)
+    assert look(needs, LOGGED, retained="1MB").found == {"pg:public.needs": 1}
+    assert steps(found(needs)) == [("appeared", "1")]
 
 
 def test_a_slot_of_somebody_else_is_left_alone(needs: Site) -> None:

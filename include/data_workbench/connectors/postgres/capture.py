@@ -2,12 +2,12 @@
 
 The slot is read by its SQL functions, so a watcher needs no connection of its own kind and may live for seconds. It is
 peeked at, and moved on once what was read is kept elsewhere; whoever is killed in between reads the same again.
-A slot keeps log on the server's disk until it is read: `room` tells how much, and `drop` gives it back.
+A slot keeps log on the server's disk until it is read: `look` tells how much, and `drop` gives it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -59,10 +59,13 @@ class Capture:
         self.config = PostgresConfig.of(connection)
         self.slot = slot
         self._connection = client.connect(self.config)
+        self._aside: client.PatientConnection | None = None
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connections back."""
         self._connection.close()
+        if self._aside is not None:
+            self._aside.close()
 
     # ------------------------------------------------------------------------------------------ slot and publication
 
@@ -162,6 +165,14 @@ class Capture:
         assert row is not None
         return str(row[0])
 
+    def held_back(self) -> int:
+        """Bytes of log that the slot holds back, asked for beside the connection that may be reading it just now."""
+        if self._aside is None:
+            self._aside = client.connect(self.config)
+        with client.translating(self.config.address):
+            row = self._aside.execute(_SLOT, (self.slot,)).fetchone()
+        return int(row[5] or 0) if row is not None else 0
+
     # ------------------------------------------------------------------------------------------------------- reading
 
     def now(self) -> int:
@@ -171,7 +182,7 @@ class Capture:
         assert row is not None
         return lsn_number(row[0])
 
-    def peek(self, upto: int, *, most: int) -> Iterator[Message]:
+    def peek(self, upto: int, *, most: int) -> Generator[Message]:
         """Messages of whole transactions that committed before a position, at least so many if there are."""
         decoder = Decoder()
         query = sql.SQL(
