@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -167,15 +168,12 @@ class _Round:
         with _alone(path) as mine:
             if not mine:
                 return
-            batch: list[dict[str, Any]] = []
             refused: list[dict[str, Any]] = []
-            for event in self._events(path):
-                batch.append(event)
-                if len(batch) == _BATCH:
-                    refused += self._receiver.send(batch)
-                    batch = []
-            if batch:
-                refused += self._receiver.send(batch)
+            events = self._events(path)
+            while batch := list(islice(events, _BATCH)):
+                found = self._receiver.send(batch)
+                self._done.sent += len(batch) - len(found)
+                refused += found
             if refused:
                 self._put_aside(path.name, refused)
             path.unlink(missing_ok=True)
@@ -188,7 +186,6 @@ class _Round:
                 except ValueError:
                     self._done.torn += 1
                     continue
-                self._done.sent += 1
                 yield event
 
     def _put_aside(self, name: str, events: list[dict[str, Any]]) -> None:
@@ -197,7 +194,6 @@ class _Round:
         with (aside / f"{self._name}-{name}").open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps(event) + "\n" for event in events)
         self._done.refused += len(events)
-        self._done.sent -= len(events)
         log.warning("%s lineage events are none to the %s: see %s", len(events), self._name, aside)
 
 

@@ -11,6 +11,7 @@ that output. A column that decides which rows there are reaches all columns.
 from __future__ import annotations
 
 import gc
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -312,15 +313,21 @@ class Graphs:
     def __init__(self, *, is_served: bool = False) -> None:
         self._known: dict[datetime | None, Graph] = {}
         self._is_served = is_served
+        self._lock = threading.Lock()
 
     def at(self, store: Metastore, moment: datetime | None = None) -> Graph:
-        """The graph as of a moment; as of now for None."""
-        now = datetime.now(UTC)
-        known = self._known.get(moment)
-        fresh = known is not None and known.revision == revision(store)
-        if known is not None and fresh and (moment is not None or known.until is None or now < known.until):
-            return known
-        made = Graph(snapshot(store, moment or now))
+        """The graph as of a moment; as of now for None. Who asks while one is loaded waits for it."""
+        with self._lock:
+            now = datetime.now(UTC)
+            known = self._known.get(moment)
+            fresh = known is not None and known.revision == revision(store)
+            if known is not None and fresh and (moment is not None or known.until is None or now < known.until):
+                return known
+            made = Graph(snapshot(store, moment or now))
+            self._keep(moment, made)
+            return made
+
+    def _keep(self, moment: datetime | None, made: Graph) -> None:
         self._known.pop(moment, None)
         while len(self._known) >= self._MOST:
             self._known.pop(next(iter(self._known)))
@@ -329,4 +336,3 @@ class Graphs:
             gc.unfreeze()  # what went since the last graph was loaded
             gc.collect()
             gc.freeze()
-        return made

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from data_workbench.lineage.graph import Graph
+from data_workbench.lineage import graph as graphs
+from data_workbench.lineage.graph import Graph, Graphs
 from data_workbench.metastore.lineage import Name
 from data_workbench.metastore.lineage_reading import JobRow, Snapshot
+
+if TYPE_CHECKING:
+    from data_workbench.metastore import Metastore
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = ("a", "b", "c", "d")
@@ -130,6 +135,24 @@ def test_of_our_own_jobs_each_output_has_only_the_inputs_it_is_made_of() -> None
     reached = graph.reach([graph.by_name[Name("db", "a")]], "downstream")
     assert [graph.datasets[one].name for one in reached.datasets] == ["x"]
     assert graph.columns_written(graph.by_name[Name("db", "x")], "p") == {"c"}
+
+
+def test_many_who_ask_at_once_load_a_graph_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[datetime] = []
+
+    def slow(_: Any, at: datetime) -> Snapshot:
+        loaded.append(at)
+        time.sleep(0.05)
+        return Snapshot(1, at, None, [], {}, [], [])
+
+    monkeypatch.setattr(graphs, "snapshot", slow)
+    monkeypatch.setattr(graphs, "revision", lambda _: 1)
+    known, store = Graphs(), cast("Metastore", None)
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(one) for one in pool.map(lambda _: known.at(store), range(16))}) == 1
+        assert len(loaded) == 1
+        moments = [AT + timedelta(days=n % 6) for n in range(60)]
+        assert [one.at for one in pool.map(lambda moment: known.at(store, moment), moments)] == moments
 
 
 def test_who_reads_and_writes_nothing_is_a_reader() -> None:

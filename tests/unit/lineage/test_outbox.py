@@ -74,6 +74,16 @@ def test_what_killed_processes_told_is_all_delivered(settings: Settings) -> None
     assert len({one["run"]["runId"] for one in shelf.taken}) == 50
 
 
+def test_only_what_a_receiver_took_is_told_as_sent(settings: Settings) -> None:
+    told(settings, "START", "COMPLETE")
+    shelf = Shelf()
+    shelf.away = StoreUnavailable("the shelf is away")
+    away = handed_out(settings, receiver=shelf)
+    assert (away.sent, away.waiting) == (0, 1)
+    shelf.away = None
+    assert handed_out(settings, now=100, receiver=shelf).sent == 2
+
+
 def test_a_process_that_still_writes_is_left_alone(settings: Settings) -> None:
     outbox, shelf = Outbox(settings), Shelf()
     outbox.tell("START", STAGE)
