@@ -1,4 +1,4 @@
-"""Takes over Airflow's event log while its API server runs, so that nobody has to remember to.
+"""Takes over Airflow's event log and its assets while its API server runs, so that nobody has to remember to.
 
 A middleware, as that is what a plugin may add to the server as a whole: it passes on every request untouched, and
 begins and ends its thread with the server. Several workers, or servers, may do so at once: each entry is taken over
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 
 def _take_over() -> int:
-    from data_workbench.api.services.airflow_log import take_over
+    from data_workbench.api.services import airflow_assets, airflow_log
 
-    return take_over()
+    return airflow_log.take_over() + airflow_assets.take_over()
 
 
 def _set_seconds() -> float:
@@ -37,7 +37,7 @@ def _set_seconds() -> float:
     try:
         return settings.load().audit_airflow_seconds
     except WorkbenchError as error:
-        log.warning("Airflow's event log is not taken over into the audit trail: %s", error.message)
+        log.warning("Airflow's event log and assets are not taken over into the metastore: %s", error.message)
         return 0.0
 
 
@@ -84,7 +84,7 @@ class LogKeeper:
         except Exception as error:  # the server serves on, whatever ails the metastore
             said = f"{type(error).__name__}: {error}"
             if said != self._said:
-                log.warning("Airflow's event log waits to be taken over into the audit trail: %s", said)
+                log.warning("Airflow's event log, or its assets, wait to be taken over into the metastore: %s", said)
             self._said = said
         else:
             self._said = None

@@ -160,6 +160,11 @@ def pipeline_of(job: tuple[str, str]) -> str | None:
     return name.removeprefix(_PIPELINE).partition(".")[0]
 
 
+def is_own_dag(dag: str) -> bool:
+    """Whether a DAG runs a pipeline, which tells lineage itself."""
+    return dag.startswith(_PIPELINE)
+
+
 def contract_of(job: tuple[str, str]) -> str | None:
     """The contract by itself that a job checks; None for all other jobs."""
     namespace, name = job
@@ -204,7 +209,7 @@ def build_event(
     return {
         "eventType": state,
         "eventTime": at.isoformat(),
-        "producer": _producer(),
+        "producer": producer(),
         "schemaURL": SCHEMAS["RunEvent"],
         "run": {"runId": stage.uuid, "facets": _run_facets(stage, error, balance)},
         "job": {"namespace": NAMESPACE, "name": stage.job, "facets": _job_facets(stage)},
@@ -217,11 +222,11 @@ def build_event(
 
 def _run_facets(stage: StageRun, error: BaseException | None, balance: Mapping[str, Any] | None) -> dict[str, Any]:
     facets: dict[str, Any] = {
-        "processing_engine": _facet("ProcessingEngineRunFacet", version=_version(), name=_ENGINE),
+        "processing_engine": facet("ProcessingEngineRunFacet", version=_version(), name=_ENGINE),
         "workbench_run": _custom("WorkbenchRunFacet", {"runId": stage.run_id}),
     }
     if stage.stage is not None:
-        facets["parent"] = _facet(
+        facets["parent"] = facet(
             "ParentRunFacet",
             run={"runId": stage.parent.uuid, "facets": {}},
             job={"namespace": NAMESPACE, "name": stage.parent.job, "facets": {}},
@@ -229,9 +234,9 @@ def _run_facets(stage: StageRun, error: BaseException | None, balance: Mapping[s
     if stage.after:
         facets["jobDependencies"] = _dependencies(stage)
     if stage.now is not None:
-        facets["nominalTime"] = _facet("NominalTimeRunFacet", nominalStartTime=stage.now.isoformat())
+        facets["nominalTime"] = facet("NominalTimeRunFacet", nominalStartTime=stage.now.isoformat())
     if error is not None:
-        facets["errorMessage"] = _facet("ErrorMessageRunFacet", message=_told(error), programmingLanguage="python")
+        facets["errorMessage"] = facet("ErrorMessageRunFacet", message=_told(error), programmingLanguage="python")
     if balance is not None:
         facets["workbench_balance"] = _custom("BalanceRunFacet", {"counts": _known(balance)})
     return facets
@@ -249,18 +254,18 @@ def _dependencies(stage: StageRun) -> dict[str, Any]:
         }
         for one in before
     ]
-    return _facet("JobDependenciesRunFacet", upstream=upstream, downstream=[], trigger_rule="ALL_SUCCESS")
+    return facet("JobDependenciesRunFacet", upstream=upstream, downstream=[], trigger_rule="ALL_SUCCESS")
 
 
 def _job_facets(stage: StageRun) -> dict[str, Any]:
     kind = "TASK" if stage.stage else "PIPELINE"
-    facets = {"jobType": _facet("JobTypeJobFacet", processingType="BATCH", integration="WORKBENCH", jobType=kind)}
+    facets = {"jobType": facet("JobTypeJobFacet", processingType="BATCH", integration="WORKBENCH", jobType=kind)}
     if stage.description:
-        facets["documentation"] = _facet("DocumentationJobFacet", description=stage.description)
+        facets["documentation"] = facet("DocumentationJobFacet", description=stage.description)
     if stage.owner:
-        facets["ownership"] = _facet("OwnershipJobFacet", owners=[{"name": f"team:{stage.owner}", "type": "OWNER"}])
+        facets["ownership"] = facet("OwnershipJobFacet", owners=[{"name": f"team:{stage.owner}", "type": "OWNER"}])
     if stage.sql:
-        facets["sql"] = _facet("SQLJobFacet", query=stage.sql, dialect="duckdb")
+        facets["sql"] = facet("SQLJobFacet", query=stage.sql, dialect="duckdb")
     return facets
 
 
@@ -273,14 +278,14 @@ def _output(dataset: LineageDataset) -> dict[str, Any]:
     if dataset.columns or dataset.shaped_by:
         facets["columnLineage"] = _column_lineage(dataset)
     measured = _known({"rowCount": dataset.rows, "size": dataset.bytes, "fileCount": dataset.files})
-    statistics = {"outputStatistics": _facet("OutputStatisticsOutputDatasetFacet", **measured)} if measured else {}
+    statistics = {"outputStatistics": facet("OutputStatisticsOutputDatasetFacet", **measured)} if measured else {}
     return {**_named(dataset), "facets": facets, "outputFacets": statistics}
 
 
 def _dataset_facets(dataset: LineageDataset) -> dict[str, Any]:
     name = dataset.name
     uri = name.namespace if "://" in name.namespace else f"file://{name.name}"
-    facets = {"dataSource": _facet("DatasourceDatasetFacet", name=name.namespace, uri=uri)}
+    facets = {"dataSource": facet("DatasourceDatasetFacet", name=name.namespace, uri=uri)}
     if dataset.schema is not None:
         fields = [
             _known(
@@ -295,9 +300,9 @@ def _dataset_facets(dataset: LineageDataset) -> dict[str, Any]:
             for position, item in enumerate(dataset.schema, start=1)
             if not is_hidden(name, item.name)
         ]
-        facets["schema"] = _facet("SchemaDatasetFacet", fields=fields)
+        facets["schema"] = facet("SchemaDatasetFacet", fields=fields)
     if dataset.version is not None:
-        facets["version"] = _facet("DatasetVersionDatasetFacet", datasetVersion=dataset.version)
+        facets["version"] = facet("DatasetVersionDatasetFacet", datasetVersion=dataset.version)
     return facets
 
 
@@ -316,7 +321,7 @@ def _input_facets(dataset: LineageDataset) -> dict[str, Any]:
         for one in dataset.assertions
         if one.column is None or not is_hidden(dataset.name, one.column)
     ]
-    return {"dataQualityAssertions": _facet("DataQualityAssertionsDatasetFacet", assertions=told)} if told else {}
+    return {"dataQualityAssertions": facet("DataQualityAssertionsDatasetFacet", assertions=told)} if told else {}
 
 
 def _column_lineage(dataset: LineageDataset) -> dict[str, Any]:
@@ -325,7 +330,7 @@ def _column_lineage(dataset: LineageDataset) -> dict[str, Any]:
         for column, origins in dataset.columns.items()
         if not is_hidden(dataset.name, column)
     }
-    return _facet("ColumnLineageDatasetFacet", fields=fields, dataset=_origins(dataset.shaped_by))
+    return facet("ColumnLineageDatasetFacet", fields=fields, dataset=_origins(dataset.shaped_by))
 
 
 def _origins(origins: Sequence[ColumnOrigin]) -> list[dict[str, Any]]:
@@ -364,13 +369,14 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _facet(kind: str, /, **values: Any) -> dict[str, Any]:
-    return {"_producer": _producer(), "_schemaURL": SCHEMAS[kind], **values}
+def facet(kind: str, /, **values: Any) -> dict[str, Any]:
+    """A facet of OpenLineage's own, by the name of its schema."""
+    return {"_producer": producer(), "_schemaURL": SCHEMAS[kind], **values}
 
 
 def _custom(name: str, values: dict[str, Any]) -> dict[str, Any]:
     """A facet of our own; the client has no class for it."""
-    return {"_producer": _producer(), "_schemaURL": f"{_PRODUCER}:{name}:1-0-0", **values}
+    return {"_producer": producer(), "_schemaURL": f"{_PRODUCER}:{name}:1-0-0", **values}
 
 
 def _comment(item: pa.Field) -> str | None:
@@ -388,5 +394,6 @@ def _version() -> str:
     return importlib.metadata.version("odras-data-workbench")
 
 
-def _producer() -> str:
+def producer() -> str:
+    """Who tells: this workbench, with its version."""
     return f"{_PRODUCER}:{_version()}"

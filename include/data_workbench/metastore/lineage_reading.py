@@ -167,19 +167,35 @@ def open_incidents(store: Metastore, contracts: Collection[str]) -> dict[str, di
         }
 
 
-def consumers(store: Metastore) -> dict[str, set[tuple[str, str]]]:
-    """Jobs that stand for who takes data beside pipelines, with what they read now by namespace and name."""
+def reads(store: Metastore, namespace: str, names: str) -> dict[str, set[tuple[str, str]]]:
+    """What jobs of a namespace read now, by namespace and name; of those that write nothing.
+
+    Args:
+        names: a regular expression, of which jobs.
+    """
     statement = text(
         "SELECT j.name, d.namespace, d.name FROM lineage_standing s JOIN lineage_jobs j ON j.id = s.job_id"
         " JOIN lineage_dataset_edges e ON e.version_id = s.version_id AND e.role = 'input'"
         " JOIN lineage_datasets d ON d.id = e.dataset_id"
-        " WHERE j.namespace = 'workbench' AND j.name ~ '^(alert_route|subscription|api_consumer)__'"
+        " WHERE j.namespace = :namespace AND j.name ~ :names AND NOT EXISTS (SELECT FROM lineage_dataset_edges w"
+        "  WHERE w.version_id = s.version_id AND w.role = 'output')"
     )
     found: dict[str, set[tuple[str, str]]] = {}
     with store.transaction() as connection:
-        for job, namespace, name in connection.execute(statement):
-            found.setdefault(job, set()).add((namespace, name))
+        for job, space, name in connection.execute(statement, {"namespace": namespace, "names": names}):
+            found.setdefault(job, set()).add((space, name))
     return found
+
+
+def last_run(store: Metastore, namespace: str) -> datetime | None:
+    """When a run of a job of a namespace was last heard of, not counting times to come."""
+    statement = text(
+        "SELECT max(r.last_seen) FROM lineage_jobs j JOIN lineage_runs r ON r.job_id = j.id"
+        " WHERE j.namespace = :namespace AND r.run_id NOT LIKE 'job-event:%' AND r.last_seen <= now()"
+    )
+    with store.transaction() as connection:
+        found: datetime | None = connection.scalar(statement, {"namespace": namespace})
+        return found
 
 
 # ----------------------------------------------------------------------------------------------------------- runs

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from data_workbench.errors import DefinitionError, UsageError, WorkbenchError
 from data_workbench.lineage import DatasetName, LineageDataset, source_name
-from data_workbench.lineage.events import CONSUMERS, ConsumerKind
+from data_workbench.lineage.assets import Asset, dataset_of
+from data_workbench.lineage.events import CONSUMERS, NAMESPACE, ConsumerKind
 from data_workbench.metastore import lineage_reading as reading
 from data_workbench.metastore import runs, tokens
 from data_workbench.metastore.alerts import Alert
@@ -45,13 +46,17 @@ _VERBS: Final[Mapping[ConsumerKind, str]] = {"alert_route": "tell", "subscriptio
 def tell_consumers(store: Metastore, connections: Connections, settings: Settings) -> int:
     """Tell lineage of consumers that came, went, or read something else; how many. The outbox has the events then."""
     now = _Site(store, connections, settings).consumers()
-    before = {_parts(name): {DatasetName(*one) for one in read} for name, read in reading.consumers(store).items()}
+    before = {_parts(name): {DatasetName(*one) for one in read} for name, read in _known(store).items()}
     changed = [one for one in {**before, **now} if set(now.get(one, ())) != before.get(one, set())]
     for kind, name in changed:
         inputs = [LineageDataset(one) for one in sorted(now.get((kind, name), ()), key=str)]
         with told(settings, kind, name, _VERBS[kind], inputs=inputs):
             pass
     return len(changed)
+
+
+def _known(store: Metastore) -> dict[str, set[tuple[str, str]]]:
+    return reading.reads(store, NAMESPACE, f"^({'|'.join(CONSUMERS)})__")
 
 
 def _parts(job: str) -> tuple[ConsumerKind, str]:
@@ -124,7 +129,8 @@ class _Site:
         found = []
         for one in datasets:
             connection, colon, stream = one.partition(":")
-            if not colon or not stream:  # an asset of others, without a place
+            if not colon or not stream:  # an asset of other DAGs, without a place
+                found.append(dataset_of(Asset(one, one), self._connections))
                 continue
             try:
                 found.append(source_name(self._connections.get(connection), stream))

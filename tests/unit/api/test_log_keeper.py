@@ -53,7 +53,7 @@ def test_a_metastore_that_is_away_is_said_once_and_asked_again(caplog: pytest.Lo
     with served(seconds=0.01, take_over=look) as client:
         assert all(tries.acquire(timeout=30) for _ in range(4))
         assert client.get("/").status_code == 200
-    assert len([one for one in caplog.records if "waits to be taken over" in one.message]) == 1
+    assert len([one for one in caplog.records if "wait to be taken over" in one.message]) == 1
 
 
 @pytest.mark.parametrize("scope", ["http", "websocket"])

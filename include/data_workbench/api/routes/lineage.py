@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from data_workbench.api import access
+from data_workbench.api.services import airflow_assets
 from data_workbench.api.services import lineage as service
 from data_workbench.errors import ConnectionUnknown, MomentUnreadable, UsageError
 from data_workbench.records.values import jsonable
@@ -124,6 +125,10 @@ def router() -> APIRouter:
     ) -> JSONResponse:
         with _missing():
             return _plain(service.traced(dataset, "upstream", depth=depth, as_of=as_of))
+
+    @found.post("/airflow", dependencies=[Depends(access.from_here)])
+    def airflow() -> dict[str, int]:
+        return {"new": airflow_assets.take_over()}
 
     @found.get("/record")
     def record(
