@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import BalanceError, ContractViolated, ResourceExhausted, TransformError
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.transforms.asking import Asks, fill_answers
+from data_workbench.transforms.blaming import blame
 from data_workbench.transforms.calling import call
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
@@ -220,8 +221,10 @@ class _Execution:
             if "sort" not in action.arguments:
                 raise
             sort_by_stretches(self.engine, action.arguments["sort"])
-        except (duckdb.DataError, duckdb.InvalidInputException):
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:
             if not action.otherwise:
+                if "query" in action.arguments:
+                    raise blame(self.engine, error, **action.arguments) from error
                 raise
             for sql in action.otherwise:
                 self.engine.execute(sql)
@@ -358,13 +361,13 @@ class _Execution:
         found.in_ = rows - found.expanded
 
     def _account_remade(self, node: NodePlan, found: StepCounts) -> None:
-        """Which row became which is not known: only how many more or fewer there are."""
-        counted = ", ".join(f"count(*) FILTER ({STATUS} = {status})" for status in (ALIVE, TOMBSTONE_ROW))
-        sql = f"SELECT {counted} FROM {node.table}"
-        live, tombstones = (int(count) for count in self._row(sql))
+        """Which row became which is not known: only how many more or fewer there are, set aside ones among them."""
+        asked = (f"{STATUS} >= {ALIVE}", f"{STATUS} = {TOMBSTONE_ROW}")
+        sql = f"SELECT {', '.join(f'count(*) FILTER ({one})' for one in asked)} FROM {node.table}"
+        made, tombstones = (int(count) for count in self._row(sql))
         found.in_ = self._given_to(node)
         deleted = self.folded_away.get(node.name, 0)
-        difference = live - (found.in_ - deleted)
+        difference = made - (found.in_ - deleted)
         found.expanded, found.collapsed = max(difference, 0), max(-difference, 0)
         found.filtered += deleted - tombstones
 

@@ -36,6 +36,7 @@ class Query:
         made_of: per column what its values are made of, None where columns of an input are not known.
         folded: columns that come out of an aggregate.
         decided_by: columns that decide which rows are there.
+        written: the query as it stands in the file, the clock in it still the clock's.
     """
 
     tree: exp.Expr
@@ -44,6 +45,7 @@ class Query:
     made_of: Mapping[str, frozenset[BaseColumn]] | None
     folded: frozenset[str]
     decided_by: frozenset[BaseColumn]
+    written: exp.Query
 
 
 def check_query(sql: str, *, tables: Mapping[str, Set[str] | None], params: Set[str], what: str = "query") -> Query:
@@ -74,7 +76,7 @@ def check_query(sql: str, *, tables: Mapping[str, Set[str] | None], params: Set[
         raise ExpressionError(f"{what} is nested too deeply", hint="split it over several sql steps") from None
     except SqlglotError as error:
         raise ExpressionError(f"{what} is not SQL: {plain_reason(str(error))}") from None
-    return Query(timed, tuple(names), frozenset(reads), *traced)
+    return Query(timed, tuple(names), frozenset(reads), *traced, written=tree)
 
 
 def _parse(sql: str, what: str) -> exp.Query:

@@ -1,0 +1,47 @@
+"""Which part of a query cannot be computed, told when its rows are not known one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from data_workbench.errors import TransformError
+from data_workbench.records.names import quoted
+from data_workbench.transforms.drafts import first_line
+
+if TYPE_CHECKING:
+    import duckdb
+
+HINT = "compute it in a step before, which sets the row aside, or write try(…)"
+
+
+def blame(
+    engine: duckdb.DuckDBPyConnection, error: Exception, *, step: str, query: str, columns: Mapping[str, str]
+) -> TransformError:
+    """The error of a query, with the column that it comes from if it is one of them alone.
+
+    Each column is asked for on its own: the engine computes of a query what is asked for, so what fails then is that
+    column. The query is run again for it, until the column is found.
+
+    Args:
+        error: what the engine said of the whole.
+        columns: the query's columns, with their expressions as they are written.
+    """
+    if _failure(engine, f"SELECT count(*) FROM ({query})") is None:
+        for name, text in columns.items():
+            found = _failure(engine, f"SELECT last({quoted(name)}) FROM ({query})")
+            if found is not None:
+                told = f"column {name}: {text} cannot be computed"
+                return TransformError(f"{step}: sql: {told}: {first_line(found)}", hint=HINT)
+    told = "a condition, join, group or order of the query cannot be computed"
+    return TransformError(f"{step}: sql: {told}: {first_line(error)}", hint=HINT)
+
+
+def _failure(engine: duckdb.DuckDBPyConnection, sql: str) -> Exception | None:
+    import duckdb
+
+    try:
+        engine.execute(sql).fetchall()
+    except (duckdb.DataError, duckdb.InvalidInputException) as error:
+        return error
+    return None
