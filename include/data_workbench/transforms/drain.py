@@ -83,8 +83,7 @@ class Drain:
         return counts
 
     def _batches(self, sql: str, node: str) -> Iterator[pa.RecordBatch]:
-        reader = self.engine.sql(sql).to_arrow_reader(self.batch_rows)
-        with named(node), ahead(reader) as batches:
+        with named(node), ahead(self.engine.sql(sql).to_arrow_reader(self.batch_rows)) as batches:
             yield from batches
 
     def _reject(self, batch: pa.RecordBatch) -> None:

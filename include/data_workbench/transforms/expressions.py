@@ -21,6 +21,7 @@ from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.clock import CLOCKS, NOW_PARAM, clock_of, fix_time
 from data_workbench.transforms.dialect import without_false_lambdas
 from data_workbench.transforms.functions import AGGREGATES, SCALARS, WINDOWS
+from data_workbench.transforms.literals import guard_zones, refused_literal
 from data_workbench.transforms.words import WINDOW_HINT, ExpressionError, check_functions, read_tokens
 
 _PREFIXES = {False: "SELECT ", True: "SELECT 1 ORDER BY "}
@@ -98,7 +99,7 @@ def _check(
         _refuse_nested_aggregates(sql, tree, what)
         bare = _outside_aggregates(tree, used, names)
         asks_time = any(clock_of(node) for node in tree.walk())
-        tree = tree.transform(fix_time)
+        tree = guard_zones(tree.transform(fix_time))
         text = tree.sql(dialect="duckdb", comments=False)
     except RecursionError:
         raise ExpressionError(f"{what} is nested too deeply", hint="split it over several derive steps") from None
@@ -177,6 +178,9 @@ def _refuse_shapes(sql: str, tree: exp.Expr, what: str) -> None:
             message, hint = "has a window (OVER)", WINDOW_HINT
         if message:
             raise _place(sql, node, f"{what} {message}", hint=hint)
+        if (found := refused_literal(node)) is not None:
+            literal, (message, hint) = found
+            raise _offset(sql, sql.find(literal.sql(dialect="duckdb")), f"{what}: {message}", hint=hint)
 
 
 def _shape_problem(node: exp.Expr) -> str | None:

@@ -127,6 +127,7 @@ EXPECTED = {
     "partitions_with_one_end": (4, 37, "since"),
     "password_in_url": (4, 22, "password"),
     "path_climbs": (6, 44, "../../etc/passwd.csv"),
+    "pattern_that_is_none_in_an_expression": (6, 47, "(?<=a)b"),
     "pivot_folds_nothing": (6, 62, "folds nothing"),
     "pivot_value_named_like_key": (6, 52, "id"),
     "python_bad_function": (6, 34, "function"),
@@ -230,6 +231,7 @@ EXPECTED = {
     "wrong_type_boolean": (3, 24, "params.p.required"),
     "wrong_type_list": (4, 25, "sources.rows.stream"),
     "wrong_type_text": (3, 8, "owner"),
+    "zone_that_is_none": (6, 48, "Europe/Viena"),
 }
 
 _JARGON = ("pydantic", "Traceback", "Error", "ruamel", "sqlglot", "Input should", "<class")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.quality.contract import ColumnContract, Scalar
 from data_workbench.records.type_names import canonical_type
+from data_workbench.transforms.literals import pattern_refused
 
 Said = tuple[Path, str, str | None]
 _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL")
@@ -26,20 +27,6 @@ def mistakes(promise: ColumnContract) -> Iterator[Said]:
     if shortest is not None and longest is not None and shortest > longest:
         yield ("min_length",), f"min_length {shortest} is more than max_length {longest}", None
     yield from _kinds(promise)
-
-
-def pattern_refused(pattern: str) -> tuple[str, str] | None:
-    """Why RE2 itself, which DuckDB uses, does not take a regular expression, and a hint; None if it does."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        pc.match_substring_regex(pa.array([""]), pattern=pattern)
-    except pa.ArrowInvalid as error:
-        reason = str(error).partition(": ")[2] or "not a regular expression"
-        hint = "patterns are RE2: no lookahead, lookbehind or back references; in double quotes \\ is written \\\\"
-        return f"pattern {pattern[:60]!r} is no regular expression: {reason[:80]}", hint
-    return None
 
 
 def _range(promise: ColumnContract) -> Iterator[Said]:
