@@ -73,8 +73,15 @@ def _require_calls(step: str, rule: Window, folds: Folds) -> None:
             f"{step}: window: no function looks at other rows", hint="write for example row_number(), lag(x), sum(x)"
         )
     for call in folds.calls:
-        if _name(call.tree) in (*RANKS, *_PLACES) and not rule.order:
-            raise TransformError(f"{step}: window: {_name(call.tree)} needs an order", hint="add order: [COLUMN]")
+        if not rule.order and (ranked := asks_for_order(call.tree)):
+            raise TransformError(f"{step}: window: {ranked} needs an order", hint="add order: [COLUMN]")
+
+
+def asks_for_order(tree: exp.Expr) -> str | None:
+    """The function in an expression that means nothing without an order."""
+    folds = Folds()
+    folds.split(tree, "")
+    return next((name for call in folds.calls if (name := _name(call.tree)) in (*RANKS, *_PLACES)), None)
 
 
 def _name(tree: exp.Expr) -> str:

@@ -20,6 +20,7 @@ from data_workbench.pipelines.checks.schedules import check_params, check_schedu
 from data_workbench.pipelines.checks.spark import check_spark
 from data_workbench.pipelines.checks.streams import check_streams
 from data_workbench.pipelines.checks.together import check_together
+from data_workbench.pipelines.checks.typing import check_types
 from data_workbench.pipelines.contract_files import is_contract_file
 from data_workbench.pipelines.definition import Definition, in_order, load_definition
 from data_workbench.pipelines.project import load_project
@@ -47,6 +48,7 @@ def lint(definition: Definition) -> list[Finding]:
     check_destinations(report, flow, resolved)
     check_streams(report, resolved)
     check_hooks(report)
+    check_types(report, resolved)
     check_spark(report, resolved)
     return in_order(report.findings)
 

@@ -29,6 +29,8 @@ class Report:
 
     definition: Definition
     findings: list[Finding] = field(default_factory=list)
+    expressions: dict[Path, Checked] = field(default_factory=dict)
+    """Those that may run, by their place, for checks of their types."""
 
     @property
     def params(self) -> dict[str, str]:
@@ -53,7 +55,7 @@ class Report:
         from data_workbench.transforms.expressions import ExpressionError, check_expression
 
         try:
-            return check_expression(
+            checked = check_expression(
                 sql,
                 columns=known,
                 params=self.params,
@@ -64,6 +66,8 @@ class Report:
         except ExpressionError as error:
             self.refused(path, error)
             return None
+        self.expressions[path] = checked
+        return checked
 
     def order(self, path: Path, sql: str, known: Known) -> None:
         """Check one item of an ordering."""

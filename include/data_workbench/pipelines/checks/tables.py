@@ -8,6 +8,7 @@ from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.checks.values import added, input_of
 from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
+from data_workbench.transforms.windows import asks_for_order
 
 Flow = Mapping[str, Known]
 
@@ -162,6 +163,8 @@ def check_window(report: Report, path: Path, step: Step, known: Known, _: Flow) 
         checked = report.expression(place, sql, known, what=f"take {name}", allow_windows=True)
         if checked is not None and not checked.is_aggregate:
             report.say(place, f"take {name} looks at no other row", hint="use derive, or write row_number(), lag(x), …")
+        elif checked is not None and not rule.order and (ranked := asks_for_order(checked.tree)):
+            report.say(place, f"take {name}: {ranked} needs an order", hint="add order: [COLUMN]")
     return added(known, rule.take)
 
 
