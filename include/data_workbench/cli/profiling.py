@@ -9,7 +9,7 @@ import click
 from data_workbench.cli.answer import command, say_json, say_table
 from data_workbench.cli.main import root
 from data_workbench.cli.session import Session
-from data_workbench.errors import DefinitionError, UsageError, WorkbenchError
+from data_workbench.errors import UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.pipelines.stores import Stores
@@ -86,20 +86,12 @@ def hidden_columns(session: Session, dataset: str) -> dict[str, str]:
     """Columns of a dataset whose values are not shown.
 
     Raises:
-        DefinitionError: a pipeline file is broken and classifies columns: nobody knows which.
+        DefinitionError: a pipeline or contract file is broken and classifies columns: nobody knows which.
     """
-    from data_workbench.pipelines.classification import CLASSIFIED, classified_columns
-    from data_workbench.pipelines.definition import load_definition
-    from data_workbench.pipelines.rule_files import is_pipeline_file
+    from data_workbench.pipelines.classification import CLASSIFIED
+    from data_workbench.pipelines.hidden_columns import HiddenColumns
 
-    found = []
-    for file in sorted(filter(is_pipeline_file, session.settings.pipelines.glob("*"))):
-        try:
-            found.append(load_definition(file, settings=session.settings))
-        except DefinitionError:
-            if b"classification" in file.read_bytes():
-                raise
-    return dict.fromkeys(classified_columns(found, dataset), CLASSIFIED)
+    return dict.fromkeys(HiddenColumns(session.settings)(dataset), CLASSIFIED)
 
 
 def _earlier(session: Session, dataset: str, against: str) -> dict[str, Any]:

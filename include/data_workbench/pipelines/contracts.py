@@ -7,17 +7,16 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.errors import DefinitionError, WorkbenchError
+from data_workbench.errors import WorkbenchError
 from data_workbench.metastore import checks as history
 from data_workbench.metastore.connection_checks import states
-from data_workbench.pipelines.classification import CLASSIFIED, classified_columns, is_classified
+from data_workbench.pipelines.classification import CLASSIFIED
 from data_workbench.pipelines.contract_files import ContractFile, contract_files, is_contract_file, load_contract
-from data_workbench.pipelines.definition import load_definition
-from data_workbench.pipelines.rule_files import is_pipeline_file
+from data_workbench.pipelines.hidden_columns import HiddenColumns, known_definitions
 from data_workbench.pipelines.run import new_run_id
 from data_workbench.pipelines.store_lineage import contract_checked
 from data_workbench.pipelines.stores import Stores
@@ -68,7 +67,7 @@ class Contracts:
         """The results of all checks of these contracts."""
         found: list[dict[str, Any]] = []
         folder = self.settings.home / "work" / f"check-{new_run_id()}"
-        hidden = self._hidden(chosen)
+        hidden = HiddenColumns(self.settings, chosen)
         with Stores(self.connections, self.settings) as stores:
             for position, one in enumerate(chosen):
                 place = folder / str(position)
@@ -146,29 +145,4 @@ class Contracts:
 
     @cached_property
     def _definitions(self) -> list[Definition]:
-        """The pipelines that can be read; a broken one that classifies columns is told, since nobody knows which."""
-        found = []
-        for file in sorted(filter(is_pipeline_file, self.settings.pipelines.glob("*"))):
-            try:
-                found.append(load_definition(file, settings=self.settings))
-            except DefinitionError:
-                if b"classification" in file.read_bytes():
-                    raise
-        return found
-
-    def _hidden(self, chosen: Sequence[ContractFile]) -> Callable[[str], Collection[str]]:
-        """The classified columns of a dataset: by pipelines, and by these contracts."""
-        definitions = self._definitions
-
-        @cache
-        def hidden(dataset: str) -> frozenset[str]:
-            own = {
-                name
-                for one in chosen
-                if one.contract.dataset == dataset
-                for name, column in one.contract.columns.items()
-                if is_classified(column)
-            }
-            return classified_columns(definitions, dataset) | own
-
-        return hidden
+        return known_definitions(self.settings)

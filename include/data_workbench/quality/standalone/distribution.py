@@ -42,11 +42,16 @@ def measured(
 ) -> tuple[float, list[dict[str, Any]]]:
     """The distance, and the values that make it: of each its share here and there, the greatest difference first.
 
+    No values are spread in no way, which is not another one.
+
     Args:
         column: the values, as `values_of` says it.
         other: those they are held against; None where shares are given.
     """
     here = column
+    [[counted]] = connection.execute(f"SELECT count(*) FROM {here}").fetchall()
+    if not counted:
+        return 0.0, []
     if other is None:
         return _against_shares(connection, here, wanted)
     kinds = [str(connection.sql(f"SELECT value FROM {one} LIMIT 0").types[0]) for one in (here, other)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from pyarrow import csv, parquet
 from data_workbench import settings
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.registry import open_source
+from data_workbench.errors import DefinitionError
 from data_workbench.pipelines.contract_files import parse_contract
+from data_workbench.pipelines.contracts import Contracts
 from data_workbench.quality.standalone import Reader, over_rows
 
 if TYPE_CHECKING:
@@ -195,3 +198,43 @@ def test_ten_thousand_checks_are_all_answered(held: Callable[..., Held]) -> None
         found = held(rows, body)
         assert len(found) == 1000, part
         assert [found[f"c{n}"]["failing"] for n in (0, 989, 990, 999)] == [0, 0, 1, 10]
+
+
+def test_what_another_contract_classifies_is_masked_here_and_in_what_stands_beside(tmp_path: Path) -> None:
+    files, contracts = tmp_path / "files", tmp_path / "contracts"
+    files.mkdir()
+    contracts.mkdir()
+    parquet.write_table(pa.table({"id": [1, 2], "code": ["x-geheim", None]}), files / "rows.parquet")
+    parquet.write_table(pa.table({"id": [1], "code": ["y-geheim"]}), files / "copy.parquet")
+    head = f"version: 1\nconnection: file://{files}\n"
+    for name in ("rows", "copy"):
+        secret = "columns: {code: {classification: controlled}}\n"
+        (contracts / f"{name}_secrets.yaml").write_text(
+            f"{head}contract: {name}_secrets\nstream: {name}.parquet\n{secret}"
+        )
+    other = f"{{connection: 'file://{files}', stream: copy.parquet, on: {{id: id}}"
+    open_one = parse_contract(
+        f"{head}contract: open_one\nstream: rows.parquet\n"
+        f"checks: [{{name: same, agrees: {other}, columns: {{code: code}}}}}},"
+        " {name: of y, condition: \"code LIKE 'y%'\"}]\n"
+    )
+    known = replace(settings.load(), contracts=contracts, home=tmp_path / "home", pipelines=tmp_path / "none")
+    found = Contracts(known, Connections(from_environment), None).check([open_one])
+    assert [one["outcome"] for one in found] == ["failed", "failed"]
+    assert found[0]["sample"][0]["code"] == "•••"
+    assert "geheim" not in str(found)
+
+    (contracts / "broken.yaml").write_text("contract: [classification")
+    with pytest.raises(DefinitionError):
+        Contracts(known, Connections(from_environment), None).check([open_one])
+
+
+@pytest.mark.parametrize("values", [[], [None, None]])
+def test_no_values_are_spread_in_no_way_and_a_column_that_is_gone_is_named(
+    held: Callable[..., Held], values: list[str | None]
+) -> None:
+    rows = pa.table({"state": pa.array(values, pa.string()), "n": pa.array(values, pa.int32())})
+    body = 'columns: {gone: {required: true}}\nchecks: [{distribution: {column: state, shares: {"open": 1}}}]\n'
+    found = held(rows, body)
+    assert found["distribution state"]["outcome"] == "passed"
+    assert (found["column gone"]["outcome"], found["column gone"]["failing"]) == ("failed", None)
