@@ -146,10 +146,11 @@ class ObjectRestore:
             yield str(named["path"]), by_path[named["file"]]
 
     def _write(self, path: str, file: StoredFile) -> None:
-        self._root.make_parents(path)
+        full = self._root.named(path)
         with translated(path):
+            self._root.make_parents_full(full)
             handle: IO[bytes]
-            with self._root.filesystem.open(self._root.named(path), "wb") as handle:
+            with self._root.filesystem.open(full, "wb") as handle:
                 for block in self._reader.blocks(file):
                     handle.write(block)
         emit("backup.restored", store=self._stored.connection, count=1)

@@ -109,9 +109,10 @@ class Root:
         if self.config.driver.name in _BUCKETS:
             return f"{self.config.folder.rstrip('/')}/{name}"
         parts = re.split(r"[/\\]", name) if self.config.is_local else name.split("/")
-        if name.startswith("/") or ".." in parts or "\0" in name:
-            raise AccessDenied(f"{name!r} leads out of {self.config.url}", hint="is it of another place?")
-        joined = posixpath.join(self.config.folder, posixpath.normpath(name))
+        if name.startswith("/") or ".." in parts or "\0" in name or posixpath.normpath(name) != name:
+            hint = "it was a key in a bucket: restore it into one"
+            raise AccessDenied(f"{name!r} leads out of {self.config.url}, or is no name there", hint=hint)
+        joined = posixpath.join(self.config.folder, name)
         self._check_link(name, joined)
         return joined
 
@@ -186,10 +187,14 @@ class Root:
         return [name for name in visible if _is_text(name) and self.full(name)]
 
     def make_parents(self, path: str) -> None:
-        """Create the folders above a path, or the name of a listing. Object stores have none: nothing is created."""
+        """Create the folders above a path. Object stores have none: there nothing is created."""
+        with translated(path):
+            self.make_parents_full(self.full(path))
+
+    def make_parents_full(self, full: str) -> None:
+        """Create the folders above the file system's own path."""
         if self.config.driver.publishes == "rename" or self.config.driver.name == "memory":
-            with translated(path):
-                self.filesystem.makedirs(posixpath.dirname(self.named(path)), exist_ok=True)
+            self.filesystem.makedirs(posixpath.dirname(full), exist_ok=True)
 
     def remove(self, path: str) -> None:
         """Delete a file if it is there."""
