@@ -115,6 +115,32 @@ def test_a_thousand_nodes_stay_readable_and_are_gone_through_by_keys(chromium: B
     page.close()
 
 
+def test_what_is_not_drawn_is_found_too_and_the_ways_of_a_node_stand_out(chromium: Browser, address: str) -> None:
+    page, seen = opened(chromium, f"{address}?ns=db&name=hub&depth=all")
+    page.keyboard.press("/")
+    page.keyboard.type("table 599")
+    assert page.inner_text("[data-found]") == "0 found, 1 not drawn: Enter opens them"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**open=2**")
+    assert page.inner_text("[data-found]") == "1 found"
+    assert page.evaluate("document.activeElement.dataset.name") == "db: table 599"
+    assert is_in_sight(page, "db: table 599")
+    near = "all => all.map((one) => one.dataset.name)"
+    assert len(page.locator(".edge.near").all()) == 1
+    told = page.locator(".node.near").evaluate_all(near)
+    assert "db: table 599" in told
+    assert len(told) == 2, "the job that makes it, among those that are not drawn"
+    page.locator(".node.focus").focus()
+    assert "etl: first" in page.locator(".node.near").evaluate_all(near)
+    page.keyboard.press("/")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("nothing like it")
+    assert page.inner_text("[data-found]") == "0 found"
+    assert page.locator(".edge.near").count() == 0
+    assert seen["complained"] == []
+    page.close()
+
+
 def test_depth_ends_what_is_drawn_and_a_column_lights_its_way(chromium: Browser, address: str) -> None:
     page, seen = opened(chromium, f"{address}?ns=db&name=root&depth=1")
     assert drawn(page) == 3
@@ -123,6 +149,7 @@ def test_depth_ends_what_is_drawn_and_a_column_lights_its_way(chromium: Browser,
     page.wait_for_url("**depth=all**")
     page.click(".columns a:text-is('x')")
     page.wait_for_url("**column=x**")
+    assert "Lit: the way of column x" in page.inner_text("main")
     hot = page.locator(".edge.hot")
     assert hot.count() == 6, "root - first - hub - job 577 - table 577 - last - the last one"
     lit = page.locator(".node.hit").evaluate_all("all => all.map((one) => one.dataset.name)")

@@ -112,6 +112,24 @@ if (svg) {
     });
     if (best) { nodes[best.number].focus({ preventScroll: true }); whenOutside(best.number); }
   };
+  // Among a thousand edges those of one node stand out while it is pointed at, or reached by keys.
+  const light = (number) => {
+    const near = new Set();
+    for (const edge of edges) {
+      const its = edge.source === number || edge.target === number;
+      edge.path.classList.toggle("near", its);
+      if (its) { near.add(edge.source); near.add(edge.target); edge.path.parentNode.insertBefore(edge.path, nodes[0]); }
+    }
+    nodes.forEach((node, other) => node.classList.toggle("near", near.has(other)));
+  };
+  const lit = (event) => {
+    const node = event.target.closest(".node");
+    light(node ? Number(node.dataset.node) : null);
+  };
+  for (const kind of ["focusin", "pointerover"]) svg.addEventListener(kind, lit);
+  svg.addEventListener("focusout", () => light(null));
+  svg.addEventListener("pointerleave", () => light(null));
+
   svg.addEventListener("keydown", (event) => {
     const node = event.target.closest(".node");
     if (!node) return;
@@ -130,18 +148,29 @@ if (svg) {
   });
 
   const said = document.querySelector("[data-found]");
+  const inside = (node, text) => (node.dataset.hidden || "").split("\n").filter((name) => name.includes(text)).length;
   const find = (goes) => {
     const text = search.value.trim().toLowerCase();
-    const found = nodes.filter((node) => {
-      const fits = Boolean(text) && !node.hasAttribute("hidden") && node.dataset.name.includes(text);
-      node.classList.toggle("found", fits);
-      return fits;
-    });
-    said.textContent = text ? `${found.length} found` : "";
-    if (!found.length) return;
-    near(Number(found[0].dataset.node));
-    if (goes) found[0].focus({ preventScroll: true });
+    const fits = (node) => Boolean(text) && !node.hasAttribute("hidden");
+    const found = nodes.filter((node) => fits(node) && node.dataset.name.includes(text));
+    const folded = nodes.filter((node) => fits(node) && inside(node, text));
+    for (const node of nodes) node.classList.toggle("found", found.includes(node) || folded.includes(node));
+    const more = folded.reduce((sum, node) => sum + inside(node, text), 0);
+    const how = found.length ? "" : ": Enter opens them";
+    said.textContent = text ? `${found.length} found${more ? `, ${more} not drawn${how}` : ""}` : "";
+    const [first] = [...found, ...folded];
+    if (!first) return;
+    near(Number(first.dataset.node));
+    if (!goes) return;
+    if (found.length) first.focus({ preventScroll: true });
+    else location.assign(`${first.getAttribute("href")}#find=${encodeURIComponent(text)}`);
   };
   search.addEventListener("input", () => find(false));
   search.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); find(true); } });
+  const wanted = /^#find=(.*)$/.exec(location.hash);
+  if (wanted) {
+    try { search.value = decodeURIComponent(wanted[1]); } catch { search.value = ""; }
+    if (nodes.some((node) => node.dataset.name.includes(search.value))) find(true);
+    else find(false);
+  }
 }

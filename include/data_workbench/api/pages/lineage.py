@@ -36,6 +36,11 @@ class Box:
     title: str
     href: str | None
 
+    @property
+    def hidden(self) -> str:
+        """What is not drawn, a name a line, as the script looks for it."""
+        return "\n".join(f"{one.namespace}: {one.name}".replace("\n", " ").lower() for one in self.node.hidden)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -132,7 +137,7 @@ def _address(**asked: Any) -> str:
 
 def _box(node: service.Node, x: int, y: int, asked: dict[str, Any]) -> Box:
     if node.kind == "more":
-        told = f"{node.hidden} more"
+        told = f"{len(node.hidden)} more"
         return Box(node, x, y, told, "open them all", told, _address(**{**asked, "open": [*asked["open"], node.layer]}))
     if node.kind == "job":
         href = f"pipelines/{quote(node.pipeline, safe='')}" if node.pipeline else None

@@ -30,6 +30,7 @@ class Node:
     Args:
         layer: even for datasets, odd for jobs; 0 is the one in focus, what it is made of is to the left.
         columns: those that the column in question reaches, or is made of; '*' for all.
+        hidden: what is not drawn.
     """
 
     kind: Literal["dataset", "job", "more"]
@@ -37,7 +38,7 @@ class Node:
     layer: int
     pipeline: str | None = None
     columns: list[str] = field(default_factory=list)
-    hidden: int = 0
+    hidden: list[Name] = field(default_factory=list)
     is_hot: bool = False
     """Whether the column in question goes through it."""
     is_focus: bool = False
@@ -226,7 +227,7 @@ class _Drawn:
                 nodes.append(self.nodes[key])
             if keys[most:]:
                 place |= dict.fromkeys(keys[most:], len(nodes))
-                nodes.append(Node("more", Name("", ""), layer, hidden=len(keys) - most))
+                nodes.append(Node("more", Name("", ""), layer, hidden=[key[1] for key in keys[most:]]))
         joined: dict[tuple[int, int], bool] = {}
         for (a, b), is_hot in self.edges.items():
             ends = place[a], place[b]
