@@ -22,7 +22,7 @@ from data_workbench.lineage.facts import read_fact
 from data_workbench.lineage.graph import Graph
 from data_workbench.metastore import Metastore, audit, lineage
 from data_workbench.metastore.audit import Act, Author
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 from data_workbench.metastore.lineage_reading import JobRow, Snapshot
 
 DATASETS: Final = 10_000

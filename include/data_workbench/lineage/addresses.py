@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from data_workbench.errors import ConnectionUnknown, StreamUnknown, UsageError, WorkbenchError
 from data_workbench.lineage.naming import DatasetName, source_name
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection, Connections

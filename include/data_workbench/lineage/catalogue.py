@@ -10,7 +10,7 @@ from data_workbench.lineage.events import pipeline_of
 from data_workbench.lineage.naming import source_name
 from data_workbench.metastore import checks, overview
 from data_workbench.metastore import lineage_reading as reading
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from data_workbench.metastore.lineage import ColumnEdge, DatasetFact, Fact, Name, Shape, digest
+from data_workbench.metastore.lineage_facts import ColumnEdge, DatasetFact, Fact, Name, Shape, digest
 from data_workbench.records.values import storable
 
 _STOPS = re.compile(r"\\u(0000|d[89a-f])")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from data_workbench.lineage.events import NAMESPACE, is_backup, pipeline_of
 from data_workbench.lineage.naming import DatasetName
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 from data_workbench.metastore.lineage_reading import owners, revision, snapshot
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from data_workbench.errors import MomentUnreadable, UsageError
 from data_workbench.lineage.addresses import Place
 from data_workbench.lineage.events import NAMESPACE, consumer_of, contract_of, pipeline_of
 from data_workbench.metastore import lineage_reading as reading
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 
 if TYPE_CHECKING:
     from data_workbench.lineage.graph import Direction, Graph, Reach

@@ -11,17 +11,16 @@ that, from the first event that names outputs. A run that failed or was aborted 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from data_workbench.metastore.database import Metastore, copy_into
+from data_workbench.metastore.lineage_facts import ColumnEdge, Fact, Name, Shape, digest
 from data_workbench.metastore.tables.lineage import (
     lineage_column_edges,
     lineage_dataset_edges,
@@ -39,91 +38,6 @@ _RANKS: Final = {"START": 0, "RUNNING": 1, "COMPLETE": 2, "ABORT": 3, "FAIL": 4}
 _ENDED: Final = frozenset({"COMPLETE", "ABORT", "FAIL"})
 _UNDONE: Final = frozenset({"ABORT", "FAIL"})
 _PAGE: Final = 500
-
-
-class Name(NamedTuple):
-    """Of a job or a dataset."""
-
-    namespace: str
-    name: str
-
-    @property
-    def id(self) -> str:
-        """A hash: names of any length fit into an index."""
-        return digest([self.namespace, self.name])
-
-
-class ColumnEdge(NamedTuple):
-    """A column of an output, or all of it (None), that depends on a column of an input."""
-
-    input: Name
-    input_column: str
-    output: Name
-    output_column: str | None
-    kinds: tuple[str, ...]
-    expressions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a run reads and writes; `described` are the outputs of which column lineage was told."""
-
-    inputs: frozenset[Name] = frozenset()
-    outputs: frozenset[Name] = frozenset()
-    described: frozenset[Name] = frozenset()
-    columns: frozenset[ColumnEdge] = frozenset()
-
-    def __or__(self, other: Shape) -> Shape:
-        return Shape(*(getattr(self, one) | getattr(other, one) for one in self.__dataclass_fields__))
-
-    def version(self, job_id: str) -> str:
-        """The same for the same job and shape."""
-        members = [sorted(getattr(self, one), key=repr) for one in self.__dataclass_fields__]
-        return digest([job_id, members])
-
-
-@dataclass(frozen=True)
-class DatasetFact:
-    """What an event tells of a dataset: its facets by name, among them its schema.
-
-    Args:
-        written: whether it is told by who wrote it, or for its own sake; who reads it may name only some columns.
-    """
-
-    name: Name
-    facets: Mapping[str, Any] = field(default_factory=dict)
-    written: bool = True
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One event, read: what it is about, and the event itself.
-
-    Args:
-        id: a hash of the event; the same event sent twice is one.
-        run_id: of a run event; a job event has one of its own, as if it were a run that completed.
-        origin: the run's id in this metastore, of our own events.
-    """
-
-    id: str
-    kind: Literal["run", "job", "dataset"]
-    at: datetime
-    event: Mapping[str, Any]
-    state: str | None = None
-    run_id: str | None = None
-    job: Name | None = None
-    parent: tuple[str, Name] | None = None
-    origin: str | None = None
-    shape: Shape = Shape()
-    datasets: Sequence[DatasetFact] = ()
-    job_facets: Mapping[str, Any] = field(default_factory=dict)
-    run_facets: Mapping[str, Any] = field(default_factory=dict)
-
-
-def digest(value: Any) -> str:
-    """A short hash of anything JSON can say."""
-    written = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def keep(store: Metastore, facts: Sequence[Fact], *, patience: str | None = None) -> int:
@@ -233,17 +147,17 @@ def _told_of_datasets(facts: Sequence[Fact]) -> Iterator[_Told]:
 def _fold_names(connection: Connection, table: Any, told: Iterable[_Told]) -> None:
     """Names with when they were seen, and of each facet the latest."""
     grouped: dict[Name, list[tuple[Fact, Mapping[str, Any]]]] = {}
-    for name, fact, facets in told:
-        grouped.setdefault(name, []).append((fact, facets))
+    for name, fact, given in told:
+        grouped.setdefault(name, []).append((fact, given))
     if not grouped:
         return
     known = _by_id(connection, table, [name.id for name in grouped])
     rows = []
     for name, items in grouped.items():
         before, moments = known.get(name.id), [fact.at for fact, _ in items]
-        facets = dict(before.facets) if before else {}
+        facets: Mapping[str, Any] = before.facets if before else {}
         for fact, given in items:
-            merge_facets(facets, given, fact)
+            facets = merge_facets(facets, given, fact)
         times = {
             "first_seen": min([*moments, before.first_seen] if before else moments),
             "last_seen": max([*moments, before.last_seen] if before else moments),
@@ -252,13 +166,14 @@ def _fold_names(connection: Connection, table: Any, told: Iterable[_Told]) -> No
     _upsert(connection, table, rows)
 
 
-def merge_facets(known: dict[str, Any], given: Mapping[str, Any], fact: Fact) -> None:
-    """Take over facets that are later than those known; of the same time the greater event id wins."""
-    stamp = [fact.at.isoformat(), fact.id]
+def merge_facets(known: Mapping[str, Any], given: Mapping[str, Any], fact: Fact) -> dict[str, Any]:
+    """Known facets and those that are later, by name; of the same time the greater event id wins."""
+    found = dict(known)
     for name, value in given.items():
-        before = known.get(name)
+        before = found.get(name)
         if before is None or _stamp_of(before) < (fact.at, fact.id):
-            known[name] = {"at": stamp[0], "event": stamp[1], "facet": value}
+            found[name] = {"at": fact.at.isoformat(), "event": fact.id, "facet": value}
+    return dict(sorted(found.items()))
 
 
 def _stamp_of(kept: Mapping[str, Any]) -> tuple[datetime, str]:
@@ -285,8 +200,9 @@ def _fold_schemas(connection: Connection, facts: Sequence[Fact]) -> None:
         for dataset in one.datasets:
             told = (dataset.facets.get("schema") or {}).get("fields")
             if told:
-                fields[digest(told)] = told
-                seen.add((dataset.name.id, one.at, digest(told), dataset.written))
+                name = digest(told)
+                fields[name] = json.loads(json.dumps(told, sort_keys=True))  # what has one hash is one row
+                seen.add((dataset.name.id, one.at, name, dataset.written))
     if not seen:
         return
     known = insert(lineage_schema_fields).on_conflict_do_nothing()
@@ -347,7 +263,7 @@ def _fold_run(row: dict[str, Any], fact: Fact) -> None:
         row["parent_run_id"], row["parent_job_id"] = max(told, (row["parent_run_id"] or "", row["parent_job_id"] or ""))
     if fact.origin is not None:
         row["origin"] = max(row["origin"] or "", fact.origin)
-    merge_facets(row["facets"], fact.run_facets, fact)
+    row["facets"] = merge_facets(row["facets"], fact.run_facets, fact)
 
 
 def _least(known: datetime | None, moment: datetime) -> datetime:

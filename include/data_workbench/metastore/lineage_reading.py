@@ -11,7 +11,7 @@ from sqlalchemy import Row, Text, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from data_workbench.metastore.database import Metastore
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 from data_workbench.metastore.tables.lineage import (
     lineage_datasets,
     lineage_events,
@@ -288,10 +288,30 @@ def listed(
         return [_named(row) for row in connection.execute(statement)], count
 
 
+def listed_runs(
+    store: Metastore, *, namespace: str | None, job: str | None, state: str | None, limit: int, offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """A page of runs of jobs, latest first, and how many there are."""
+    runs, jobs = lineage_runs.c, lineage_jobs.c
+    asked = ((jobs.namespace, namespace), (jobs.name, job), (runs.state, state))
+    wanted = [column == value for column, value in asked if value is not None]
+    shown = (runs.run_id, runs.origin, runs.state, runs.first_seen, runs.last_seen, runs.parent_run_id, runs.facets)
+    joined = lineage_runs.join(lineage_jobs, jobs.id == runs.job_id)
+    statement = select(*shown, jobs.namespace, jobs.name.label("job")).select_from(joined).where(*wanted)
+    statement = statement.order_by(runs.last_seen.desc(), runs.run_id).limit(limit).offset(offset)
+    with store.transaction() as connection:
+        count = connection.scalar(select(func.count()).select_from(joined).where(*wanted)) or 0
+        found = connection.execute(statement).all()
+    return [{**row._mapping, "facets": _standing_facets(row.facets)} for row in found], count
+
+
+def _standing_facets(kept: dict[str, Any]) -> dict[str, Any]:
+    return {name: one["facet"] for name, one in kept.items() if one["facet"].get("_deleted") is not True}
+
+
 def _named(row: Row[Any]) -> dict[str, Any]:
-    facets = {name: kept["facet"] for name, kept in row.facets.items() if kept["facet"].get("_deleted") is not True}
     values = {name: getattr(row, name) for name in ("namespace", "name", "first_seen", "last_seen")}
-    return {**values, "facets": facets}
+    return {**values, "facets": _standing_facets(row.facets)}
 
 
 def events(

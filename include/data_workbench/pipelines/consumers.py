@@ -15,7 +15,7 @@ from data_workbench.errors import WorkbenchError
 from data_workbench.lineage import target_name
 from data_workbench.lineage.events import NAMESPACE
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, NodeTarget, TableTarget, Target
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.targets import target_columns

@@ -12,7 +12,7 @@ import pytest
 from data_workbench.api.services import airflow_assets as service
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.lineage.graph import Graphs
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

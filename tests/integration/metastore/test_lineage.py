@@ -14,7 +14,7 @@ from data_workbench.lineage.facts import read_fact
 from data_workbench.lineage.validation import findings
 from data_workbench.metastore import lineage, lineage_retention
 from data_workbench.metastore.lineage_reading import snapshot
-from fixtures.lineage_events import START, random_events, run_event, run_id
+from fixtures.lineage_events import START, facet, random_events, run_event, run_id
 
 if TYPE_CHECKING:
     from data_workbench.metastore import Metastore
@@ -67,6 +67,26 @@ def test_shuffled_and_doubled_events_give_the_graph_of_those_in_order(store: Met
         keep(store, shuffled[:size])
         del shuffled[:size]
     assert graph(store) == in_order
+
+
+def test_facets_that_come_in_another_order_are_kept_as_the_same_row(store: Metastore) -> None:
+    told = [
+        run_event(
+            START, "START", "j", "r", run_facets={name: facet("Custom", said=name)}, job_facets={name: facet("X")}
+        )
+        for name in ("b", "a", "c")
+    ]
+    for minute, field in enumerate([{"name": "x", "type": "t"}, {"type": "t", "name": "x"}]):
+        event = run_event(START + timedelta(minutes=minute), "RUNNING", "j", "r", writes={"d": {}})
+        event["outputs"][0]["facets"]["schema"]["fields"] = [field]
+        told.append(event)
+    keep(store, told)
+    wanted = graph(store)
+    with store.transaction() as connection:
+        connection.execute(text(f"TRUNCATE lineage_events, {', '.join(one.name for one in lineage._DERIVED)}"))
+    for one in reversed(told):
+        keep(store, [one])
+    assert graph(store) == wanted
 
 
 def test_senders_side_by_side_give_the_same_graph(store: Metastore) -> None:

@@ -14,7 +14,7 @@ from data_workbench.lineage.facts import read_fact
 from data_workbench.lineage.graph import Graph, Graphs
 from data_workbench.lineage.impact import difference, trace, trace_run
 from data_workbench.metastore import lineage
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name, digest
 from data_workbench.metastore.lineage_reading import fields_at, snapshot
 from fixtures.lineage_events import START, facet, random_events, run_event, run_id
 
@@ -35,7 +35,7 @@ def oracle(events: list[dict[str, Any]], at: datetime) -> set[tuple[str, str, st
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for number, one in enumerate(events):
         if "job" in one:
-            key = one["run"]["runId"] if "run" in one else f"job-event:{lineage.digest(events[number])}"
+            key = one["run"]["runId"] if "run" in one else f"job-event:{digest(events[number])}"
             runs.setdefault((one["job"]["name"], key), []).append(one)
     last: dict[str, tuple[datetime, str, list[dict[str, Any]]]] = {}
     for (job, run), told in runs.items():

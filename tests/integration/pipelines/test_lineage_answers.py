@@ -7,13 +7,13 @@ import json
 import random
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from data_workbench.metastore import audit, tokens
-from fixtures.lineage_events import START, facet, random_events, run_event
+from fixtures.lineage_events import START, facet, random_events, run_event, run_id
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -326,6 +326,38 @@ def test_lists_and_graph_read_like_marquez(caller: TestClient) -> None:
     assert caller.get("/data/lineage/graph", params={"node": "x" * 20_000}).status_code == 422
     assert caller.get("/data/lineage/impact").status_code == 422
     assert caller.get("/data/lineage/diff", params={"from": "yesterday"}).status_code == 400
+
+
+def test_runs_and_columns_read_like_marquez(caller: TestClient) -> None:
+    later = START + timedelta(hours=1)
+    events = [
+        run_event(START, "COMPLETE", "j", "r1", reads=["a"], writes={"b": {"x": ["a.y", "a.z"], "*": ["a.w"]}}),
+        run_event(START, "COMPLETE", "k", "r2", reads=["b"], writes={"c": {"x": ["b.x"], "v": ["b.u"]}}),
+        run_event(later, "FAIL", "j", "r3", run_facets={"custom": facet("Custom", why="because")}),
+    ]
+    assert caller.post("/data/lineage", json=events).status_code == 201
+    [failed, done] = caller.get("/data/lineage/runs", params={"namespace": "etl", "job": "j"}).json()["runs"]
+    assert (failed["state"], failed["run_id"], failed["job"]) == ("FAIL", run_id("r3"), "j")
+    assert failed["facets"]["custom"]["why"] == "because"
+    assert done["state"] == "COMPLETE"
+    assert caller.get("/data/lineage/runs", params={"state": "FAIL"}).json()["total_entries"] == 1
+    assert caller.get("/data/lineage/runs", params={"state": "BROKEN"}).status_code == 422
+
+    def columns(node: str, **asked: Any) -> dict[str, Any]:
+        found = caller.get("/data/lineage/columns", params={"node": node, **asked}).json()["graph"]
+        return {one["id"].removeprefix("datasetField:db:"): one for one in found}
+
+    found = columns("datasetField:db:b:x")
+    assert set(found) == {"a:y", "a:z", "a:w", "b:x", "c:x"}
+    assert found["b:x"]["type"] == "DATASET_FIELD"
+    assert found["b:x"]["data"]["inputFields"] == [{"namespace": "db", "dataset": "a", "field": one} for one in "wyz"]
+    assert found["b:x"]["outEdges"] == [{"origin": "datasetField:db:b:x", "destination": "datasetField:db:c:x"}]
+    assert found["c:x"]["data"]["fieldType"] is not None
+    assert set(columns("datasetField:db:b:x", direction="downstream")) == {"b:x", "c:x"}
+    assert set(columns("datasetField:db:a:y", depth=1)) == {"a:y", "b:x"}
+    assert set(columns("dataset:db:c", depth=0)) == {"c:x", "c:v"}
+    for unknown in ("datasetField:db:b:nope", "datasetField:x", "job:etl:j"):
+        assert caller.get("/data/lineage/columns", params={"node": unknown}).status_code == 404
 
 
 def test_what_one_sender_writes_into_facets_does_not_break_the_answers_about_others(caller: TestClient) -> None:

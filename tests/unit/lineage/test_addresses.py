@@ -10,7 +10,7 @@ from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import ConnectionUnknown, UsageError
 from data_workbench.lineage.addresses import find
 from data_workbench.lineage.graph import Graph
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 from data_workbench.metastore.lineage_reading import Snapshot
 
 NAMES = [

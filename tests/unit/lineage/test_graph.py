@@ -12,7 +12,7 @@ import pytest
 
 from data_workbench.lineage import graph as graphs
 from data_workbench.lineage.graph import Graph, Graphs
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 from data_workbench.metastore.lineage_reading import JobRow, Snapshot
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from data_workbench.api.pages.layering import HEIGHT, WIDTH, placed
 from data_workbench.api.pages.rendering import page, trouble
 from data_workbench.api.services import lineage_view as service
 from data_workbench.errors import WorkbenchError
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 
 _LONGEST = 30
 """Characters of a name that fit into a node."""

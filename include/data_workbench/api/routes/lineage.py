@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from data_workbench.api import access
 from data_workbench.api.services import airflow_assets
 from data_workbench.api.services import lineage as service
+from data_workbench.api.services import lineage_graph as graphs
 from data_workbench.errors import ConnectionUnknown, MomentUnreadable, UsageError
 from data_workbench.records.values import jsonable
 
@@ -21,6 +22,10 @@ Offset = Annotated[int, Query(ge=0, lt=2**31)]
 Depth = Annotated[int | None, Query(ge=1, le=10_000)]
 AsOf = Annotated[str | None, Query(max_length=40)]
 Text = Annotated[str | None, Query(max_length=5_000)]
+Node = Annotated[str, Query(max_length=10_000)]
+Around = Annotated[int, Query(ge=0, le=10_000)]
+Direction = Literal["both", "upstream", "downstream"]
+State = Literal["START", "RUNNING", "COMPLETE", "ABORT", "FAIL"] | None
 
 
 def receiver() -> APIRouter:
@@ -78,6 +83,19 @@ def _plain(document: dict[str, Any]) -> JSONResponse:
 def router() -> APIRouter:
     """Who includes it says who may ask."""
     found = APIRouter(prefix="/lineage")
+    for part in (_lists(), _graphs(), _answers()):
+        found.include_router(part)
+
+    @found.post("/airflow", dependencies=[Depends(access.from_here)])
+    def airflow() -> dict[str, int]:
+        return {"new": airflow_assets.take_over()}
+
+    return found
+
+
+def _lists() -> APIRouter:
+    """What lineage knows, page by page."""
+    found = APIRouter()
 
     @found.get("/namespaces")
     def namespaces() -> dict[str, Any]:
@@ -94,21 +112,42 @@ def router() -> APIRouter:
         items, count = service.listed("jobs", namespace=namespace, search=search, limit=limit, offset=offset)
         return {"jobs": items, "total_entries": count}
 
+    @found.get("/runs")
+    def runs(
+        namespace: Text = None, job: Text = None, state: State = None, limit: Limit = 100, offset: Offset = 0
+    ) -> dict[str, Any]:
+        items, count = service.runs(namespace, job, state, limit=limit, offset=offset)
+        return {"runs": items, "total_entries": count}
+
     @found.get("/events")
     def events(after: AsOf = None, before: AsOf = None, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
         with _missing():
             items, count = service.events(after, before, limit, offset)
         return {"events": items, "total_entries": count}
 
+    return found
+
+
+def _graphs() -> APIRouter:
+    """Nodes and edges around one, in the form of Marquez."""
+    found = APIRouter()
+
     @found.get("/graph")
-    def graph(
-        node: Annotated[str, Query(max_length=10_000)],
-        depth: Annotated[int, Query(ge=0, le=10_000)] = 20,
-        direction: Literal["both", "upstream", "downstream"] = "both",
-        as_of: AsOf = None,
-    ) -> dict[str, Any]:
+    def graph(node: Node, depth: Around = 20, direction: Direction = "both", as_of: AsOf = None) -> dict[str, Any]:
         with _missing():
-            return {"graph": service.neighbourhood(node, depth=depth, direction=direction, as_of=as_of)}
+            return {"graph": graphs.neighbourhood(node, depth=depth, direction=direction, as_of=as_of)}
+
+    @found.get("/columns")
+    def columns(node: Node, depth: Around = 20, direction: Direction = "both", as_of: AsOf = None) -> dict[str, Any]:
+        with _missing():
+            return {"graph": graphs.columns_around(node, depth=depth, direction=direction, as_of=as_of)}
+
+    return found
+
+
+def _answers() -> APIRouter:
+    """What depends on something, what it is made of, what became of it."""
+    found = APIRouter()
 
     @found.get("/impact")
     def impact(dataset: Text = None, run: Text = None, depth: Depth = None, as_of: AsOf = None) -> JSONResponse:
@@ -120,15 +159,9 @@ def router() -> APIRouter:
             return _plain(service.traced(str(dataset), "downstream", depth=depth, as_of=as_of))
 
     @found.get("/origin")
-    def origin(
-        dataset: Annotated[str, Query(max_length=10_000)], depth: Depth = None, as_of: AsOf = None
-    ) -> JSONResponse:
+    def origin(dataset: Node, depth: Depth = None, as_of: AsOf = None) -> JSONResponse:
         with _missing():
             return _plain(service.traced(dataset, "upstream", depth=depth, as_of=as_of))
-
-    @found.post("/airflow", dependencies=[Depends(access.from_here)])
-    def airflow() -> dict[str, int]:
-        return {"new": airflow_assets.take_over()}
 
     @found.get("/record")
     def record(

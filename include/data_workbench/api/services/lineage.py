@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from data_workbench.api.services.changes import read_key
 from data_workbench.api.services.metastore import metastore
 from data_workbench.connectors.connections import Connections, from_environment
-from data_workbench.errors import UsageError
 from data_workbench.lineage import addresses, impact
 from data_workbench.lineage.facts import read_fact
 from data_workbench.lineage.graph import Graphs
 from data_workbench.lineage.validation import Finding, findings
 from data_workbench.metastore import lineage as kept
 from data_workbench.metastore import lineage_reading as reading
-from data_workbench.metastore.lineage import Name
 from data_workbench.pipelines.record_tracing import trace_record
 
 if TYPE_CHECKING:
@@ -159,81 +157,16 @@ def listed(
         return reading.listed(store, kind, namespace=namespace, search=search, limit=limit, offset=offset)
 
 
+def runs(
+    namespace: str | None, job: str | None, state: str | None, *, limit: int, offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """A page of runs, latest first, and how many there are."""
+    with metastore() as store:
+        return reading.listed_runs(store, namespace=namespace, job=job, state=state, limit=limit, offset=offset)
+
+
 def events(since: str | None, before: str | None, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
     """A page of events, latest first, and how many there are."""
     moments = [impact.moment_of(one) if one else None for one in (since, before)]
     with metastore() as store:
         return reading.events(store, since=moments[0], before=moments[1], limit=limit, offset=offset)
-
-
-# ---------------------------------------------------------------------------------------------------------- graph
-
-
-def neighbourhood(
-    node: str, *, depth: int, direction: Literal["both", "upstream", "downstream"], as_of: str | None
-) -> list[dict[str, Any]]:
-    """Datasets and jobs around a node, in the form of Marquez.
-
-    Raises:
-        UsageError: there is no such node.
-    """
-    with standing(as_of) as (graph, _):
-        kind, number = _node(node, graph)
-        ways: tuple[Direction, ...] = ("upstream", "downstream") if direction == "both" else (direction,)
-        start = {number} if kind == "dataset" else None
-        near: set[int] = set()
-        for way in ways:
-            begun = start or (graph.inputs if way == "upstream" else graph.outputs)[number]
-            near |= begun | set(graph.reach(begun, way, depth=depth - (kind == "job")).datasets if depth else ())
-        jobs = {number} if kind == "job" else set()
-        return _marquez(graph, near, jobs)
-
-
-def _node(node: str, graph: Graph) -> tuple[str, int]:
-    kind, _, rest = node.partition(":")
-    known = {"dataset": graph.by_name, "job": {name: at for at, name in enumerate(graph.jobs)}}.get(kind)
-    if known is None:
-        raise UsageError(f"{node[:200]!r} is no node", hint="write it as dataset:NAMESPACE:NAME or job:NAMESPACE:NAME")
-    parts = rest.split(":")
-    for cut in range(1, len(parts)):
-        found = known.get(Name(":".join(parts[:cut]), ":".join(parts[cut:])))
-        if found is not None:
-            return kind, found
-    raise UsageError(f"lineage knows no node {node[:200]!r}", hint="see /data/lineage/datasets and /data/lineage/jobs")
-
-
-def _marquez(graph: Graph, datasets: set[int], jobs: set[int]) -> list[dict[str, Any]]:
-    """Nodes with their edges: those of jobs lead from a dataset and to one."""
-    between: dict[str, tuple[set[str], set[str]]] = {}
-    told: dict[str, Name] = {}
-    for source, job, target in graph.edges():
-        if (source in datasets and target in datasets) or job in jobs:
-            ends = [_id("dataset", graph.datasets[source]), _id("dataset", graph.datasets[target])]
-            middle = _id("job", graph.jobs[job])
-            told |= {ends[0]: graph.datasets[source], ends[1]: graph.datasets[target], middle: graph.jobs[job]}
-            between.setdefault(ends[0], (set(), set()))[1].add(middle)
-            between.setdefault(middle, (set(), set()))[0].add(ends[0])
-            between[middle][1].add(ends[1])
-            between.setdefault(ends[1], (set(), set()))[0].add(middle)
-    for one in datasets:
-        told.setdefault(_id("dataset", graph.datasets[one]), graph.datasets[one])
-    for one in jobs:
-        told.setdefault(_id("job", graph.jobs[one]), graph.jobs[one])
-    found = []
-    for identity in sorted(told):
-        before, after = between.get(identity, (set(), set()))
-        name = told[identity]
-        found.append(
-            {
-                "id": identity,
-                "type": identity.partition(":")[0].upper(),
-                "data": {"namespace": name.namespace, "name": name.name},
-                "inEdges": [{"origin": one, "destination": identity} for one in sorted(before)],
-                "outEdges": [{"origin": identity, "destination": one} for one in sorted(after)],
-            }
-        )
-    return found
-
-
-def _id(kind: str, name: Name) -> str:
-    return f"{kind}:{name.namespace}:{name.name}"

@@ -11,7 +11,7 @@ from data_workbench.api.services.lineage import standing
 from data_workbench.errors import UsageError
 from data_workbench.lineage.events import pipeline_of
 from data_workbench.metastore import lineage_reading as reading
-from data_workbench.metastore.lineage import Name
+from data_workbench.metastore.lineage_facts import Name
 
 if TYPE_CHECKING:
     from data_workbench.lineage.graph import Direction, Graph
