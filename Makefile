@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
-# Servers are shared by a session, so only tests without any run in several processes. An idle one takes over tests from
-# the end of another's queue: neighbours, who share fixtures, stay together for as long as that costs no time.
+# An idle process takes over tests from the end of another's queue: neighbours, who share fixtures, stay together for as
+# long as that costs no time.
 SIDE_BY_SIDE := -n auto --dist worksteal
-# Servers wait for disks and for each other: two of each use two cores better. A file's tests share what they set up.
-BY_FILE := -n 2 --dist loadfile
+# Tests of servers wait more than they compute: three of each server keep two cores busy, in 9 GB of memory. A file's tests
+# share what they set up; files are begun in the order of tests/integration/conftest.py.
+TOGETHER ?= 3
+BY_FILE := -n $(TOGETHER) --dist loadfile --no-loadscope-reorder
 SIZE ?= 1
 
 .DEFAULT_GOAL := help
@@ -97,7 +99,7 @@ $(ICEBERG_STAMP): requirements-iceberg.txt $(STAMP)
 test-slow: $(ICEBERG_STAMP) ## No server either, but seconds each: real files, processes, many examples
 	$(PYTEST) tests/unit -m slow $(SIDE_BY_SIDE)
 
-test-integration: $(BROWSER_STAMP) $(ICEBERG_STAMP) ## All on real local servers, on free ports, two of each side by side
+test-integration: $(BROWSER_STAMP) $(ICEBERG_STAMP) ## All on real local servers, on free ports, three of each side by side
 	$(PYTEST) tests/integration $(BY_FILE)
 
 test-end-to-end: setup ## One demo through the Airflow scheduler, in a folder of its own
