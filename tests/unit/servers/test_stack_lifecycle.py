@@ -91,7 +91,7 @@ def test_a_service_comes_up_once_answers_and_goes_down(settings: Settings) -> No
     assert not psutil.pid_exists(first.pid or 0)
 
 
-def test_services_outlive_the_process_that_started_them(settings: Settings) -> None:
+def test_services_outlive_the_process_that_started_them_and_are_no_leak_of_its(settings: Settings) -> None:
     stack = Stack(settings, extra=[Echo(settings)])
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
@@ -100,8 +100,10 @@ def test_services_outlive_the_process_that_started_them(settings: Settings) -> N
         "s = Settings(home=Path(sys.argv[2]), port_base=int(sys.argv[3])); Stack(s, extra=[Echo(s)]).up(['echo'])"
     )
     arguments = [str(Path(__file__).parent), str(settings.home), str(settings.port_base)]
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    command = [sys.executable, "-W", "default::ResourceWarning", "-c", code, *arguments]
+    done = subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
     try:
+        assert done.stderr == ""
         assert stack.status()[-1].state == "running"
     finally:
         stack.down(["echo"])
