@@ -28,7 +28,7 @@ class Watch:
     Args:
         dataset: the stream as the journal calls it.
         namespace, name: as OpenLineage calls it.
-        position: of a cursor; None before the first look.
+        position: of a cursor, or in the log; None before the first look.
         checked: when it was last looked at.
         seen: how many changes were found.
     """
@@ -88,6 +88,12 @@ def hold(session: Connection, connection_id: str) -> bool:
 def is_as(session: Connection, watch: Watch) -> bool:
     """Whether nobody has looked at the stream since this was told of it."""
     return session.scalar(select(watches.c.checked).where(watches.c.id == watch.id)) == watch.checked
+
+
+def position_of(session: Connection, watch: Watch) -> dict[str, Any] | None:
+    """How far it was looked at."""
+    found: dict[str, Any] | None = session.scalar(select(watches.c.position).where(watches.c.id == watch.id))
+    return found
 
 
 def move(session: Connection, watch: Watch, position: dict[str, Any] | None, seen: int) -> None:

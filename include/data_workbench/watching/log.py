@@ -58,6 +58,7 @@ class LogPass:
             StoreBusy: another watcher is at it.
         """
         self._prepare()
+        self._tell_left_out()
         try:
             self._consume(self.capture.now(), self._room())
         finally:
@@ -95,13 +96,25 @@ class LogPass:
             if before is not None:
                 detail = f"{why}; unknown is what was committed between {before} and {lsn_text(made)}"
                 for one in self.resolvers.values():
-                    one.gap(session, detail)
+                    one.gap(session, detail, lsn_text(made))
             watches.move_slot(session, self.connection_id, lsn_text(made))
 
+    def _tell_left_out(self) -> None:
+        """The log went on without a table that could not be watched for a while: what befell it then is not known."""
+        with self.store.transaction() as session:
+            self._hold(session)
+            position = watches.slot_position(session, self.connection_id)
+            for one in self.resolvers.values():
+                read = one.read_up_to(session)
+                if read is not None and lsn_number(read) < lsn_number(position):
+                    why = f"it could not be watched; unknown is what was committed between {read} and {position}"
+                    one.gap(session, why, position)
+
     def _room(self) -> _Room:
-        """How much may be held back while it is read: what was held back before is what there is to read."""
+        """How much may be held back while it is read: where it was more before the pass, so much on top of that."""
         slot = self.capture.look()
-        return _Room(self.capture, max(self.retained, slot.retained if slot is not None else 0))
+        before = slot.retained if slot is not None else 0
+        return _Room(self.capture, self.retained if before <= self.retained else before + self.retained)
 
     def _guard(self) -> None:
         """Give the server its log back before it takes the disk; the next pass tells the gap."""
@@ -129,7 +142,7 @@ class LogPass:
                         room.check()
                 is_last = count < _AT_ONCE
                 reached = max(upto, batch.reached) if is_last else batch.reached
-                batch.finish()
+                batch.finish(lsn_text(reached))
                 watches.move_slot(session, self.connection_id, lsn_text(reached))
                 emit("watch.before_commit", connection=self.connection_id)
             emit("watch.after_commit", connection=self.connection_id)
@@ -207,9 +220,9 @@ class _Batch:
                 self.resolvers[relation].say(self.session, self._begun, self._said)
         self._begun = None
 
-    def finish(self) -> None:
+    def finish(self, reached: str) -> None:
         for one in self.resolvers.values():
-            one.finish(self.session)
+            one.finish(self.session, reached)
 
 
 def _said(content: bytes) -> dict[str, Any]:

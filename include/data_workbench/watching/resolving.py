@@ -46,19 +46,24 @@ class Resolver:
         """Who made the changes of a transaction."""
         self._pending.append((begun, said))
 
-    def gap(self, session: Connection, detail: str) -> None:
-        """Something is not known; nor is what rows were before."""
+    def read_up_to(self, session: Connection) -> str | None:
+        """The position in the log that the table was read up to; None before the first look."""
+        return (watches.position_of(session, self.notebook.watch) or {}).get("log")
+
+    def gap(self, session: Connection, detail: str, upto: str) -> None:
+        """What happened up to a position is not known; nor is what rows were before."""
         from datetime import UTC, datetime
 
         watches.empty(session, self.notebook.watch)
         self.notebook.befall(session, "gap", datetime.now(UTC).isoformat(), detail=detail)
         self.notebook.flush(session)
+        watches.move(session, self.notebook.watch, {"log": upto}, 0)
 
-    def finish(self, session: Connection) -> None:
-        """Write what is left, and that the table was looked at."""
+    def finish(self, session: Connection, reached: str) -> None:
+        """Write what is left, and up to where the table was looked at."""
         self._resolve(session)
         self.notebook.flush(session)
-        watches.move(session, self.notebook.watch, None, self.notebook.found)
+        watches.move(session, self.notebook.watch, {"log": reached}, self.notebook.found)
         self.told += self.notebook.found
         self.notebook.found = 0
 

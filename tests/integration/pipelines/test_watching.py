@@ -226,6 +226,26 @@ def test_a_slot_that_holds_back_too_much_while_it_is_read_is_dropped_then(
     assert steps(found(needs)) == [("not known", None), ("appeared", "500")]
 
 
+def test_what_befell_a_table_while_it_could_not_be_watched_is_told_as_not_known(needs: Site) -> None:
+    needs.sql("CREATE TABLE others (id int PRIMARY KEY)")
+    both = [LOGGED, "{connection: pg, stream: public.others, how: wal}"]
+    look(needs, *both)
+    needs.sql("INSERT INTO needs VALUES (1)")
+    assert look(needs, *both).found == {"pg:public.needs": 1, "pg:public.others": 0}
+    needs.sql("INSERT INTO needs VALUES (2); ALTER TABLE needs RENAME TO elsewhere; INSERT INTO others VALUES (1)")
+    done = look(needs, *both)
+    assert done.found == {"pg:public.others": 1}
+    assert "no table" in done.troubles["pg:public.needs"]
+    needs.sql("ALTER TABLE elsewhere RENAME TO needs")
+    look(needs, *both)
+    needs.sql("INSERT INTO needs VALUES (3)")
+    look(needs, *both)
+    events = found(needs)
+    assert steps(events) == [("appeared", "1"), ("not known", None), ("appeared", "3")]
+    assert "could not be watched" in events[1]["reason"]
+    assert steps(found(needs, "pg:public.others")) == [("appeared", "1")]
+
+
 def test_what_was_held_back_before_a_pass_is_read_all_the_same(needs: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     look(needs, LOGGED)
     needs.sql("SELECT pg_logical_emit_message(false, 'x', repeat('y', 3000000))")
