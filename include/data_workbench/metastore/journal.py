@@ -155,6 +155,13 @@ def writers(store: Metastore) -> dict[tuple[str, str], set[str]]:
     return found
 
 
+def stores(store: Metastore) -> dict[str, str]:
+    """The kind of store behind each connection that the journal knows."""
+    with store.transaction() as session:
+        found = session.execute(select(journal.c.connection, journal.c.store).distinct())
+        return {row.connection: row.store for row in found}
+
+
 def position(store: Metastore) -> tuple[int, datetime]:
     """The number of the newest entry, 0 for an empty journal, and the metastore's clock."""
     with store.transaction() as session:

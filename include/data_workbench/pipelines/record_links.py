@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data_workbench.connectors.neo4j.names import StreamName
+from data_workbench.connectors.postgres.names import parse_relation
+from data_workbench.errors import StreamUnknown
 from data_workbench.metastore import journal, watches
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.journaling import identity
@@ -29,6 +32,10 @@ class Place:
         return f"{self.connection}:{self.dataset.strip('()')}"
 
 
+Found = dict[Place, dict[str, str]]
+"""Places with the key that a record has there."""
+
+
 @dataclass(frozen=True)
 class Link:
     """A pipeline carries rows from one place to another; `key` says which column becomes which of the key there."""
@@ -45,16 +52,29 @@ class Places:
     Args:
         writers: pipelines that wrote there.
         watched: streams whose changes are watched.
+        stores: the kind of store behind each connection.
     """
 
     writers: Mapping[Place, frozenset[str]]
     watched: Mapping[Place, watches.Watch]
+    stores: Mapping[str, str]
 
     @classmethod
     def of(cls, store: Metastore) -> Places:
         """All of a metastore."""
         written = {Place(*place): frozenset(names) for place, names in journal.writers(store).items()}
-        return cls(written, {Place(one.connection, one.dataset): one for one in watches.listed(store)})
+        watched = {Place(one.connection, one.dataset): one for one in watches.listed(store)}
+        kinds = {place.connection: one.namespace.partition(":")[0] for place, one in watched.items()}
+        return cls(written, watched, {**kinds, **journal.stores(store)})
+
+    def identity(self, place: Place) -> Place:
+        """The place as its store calls it: the journal has it as a pipeline or a watch wrote it."""
+        return Place(place.connection, called(self.stores.get(place.connection, ""), place.dataset))
+
+    def alike(self, place: Place) -> list[Place]:
+        """Places of the journal that are the same table, label or collection."""
+        wanted = self.identity(place)
+        return sorted((one for one in self.all() if self.identity(one) == wanted), key=str)
 
     def all(self) -> set[Place]:
         """Each once."""
@@ -64,16 +84,27 @@ class Places:
         """How what is known hangs together, by the last plan of each pipeline."""
         pipelines = {name for names in self.writers.values() for name in names}
         plans = (last_plan(store, name) for name in sorted(pipelines))
-        return [link for plan in plans if plan is not None for link in _links(plan)]
+        return [link for plan in plans if plan is not None for link in self._links(plan)]
+
+    def _links(self, plan: RunPlan) -> Iterator[Link]:
+        for destination in plan.destinations.values():
+            for target in destination.targets:
+                place = Place(destination.connection, target.name)
+                for name, key in _carried(plan, target).items():
+                    source = plan.sources[name]
+                    for one in self.alike(Place(source.connection, source.stream)):
+                        if one != place:
+                            yield Link(one, place, key)
 
 
-def reached(place: Place, key: Mapping[str, str], links: Iterable[Link]) -> dict[Place, dict[str, str]]:
-    """The places a record stands in, itself among them, with its key there."""
-    found = {place: dict(key)}
-    known, pending = list(links), [place]
+def reached(places: Iterable[Place], key: Mapping[str, str], known: Places, links: Iterable[Link]) -> Found:
+    """The places a record stands in, these among them, with its key there."""
+    found = {place: dict(key) for place in places}
+    ways, pending = list(links), list(found)
     while pending:
         here = pending.pop()
-        for there, its_key in _beside(here, found[here], known):
+        same = ((there, found[here]) for there in known.alike(here))
+        for there, its_key in (*same, *_beside(here, found[here], ways)):
             if there not in found:
                 found[there] = its_key
                 pending.append(there)
@@ -88,17 +119,6 @@ def _beside(here: Place, key: Mapping[str, str], links: Iterable[Link]) -> Itera
             yield link.source, {was: key[now] for was, now in link.key.items()}
 
 
-def _links(plan: RunPlan) -> Iterator[Link]:
-    for destination in plan.destinations.values():
-        for target in destination.targets:
-            place = Place(destination.connection, target.name)
-            for name, key in _carried(plan, target).items():
-                source = plan.sources[name]
-                for dataset in spelled(source.stream):
-                    if Place(source.connection, dataset) != place:
-                        yield Link(Place(source.connection, dataset), place, key)
-
-
 def _carried(plan: RunPlan, target: Target) -> dict[str, dict[str, str]]:
     """Of each source whose columns are the whole key of a target, unchanged: column there to column here."""
     key, node = identity(target), plan.transform.node(target.input)
@@ -110,6 +130,18 @@ def _carried(plan: RunPlan, target: Target) -> dict[str, dict[str, str]]:
     return {name: columns for name, columns in found.items() if key and set(columns.values()) == set(key)}
 
 
-def spelled(stream: str) -> tuple[str, ...]:
-    """The ways in which the journal may call a stream."""
-    return stream, f"public.{stream}", f"({stream})"
+def called(kind: str, dataset: str) -> str:
+    """A dataset by the one name that its kind of store has for it.
+
+    Args:
+        dataset: as the journal calls it, or as people write it: without its schema, a label in brackets or backticks.
+    """
+    if kind == "postgres":
+        try:
+            return parse_relation(dataset).stream
+        except StreamUnknown:
+            return dataset
+    if kind == "neo4j" and ")-[" not in dataset:  # a relationship with its ends is none of the others
+        inner = dataset[1:-1] if dataset.startswith("(") and dataset.endswith(")") else dataset
+        return str(StreamName.parse(inner))
+    return dataset

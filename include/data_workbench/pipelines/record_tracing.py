@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from data_workbench.errors import StateError, UsageError
 from data_workbench.journal import Change, Journal
 from data_workbench.journal.watched import Watched, watched
 from data_workbench.metastore import audit, quarantine, runs, stream_schemas
-from data_workbench.pipelines.record_links import Place, Places, reached, spelled
+from data_workbench.pipelines.record_links import Place, Places, reached
 from data_workbench.records.marks import RETRACTION, TOMBSTONE, UPSERT
 
 if TYPE_CHECKING:
@@ -45,18 +46,22 @@ def trace_record(store: Metastore, address: str, key: Mapping[str, str], *, ever
         UsageError: nothing is known of such a dataset; the hint names what is near.
     """
     known = Places.of(store)
-    place = _find(address, known)
-    asked = {place: dict(key)}
+    [place, *same] = _find(address, known)
+    asked = {one: dict(key) for one in (place, *same)}
     if everywhere:
-        links = known.links(store)
-        asked = {one: named for one, named in reached(place, key, links).items() if one in known.all()}
+        found = reached(asked, key, known, known.links(store))
+        asked = {one: named for one, named in found.items() if one in known.all()}
         pipelines = {name for one in asked for name in known.writers.get(one, ())}
         beside = sorted((one for one, names in known.writers.items() if names & pipelines), key=str)
         asked = {**{one: dict(key) for one in beside}, **asked}
     else:
-        pipelines = set(known.writers.get(place, ()))
+        pipelines = {name for one in asked for name in known.writers.get(one, ())}
     about = _Runs(store)
-    events = [event for one, named in asked.items() for event in _of_place(store, known, one, named, pipelines, about)]
+    grouped: dict[Place, list[Place]] = {}
+    for one in asked:
+        grouped.setdefault(known.identity(one), []).append(one)
+    groups = [(places, asked[places[0]]) for places in grouped.values()]
+    events = [event for places, named in groups for event in _of_places(store, known, places, named, pipelines, about)]
     values = {tuple(named.values()): None for named in (key, *asked.values())}
     for record in {one.id: one for keys in values for one in quarantine.of_key(store, pipelines, list(keys))}.values():
         events += _set_aside(record, about)
@@ -78,7 +83,7 @@ def watched_changes(
         UsageError: it is not watched.
     """
     known = Places.of(store)
-    place = _find(address, Places({}, known.watched))
+    place = _find(address, replace(known, writers={}))[0]
     watch, about = known.watched[place], _Runs(store)
     found = watched(store, place.connection, place.dataset, key, limit=limit)
     return {
@@ -91,13 +96,13 @@ def watched_changes(
     }
 
 
-def _find(address: str, known: Places) -> Place:
+def _find(address: str, known: Places) -> list[Place]:
+    """What an address means: more than one where pipelines and watches call the same thing in several ways."""
     connection, _, stream = address.partition(":")
-    places = known.all()
-    found = next((one for one in (Place(connection, name) for name in spelled(stream)) if one in places), None)
-    if found is not None:
+    found = known.alike(Place(connection, stream))
+    if found:
         return found
-    names = [one.address for one in places]
+    names = [one.address for one in known.all()]
     near = difflib.get_close_matches(address, names, 3, 0.5) or sorted(names)[:5]
     raise UsageError(
         f"the journal knows nothing of {address[:200]!r}",
@@ -105,15 +110,17 @@ def _find(address: str, known: Places) -> Place:
     )
 
 
-def _of_place(
-    store: Metastore, known: Places, place: Place, key: Mapping[str, str], pipelines: set[str], about: _Runs
+def _of_places(
+    store: Metastore, known: Places, places: list[Place], key: Mapping[str, str], pipelines: set[str], about: _Runs
 ) -> list[dict[str, Any]]:
-    """What was written there, what was found there, and how the stream's schema changed."""
-    written = [_written(place, one, about) for one in _changes(store, place, key, pipelines)]
-    if place not in known.watched:
-        return [*written, *_schemas(store, place)]
-    found = [_found(place, one, about) for one in watched(store, place.connection, place.dataset, key)]
-    return [*written, *(one for one in found if not _is_told(one, written)), *_schemas(store, place)]
+    """What was written to one thing, by all its names; what was found there, and how the stream's schema changed."""
+    written = [_written(one, change, about) for one in places for change in _changes(store, one, key, pipelines)]
+    schemas = {(told["at"], told["version"]): told for one in places for told in _schemas(store, one)}.values()
+    watches = [one for one in places if one in known.watched]
+    found = [
+        _found(one, change, about) for one in watches for change in watched(store, one.connection, one.dataset, key)
+    ]
+    return [*written, *(one for one in found if not _is_told(one, written)), *schemas]
 
 
 def _is_told(found: dict[str, Any], written: list[dict[str, Any]]) -> bool:

@@ -370,6 +370,49 @@ def test_one_timeline_leads_from_a_source_that_others_write_over_three_stores(
     _assert_over_rest_and_command_line(needs, document)
 
 
+def test_what_is_written_and_watched_under_two_names_is_one_timeline(
+    needs: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_METASTORE", needs.settings.metastore)
+    flow = COPY.format(journal="values").replace("public.needs_copy", "needs_copy")
+    (needs.folder / "carried.yaml").write_text(flow)
+    watched = "{connection: pg, stream: public.needs_copy, how: wal, values: true}"
+    needs.sql("INSERT INTO needs VALUES (1, 'one', 'hush', 'ada')")
+    needs.run(flow)
+    look(needs, watched)
+    needs.sql("UPDATE needs SET body = 'uno'")
+    run = needs.run(flow)
+    needs.sql("UPDATE needs_copy SET body = 'by hand'")
+    look(needs, watched)
+    told = []
+    for address in ("pg:needs_copy", "pg:public.needs_copy", 'pg:"needs_copy"'):
+        document = trace_record(needs.metastore, address, {"number": "1"}, everywhere=False)
+        told.append([(one["what"], one["run_id"]) for one in document["events"]])
+    assert told[0] == told[1] == told[2]
+    assert told[0].count(("changed", None)) == 1, "by hand"
+    assert len([one for one in told[0] if one[1] == run["run_id"]]) == 1, "a run's own is told once"
+
+
+def test_a_stream_is_asked_for_as_the_file_of_watches_and_the_store_call_it(needs: Site) -> None:
+    needs.sql('CREATE SCHEMA "Od d"')
+    needs.sql('CREATE TABLE "Od d"."Tab.le" (id int PRIMARY KEY, v text)')
+    needs.cypher("CREATE (:`We ird` {id: 1, v: 'a'}), (:X)-[:`RE L` {k: 1, v: 'a'}]->(:Y)")
+    watched = [
+        """{connection: pg, stream: '"Od d"."Tab.le"', how: wal}""",
+        "{connection: graph, stream: We ird, key: id}",
+        "{connection: graph, stream: '[:RE L]', key: k}",
+    ]
+    assert look(needs, *watched).troubles == {}
+    needs.sql('INSERT INTO "Od d"."Tab.le" VALUES (1)')
+    needs.cypher("MATCH (n:`We ird`) SET n.v = 'b'")
+    needs.cypher("MATCH ()-[r:`RE L`]->() SET r.v = 'b'")
+    look(needs, *watched)
+    for address in ('pg:"Od d"."Tab.le"', 'pg:Od d."Tab.le"'):
+        assert steps(found(needs, address)) == [("appeared", "1")]
+    for address in ("graph:We ird", "graph:`We ird`", "graph:(`We ird`)", "graph:[:RE L]", "graph:[:`RE L`]"):
+        assert [one["what"] for one in found(needs, address)] == ["changed"], address
+
+
 def _assert_over_rest_and_command_line(site: Site, document: dict[str, Any]) -> None:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
