@@ -11,6 +11,7 @@ from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.expressions import Checked, ExpressionError, check_expression
+from data_workbench.transforms.guards import in_turn
 from data_workbench.transforms.plan import ALIVE, HOLDS, REJECTED, RETRACTS, STATUS, Action, Drop, Origin, OriginKind
 from data_workbench.transforms.text import listing, side_name, with_variables
 
@@ -122,7 +123,7 @@ class Compilation:
             checked = check_expression(
                 sql, columns=set(shape.columns), params=self.params, allow_aggregates=allow_aggregates, what=what
             )
-        text = with_variables(checked.tree)
+        text = with_variables(in_turn(checked.tree))
         kind = next(iter(self.types_of(f"SELECT {text} AS v FROM {source}", step=step, what=what).values()))
         if kind in ("HUGEINT", "UHUGEINT"):  # sums and products of integers; no store has them
             return checked, f"CAST({text} AS BIGINT)", "BIGINT"

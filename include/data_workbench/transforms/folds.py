@@ -17,6 +17,7 @@ from data_workbench.records.names import literal
 from data_workbench.transforms.computing import Made, cannot_be, with_values
 from data_workbench.transforms.drafts import Column, Compilation, Shape
 from data_workbench.transforms.expressions import is_fold
+from data_workbench.transforms.guards import in_turn
 from data_workbench.transforms.text import with_variables
 
 _WRAPPERS = (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
@@ -81,7 +82,7 @@ class Folds:
         return [self._made(build, step, shape, source, name, tree) for name, tree in self.arguments.items()]
 
     def _made(self, build: Compilation, step: str, shape: Shape, source: str, name: str, tree: exp.Expr) -> Made:
-        rule, sql = self.rules[name], with_variables(tree)
+        rule, sql = self.rules[name], with_variables(in_turn(tree))
         kind = build.types_of(f"SELECT {sql} AS v FROM {source}", step=step, what=rule)["v"]
         used = sorted({one.name for one in tree.find_all(exp.Column)} & set(shape.columns))
         text = tree.sql(dialect="duckdb", comments=False)

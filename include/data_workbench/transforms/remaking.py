@@ -20,6 +20,7 @@ from data_workbench.transforms.calling import declared_kinds
 from data_workbench.transforms.computing import Made, cannot_be, make_columns, with_values
 from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape, refused
 from data_workbench.transforms.folds import Folds
+from data_workbench.transforms.guards import in_turn
 from data_workbench.transforms.ordering import careful_item, order_item
 from data_workbench.transforms.per_row import PerRow, per_row
 from data_workbench.transforms.plan import ALIVE, REJECTED, STATUS, Action, Origin
@@ -242,7 +243,7 @@ def _argument(
     checked, sql, kind = build.expression(_text(tree), shape=shape, source=source, step=step, what=what)
     if isinstance(checked.tree, exp.Column) and kind == wanted:
         return checked.tree.name, sql
-    is_it = kind == wanted and sql == with_variables(checked.tree)
+    is_it = kind == wanted and sql == with_variables(in_turn(checked.tree))
     name = folds.argument(what).name
     folds.arguments[name] = checked.tree if is_it else exp.cast(checked.tree, wanted, dialect="duckdb")
     told[name] = literal(f"{_text(tree)} cannot be computed") + with_values(sorted(checked.columns))
