@@ -96,6 +96,23 @@ def test_types_are_those_of_the_steps_before(
     assert told in said
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["tags.since + interval 1 day", "tags[1].since + interval 1 day", "list_transform(tags, lambda t: t.at - until)"],
+)
+def test_what_stands_within_a_value_may_be_anything(tmp_path: Path, expression: str) -> None:
+    assert findings(tmp_path, [{"name": "more", "derive": {"v": expression}}]) == []
+
+
+def test_of_a_join_the_columns_of_on_are_those_of_this_side(tmp_path: Path) -> None:
+    steps: list[dict[str, object]] = [
+        {"name": "other", "map": [{"target": "id", "from": "id", "type": "integer"}]},
+        {"name": "both", "input": "rows", "join": {"with": "other", "on": {"id": "id"}}},
+        {"name": "more", "derive": {"v": "lower(id)"}},
+    ]
+    assert findings(tmp_path, steps) == []
+
+
 def test_a_column_that_a_step_makes_anew_has_no_longer_the_type_of_the_one_before(tmp_path: Path) -> None:
     steps: list[dict[str, object]] = [
         {"name": "typed", "cast": {"price": "integer"}},

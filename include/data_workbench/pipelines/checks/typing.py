@@ -110,7 +110,8 @@ class _Types:
                 return given
             case "join" if step.join is not None:
                 right = {} if step.join.how == "anti" else flow.get(step.join.with_, {})
-                return {**right, **given}
+                dropped = set(step.join.on.values())
+                return {**{name: kind for name, kind in right.items() if name not in dropped}, **given}
             case "union" if step.union is not None:
                 sides = [flow.get(name, {}) for name in step.union.with_]
                 return {name: kind for name, kind in given.items() if all(one.get(name) == kind for one in sides)}
@@ -253,6 +254,8 @@ def _is_plain(checked: Checked, unknown: Sequence[str]) -> bool:
         names = (
             [node.name] if isinstance(node, exp.Anonymous) else node.sql_names() if isinstance(node, exp.Func) else []
         )
+        if isinstance(node, exp.Column) and node.table:  # a field of a value
+            return False
         if isinstance(node, _NESTED) or any(name.lower().startswith(_NESTING) for name in names):
             return False
     return True
