@@ -119,7 +119,7 @@ def test_what_is_not_drawn_is_found_too_and_the_ways_of_a_node_stand_out(chromiu
     page, seen = opened(chromium, f"{address}?ns=db&name=hub&depth=all")
     page.keyboard.press("/")
     page.keyboard.type("table 599")
-    assert page.inner_text("[data-found]") == "0 found, 1 not drawn: Enter opens them"
+    assert page.inner_text("[data-found]") == "0 found, 1 not drawn (Enter)"
     page.keyboard.press("Enter")
     page.wait_for_url("**open=2**")
     assert page.inner_text("[data-found]") == "1 found"

@@ -209,7 +209,7 @@ def test_a_slot_that_holds_back_too_much_while_it_is_read_is_dropped_then(
     def slow(capture: Capture, *given: Any, **named: Any) -> Iterator[Any]:  # as a server that others write to
         for message in peek(capture, *given, **named):
             if len(read) == 100:
-                needs.sql("SELECT pg_logical_emit_message(false, 'x', repeat('y', 3000000))")
+                needs.sql("SELECT pg_logical_emit_message(true, 'x', repeat('y', 3000000))")
             read.append(message)
             yield message
 

@@ -156,7 +156,7 @@ if (svg) {
     const folded = nodes.filter((node) => fits(node) && inside(node, text));
     for (const node of nodes) node.classList.toggle("found", found.includes(node) || folded.includes(node));
     const more = folded.reduce((sum, node) => sum + inside(node, text), 0);
-    const how = found.length ? "" : ": Enter opens them";
+    const how = found.length ? "" : " (Enter)";
     said.textContent = text ? `${found.length} found${more ? `, ${more} not drawn${how}` : ""}` : "";
     const [first] = [...found, ...folded];
     if (!first) return;
