@@ -140,6 +140,7 @@ class Graph:
 
     def _take_columns(self, rows: Snapshot) -> None:
         self._exact: dict[tuple[int, int], set[int]] = defaultdict(set)
+        self._all_direct = True
         for job_id, input_id, input_column, output_id, output_column, kinds in rows.columns:
             source, target = self._datasets.get(input_id), self._datasets.get(output_id)
             if source is None or target is None:
@@ -148,6 +149,7 @@ class Graph:
             self._exact[job, target].add(source)
             ends = self._column(source, input_column), self._column(target, output_column)
             direct = output_column is not None and (not kinds or not _INDIRECT.issuperset(kinds))
+            self._all_direct &= direct
             self._column_hops["downstream"][ends[0]].append(Hop(ends[1], job, direct))
             self._column_hops["upstream"][ends[1]].append(Hop(ends[0], job, direct))
 
@@ -239,7 +241,7 @@ class Graph:
     ) -> set[int]:
         known, jobs = self._walk(start, direction, depth, direct_only=False)
         found.columns.update({self._nodes[node]: distance for node, distance in known.items() if distance})
-        direct, _ = self._walk(start, direction, depth, direct_only=True)
+        direct = known if self._all_direct else self._walk(start, direction, depth, direct_only=True)[0]
         found.direct.update(self._nodes[node] for node, distance in direct.items() if distance)
         return jobs
 

@@ -113,7 +113,8 @@ def _pipelines(graph: Graph, jobs: Iterable[int], owners: dict[str, list[str]]) 
         pipeline = pipeline_of(name)
         whole = Name(NAMESPACE, name.name.partition(".")[0]) if pipeline else name
         one = grouped.setdefault(whole, {**_name(whole), "pipeline": pipeline, "owners": []})
-        one["owners"] = sorted({*one["owners"], *owners.get(graph.job_ids[job], [])})
+        if mine := owners.get(graph.job_ids[job]):
+            one["owners"] = sorted({*one["owners"], *mine})
     return sorted(grouped.values(), key=_by_name)
 
 
