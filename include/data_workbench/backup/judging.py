@@ -18,11 +18,15 @@ from data_workbench.backup.manifest import DEFINITIONS
 from data_workbench.notifications.causes import Trouble
 
 Cause = Literal[
-    "unreachable", "failed", "missed", "damaged", "unverified", "shrinking", "slow", "log_behind", "space"
+    "unreachable", "failed", "missed", "damaged", "unlocked", "unverified", "shrinking", "slow", "log_behind", "space"
 ]  # fmt: skip
 CAUSES: Final[tuple[Cause, ...]] = (
-    "unreachable", "failed", "missed", "damaged", "unverified", "shrinking", "slow", "log_behind", "space"
+    "unreachable", "failed", "missed", "damaged", "unlocked", "unverified", "shrinking", "slow", "log_behind", "space"
 )  # fmt: skip
+LockState = Literal["none", "held", "ended", "lifted"]
+"""Of a set: it never had a lock, cannot be removed, can be since its lock is over, or though it is not."""
+_ROUNDED: Final = timedelta(minutes=1)
+"""A store may cut a lock's end to whole seconds."""
 _COMPARED: Final = 7
 """Sets that the newest one is held against."""
 _LEAST: Final = 3
@@ -35,10 +39,18 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class ObservedLock(_Model):
+    """What the store itself says of a set's lock."""
+
+    mode: str
+    until: datetime
+
+
 class ObservedSet(_Model):
     """A finished set in short; `counts` are rows, nodes, points or files by store, `verified` its last verification.
 
-    `left_out` are stores that are set up and not in it, each with the reason.
+    `left_out` are stores that are set up and not in it, each with the reason. `locked_until` is the lock it was made
+    with, `lock` what the store says of it: asked as long as it should be there.
     """
 
     set: str
@@ -53,6 +65,16 @@ class ObservedSet(_Model):
     moved: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict)
     verified: dict[str, Any] | None = None
+    locked_until: datetime | None = None
+    lock: ObservedLock | None = None
+
+    def lock_state(self, now: datetime) -> LockState:
+        """Whether anybody could remove it at this moment."""
+        if self.locked_until is None:
+            return "none"
+        if self.lock is not None and self.lock.until >= self.locked_until - _ROUNDED:
+            return "held" if self.lock.until > now else "ended"
+        return "ended" if self.locked_until <= now else "lifted"
 
 
 class ObservedLog(_Model):
@@ -142,6 +164,7 @@ def judge(seen: Observation, limits: Limits) -> list[Trouble]:
     found = [
         _failed(seen) or _missed(seen, limits),
         _damaged(seen) or _unverified(seen, limits),
+        _unlocked(seen),
         _shrinking(seen.whole),
         _slow(seen.whole),
         _log_behind(seen, limits),
@@ -189,6 +212,22 @@ def _damaged(seen: Observation) -> Trouble | None:
         )
     title = f"the backup {names[0]}{more} did not come through its verification, or cannot be read"
     return Trouble("damaged", "critical", title, "workbench backup verify SET names what is damaged; make a new set")
+
+
+def _unlocked(seen: Observation) -> Trouble | None:
+    """Sets were locked for longer than the store has them locked: somebody who may do that took the lock off."""
+    lifted = [one for one in seen.sets if one.lock_state(seen.at) == "lifted"]
+    if not lifted:
+        return None
+    first = lifted[0]
+    more = f" and {len(lifted) - 1} others" if len(lifted) > 1 else ""
+    has = f"has it until {first.lock.until:%Y-%m-%d %H:%M}" if first.lock else "has no lock of it"
+    title = f"the backup {first.set}{more} was locked until {first.locked_until:%Y-%m-%d %H:%M}, and the store {has}"
+    hint = (
+        "who holds s3:BypassGovernanceRetention? Or may the keys here not read locks (s3:GetObjectRetention)? "
+        "A new set is locked again, and all that it shares with this one"
+    )
+    return Trouble("unlocked", "critical", title, hint)
 
 
 def _unverified(seen: Observation, limits: Limits) -> Trouble | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
     from data_workbench.backup.creation import Creation
     from data_workbench.backup.keys import Keyring
+    from data_workbench.backup.manifest import Manifest
     from data_workbench.backup.vault import Vault
 
 repository_option = click.option("--repository", help="A folder, URL or connection; WORKBENCH_BACKUPS without it.")
@@ -113,19 +114,20 @@ def list_(repository: str | None, as_json: bool) -> None:
     vault = open_repository(session, repository)
     broken: list[dict[str, Any]] = []
     manifests = vault.manifests(broken=lambda name, error: broken.append({"set": name, "problem": error.message}))
-    sets = [{**summary(one), "verified": _verified(vault, one.set)} for one in reversed(manifests)]
+    sets = [
+        {**summary(one), "verified": _verified(vault, one.set), "lock": _lock(vault, one)}
+        for one in reversed(manifests)
+    ]
     if as_json:
         say_json({"repository": vault.address, "sets": sets, "broken": broken})
         return
     rows = [
         (one["set"], one["recovery_point"], _size(one["bytes"]), _size(one["new_bytes"]), ", ".join(one["stores"]),
-         _told(one["verified"]), one["label"])
+         _told(one["verified"]), _locked(one), one["label"])
         for one in sets
     ]  # fmt: skip
-    say_table(("set", "recovery point", "size", "new", "stores", "verified", "label"), rows, title=vault.address)
-    for one in sets:
-        if one["locked_until"]:
-            click.echo(f"{one['set']}: locked until {one['locked_until']}")
+    head = ("set", "recovery point", "size", "new", "stores", "verified", "locked until", "label")
+    say_table(head, rows, title=vault.address)
     for one in broken:
         click.echo(f"{one['set']}: {one['problem']}")
 
@@ -134,6 +136,22 @@ def _verified(vault: Vault, set_id: str) -> dict[str, Any] | None:
     """The latest verification of a set, in short."""
     found = vault.verification(set_id)
     return {name: found.get(name) for name in ("kind", "outcome", "checked")} if found else None
+
+
+def _lock(vault: Vault, manifest: Manifest) -> dict[str, Any] | None:
+    """What the store says of a set's lock; None where it has none, or never had one."""
+    held = vault.lock_of_set(manifest.set) if manifest.locked_until else None
+    return vars(held) if held else None
+
+
+def _locked(one: dict[str, Any]) -> str:
+    """Until when a set cannot be removed, in short."""
+    if not one["locked_until"]:
+        return ""
+    held = one["lock"]
+    if held is None or held["until"] <= datetime.now(UTC):
+        return "not locked any more"
+    return f"{held['until']:%Y-%m-%d %H:%M} ({held['mode'].lower()})"
 
 
 def _told(verified: dict[str, Any] | None) -> str:
@@ -181,18 +199,17 @@ def show(set_id: str | None, repository: str | None, as_json: bool) -> None:
     session = Session()
     vault = open_repository(session, repository)
     manifest = vault.find(set_id)
-    locked = vault.lock_of_set(manifest.set) if manifest.locked_until else None
     if as_json:
         body = manifest.model_dump(mode="json", exclude={"chunks"})
         for store in body["stores"].values():
             store["files"] = [{**file, "chunks": len(file["chunks"])} for file in store["files"]]
-        lock = {"lock": vars(locked) if locked else None}
-        say_json({**body, "bytes": manifest.size, "stored": manifest.stored, "address": vault.address, **lock})
+        say_json({**body, "bytes": manifest.size, "stored": manifest.stored, "address": vault.address,
+                  "lock": _lock(vault, manifest)})  # fmt: skip
         return
     _say_set(summary(manifest))
     if manifest.locked_until:
-        told = f"{locked.mode.lower()}, its manifest until {locked.until}" if locked else "the store says it is not"
-        click.echo(f"locked until {manifest.locked_until} ({told})")
+        told = _locked({"locked_until": f"{manifest.locked_until:%Y-%m-%d %H:%M}", "lock": _lock(vault, manifest)})
+        click.echo(f"locked until {manifest.locked_until:%Y-%m-%d %H:%M} UTC when it was made; the store says: {told}")
     rows = [
         (name, stream, one.count, one.fingerprint)
         for name, store in manifest.stores.items()

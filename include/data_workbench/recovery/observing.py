@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.audit import Keys, open_keys
 from data_workbench.backup.creation import summary
-from data_workbench.backup.judging import Observation, ObservedLog, ObservedSet
+from data_workbench.backup.judging import Observation, ObservedLock, ObservedLog, ObservedSet
 from data_workbench.backup.keys import Keyring
 from data_workbench.backup.pgbackrest_export import expired, gone, is_referred, reference
 from data_workbench.connectors.files.failures import translated
@@ -58,7 +58,7 @@ def _observed(vault: Vault, settings: Settings, metastore: Metastore | None, now
         repository=vault.id,
         free=vault.place.free(),
         stored=sum(chunks.values()),
-        sets=tuple(_told(vault, one, keys) for one in reversed(manifests[-SHOWN:])),
+        sets=tuple(_told(vault, one, keys, now) for one in reversed(manifests[-SHOWN:])),
         unreadable=unreadable,
         expired=_expired(manifests[-SHOWN:], settings),
         log=_log(vault, manifests, settings),
@@ -78,8 +78,9 @@ def _expired(manifests: list[Manifest], settings: Settings) -> dict[str, str]:
     return {name: gone(store) for name, store in stores if reference(store) in lost}
 
 
-def _told(vault: Vault, manifest: Manifest, keys: Keys | None) -> ObservedSet:
-    short = summary(manifest)
+def _told(vault: Vault, manifest: Manifest, keys: Keys | None, now: datetime) -> ObservedSet:
+    short, until = summary(manifest), manifest.locked_until
+    lock = vault.lock_of_set(manifest.set) if until is not None and until > now else None
     return ObservedSet(
         set=manifest.set,
         at=manifest.recovery_point.at,
@@ -93,6 +94,8 @@ def _told(vault: Vault, manifest: Manifest, keys: Keys | None) -> ObservedSet:
         moved=tuple(name for name, one in manifest.stores.items() if one.moved),
         left_out=manifest.left_out,
         verified=_verified(vault, manifest.set, keys),
+        locked_until=until,
+        lock=ObservedLock(mode=lock.mode.lower(), until=lock.until) if lock is not None else None,
     )
 
 

@@ -255,7 +255,12 @@ def test_the_command_line_locks_tells_of_it_and_brings_back(shell: Shell, bucket
     told = succeeded(shell("backup", "show", "--json"))
     assert told["lock"]["mode"] == "GOVERNANCE"
     assert datetime.fromisoformat(told["lock"]["until"]).timestamp() > datetime.now(UTC).timestamp() + 29 * 86_400
-    assert f"{made['set']}: locked until 20" in shell("backup", "list").out
+    listed = succeeded(shell("backup", "list", "--json"))["sets"][0]
+    assert listed["lock"] == told["lock"]
+    words = f"{datetime.fromisoformat(told['lock']['until']):%Y-%m-%d %H:%M} (governance)"
+    for name in ("list", "show"):
+        assert words in shell("backup", name).out
+    _seen_by_page_and_metrics(shell, bucket, made)
 
     for one in {version["Key"] for version in bucket.versions()}:
         bucket.client.delete_object(Bucket=bucket.name, Key=one)
@@ -271,3 +276,36 @@ def test_the_command_line_locks_tells_of_it_and_brings_back(shell: Shell, bucket
     refused = shell("backup", "create")
     assert (refused.code, "object lock needs s3://" in refused.err) == (2, True), refused.err
     assert not (tmp_path / "elsewhere").exists()
+
+
+def _seen_by_page_and_metrics(shell: Shell, bucket: Bucket, made: dict[str, Any]) -> None:
+    """What the last look at the repository kept, and what becomes of it when somebody takes the lock off."""
+    from data_workbench.api.services import backup_metrics
+    from data_workbench.api.services.backups import locks_of
+    from data_workbench.recovery.observing import observe
+
+    def looked() -> tuple[str, dict[str, float]]:
+        seen = observe(bucket.vault(), Settings())
+        [one] = seen.sets
+        found = {name.name: name.samples for name in backup_metrics.families(seen, frozenset())}
+        values = {name: found[f"workbench_backup_{name}"] for name in ("locked_sets", "locked_until_timestamp_seconds")}
+        return one.lock_state(seen.at), {name: one.value for name, [*some] in values.items() for one in some}
+
+    told = succeeded(shell("backup", "show", "--json"))["lock"]
+    until = datetime.fromisoformat(told["until"]).timestamp()
+    assert looked() == ("held", {"locked_sets": 1.0, "locked_until_timestamp_seconds": until})
+    locks = locks_of(observe(bucket.vault(), Settings()))
+    assert locks is not None
+    assert (locks.sets, locks.mode, locks.first_until) == (1, "governance", locks.newest_until)
+
+    head = bucket.client.head_object(Bucket=bucket.name, Key=f"sets/sets/{made['set']}/manifest.json")
+    retention = {"Mode": head["ObjectLockMode"], "RetainUntilDate": head["ObjectLockRetainUntilDate"]}
+    bucket.lift()
+    assert looked() == ("lifted", {"locked_sets": 0.0})
+    status = shell("backup", "status", "--json")
+    assert (status.code, "unlocked" in {one["cause"] for one in status.document["troubles"]}) == (1, True)
+    assert "not locked any more" in shell("backup", "list").out
+    for one in bucket.versions():
+        which = {"Bucket": bucket.name, "Key": one["Key"], "VersionId": one["VersionId"]}
+        if not one["Key"].endswith("begun.json"):
+            bucket.client.put_object_retention(**which, Retention=retention)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from data_workbench.backup.judging import Limits, Observation, ObservedLog, ObservedSet, judge
+from data_workbench.backup.judging import Limits, Observation, ObservedLock, ObservedLog, ObservedSet, judge
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+LOCK = ObservedLock(mode="governance", until=NOW + DAY)
 LIMITS = Limits(newest=timedelta(hours=26), verified=timedelta(days=8), log=timedelta(minutes=15), free=2 * 1024**3)
 DRILLED = {"kind": "drill", "outcome": "passed", "checked": (NOW - timedelta(days=3)).isoformat()}
 
@@ -66,6 +68,12 @@ CASES: dict[str, tuple[Observation, list[str]]] = {
     ),
     "no log was ever taken": (seen(log=ObservedLog(connection="pg")), ["log_behind"]),
     "the log is taken": (seen(log=ObservedLog(connection="pg", begin=NOW, end=NOW - timedelta(minutes=1))), []),
+    "the newest set is locked": (last(locked_until=NOW + DAY, lock=LOCK), []),
+    "a lock has ended": (last(locked_until=NOW - DAY), []),
+    "a lock was lifted": (last(locked_until=NOW + DAY), ["unlocked"]),
+    "a lock was shortened": (
+        last(locked_until=NOW + DAY, lock=ObservedLock(mode="GOVERNANCE", until=NOW)), ["unlocked"],
+    ),
     "the disk is full": (seen(free=10**9), ["space"]),
     "the disk will be full": (seen(free=2 * 1024**3 + 2 * 10**7), ["space"]),
 }  # fmt: skip

@@ -19,8 +19,19 @@ class TroubleOut(BaseModel):
     acknowledged_by: str | None = None
 
 
+class LockOut(BaseModel):
+    """Object lock of a set: `held` until a moment, `ended`, or `lifted` by somebody before its time."""
+
+    state: str
+    until: datetime
+    mode: str | None = None
+
+
 class BackupSetOut(BaseModel):
-    """A set in short: finished, running or failed; `left_out`: stores that are set up and not in it, and why."""
+    """A set in short: finished, running or failed; `left_out`: stores that are set up and not in it, and why.
+
+    `lock` is None for a set that nothing keeps from being removed, and never did.
+    """
 
     set: str
     state: str
@@ -36,7 +47,17 @@ class BackupSetOut(BaseModel):
     moved: list[str] = []
     left_out: dict[str, str] = {}
     verified: dict[str, Any] | None = None
+    lock: LockOut | None = None
     error: dict[str, Any] | None = None
+
+
+class LocksOut(BaseModel):
+    """Sets that cannot be removed now, and until when the newest of them and the first to be free cannot."""
+
+    sets: int
+    newest_until: datetime
+    first_until: datetime
+    mode: str
 
 
 class NextRunOut(BaseModel):
@@ -59,6 +80,7 @@ class BackupsOut(BaseModel):
     last_verified: datetime | None
     free: int | None
     stored: int | None
+    locked: LocksOut | None
     log: dict[str, Any] | None
     troubles: list[TroubleOut]
     next_runs: list[NextRunOut]

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 SHOWN = 48
 """Sets in the timeline."""
+LISTED = 20
+"""Sets that are listed at once; older ones on request."""
+WORDS = {"drill": "restored", "hashes": "chunks read"}
+"""Kinds of verifications."""
+DOES = {
+    "backup_stores": "makes a set, checks it, thins out",
+    "verify_backups": "restores the newest set to try it",
+    "ship_log": "takes PostgreSQL's log over",
+    "watch_backups": "looks, and tells what is wrong",
+}
 COLOURS = {"passed": "healthy", "not_verified": "degraded", "failed": "broken", "running": ""}
 
 
@@ -68,11 +78,22 @@ def _overview(told: BackupsOut) -> Response:
         timeline=list(zip(_bars(shown), shown, strict=True)),
         lines=[(name, one) for name, one in drawn if one is not None],
         latest=whole[-1] if whole else None,
+        finished=sum(one.state == "finished" for one in told.sets),
+        proved=next((one for one in told.sets if _is_proof(one)), None),
+        has_locks=any(one.lock is not None for one in told.sets),
         colours=COLOURS,
         colour=_colour,
+        words=WORDS,
+        does=DOES,
+        listed=LISTED,
         strip=(strips.WIDTH, strips.HEIGHT, strips.WIDTH / SHOWN),
         chart=(lines.WIDTH, lines.HEIGHT),
     )
+
+
+def _is_proof(one: BackupSetOut) -> bool:
+    told = one.verified or {}
+    return told.get("kind") == "drill" and told.get("outcome") == "passed"
 
 
 def _state(told: BackupsOut) -> str:

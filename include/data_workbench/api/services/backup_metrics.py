@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from data_workbench.api.services.backups import last_verified
+from data_workbench.api.services.backups import last_verified, locks_of
 from data_workbench.backup.judging import CAUSES
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def families(seen: Observation | None, troubles: frozenset[str]) -> Iterator[Met
     """Moments, sizes, and what is wrong."""
     yield from _moments(seen)
     yield from _sizes(seen)
+    yield from _locks(seen)
     wrong = _gauge("workbench_backup_trouble", "Whether this is wrong with the backups.", "cause")
     for cause in CAUSES if seen is not None else ():
         wrong.add_metric([cause], float(cause in troubles))
@@ -57,6 +58,16 @@ def _sizes(seen: Observation | None) -> Iterator[Metric]:
             new.add_metric([], newest.new_bytes)
             took.add_metric([], newest.seconds)
     yield from (taken, free, size, new, took, count)
+
+
+def _locks(seen: Observation | None) -> Iterator[Metric]:
+    count = _gauge("workbench_backup_locked_sets", "Sets that object lock keeps from being removed.")
+    until = _gauge("workbench_backup_locked_until_timestamp_seconds", "Until when it keeps the newest of these.")
+    if seen is not None and seen.unreachable is None:
+        told = locks_of(seen)
+        count.add_metric([], told.sets if told is not None else 0)
+        _add(until, told.newest_until if told is not None else None)
+    yield from (count, until)
 
 
 def _add(family: GaugeMetricFamily, moment: datetime | None) -> None:

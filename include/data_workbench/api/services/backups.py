@@ -6,13 +6,15 @@ An API server reaches neither the repository nor the stores; `watch_backups` loo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.api.datamodels.backups import (
     BackupSetDetailOut,
     BackupSetOut,
     BackupsOut,
+    LockOut,
+    LocksOut,
     NextRunOut,
     TroubleOut,
 )
@@ -47,6 +49,7 @@ def overview() -> BackupsOut:
         last_verified=last_verified(seen.sets if seen else ()),
         free=seen.free if seen else None,
         stored=seen.stored if seen else None,
+        locked=locks_of(seen) if seen else None,
         log=seen.log.model_dump(mode="json") if seen and seen.log else None,
         troubles=_troubles(state, opened),
         next_runs=next_runs(),
@@ -79,6 +82,24 @@ def last_verified(sets: Iterable[ObservedSet]) -> datetime | None:
     return max((datetime.fromisoformat(one["checked"]) for one in found if one["outcome"] == "passed"), default=None)
 
 
+def locks_of(seen: Observation) -> LocksOut | None:
+    """The sets nobody can remove before their time, as the store said when somebody looked; None if there is none."""
+    now = datetime.now(UTC)
+    held = [one.lock for one in seen.sets if one.lock is not None and one.lock_state(now) == "held"]
+    if not held:
+        return None
+    first = min(one.until for one in held)
+    return LocksOut(sets=len(held), newest_until=held[0].until, first_until=first, mode=held[0].mode)
+
+
+def _lock_of(one: ObservedSet) -> LockOut | None:
+    if one.locked_until is None:
+        return None
+    told = one.lock
+    until = told.until if told is not None else one.locked_until
+    return LockOut(state=one.lock_state(datetime.now(UTC)), until=until, mode=told.mode if told is not None else None)
+
+
 def next_runs() -> list[NextRunOut]:
     """When Airflow runs the DAGs of backups next, as its scheduler has noted."""
     from airflow.models import DagModel
@@ -107,7 +128,8 @@ def _sets(seen: Observation | None, attempts: Iterable[Attempt]) -> list[BackupS
 
 
 def _finished(one: ObservedSet, label: str | None) -> BackupSetOut:
-    return BackupSetOut(**one.model_dump(), state="finished", label=label)
+    known = one.model_dump(exclude={"locked_until", "lock"})
+    return BackupSetOut(**known, state="finished", label=label, lock=_lock_of(one))
 
 
 def _tried(one: Attempt) -> BackupSetOut:
