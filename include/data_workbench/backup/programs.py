@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from data_workbench.errors import AccessDenied, FatalError, StoreUnavailable, Un
 _BLOCK = 1024**2
 _BROKEN = (-signal.SIGSEGV, -signal.SIGILL, -signal.SIGBUS)
 """Ends of a program that was not built for this machine, or badly."""
+_LACKING = re.compile(r"requires the server to be built with (\w+) support|(\w+) is not supported in this build")
 _PASSED = ("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "channel_binding", "gssencmode", "krbsrvname")
 
 
@@ -112,6 +114,9 @@ def _meaning(program: str, code: int, lines: list[str]) -> WorkbenchError:
     if code in _BROKEN:
         return Unsupported(f"{program} does not run on this machine (signal {-code})", hint=f"a {program} that runs")
     text = f"{program} failed: {(told or (lines[-1] if lines else f'exit code {code}'))[:500]}"
+    lacking = next(filter(None, map(_LACKING.search, lines)), None)
+    if lacking is not None:  # types and collations that only some builds of the server have
+        return Unsupported(text, hint=f"a PostgreSQL server built with {lacking[1] or lacking[2]}")
     if any("password authentication failed" in line or "permission denied" in line for line in lines):
         return AccessDenied(text, hint="the connection's role needs the right to read, or to make, all of it")
     if any("could not connect" in line or "connection to server" in line for line in lines):
