@@ -80,6 +80,7 @@ def _overview(told: BackupsOut) -> Response:
         latest=whole[-1] if whole else None,
         finished=sum(one.state == "finished" for one in told.sets),
         proved=next((one for one in told.sets if _is_proof(one)), None),
+        stores=sorted({name for one in whole for name in one.counts}),
         has_locks=any(one.lock is not None for one in told.sets),
         colours=COLOURS,
         colour=_colour,
