@@ -12,11 +12,11 @@ from data_workbench.transforms.drafts import first_line
 if TYPE_CHECKING:
     import duckdb
 
-HINT = "compute it in a step before, which sets the row aside, or write try(…)"
+HINT = "compute it in a step before, which sets the row aside, or cast to a type that holds the result"
 
 
 def blame(
-    engine: duckdb.DuckDBPyConnection, error: Exception, *, step: str, query: str, columns: Mapping[str, str]
+    engine: duckdb.DuckDBPyConnection, error: Exception, *, step: str, query: str, columns: Mapping[str, str], rest: str
 ) -> TransformError:
     """The error of a query, with the column that it comes from if it is one of them alone.
 
@@ -26,15 +26,14 @@ def blame(
     Args:
         error: what the engine said of the whole.
         columns: the query's columns, with their expressions as they are written.
+        rest: what else of the query may fail.
     """
     if _failure(engine, f"SELECT count(*) FROM ({query})") is None:
-        for name, text in columns.items():
+        for name, told in columns.items():
             found = _failure(engine, f"SELECT last({quoted(name)}) FROM ({query})")
             if found is not None:
-                told = f"column {name}: {text} cannot be computed"
-                return TransformError(f"{step}: sql: {told}: {first_line(found)}", hint=HINT)
-    told = "a condition, join, group or order of the query cannot be computed"
-    return TransformError(f"{step}: sql: {told}: {first_line(error)}", hint=HINT)
+                return TransformError(f"{step}: {told} cannot be computed: {first_line(found)}", hint=HINT)
+    return TransformError(f"{step}: {rest} cannot be computed: {first_line(error)}", hint=HINT)
 
 
 def _failure(engine: duckdb.DuckDBPyConnection, sql: str) -> Exception | None:

@@ -222,12 +222,21 @@ class _Execution:
                 raise
             sort_by_stretches(self.engine, action.arguments["sort"])
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
+            self._make_otherwise(action, error)
+
+    def _make_otherwise(self, action: Action, error: Exception) -> None:
+        """Run the statements in place of one that failed; if these fail, too, tell what of it cannot be computed."""
+        import duckdb
+
+        try:
             if not action.otherwise:
-                if "query" in action.arguments:
-                    raise blame(self.engine, error, **action.arguments) from error
-                raise
+                raise error
             for sql in action.otherwise:
                 self.engine.execute(sql)
+        except (duckdb.DataError, duckdb.InvalidInputException) as failure:
+            if "query" not in action.arguments:
+                raise
+            raise blame(self.engine, failure, **action.arguments) from failure
 
     def _keep(self, action: Action, node: NodePlan) -> None:
         """Give what a step keeps to its sink, if anything of it has changed."""

@@ -39,6 +39,12 @@ class Call:
     name: str
     tree: exp.Expr
     careful: exp.Expr
+    rule: str
+
+    @property
+    def told(self) -> str:
+        """What it is of, and how it is written."""
+        return f"{self.rule}: {self.tree.sql(dialect='duckdb', comments=False)}"
 
 
 @dataclass
@@ -57,7 +63,7 @@ class Folds:
             name = f"_wb_f{len(self.calls)}"
             careful = exp.Paren(this=node.copy())
             self._note_arguments(careful.this, rule)
-            self.calls.append(Call(name, node.copy(), careful.this.copy()))
+            self.calls.append(Call(name, node.copy(), careful.this.copy(), rule))
             node.replace(exp.column(name, quoted=True))
         return root.this.copy()
 

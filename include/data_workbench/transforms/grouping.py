@@ -154,8 +154,9 @@ def _fold(
     groups = Groups(folds, by, rollup=rollup, level=level)
     kept = f"{STATUS} = {ALIVE}" + (f" AND {where}" if where else "")
     types = {name: column.type for name, column in shape.columns.items()}
-    direct = f"CREATE OR REPLACE TEMP TABLE {table} AS {groups.sql(source, kept, types, careful=False)}"
     otherwise: tuple[str, ...] = ()
+    query = groups.sql(source, kept, types, careful=False)
+    direct = f"CREATE OR REPLACE TEMP TABLE {table} AS {query}"
     if folds.arguments:
         held, build.holds = build.holds, False  # the group of such a row goes on without it
         seen = f"(SELECT * FROM {source} WHERE {STATUS} <> {ALIVE} OR {where})" if where else source
@@ -163,15 +164,16 @@ def _fold(
         build.holds = held
         arguments = quoted(f"arguments_{step}")
         kinds = {**types, **{name: made.shape.columns[name].type for name in folds.arguments}}
-        again = groups.sql(arguments, kept, kinds, careful=True)
+        query = groups.sql(arguments, kept, kinds, careful=True)
         unions = (
-            f"CREATE OR REPLACE TEMP TABLE {table} AS {again} UNION ALL BY NAME "
+            f"CREATE OR REPLACE TEMP TABLE {table} AS {query} UNION ALL BY NAME "
             f"SELECT {ORDINAL} AS _wb_first, 1 AS {FOLDED}, FALSE AS {EXTRA}, {STATUS}, {REJECTED} "
             f"FROM {arguments} WHERE {STATUS} > {ALIVE}"
         )
         otherwise = (f"CREATE OR REPLACE TEMP TABLE {arguments} AS {made.sql}", unions)
     draft = framed_groups(build, step, shape, by, takes, outers, folds, table, rollup=rollup, level=level)
-    draft.prepare.insert(0, Action("sql", direct, otherwise=otherwise))
+    told = {"query": query, "columns": {call.name: call.told for call in folds.calls}}
+    draft.prepare.insert(0, Action("sql", direct, {"step": step, "rest": "a group", **told}, otherwise))
     if shape.marks or where:
         lost = f"{STATUS} = -1" + (f" OR ({STATUS} = {ALIVE} AND NOT {where})" if where else "")
         draft.prepare.insert(1, Action("count", f"SELECT {gone}, count(*) FROM {source} WHERE {lost}"))

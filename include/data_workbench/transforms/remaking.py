@@ -76,9 +76,15 @@ def query_rows(build: Compilation, step: Step, shape: Shape, source: str, tables
     plain = per_row(query.written, table=first, columns=set(shape.columns)) if query.reads == {first} else None
     rows = f"SELECT {given} FROM ({sql})"
     remade = _Remade(build, step.name, shape, source, made, tuple(rule.key))
-    texts = {name: _text(one.unalias()) for name, one in zip(query.columns, query.written.selects, strict=True)}
+    selects = zip(query.columns, query.written.selects, strict=True)
+    told = {
+        "step": step.name,
+        "query": rows,
+        "columns": {name: f"sql: column {name}: {_text(one.unalias())}" for name, one in selects},
+        "rest": "sql: a condition, join, group or order of the query",
+    }
     careful = careful_rows(remade, plain) if plain else None
-    return remade.draft(conditions, prepare, rows, careful, {"step": step.name, "query": rows, "columns": texts})
+    return remade.draft(conditions, prepare, rows, careful, told)
 
 
 def _from_view(node: exp.Expr, views: Mapping[str, str]) -> exp.Expr:

@@ -39,14 +39,17 @@ def window_columns(build: Compilation, step: Step, shape: Shape, source: str) ->
     outers = {name: folds.split(one.tree, f"window {name}") for name, one in checked.items()}
     _require_calls(step.name, rule, folds)
     table = quoted(f"windows_{step.name}")
-    direct = _table(table, source, shape, [_over(call.tree, rule, order) for call in folds.calls])
+    rows, calls = source, [_over(call.tree, rule, order) for call in folds.calls]
+    direct = _table(table, source, shape, calls)
     otherwise: tuple[str, ...] = ()
     if folds.arguments:
         made = make_columns(build, step.name, shape, source, folds.columns_made(build, step.name, shape, source))
-        arguments = quoted(f"arguments_{step.name}")
-        again = _table(table, arguments, shape, [_over(call.careful, rule, careful_order) for call in folds.calls])
-        otherwise = (f"CREATE OR REPLACE TEMP TABLE {arguments} AS {made.sql}", again)
-    prepare = Action("sql", direct, otherwise=otherwise)
+        rows, calls = quoted(f"arguments_{step.name}"), [_over(one.careful, rule, careful_order) for one in folds.calls]
+        again = _table(table, rows, shape, calls)
+        otherwise = (f"CREATE OR REPLACE TEMP TABLE {rows} AS {made.sql}", again)
+    told = {call.name: call.told for call in folds.calls}
+    parts = {"step": step.name, "query": f"SELECT {_values(calls)} FROM {rows}", "columns": told, "rest": "a window"}
+    prepare = Action("sql", direct, parts, otherwise)
     build.run(prepare, step=step.name)
     looked_at = [*rule.by, *sorted({name for item in order for name in item.columns(shape)})]
     columns = []
@@ -114,12 +117,15 @@ def _frame(rule: Window) -> str:
 
 def _table(table: str, source: str, shape: Shape, calls: Sequence[str]) -> str:
     """All rows with the values of the calls, in the order of the rows."""
-    values = ", ".join(f"{sql} AS _wb_f{index}" for index, sql in enumerate(calls))
     hidden = ", ".join(HIDDEN)
     return (
-        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {listing(shape.columns)}, {hidden}, {values} FROM {source} "
-        f"ORDER BY {ORDINAL}"
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {listing(shape.columns)}, {hidden}, {_values(calls)} "
+        f"FROM {source} ORDER BY {ORDINAL}"
     )
+
+
+def _values(calls: Sequence[str]) -> str:
+    return ", ".join(f"{sql} AS _wb_f{index}" for index, sql in enumerate(calls))
 
 
 def _outer(build: Compilation, step: str, name: str, text: str, outer: exp.Expr, table: str) -> Made:
