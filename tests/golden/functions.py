@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -49,6 +50,14 @@ def halve(batches: Iterator[pa.RecordBatch], *, odd: str = "raise") -> Iterator[
         if odd == "raise" and any(n is not None and n % 2 for n in numbers):
             raise ValueError("an odd number has no half")
         yield pa.RecordBatch.from_pydict({"half": pa.array([n and (n / 2 if n % 2 else n // 2) for n in numbers])})
+
+
+def leave(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Gives n as m, and ends the process when it meets an odd one, as a script may."""
+    for batch in batches:
+        if any(n % 2 for n in batch["n"].to_pylist()):
+            sys.exit(3)
+        yield pa.RecordBatch.from_arrays([batch["n"]], ["m"])
 
 
 NOT_A_FUNCTION = 7

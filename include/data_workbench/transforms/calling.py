@@ -39,7 +39,7 @@ def find_function(name: str, allowed: str, *, step: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
-    except Exception as error:  # a module's import runs its code, which may raise anything
+    except (Exception, SystemExit) as error:  # a module's import runs its code, which may raise anything
         raise TransformError(f"step {step!r}: {name!r} cannot be imported: {raised(error)}") from error
     if not callable(found):
         raise TransformError(f"step {step!r}: {name!r} is no function")
@@ -111,7 +111,7 @@ def _given(
             yield as_declared(given, schema, place)
     except WorkbenchError:
         raise
-    except Exception as error:  # it is somebody's code: whatever it raises is told with the step
+    except (Exception, SystemExit) as error:  # it is somebody's code: whatever it raises is told with the step
         raise TransformError(
             f"{place} raised {raised(error)}", hint="the function has to answer for each row"
         ) from error

@@ -144,7 +144,7 @@ class _Caller:
             parts = list(given_by(self._function(iter([given]), **self._arguments["options"]), self._place))
         except TransformError:
             raise
-        except Exception as error:  # it is somebody's code: whatever it raises belongs to a row of these
+        except (Exception, SystemExit) as error:  # it is somebody's code: whatever it raises belongs to a row of these
             raise _Failed(f"raised {raised(error)}") from error
         try:
             made = [as_declared(part, self._wanted, self._place) for part in parts]
