@@ -15,6 +15,7 @@ import psycopg
 
 from data_workbench.backup import tables
 from data_workbench.backup.content import Writer
+from data_workbench.backup.database_properties import PROPERTIES, properties_of
 from data_workbench.backup.exports import Export
 from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.backup.programs import libpq_environment, output, run
@@ -31,19 +32,31 @@ STRUCTURE = "(structure)"
 
 _FACTS = """
 SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba),
-       (SELECT system_identifier::text FROM pg_control_system())
-  FROM pg_database WHERE datname = current_database()
+       (SELECT system_identifier::text FROM pg_control_system()),
+       -- Columns by their names, which changed between versions.
+       to_jsonb(d)->>'datlocprovider', coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale'),
+       to_jsonb(d)->>'daticurules'
+  FROM pg_database d WHERE datname = current_database()
 """
 _ROLES = """
-SELECT DISTINCT r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+WITH RECURSIVE named AS (
+SELECT DISTINCT r.oid, r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
  WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname !~ '^pg_'
    AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-UNION SELECT r.rolname FROM pg_roles r  -- the first superuser, of whom PostgreSQL keeps no dependencies
+UNION SELECT r.oid, r.rolname FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+ WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+UNION SELECT r.oid, r.rolname FROM pg_roles r  -- the first superuser, of whom PostgreSQL keeps no dependencies
  WHERE r.oid = 10 AND (r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database())
     OR EXISTS (SELECT FROM (SELECT oid FROM pg_class WHERE relowner = 10 AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
                             UNION ALL SELECT oid FROM pg_proc WHERE proowner = 10) o
                 WHERE o.oid >= 16384 AND o.oid NOT IN (SELECT objid FROM pg_depend WHERE deptype = 'e')))
- ORDER BY 1
+), members AS (  -- who has rights by being a member of one that is named, and of whom a named one is a member
+SELECT oid, rolname FROM named
+UNION SELECT r.oid, r.rolname FROM members n JOIN pg_auth_members m ON n.oid IN (m.roleid, m.member)
+       JOIN pg_roles r ON r.oid IN (m.roleid, m.member) WHERE r.rolname !~ '^pg_')
+SELECT array(SELECT rolname::text FROM members ORDER BY 1),
+       array(SELECT DISTINCT array[g.rolname::text, m.rolname::text] FROM pg_auth_members a
+               JOIN members g ON g.oid = a.roleid JOIN members m ON m.oid = a.member ORDER BY 1)
 """
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 
@@ -63,6 +76,7 @@ class PostgresExport(Export):
         with translating(self._config.address):
             self._session.execute("SET row_security = off")  # a table that hides rows is refused, not half copied
             self._details = _facts(self._session)
+            self._properties = properties_of(self._session)
         self._major = self._session.info.server_version // 10_000
         client_program("pg_dump", self._major)
 
@@ -83,7 +97,7 @@ class PostgresExport(Export):
         assert self._session is not None
         with ThreadPoolExecutor(1) as beside:
             counting = beside.submit(self._contents)
-            file = writer.write(DUMP, self._dump())
+            files = (writer.write(DUMP, self._dump()), writer.write(PROPERTIES, [self._properties]))
             streams = counting.result()
         streams[STRUCTURE] = structure_of(self._config, self._major, snapshot=self._snapshot)
         return StoredStore(
@@ -92,7 +106,7 @@ class PostgresExport(Export):
             version=self._session.info.parameter_status("server_version"),
             seconds=round(time.monotonic() - started, 3),
             streams=streams,
-            files=(file,),
+            files=files,
             details={"mode": "logical", **self._details},
         )
 
@@ -113,7 +127,9 @@ class PostgresExport(Export):
 
 def _facts(session: psycopg.Connection) -> dict[str, Any]:
     row = session.execute(_FACTS).fetchone()
+    roles = session.execute(_ROLES).fetchone()
     assert row is not None
+    assert roles is not None
     return {
         "database": session.info.dbname,
         "encoding": row[0],
@@ -121,7 +137,11 @@ def _facts(session: psycopg.Connection) -> dict[str, Any]:
         "ctype": row[2],
         "owner": row[3],
         "system_identifier": row[4],
-        "roles": [one[0] for one in session.execute(_ROLES)],
+        "provider": row[5],
+        "locale": row[6],
+        "rules": row[7],
+        "roles": roles[0],
+        "members": roles[1],
         "extensions": dict(session.execute(_EXTENSIONS).fetchall()),
     }
 
@@ -145,8 +165,13 @@ class LiveDatabase:
             self._major = session.info.server_version // 10_000
             streams = tables.contents(session)
             details = {**self._stored.details, **_facts(session)}
+            self._properties = properties_of(session)
         streams[STRUCTURE] = structure_of(self._config, self._major)
         return self._stored.model_copy(update={"streams": streams, "details": details})
+
+    def properties(self) -> bytes:
+        """What belongs to it beside its dump, as it was when it was described."""
+        return self._properties
 
     def dump(self) -> Iterator[bytes]:
         """Its dump, as it is written."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -10,12 +15,15 @@ from psycopg import sql
 
 from data_workbench.backup import tables
 from data_workbench.backup.content import Reader
+from data_workbench.backup.database_properties import PROPERTIES, dress
 from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.backup.postgres import DUMP, STRUCTURE, LiveDatabase, structure_of
 from data_workbench.backup.programs import feed, libpq_environment
+from data_workbench.backup.tables import STAMP
 from data_workbench.connectors.postgres.client import connect, translating
 from data_workbench.connectors.postgres.config import PostgresConfig
-from data_workbench.errors import SchemaConflict, StateError, Unsupported
+from data_workbench.connectors.postgres.names import LONGEST
+from data_workbench.errors import FatalError, SchemaConflict, StateError, Unsupported, UsageError
 from data_workbench.servers.programs import client_program
 
 if TYPE_CHECKING:
@@ -24,6 +32,14 @@ if TYPE_CHECKING:
 _DISCONNECT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
 # PostgreSQL dumps the name of an extension only: a restore makes its default version.
 _OFFERED = "SELECT name, default_version FROM pg_available_extensions"
+_LOCALE = {"ENCODING": "encoding", "LC_COLLATE": "collate", "LC_CTYPE": "ctype"}
+_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
+_DRAFTS = """
+SELECT datname FROM pg_database
+ WHERE starts_with(datname, %(begin)s) AND substr(datname, length(%(begin)s) + 1) ~ '^[0-9]+$'
+"""
+_HOLD = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+_TRY_HOLD = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 _IS_THERE = "SELECT 1 FROM pg_database WHERE datname = %s"
 
 
@@ -63,11 +79,17 @@ class PostgresRestore:
             Unsupported: the server is older than the set, or lacks an extension.
         """
         with self._admin() as admin:
+            if len(self._beside.encode()) > LONGEST:
+                raise UsageError(
+                    f"{self._beside!r} is longer than PostgreSQL keeps a name",
+                    hint="restore beside with a shorter prefix",
+                )
             if self._beside and admin.execute(_IS_THERE, (self._beside,)).fetchone():
                 raise SchemaConflict(
                     f"there is a database {self._beside!r} already", hint="restore beside with another name"
                 )
             ours, theirs = admin.info.server_version // 10_000, int(str(self._stored.version).partition(".")[0])
+            self._version = (ours, admin.info.server_version % 10_000)
             self._same_version = ours == theirs
             if theirs > ours:
                 raise Unsupported(
@@ -99,10 +121,7 @@ class PostgresRestore:
         Raises:
             StateError: what was restored is not what was stored; nothing was replaced.
         """
-        draft = self._beside or self._name("restoring")
-        self._create(draft)
-        try:
-            self._fill(draft)
+        with self._draft("restoring") as draft:
             differing = self._differing(self.contents(draft))
             if differing:
                 raise StateError(
@@ -110,13 +129,40 @@ class PostgresRestore:
                     f"{differing[0]}",
                     hint="nothing was replaced; take another set: workbench backup list",
                 )
-        except BaseException:
-            self._drop(draft)
-            raise
-        told = {"streams": len(self._stored.streams), "other_extensions": self._others}
-        if self._beside:
-            return {**told, "database": draft, "replaced": None}
-        return {**told, "database": self._config.database, "replaced": self._swap(draft)}
+            not_set = self._dress(draft)
+            told = {"streams": len(self._stored.streams), "other_extensions": self._others, "not_set": not_set}
+            return {**told, "database": self._target, "replaced": self._swap(draft)}
+
+    @contextmanager
+    def _draft(self, what: str) -> Iterator[str]:
+        """A database beside, filled from the source, and gone afterwards unless it was renamed.
+
+        A session holds it meanwhile, so that drafts which nobody holds are of restores that were killed: they go first.
+        """
+        draft = self._name(what)
+        with self._admin() as session, translating(self._config.address):
+            for (name,) in session.execute(_DRAFTS, {"begin": draft[: -len(self._stamp)]}).fetchall():
+                if session.execute(_TRY_HOLD, [name]).fetchone() == (True,):
+                    self._drop(name)
+            session.execute(_HOLD, [draft])
+            self._create(draft)
+            try:
+                self._fill(draft)
+                yield draft
+            finally:
+                self._drop(draft)
+
+    def _dress(self, draft: str) -> dict[str, str]:
+        """Give it the settings and rights of the database itself; what this server refuses, and why."""
+        source = self._source
+        if isinstance(source, LiveDatabase):
+            kept = source.properties()
+        elif any(one.path == PROPERTIES for one in self._stored.files):
+            kept = b"".join(source.blocks(self._stored.file(PROPERTIES)))
+        else:  # an older set has none
+            return {}
+        with self._admin() as admin, translating(self._config.address):
+            return dress(admin, draft, kept, owner=self._stored.details.get("owner"))
 
     def contents(self, database: str) -> dict[str, Content]:
         """What a database of this server holds now."""
@@ -137,11 +183,15 @@ class PostgresRestore:
         return f"{self._prefix}{self._config.database}" if self._prefix else ""
 
     @property
+    def _target(self) -> str:
+        return self._beside or self._config.database
+
+    @property
     def _dumped_by(self) -> int:
         return int(str(self._stored.version).partition(".")[0])
 
     def _name(self, what: str) -> str:
-        return f"{self._config.database[:30]}_{what}_{self._stamp}".lower()
+        return named_beside(self._config.database, f"{what}_{self._stamp}")
 
     def _at(self, database: str) -> PostgresConfig:
         return self._config.model_copy(update={"database": database})
@@ -153,20 +203,58 @@ class PostgresRestore:
         details = self._stored.details
         with self._admin() as admin, translating(self._config.address):
             there = {row[0] for row in admin.execute("SELECT rolname FROM pg_roles")}
-            for role in details.get("roles", ()):
-                if role not in there:
-                    admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-            options = {"ENCODING": details.get("encoding"), "LC_COLLATE": details.get("collate")}
-            options["LC_CTYPE"] = details.get("ctype")
+            made = [role for role in details.get("roles", ()) if role not in there]
+            for role in made:
+                admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+            for group, member in details.get("members", ()):
+                if group in made or member in made:
+                    grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(member))
+                    admin.execute(grant)
+            options = _locale(details, server=admin.info.server_version // 10_000)
             clauses = [sql.SQL(f"{key} {{}}").format(sql.Literal(value)) for key, value in options.items() if value]
             owner = [sql.SQL("OWNER {}").format(sql.Identifier(details["owner"]))] if details.get("owner") else []
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
             admin.execute(statement.format(sql.Identifier(name), sql.SQL(" ").join([*owner, *clauses])))
 
     def _fill(self, name: str) -> None:
+        """Restore the dump; without what a newer minor version of the server numbers its columns by.
+
+        Raises:
+            Unsupported: the server is of an older minor version than the set, and refuses something in it.
+        """
+        try:
+            try:
+                self._run_restore(name)
+            except FatalError as error:
+                if STAMP not in error.message:
+                    raise
+                self._drop(name)
+                self._create(name)
+                self._fill_without_stamps(name)
+        except FatalError as error:
+            wanted, here = _minor(str(self._stored.version)), self._version
+            if type(error) is not FatalError or here >= wanted or here[0] != wanted[0]:
+                raise
+            version = ".".join(map(str, wanted))
+            raise Unsupported(
+                f"the set is of PostgreSQL {version}, {self._config.address} is {here[0]}.{here[1]} and refuses it: "
+                f"{error.message}",
+                hint=f"PostgreSQL {version}",
+            ) from error
+
+    def _fill_without_stamps(self, name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            script = Path(folder, "structure.sql")
+            self._run_restore(name, "--section=pre-data", into=script)
+            with connect(self._at(name)) as session, translating(self._config.address):
+                session.execute(tables.without_stamps(script.read_bytes()))
+        self._run_restore(name, "--section=data", "--section=post-data")
+
+    def _run_restore(self, name: str, *options: str, into: Path | None = None) -> None:
         # The program of the version that dumped, or newer: an older one does not read its format.
         program = client_program("pg_restore", self._dumped_by)
-        command = [program, "--exit-on-error", "--no-password", f"--dbname={name}"]
+        where = f"--file={into}" if into is not None else f"--dbname={name}"
+        command = [program, "--exit-on-error", "--no-password", where, *options]
         source = self._source
         blocks = source.dump() if isinstance(source, LiveDatabase) else source.blocks(self._stored.file(DUMP))
         feed(command, libpq_environment(self._config, database=name), blocks)
@@ -177,7 +265,7 @@ class PostgresRestore:
 
     def _swap(self, draft: str) -> str | None:
         """Put the restored database in place; the name the replaced one has now."""
-        target, kept = self._config.database, self._name("replaced")
+        target, kept = self._target, self._name("replaced")
         with self._admin() as admin, translating(self._config.address):
             there = admin.execute(_IS_THERE, (target,)).fetchone() is not None
             if there:
@@ -189,6 +277,38 @@ class PostgresRestore:
                     _rename(admin, kept, target)
                 raise
         return kept if there else None
+
+
+def named_beside(name: str, end: str) -> str:
+    """A name for what stands beside something: its own, shortened to what PostgreSQL keeps, and the end.
+
+    One that had to be shortened gets a word of its own, so that two that begin alike stay two.
+    """
+    room = LONGEST - len(end.encode()) - 1
+    if len(name.encode()) > room:
+        word = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
+        name = name.encode()[: room - len(word) - 1].decode(errors="ignore") + f"_{word}"
+    return f"{name}_{end}"
+
+
+def _locale(details: Mapping[str, Any], *, server: int) -> dict[str, Any]:
+    """Options that make a database sort and write as the set's did."""
+    options = {name: details.get(ours) for name, ours in _LOCALE.items()}
+    provider = details.get("provider")
+    if provider is None or server < 15:  # of an older set, or a server that knows one provider only
+        return options
+    options["LOCALE_PROVIDER"] = _PROVIDERS.get(provider, provider)
+    if provider == "i":
+        options |= {"ICU_LOCALE": details.get("locale"), "ICU_RULES": details.get("rules")}
+    if provider == "b":
+        options["BUILTIN_LOCALE"] = details.get("locale")
+    return options
+
+
+def _minor(version: str) -> tuple[int, int]:
+    """`15.20 (Debian 15.20-0+deb12u1)` as numbers; of a version that is none yet (`19beta1`) the first."""
+    found = re.match(r"(\d+)(?:\.(\d+))?", version)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
 def _words(versions: Mapping[str, str], names: Iterable[str]) -> str:

@@ -300,6 +300,8 @@ def say_restore(told: dict[str, Any]) -> None:
     for name, one in told["stores"].items():
         for extension, versions in one.get("other_extensions", {}).items():
             click.echo(f"{name}: extension {extension} was {versions['set']}, this server makes {versions['here']}")
+        for what, reason in one.get("not_set", {}).items():
+            click.echo(f"{name}: {what} of the database was not set: {reason}")
     if told["replaced_set"]:
         click.echo(f"graph and vectors as they were are set {told['replaced_set']}")
     if told["to"]:

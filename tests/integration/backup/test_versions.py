@@ -134,3 +134,45 @@ def test_an_extension_in_another_version_proves_nothing_in_a_drill_and_is_told_e
         restore({"vector": "0.4.0"}, exactly=True).check()
     with pytest.raises(Unsupported, match=r"needs the extensions postgis 3\.4"):
         restore({"postgis": "3.4"}).check()
+
+
+def _number_columns(shell: Shell, option: str) -> None:
+    """As servers from 15.20 on do; an older one does not let itself be asked for it."""
+    shell.sql(
+        f"UPDATE pg_attribute SET attoptions = '{{{option}}}' WHERE attrelid = 'letters'::regclass AND attnum = 2"
+    )
+
+
+def test_a_set_of_a_server_that_numbers_its_columns_goes_into_one_that_does_not(shell: Shell) -> None:
+    shell.sql("CREATE MATERIALIZED VIEW twice AS SELECT id * 2 AS n FROM letters; ALTER TABLE letters ADD note text")
+    _number_columns(shell, "n_distinct=5,pg_attver=109816728")
+    succeeded(shell("backup", "create", "--store", "site", "--json"))
+    shell.sql("DELETE FROM letters")
+    drilled = succeeded(shell("backup", "verify", "--drill", "--json"))
+    assert drilled["drill"]["stores"]["site"]["outcome"] == "passed"
+    succeeded(shell("backup", "restore", "--store", "site", "--yes", "--json"))
+    assert shell.sql("SELECT count(*) FROM letters") == [(3,)]
+    assert shell.sql("SELECT count(*) FROM twice") == [(3,)]
+    [[options]] = shell.sql("SELECT attoptions FROM pg_attribute WHERE attrelid = 'letters'::regclass AND attnum = 2")
+    assert options == ["n_distinct=5"]
+
+
+def test_what_only_a_newer_minor_version_takes_is_not_verified_and_no_red_drill(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _number_columns(shell, "pg_later=1")
+    made = succeeded(shell("backup", "create", "--store", "site", "--json"))
+    failed = shell("backup", "verify", "--drill", "--json")
+    assert failed.document["drill"]["stores"]["site"]["outcome"] == "failed", "by a server of the very version"
+
+    def newer(self: Any, name: str) -> StoredStore:
+        found: StoredStore = self.reader.manifest.stores[name].model_copy(update={"version": "16.99 (Debian 16.99-0)"})
+        return found
+
+    monkeypatch.setattr("data_workbench.backup.restoring.Restoring.stored", newer)
+    told = shell("backup", "verify", made["set"], "--drill", "--json")
+    assert (told.code, told.document.get("outcome")) == (1, "not_verified"), told
+    reason = told.document["drill"]["stores"]["site"]["reason"]
+    assert "the set is of PostgreSQL 16.99" in reason
+    assert 'unrecognized parameter "pg_later"' in reason
+    assert reason.endswith("needs: PostgreSQL 16.99")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_workbench.backup.tables import structure
+from data_workbench.backup.tables import structure, without_stamps
 
 _PLAIN = ["CREATE TABLE t (n integer);", "ALTER TABLE ONLY public.t ALTER COLUMN n SET (n_distinct=5);"]
 
@@ -18,3 +18,20 @@ def test_a_server_s_own_numbers_of_columns_are_no_structure() -> None:
     first = "ALTER TABLE ONLY public.t ALTER COLUMN n SET (pg_attver=109816729, n_distinct=5);"
     assert structure(told) == structure(_PLAIN) == structure([*told[:-1], first])
     assert structure([*told[:-1], first.replace("=5", "=6")]) != structure(_PLAIN)
+
+
+def test_a_script_is_run_without_them_and_otherwise_as_it_stands() -> None:
+    script = rb"""\restrict O7tnhK92xmfz
+CREATE TABLE public.t (n integer);
+ALTER TABLE ONLY public.t ALTER COLUMN m SET (pg_attver=109816728);
+ALTER MATERIALIZED VIEW ONLY public."ALTER COLUMN" ALTER COLUMN n SET (n_distinct=5, pg_attver=109816729);
+COMMENT ON TABLE public.t IS 'ALTER TABLE t ALTER COLUMN m SET (pg_attver=1)
+tail';
+\unrestrict O7tnhK92xmfz
+"""
+    assert without_stamps(script).decode().splitlines() == [
+        "CREATE TABLE public.t (n integer);",
+        'ALTER MATERIALIZED VIEW ONLY public."ALTER COLUMN" ALTER COLUMN n SET (n_distinct=5);',
+        "COMMENT ON TABLE public.t IS 'ALTER TABLE t ALTER COLUMN m SET (pg_attver=1)",
+        "tail';",
+    ]
