@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -9,9 +11,9 @@ from psycopg import sql
 
 from data_workbench.backup import tables
 from data_workbench.backup.pieces import Key
-from data_workbench.backup.postgres_restore import PostgresRestore
+from data_workbench.backup.postgres_restore import PostgresRestore, named_beside
 from data_workbench.connectors.postgres.client import connect, translating
-from data_workbench.connectors.postgres.names import Relation
+from data_workbench.connectors.postgres.names import parse_relation
 from data_workbench.errors import SchemaConflict, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +22,18 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
 
 _COLUMNS = """
-SELECT attname, format_type(atttypid, atttypmod), attgenerated <> '' FROM pg_attribute
+SELECT attname, format_type(atttypid, atttypmod), attgenerated <> '', attidentity = 'a' FROM pg_attribute
  WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname
 """
 _PRIMARY = """
-SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
- WHERE i.indrelid = %s::regclass AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)
+SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(number, place), pg_attribute a
+ WHERE i.indrelid = %s::regclass AND i.indisprimary AND k.place <= i.indnkeyatts
+   AND a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.place
 """
+_TRIGGERS = """
+SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled <> 'D'
+"""
+_ENABLE = {"O": sql.SQL("ENABLE"), "R": sql.SQL("ENABLE REPLICA"), "A": sql.SQL("ENABLE ALWAYS")}
 _PIECE = sql.Identifier("_wb_piece")
 
 
@@ -37,8 +44,7 @@ class TablePiece(PostgresRestore):
         self, connection: Connection, stored: StoredStore, reader: Reader, *, stamp: str, table: str, key: Key | None
     ) -> None:
         super().__init__(connection, stored, reader, stamp=stamp)
-        schema, _, name = table.rpartition(".")
-        self._table, self._key = Relation(schema or "public", name), key
+        self._table, self._key = parse_relation(table), key
 
     def check(self) -> None:
         """As for a whole database; and the table must be there, with columns for the key.
@@ -67,39 +73,40 @@ class TablePiece(PostgresRestore):
             SchemaConflict: the table has other columns now.
             StateError: its rows would not be those of the set: nothing was changed.
         """
-        draft = self._name("piece")
-        self._create(draft)
-        try:
-            self._fill(draft)
-            address = self._config.address
-            with connect(self._at(draft)) as source, connect(self._config) as target, translating(address):
-                return self._bring(source, target)
-        finally:
-            self._drop(draft)
+        address = self._config.address
+        with (
+            self._draft("piece") as draft,
+            connect(self._at(draft)) as source,
+            connect(self._config) as target,
+            translating(address),
+        ):
+            return self._bring(source, target)
 
     def _bring(self, source: psycopg.Connection, target: psycopg.Connection) -> dict[str, Any]:
         columns = self._same_columns(source, target)
-        kept = f"{self._table.name[:40]}_replaced_{self._stamp}"
+        kept = named_beside(self._table.name, f"replaced_{self._stamp}")
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         table, where = sql.Identifier(self._table.schema, self._table.name), self._where()
         with target.transaction():
             target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table))
             target.execute(
-                sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WHERE {}").format(
+                sql.SQL("CREATE TABLE {} AS SELECT * FROM ONLY {} WHERE {}").format(
                     sql.Identifier(self._table.schema, kept), table, where
                 )
             )
             target.execute(
-                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM ONLY {} WITH NO DATA").format(
                     _PIECE, names, table
                 )
             )
-            read = sql.SQL("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT (FORMAT binary)").format(names, table, where)
-            fill = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(_PIECE)
+            # As text: what refers to the catalogue (`regclass`) is a name in it, and another number in each database.
+            read = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT").format(names, table, where)
+            fill = sql.SQL("COPY {} FROM STDIN").format(_PIECE)
             with source.cursor().copy(read) as given, target.cursor().copy(fill) as taken:
                 for block in given:
                     taken.write(block)
-            written, removed = self._merge(target, table, names, columns)
+            with self._without_triggers(target, table):
+                written, removed = self._merge(target, table, names, columns)
             self._compare(target)
         return {"written": written, "removed": removed, "replaced": f"{self._table.schema}.{kept}"}
 
@@ -113,23 +120,24 @@ class TablePiece(PostgresRestore):
                 f"{self._table.stream} has other columns than in the set: {', '.join(changed)}",
                 hint="restore the database beside, and copy what you need: workbench backup restore --beside NAME",
             )
-        return [name for name, _, generated in here if not generated]
+        return [name for name, _, is_generated, _ in here if not is_generated]
 
     def _merge(
         self, target: psycopg.Connection, table: sql.Identifier, names: sql.Composed, columns: list[str]
     ) -> tuple[int, int]:
         primary = [row[0] for row in target.execute(_PRIMARY, (self._quoted,))]
         if not primary:
-            removed = target.execute(sql.SQL("DELETE FROM {} WHERE {}").format(table, self._where())).rowcount
+            removed = target.execute(sql.SQL("DELETE FROM ONLY {} WHERE {}").format(table, self._where())).rowcount
             insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}")
             return target.execute(insert.format(table, names, names, _PIECE)).rowcount, removed
         same = sql.SQL(" AND ").join(sql.SQL("p.{0} = t.{0}").format(sql.Identifier(name)) for name in primary)
         removed = target.execute(
-            sql.SQL("DELETE FROM {} t WHERE {} AND NOT EXISTS (SELECT FROM {} p WHERE {})").format(
+            sql.SQL("DELETE FROM ONLY {} t WHERE {} AND NOT EXISTS (SELECT FROM {} p WHERE {})").format(
                 table, self._where(), _PIECE, same
             )
         ).rowcount
-        rest = [name for name in columns if name not in primary]
+        fixed = {row[0] for row in target.execute(_COLUMNS, (self._quoted,)) if row[3]}  # takes no update
+        rest = [name for name in columns if name not in primary and name not in fixed]
         pairs = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest)
         ours = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in rest)
         theirs = sql.SQL(", ").join(sql.SQL("excluded.{}::text").format(sql.Identifier(name)) for name in rest)
@@ -146,11 +154,23 @@ class TablePiece(PostgresRestore):
         ).rowcount
         return written, removed
 
+    @contextmanager
+    def _without_triggers(self, target: psycopg.Connection, table: sql.Identifier) -> Iterator[None]:
+        """Rows are written as they were, not as triggers would have them; foreign keys hold all the same."""
+        alter = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
+        found = target.execute(_TRIGGERS, (self._quoted,)).fetchall()
+        for name, _ in found:
+            target.execute(alter.format(table, sql.SQL("DISABLE"), sql.Identifier(name)))
+        yield
+        target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table that waits for deferred checks takes no change
+        for name, state in found:
+            target.execute(alter.format(table, _ENABLE[state], sql.Identifier(name)))
+
     def _compare(self, target: psycopg.Connection) -> None:
-        """The whole table must be the set's; a trigger or a policy may have made something else of it."""
+        """The whole table must be the set's; a rule or a policy may have made something else of it."""
         if self._key is None and tables.fingerprint(target, self._table) != self._stored.streams[self._table.stream]:
             raise StateError(
-                f"{self._table.stream} would not be what the set has: does a trigger change what is written?",
+                f"{self._table.stream} would not be what the set has: does a rule or a policy change what is written?",
                 hint="nothing was changed; restore the database beside: workbench backup restore --beside NAME",
             )
 
