@@ -58,6 +58,10 @@ SELECT array(SELECT rolname::text FROM members ORDER BY 1),
        array(SELECT DISTINCT array[g.rolname::text, m.rolname::text] FROM pg_auth_members a
                JOIN members g ON g.oid = a.roleid JOIN members m ON m.oid = a.member ORDER BY 1)
 """
+_TABLESPACES = """
+SELECT DISTINCT spcname FROM pg_tablespace t JOIN pg_class c ON c.reltablespace = t.oid
+ WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1
+"""
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
 
 
@@ -142,6 +146,7 @@ def _facts(session: psycopg.Connection) -> dict[str, Any]:
         "rules": row[7],
         "roles": roles[0],
         "members": roles[1],
+        "tablespaces": [one[0] for one in session.execute(_TABLESPACES)],
         "extensions": dict(session.execute(_EXTENSIONS).fetchall()),
     }
 

@@ -69,6 +69,7 @@ class PostgresRestore:
         self._stored, self._source, self._stamp, self._prefix = stored, source, stamp, prefix
         self._exactly = exactly
         self._others: dict[str, dict[str, str]] = {}
+        self._lacking: list[str] = []
         if isinstance(source, LiveDatabase):
             self._stored = source.described()
 
@@ -97,6 +98,8 @@ class PostgresRestore:
                     hint=f"restore into a server of version {theirs} or newer",
                 )
             offered: dict[str, str] = dict(admin.execute(_OFFERED).fetchall())
+            spaces = {row[0] for row in admin.execute("SELECT spcname FROM pg_tablespace")}
+        self._lacking = [one for one in self._stored.details.get("tablespaces", ()) if one not in spaces]
         self._check_extensions(self._stored.details.get("extensions", {}), offered)
 
     def _check_extensions(self, wanted: Mapping[str, str], offered: Mapping[str, str]) -> None:
@@ -129,7 +132,8 @@ class PostgresRestore:
                     f"{differing[0]}",
                     hint="nothing was replaced; take another set: workbench backup list",
                 )
-            not_set = self._dress(draft)
+            spaces = {f"tablespace {name}": "the server has none of this name" for name in self._lacking}
+            not_set = spaces | self._dress(draft)
             told = {"streams": len(self._stored.streams), "other_extensions": self._others, "not_set": not_set}
             return {**told, "database": self._target, "replaced": self._swap(draft)}
 
@@ -255,6 +259,7 @@ class PostgresRestore:
         program = client_program("pg_restore", self._dumped_by)
         where = f"--file={into}" if into is not None else f"--dbname={name}"
         command = [program, "--exit-on-error", "--no-password", where, *options]
+        command += ["--no-tablespaces"] if self._lacking else []
         source = self._source
         blocks = source.dump() if isinstance(source, LiveDatabase) else source.blocks(self._stored.file(DUMP))
         feed(command, libpq_environment(self._config, database=name), blocks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -81,12 +81,24 @@ def structure(lines: Iterable[str]) -> Content:
     """The fingerprint of a database's structure, from what `pg_dump --schema-only` wrote.
 
     Comments name versions, and newer programs write a random word against injection (`\\restrict`). Servers from
-    15.20 on number each column for themselves (`pg_attver`), which programs from before then write down.
+    15.20 on number each column for themselves (`pg_attver`), which programs from before then write down. Where on
+    its disks a server keeps something is its own affair.
     """
     kept = [line for line in lines if line.strip() and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
     kept = [line for line in (_STAMP.sub("", one) for one in kept) if not line.endswith(" SET ();")]
+    kept = list(_in_one_place(kept))
     digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=16).hexdigest()
     return Content(count=sum(line.startswith("CREATE ") for line in kept), fingerprint=digest)
+
+
+def _in_one_place(lines: Iterable[str]) -> Iterator[str]:
+    is_told = False
+    for line in lines:
+        if not line.startswith("SET default_tablespace = "):
+            yield line
+        elif not is_told:
+            is_told = True
+            yield "SET default_tablespace = '';"
 
 
 def without_stamps(script: bytes) -> bytes:

@@ -24,7 +24,8 @@ COMMENT ON DATABASE {0} IS 'the odd one'; ALTER DATABASE {0} CONNECTION LIMIT 77
 _CATALOGUE = {
     "relations": "SELECT n.nspname, c.relname, c.relkind, c.relpersistence, pg_get_userbyid(c.relowner), "
     "c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.reloptions::text, obj_description(c.oid, 'pg_class'), "
-    "c.relispopulated "
+    "c.relispopulated, "
+    "(SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace) "
     "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace",
     "columns": "SELECT c.oid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, "
     "attgenerated, attcollation::regcollation::text, col_description(c.oid, attnum), pg_get_expr(adbin, adrelid) "
@@ -70,14 +71,18 @@ def make_odd(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(STATEMENTS.read_bytes())
         name = sql.Identifier(connection.info.dbname).as_string()
+        connection.execute("SET allow_in_place_tablespaces = on")
+        connection.execute("CREATE TABLESPACE odd_space LOCATION ''")
+        connection.execute("CREATE TABLE app.elsewhere (id int PRIMARY KEY) TABLESPACE odd_space")
         connection.execute(DATABASE.replace("{0}", name).encode())
 
 
 def remove_roles(dsn: str) -> None:
-    """Remove the roles that a database leaves when it is dropped."""
+    """Remove what a database leaves when it is dropped."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for role in ROLES:
             connection.execute(f'DROP ROLE IF EXISTS "{role}"'.encode())
+        connection.execute("DROP TABLESPACE IF EXISTS odd_space")
 
 
 def facts_of(dsn: str) -> dict[str, Any]:

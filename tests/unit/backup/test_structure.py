@@ -35,3 +35,10 @@ tail';
         "COMMENT ON TABLE public.t IS 'ALTER TABLE t ALTER COLUMN m SET (pg_attver=1)",
         "tail';",
     ]
+
+
+def test_where_a_server_keeps_something_is_no_structure() -> None:
+    one = ["SET default_tablespace = '';", "CREATE TABLE a ();", "CREATE TABLE b ();"]
+    told = ["SET default_tablespace = fast;", one[1], "SET default_tablespace = '';", one[2]]
+    assert structure(told) == structure(one)
+    assert structure(one[1:]) != structure(one)
