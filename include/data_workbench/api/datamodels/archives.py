@@ -24,8 +24,19 @@ class ArchiveOut(BaseModel):
     legal_hold: bool
 
 
+class PartitionOut(BaseModel):
+    """What of a span of time is archived: `live` rows are only there, the others came back or had stayed."""
+
+    partition: str
+    archives: int
+    rows: int
+    live: int
+    bytes: int
+    held: int
+
+
 class PolicyOut(BaseModel):
-    """What a policy has archived, over all archives that are still there."""
+    """What a policy has archived, over all archives still there; `along_with`: the policy that took its rows along."""
 
     policy: str
     dataset: str
@@ -33,10 +44,13 @@ class PolicyOut(BaseModel):
     rows: int
     live: int
     bytes: int
+    raw_bytes: int
     ratio: float | None
     held: int
     oldest: str
     newest: str
+    along_with: str | None
+    partitions: list[PartitionOut]
     last: datetime
     next_expiry: datetime | None
 

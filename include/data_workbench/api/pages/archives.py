@@ -1,17 +1,37 @@
-"""The page "Archives": what each policy has moved away, how small it became, what is held, and the last check."""
+"""The page "Archives": what each policy has moved away, of which time, how small it became, and the last check."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter, Response
 
-from data_workbench.api.pages import strips
-from data_workbench.api.pages.rendering import page, size, trouble
+from data_workbench.api.pages import lines, partitions
+from data_workbench.api.pages.rendering import page, trouble
 from data_workbench.api.services import archives as service
 from data_workbench.errors import WorkbenchError
+from data_workbench.metastore.quality_metrics import Measured
 
-SHOWN = 96
-"""Archives in a policy's strip."""
+if TYPE_CHECKING:
+    from data_workbench.api.datamodels.archives import ArchiveOut, ArchivesOut, PolicyOut
+
 COLOURS = {"live": "healthy", "written": "degraded", "restored": "", "passed": "healthy", "failed": "broken"}
+_LEAST = 0.4
+"""Of a hundred: a share is seen, however small."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A policy as the page draws it: rows by partition, its share of their size in memory, and how it grew."""
+
+    policy: PolicyOut
+    columns: partitions.Columns
+    share: float | None
+    growth: lines.Line | None
+    archives: Sequence[ArchiveOut]
 
 
 def router() -> APIRouter:
@@ -24,26 +44,30 @@ def router() -> APIRouter:
             told = service.overview()
         except WorkbenchError as error:
             return trouble("Archives", error)
-        bars = {}
-        for policy in told.policies:
-            ones = [one for one in reversed(told.archives) if one.policy == policy.policy][-SHOWN:]
-            entries = [
-                strips.Entry(
-                    one.bytes,
-                    "broken" if one.legal_hold else COLOURS[one.state],
-                    f"{one.archive}, {one.partition}: {one.rows:,} rows, {size(one.bytes)}, {one.state}"
-                    + (", held" if one.legal_hold else ""),
-                )
-                for one in ones
-            ]
-            bars[policy.policy] = strips.strip(entries, SHOWN)
         return page(
             "archives.html",
             title="Archives",
             told=told,
-            bars=bars,
+            shown=[_shown(one, told) for one in told.policies],
             colours=COLOURS,
-            strip=(strips.WIDTH, strips.HEIGHT, strips.WIDTH / SHOWN),
+            drawing=(partitions.WIDTH, partitions.HEIGHT),
+            chart=(lines.WIDTH, lines.HEIGHT),
         )
 
     return found
+
+
+def _shown(policy: PolicyOut, told: ArchivesOut) -> Shown:
+    ones = [one for one in told.archives if one.policy == policy.policy]
+    oldest_first = sorted(ones, key=lambda one: one.created)
+    older = policy.bytes - sum(one.bytes for one in ones)
+    sizes = accumulate((one.bytes for one in oldest_first), initial=older)
+    next(sizes)
+    growth = [Measured(one.created, float(size)) for one, size in zip(oldest_first, sizes, strict=True)]
+    return Shown(
+        policy,
+        partitions.columns(policy.partitions),
+        max(100 * policy.bytes / policy.raw_bytes, _LEAST) if policy.raw_bytes else None,
+        lines.line(growth, low=0) if len(growth) > 1 else None,
+        ones,
+    )

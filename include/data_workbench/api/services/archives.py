@@ -6,7 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from data_workbench.api.datamodels.archives import ArchiveOut, ArchivesOut, PolicyOut, ScrubOut, TroubleOut
+from data_workbench.api.datamodels.archives import (
+    ArchiveOut,
+    ArchivesOut,
+    PartitionOut,
+    PolicyOut,
+    ScrubOut,
+    TroubleOut,
+)
 from data_workbench.api.services.metastore import metastore
 from data_workbench.metastore import archives, incidents
 from data_workbench.metastore.audit import Search, list_entries
@@ -51,13 +58,33 @@ def _policy(name: str, ones: Sequence[Archive]) -> PolicyOut:
         rows=sum(one.rows for one in ones),
         live=sum(one.live for one in ones),
         bytes=size,
+        raw_bytes=raw,
         ratio=_ratio(size, raw),
         held=sum(one.legal_hold for one in ones),
         oldest=partitions[0],
         newest=partitions[-1],
+        along_with=name.partition(".")[0] if "." in name else None,
+        partitions=_partitions(ones),
         last=max(one.created for one in ones),
         next_expiry=min(ends, default=None),
     )
+
+
+def _partitions(ones: Sequence[Archive]) -> list[PartitionOut]:
+    by_partition: dict[str, list[Archive]] = {}
+    for one in ones:
+        by_partition.setdefault(one.partition, []).append(one)
+    return [
+        PartitionOut(
+            partition=name,
+            archives=len(found),
+            rows=sum(one.rows for one in found),
+            live=sum(one.live for one in found),
+            bytes=sum(one.bytes for one in found),
+            held=sum(one.legal_hold for one in found),
+        )
+        for name, found in sorted(by_partition.items())
+    ]
 
 
 def _archive(one: Archive) -> ArchiveOut:
