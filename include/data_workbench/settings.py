@@ -112,6 +112,9 @@ class Settings:
     """A policy of archiving that was not carried out for this long is overdue, and somebody is told."""
     archive_verify_days: float = 8.0
     """Archives that nobody verified for this long are told."""
+    archive_replaced_days: float = 14.0
+    """Files of archives that compaction replaced are kept this long, for a database that is brought back to before; 0:
+    they go at once."""
     lineage_receiver: str = ""
     """Where OpenLineage events go besides the metastore: a URL without a password, or the id of a `workbench_rest`
     connection; empty: nowhere."""
@@ -238,6 +241,7 @@ _LEAST: Mapping[str, float] = {
     "fence_wait_seconds": 0,
     "archive_max_hours": 0,
     "archive_verify_days": 0,
+    "archive_replaced_days": 0,
     "backup_max_hours": 0,
     "backup_verify_days": 0,
     "log_max_minutes": 0,

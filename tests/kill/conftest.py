@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KILLED = -9
+KILLS: Counter[str] = Counter()
+"""How many processes were killed, by what they did; told at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.kill)
             item.add_marker(pytest.mark.integration)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many were killed."""
+    if KILLS:
+        terminalreporter.write_line(f"killed: {KILLS.total()}, {dict(KILLS)}")
 
 
 class Nursery:
@@ -63,11 +72,11 @@ class Nursery:
         """The exit code of the job under way."""
         return int(self._answer())
 
-    def kill(self, child: int) -> None:
-        """Kill the job under way, unless it ended in the meantime."""
+    def kill(self, child: int) -> bool:
+        """Kill the job under way, unless it ended in the meantime; whether it died of it."""
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        self.wait()
+        return self.wait() == KILLED
 
     def close(self) -> None:
         """Bear no more."""
@@ -76,6 +85,13 @@ class Nursery:
     def _answer(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+def _deed(job: dict[str, Any]) -> str:
+    """What a job does."""
+    if "archive" not in job:
+        return "load"
+    return next((one for one in ("compacts", "restores", "expires", "verifies") if job.get(one)), "archives")
 
 
 @dataclass
@@ -111,6 +127,7 @@ class Arena:
         self.start(text, **job)
         code = self.nursery.wait()
         if code == KILLED:
+            KILLS[_deed(job)] += 1
             return None
         errors = (self.folder / "errors.txt").read_text()
         assert code == 0, errors
@@ -125,14 +142,16 @@ class Arena:
         assert outcome["state"] == "success", outcome["error"]
         return outcome
 
-    def kill_after(self, text: str, moment: float, **job: Any) -> None:
-        """Start, wait until it works, kill it so many seconds later if it has not ended."""
+    def kill_after(self, text: str, moment: float, **job: Any) -> bool:
+        """Start, wait until it works, kill it so many seconds later if it has not ended; whether it was killed."""
         self._out.unlink(missing_ok=True)
         child = self.start(text, **job)
         while not (self._out.exists() and self._out.read_text().startswith("ready")):
             time.sleep(0.005)
         time.sleep(moment)
-        self.nursery.kill(child)
+        is_killed = self.nursery.kill(child)
+        KILLS[_deed(job)] += is_killed
+        return is_killed
 
     def is_published(self) -> bool:
         """Whether a run came to its end: what it did must stand as it is."""

@@ -19,8 +19,10 @@ from unittest.mock import patch
 from tests.kill.broken import checkpoints_in_a_file
 
 from data_workbench.archive.compaction import compact
+from data_workbench.archive.expiry import expire
 from data_workbench.archive.restoring import Order, Selection, restore
 from data_workbench.archive.running import Archiver
+from data_workbench.archive.scrubbing import verify
 from data_workbench.archive.shelf import Shelf, open_shelf
 from data_workbench.audit import open_keys
 from data_workbench.connectors.connections import Connections, from_environment
@@ -59,15 +61,23 @@ def shelf_of(settings: Settings, connections: Connections) -> Shelf:
 
 
 def archive(job: dict[str, Any], archiver: Archiver) -> dict[str, Any]:
-    """Archive by the job's policy, or bring all of it back."""
-    policy = load_policy(Path(job["pipeline"]), archiver.settings)
+    """Archive by the job's policy, or do something else with its archives."""
+    policy, now = load_policy(Path(job["pipeline"]), archiver.settings), datetime.fromisoformat(job["archive"])
+    done: dict[str, Any]
     if job.get("compacts"):
-        return {"state": "success", "error": None, "made": compact(archiver, policy).made}
-    if job.get("restores"):
-        back = restore(archiver, policy.archive, Order(Selection()))
-        return {"state": "success", "error": None, "rows": back.rows, "left": back.left}
-    done = archiver.run(policy, now=datetime.fromisoformat(job["archive"]))
-    return {"state": "success", "error": None, "rows": done.rows, "taken_up": done.taken_up, "given_up": done.given_up}
+        done = {"made": compact(archiver, policy).made}
+    elif job.get("restores"):
+        back = restore(archiver, policy.archive, Order(Selection(partition=job.get("partition"))))
+        done = {"rows": back.rows, "left": back.left, "waiting": back.waiting}
+    elif job.get("expires"):
+        over = expire(archiver, now=now)
+        done = {"removed": over.removed, "replaced": over.replaced}
+    elif job.get("verifies"):
+        done = {"problems": verify(archiver).problems}
+    else:
+        ran = archiver.run(policy, now=now)
+        done = {"rows": ran.rows, "taken_up": ran.taken_up, "given_up": ran.given_up}
+    return {"state": "success", "error": None, **done}
 
 
 def main(job: dict[str, Any]) -> None:

@@ -163,7 +163,7 @@ def test_killed_while_archives_become_one_each_row_is_in_one_place(filled: Arena
     assert sum(require_each_once(filled).values()) == ROWS
     shelf = shelf_of(filled)
     assert shelf is not None
-    assert len(shelf.archives("olds")) == 2, "one for each month"
+    assert len(shelf.archives("olds")) == 6, "one for each month, and what they replaced"
     assert filled.sql("SELECT state, count(*) FROM archives GROUP BY 1 ORDER BY 1") == [("live", 2), ("replaced", 4)]
 
 

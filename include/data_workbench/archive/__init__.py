@@ -11,9 +11,10 @@ Which rows of an archive count (are *live* there, and no longer in the table) st
 table's own database, written in the transaction that deletes or restores them (`ledger.py`): so a row is in one place
 at every moment that anybody can see, and a database that goes back in time takes that knowledge with it.
 
-Read `policy.py` first, then `running.py` (the protocol), `source.py` and `removal.py` (the table), `drafting.py`,
-`shelf.py` and `manifest.py` (what is written), `entities.py` (graph and vectors), `cold.py` and `finding.py` (reading),
-`restoring.py`, `checking.py`, `compaction.py` and `expiry.py`.
+Read `policy.py` first, then `running.py` (the protocol), `admitting.py`, `source.py` and `removal.py` (the table),
+`drafting.py`, `shelf.py` and `manifest.py` (what is written), `entities.py` (graph and vectors), `cold.py`, `keys.py`
+and `finding.py` (reading), `restoring.py`, `returning.py` and `fitting.py` (the way back), `checking.py`,
+`compaction.py` with `grouping.py`, and `expiry.py`.
 
 Public names:
     Policy: what is archived, when, and for how long.

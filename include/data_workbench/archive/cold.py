@@ -96,7 +96,11 @@ def _shown(rows: int, low: int, high: int) -> str:
     return f"{rows}:{low % _MODULUS:016x}{high % _MODULUS:016x}"
 
 
+FILE, NUMBER = "_wb_file", "file_row_number"
+"""Columns that tell of a row where it stands; DuckDB leaves no choice of the second's name."""
+
+
 def parquet(files: Sequence[Path | str]) -> str:
-    """SQL that reads parts as one relation by the names of columns, with `filename` and `file_row_number`."""
+    """SQL that reads parts as one relation by the names of columns, with FILE and NUMBER."""
     listed = ", ".join(literal(str(one)) for one in files)
-    return f"read_parquet([{listed}], union_by_name = true, filename = true, file_row_number = true)"
+    return f"read_parquet([{listed}], union_by_name = true, filename = {literal(FILE)}, {NUMBER} = true)"

@@ -1,8 +1,12 @@
 """Small archives of one partition made into one, so that a look-up opens fewer files.
 
 The new archive is written, signed and read back like any other. One transaction at the table's database then makes it
-live and the ones it replaces dead: a row is live in one of them at every moment. Archives under a legal hold, with rows
-of another shape, with graph and vectors beside them, or that took others along stay as they are.
+live and the ones it replaces dead: a row is live in one of them at every moment. What went along with rows, in other
+tables, in the graph and as vectors, becomes one with them. Archives under a legal hold, and with rows of another shape,
+stay as they are; so do those that took others along or have anything beside them once rows of them came back.
+
+The files of what was replaced stay for `archive_replaced_days`: a database that is brought back to a moment before
+counts on them.
 """
 
 from __future__ import annotations
@@ -17,10 +21,11 @@ from data_workbench.archive import ledger, parts, registration
 from data_workbench.archive.checking import read_part, require_sound
 from data_workbench.archive.cold import ContentSum
 from data_workbench.archive.drafting import part_facts
-from data_workbench.archive.holds import is_held
-from data_workbench.archive.manifest import FORMAT, Manifest, Written, new_archive_id
+from data_workbench.archive.grouping import Group, groups_of
+from data_workbench.archive.lines import LineFile, read_lines
+from data_workbench.archive.manifest import FORMAT, ExtraFacts, Kin, Manifest, Written, new_archive_id
 from data_workbench.archive.policy import Compression, Policy
-from data_workbench.archive.running import Archiver, Table, note_of
+from data_workbench.archive.running import Archiver, Table
 from data_workbench.events import emit
 from data_workbench.metastore import archives
 
@@ -43,82 +48,91 @@ def compact(archiver: Archiver, policy: Policy, *, dry_run: bool = False) -> Com
     """
     done = Compacted()
     with archiver.opened(policy) as table:
-        noted = ledger.noted(table.connection, table=table.origin.stream)
-        for group in _groups(archiver, policy, table, noted):
-            done.replaced += [one.archive for one in group]
-            done.rows += sum(noted[one.archive].live for one in group)
+        marks = ledger.noted(table.connection)
+        for group in groups_of(archiver, policy, table, marks):
+            done.replaced += [one.archive for one in group.members]
+            done.rows += sum(marks[one.archive].live for one in group.members)
             if not dry_run:
-                done.made.append(_replace(archiver, policy, table, group))
+                done.made += _replace(archiver, policy, table, group)
     return done
 
 
-def _groups(archiver: Archiver, policy: Policy, table: Table, noted: dict[str, ledger.Noted]) -> list[list[Manifest]]:
-    """Archives to be made one of: at most half full, of one partition and one shape, two or more together."""
-    found: dict[tuple[object, ...], list[list[Manifest]]] = {}
-    for archive in archiver.shelf.archives(policy.archive):
-        mark = noted.get(archive)
-        if mark is None or mark.state != "live" or not 0 < mark.live <= policy.batch_rows // 2:
-            continue
-        manifest = archiver.shelf.manifest(policy.archive, archive)
-        if manifest is None or manifest.extras or manifest.took:
-            continue
-        if manifest.origin != table.origin or is_held(archiver.shelf, manifest):
-            continue
-        groups = found.setdefault((manifest.partition, manifest.columns), [[]])
-        if sum(noted[one.archive].live for one in groups[-1]) + mark.live > policy.batch_rows:
-            groups.append([])
-        groups[-1].append(manifest)
-    return [group for groups in found.values() for group in groups if len(group) > 1]
-
-
-def _replace(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Manifest]) -> str:
-    manifest = _write(archiver, policy, table, group)
-    archiver.shelf.publish(manifest)
-    emit("archive.written", archive=manifest.archive, rows=manifest.rows)
-    require_sound(archiver.shelf, manifest.policy, manifest.archive)
-    digest = archiver.shelf.manifest_digest(manifest.policy, manifest.archive) or ""
-    registration.register(archiver.metastore, archiver.shelf, manifest, digest, state="written", live=0)
-    emit("archive.registered", archive=manifest.archive)
-    old = [one.archive for one in group]
+def _replace(archiver: Archiver, policy: Policy, table: Table, group: Group) -> list[str]:
+    made = _written(archiver, policy, table, group)
+    root = made[-1]
+    emit("archive.written", archive=root.archive, rows=root.rows)
+    notes = []
+    for one in made:
+        require_sound(archiver.shelf, one.policy, one.archive)
+        digest = archiver.shelf.manifest_digest(one.policy, one.archive) or ""
+        registration.register(archiver.metastore, archiver.shelf, one, digest, state="written", live=0)
+        notes.append(registration.note_of(one, digest))
+    emit("archive.registered", archive=root.archive)
     with table.connection.transaction():
-        ledger.note(table.connection, note_of(manifest, digest))
-        ledger.set_state(table.connection, old, "replaced")
-        emit("archive.before_commit", archive=manifest.archive)
-    emit("archive.after_commit", archive=manifest.archive, rows=0)
-    archives.set_state(archiver.metastore, manifest.archive, "live", live=manifest.rows)
+        for note in notes:
+            ledger.note(table.connection, note)
+        ledger.set_state(table.connection, [one.archive for one in group.members], "replaced")
+        emit("archive.before_commit", archive=root.archive)
+    emit("archive.after_commit", archive=root.archive, rows=0)
+    for one in made:
+        archives.set_state(archiver.metastore, one.archive, "live", live=one.rows)
     if policy.iceberg:
         archiver.publish(table.connection, policy.archive)
-    for archive in old:
-        archiver.shelf.remove(policy.archive, archive)
-        registration.retire(archiver.metastore, archive, "replaced")
-    emit("archive.finished", archive=manifest.archive, rows=0)
-    return manifest.archive
+    for one in group.members:
+        if not archiver.settings.archive_replaced_days:
+            archiver.shelf.remove(one.policy, one.archive)
+            emit("archive.removed", archive=one.archive)
+        registration.retire(archiver.metastore, one.archive, "replaced")
+    emit("archive.finished", archive=root.archive, rows=0)
+    return [one.archive for one in made]
 
 
-def _write(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Manifest]) -> Manifest:
-    """The parts of the new archive, and its manifest, which is not published yet."""
-    key, newest = list(table.origin.key), group[-1]
-    # It stands where they stood: rows that leave later, in other types, are newer than these written again.
-    archive = new_archive_id(newest.created)
-    rows = _live(archiver, table, group).sort_by([(name, "ascending") for name in key])
+def _written(archiver: Archiver, policy: Policy, table: Table, group: Group) -> list[Manifest]:
+    """The new archives with their manifests, that of the policy's own rows last: it names the others."""
+    newest = group.families[-1].root
+    # They stand where those stood: rows that leave later, in other types, are newer than these written again.
+    names = [one.policy for one in table.relatives if group.of(one.policy)]
+    took = tuple(Kin(policy=name, archive=new_archive_id(group.of(name)[-1].created)) for name in names)
+    root = Kin(policy=newest.policy, archive=new_archive_id(newest.created))
+    retained = [one.retained_until for one in group.members]
+    common = {
+        "format": FORMAT,
+        "source_content": "",
+        # The longest of them: nothing goes before its time.
+        "retained_until": None if None in retained else max(one for one in retained if one is not None),
+        "legal_hold": any(one.legal_hold for one in group.members),
+    }
+    made = []
+    for kin in (*took, root):
+        manifest = _merged(archiver, policy, table, group.of(kin.policy), kin)
+        relations = {"took": took, "extras": _beside(archiver, group, kin)} if kin is root else {"root": root}
+        manifest = manifest.model_copy(update={**common, **relations})
+        archiver.shelf.publish(manifest)
+        made.append(manifest)
+    return made
+
+
+def _merged(archiver: Archiver, policy: Policy, table: Table, manifests: Sequence[Manifest], kin: Kin) -> Manifest:
+    """The parts of a new archive of one table, and what its manifest tells of them."""
+    newest = manifests[-1]
+    key = list(newest.origin.key)
+    rows = _live(archiver, table, manifests).sort_by([(name, "ascending") for name in key])
     compression = policy.compression or Compression(level=newest.written.level, row_group=newest.written.row_group)
+    told = policy if newest.root is None else policy.model_copy(update={"attributes": None})
     layout = parts.Layout(compression)
     total, facts = ContentSum(), []
     for part in parts.cut(rows.to_batches(), archiver.settings.part_rows):
         content = parts.encoded(part, key, layout.settle(part, key), layout.encodings)
-        name = archiver.shelf.put_part(policy.archive, archive, content)
-        facts.append(part_facts(part, name, len(content), total.add(part), key[0], policy))
-        emit("archive.part", archive=archive, rows=part.num_rows, bytes=len(content))
+        name = archiver.shelf.put_part(kin.policy, kin.archive, content)
+        facts.append(part_facts(part, name, len(content), total.add(part), key[0], told))
+        emit("archive.part", archive=kin.archive, rows=part.num_rows, bytes=len(content))
     total.close()
     size = sum(part.bytes for part in facts)
-    retained = [one.retained_until for one in group]
     return newest.model_copy(
         update={
-            "archive": archive,
+            "archive": kin.archive,
             "rows": total.rows,
             "content": total.text,
-            "source_content": "",
-            "format": FORMAT,
             "written": Written(
                 codec="zstd",
                 level=compression.level,
@@ -127,12 +141,23 @@ def _write(archiver: Archiver, policy: Policy, table: Table, group: Sequence[Man
                 percent=round(100 * size / rows.nbytes) if rows.nbytes else 100,
             ),
             "parts": tuple(facts),
-            # The longest of them: nothing goes before its time.
-            "retained_until": None if None in retained else max(one for one in retained if one is not None),
-            "legal_hold": any(one.legal_hold for one in group),
-            "replaces": tuple(one.archive for one in group),
+            "replaces": tuple(one.archive for one in manifests),
         }
     )
+
+
+def _beside(archiver: Archiver, group: Group, kin: Kin) -> tuple[ExtraFacts, ...]:
+    """What the rows had in graph and vectors; a relationship stays with the row that left first."""
+    found = []
+    for kind in ("graph", "vectors"):
+        if not any(facts.kind == kind for one in group.of(kin.policy) for facts in one.extras):
+            continue
+        file = LineFile(kind)
+        for one in group.of(kin.policy):
+            for line in read_lines(archiver.shelf, one, kind):
+                file.add(line)
+        found.append(file.put(archiver.shelf, kin.policy, kin.archive))
+    return tuple(found)
 
 
 def _live(archiver: Archiver, table: Table, group: Sequence[Manifest]) -> pa.Table:

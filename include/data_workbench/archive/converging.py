@@ -36,8 +36,16 @@ def converge(archiver: Archiver, policy: Policy, table: Table, outcome: Outcome)
                 _mirror(archiver, mark, entry, table, outcome)
             elif entry is None or entry.state == "written":
                 _decide(archiver, policy, Kin(policy=name, archive=archive), table, outcome)
+            elif entry.state == "live":
+                _stand_back(archiver, Kin(policy=name, archive=archive), table, outcome)
+        noted = ledger.noted(table.connection)
         for archive, entry in known.items():
-            if entry.state == "written" and archive not in on_shelf:
+            if archive in on_shelf:
+                continue
+            mark = noted.get(archive)
+            if mark is not None and mark.state != "live" and entry.state != mark.state:
+                registration.retire(archiver.metastore, archive, mark.state)
+            elif entry.state == "written":
                 archives.forget(archiver.metastore, archive)
 
 
@@ -46,20 +54,28 @@ def _mirror(
 ) -> None:
     """The table's database has decided: bring shelf and metastore in line."""
     if mark.state != "live":
-        archiver.shelf.remove(mark.policy, mark.archive)
-        if entry is not None:
-            registration.retire(archiver.metastore, mark.archive, mark.state)
+        _retire(archiver, mark, entry)
         return
-    if entry is None or entry.state == "written":
+    # One that is `replaced` here was live at the moment the database was brought back to.
+    is_known = entry is not None and entry.state in ("live", "restored")
+    if entry is not None and is_known and entry.live == mark.live:
+        return
+    if not is_known:
         manifest = require_sound(archiver.shelf, mark.policy, mark.archive)
-        archiver.remove_beside(manifest, table, outcome)
-    if entry is None:
+        # What it replaced had nothing left beside it.
+        if not manifest.replaces and (entry is None or entry.state == "written"):
+            archiver.remove_beside(manifest, table, outcome)
         registration.register(archiver.metastore, archiver.shelf, manifest, mark.manifest, state="live", live=mark.live)
-    elif entry.state == "written" or entry.live != mark.live:
-        archives.set_state(archiver.metastore, mark.archive, "live" if mark.live else "restored", live=mark.live)
-    else:
-        return
+    archives.set_state(archiver.metastore, mark.archive, "live" if mark.live else "restored", live=mark.live)
     outcome.taken_up.append(mark.archive)
+
+
+def _retire(archiver: Archiver, mark: ledger.Noted, entry: archives.Archive | None) -> None:
+    """Files of what was replaced stay for a while; where nobody knows since when, they go."""
+    if mark.state == "expired" or entry is None or not archiver.settings.archive_replaced_days:
+        archiver.shelf.remove(mark.policy, mark.archive)
+    if entry is not None and entry.state != mark.state:
+        registration.retire(archiver.metastore, mark.archive, mark.state)
 
 
 def _decide(archiver: Archiver, policy: Policy, kin: Kin, table: Table, outcome: Outcome) -> None:
@@ -68,6 +84,10 @@ def _decide(archiver: Archiver, policy: Policy, kin: Kin, table: Table, outcome:
         manifest = archiver.shelf.manifest(kin.policy, kin.archive)
         if manifest is not None and not _is_ours(manifest, table):
             log.warning("archive %s was made from another table or database; it is left alone", kin.archive)
+            return
+        if manifest is not None and _is_the_only_one(archiver, manifest, table):
+            _adopt(archiver, manifest, table)
+            outcome.taken_up.append(kin.archive)
             return
         if manifest is not None and _is_to_be_settled(archiver, manifest, policy, table):
             archiver.settle(policy.archive, kin.archive, table, outcome)
@@ -82,6 +102,45 @@ def _decide(archiver: Archiver, policy: Policy, kin: Kin, table: Table, outcome:
     archives.forget(archiver.metastore, kin.archive)
     archiver.shelf.remove(kin.policy, kin.archive)
     outcome.given_up.append(kin.archive)
+
+
+def _stand_back(archiver: Archiver, kin: Kin, table: Table, outcome: Outcome) -> None:
+    """The database does not know this archive, and counts on those it replaced: it was brought back to before that.
+
+    Its files stay as long as those of what is replaced, for a database that is brought forward again.
+    """
+    manifest = archiver.shelf.manifest(kin.policy, kin.archive)
+    if manifest is None or not manifest.replaces or not _is_ours(manifest, table):
+        return
+    if _is_the_only_one(archiver, manifest, table):
+        _adopt(archiver, manifest, table)
+        outcome.taken_up.append(kin.archive)
+        return
+    marks = ledger.noted(table.connection)
+    if all(one in marks and marks[one].state == "live" for one in manifest.replaces):
+        registration.retire(archiver.metastore, kin.archive, "replaced")
+
+
+def _is_the_only_one(archiver: Archiver, manifest: Manifest, table: Table) -> bool:
+    """Whether the database counts on archives that this one replaced, and their files are gone.
+
+    It was brought back to a moment before that, from further back than the files are kept.
+    """
+    if not manifest.replaces:
+        return False
+    marks, there = ledger.noted(table.connection), archiver.shelf.archives(manifest.policy)
+    return any(one in marks and marks[one].state == "live" and one not in there for one in manifest.replaces)
+
+
+def _adopt(archiver: Archiver, manifest: Manifest, table: Table) -> None:
+    """Let an archive be live once more in place of those it replaced."""
+    require_sound(archiver.shelf, manifest.policy, manifest.archive)
+    digest = archiver.shelf.manifest_digest(manifest.policy, manifest.archive) or ""
+    with table.connection.transaction():
+        ledger.note(table.connection, registration.note_of(manifest, digest))
+        ledger.set_state(table.connection, manifest.replaces, "replaced")
+    registration.register(archiver.metastore, archiver.shelf, manifest, digest, state="live", live=manifest.rows)
+    archives.set_state(archiver.metastore, manifest.archive, "live", live=manifest.rows)
 
 
 def _is_to_be_settled(archiver: Archiver, manifest: Manifest, policy: Policy, table: Table) -> bool:

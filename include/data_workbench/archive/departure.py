@@ -14,9 +14,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from data_workbench.archive import ledger
-from data_workbench.archive.removal import Removed, lock, same_key, same_row, stage
+from data_workbench.archive.removal import Removed, kept_by_trigger, lock, same_key, same_row, stage
 from data_workbench.archive.source import Dataset, Reference
-from data_workbench.errors import StateError
 from data_workbench.events import emit
 
 
@@ -42,7 +41,7 @@ def depart(connection: psycopg.Connection, members: Sequence[Member]) -> list[Re
         members: each after those it refers to, the policy's own rows first.
 
     Raises:
-        StateError: a trigger keeps rows from being deleted; nothing was.
+        NotAllowed: a trigger keeps rows from being deleted; nothing was.
     """
     with connection.transaction():
         for one in members:
@@ -113,10 +112,7 @@ def _delete(connection: psycopg.Connection, member: Member) -> Removed:
         )
     ).rowcount
     if deleted != going:
-        raise StateError(
-            f"{going} rows of {member.stream} were to be deleted, {deleted} were: a trigger or rule keeps them",
-            hint="nothing was changed; disable the trigger for the run, or write `referenced: keep`",
-        )
+        raise kept_by_trigger(member.stream, going - deleted)
     connection.execute(
         sql.SQL(
             """INSERT INTO _workbench.archive_gone (archive, part, row, reason)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from data_workbench.archive import ledger, registration
 from data_workbench.archive.holds import is_held
@@ -18,9 +20,13 @@ from data_workbench.metastore import archives
 
 @dataclass
 class Expired:
-    """Archives that went or would go, those kept by a hold, and rows that were live only there."""
+    """Archives that went or would go, those kept by a hold, and rows that were live only there.
+
+    `replaced`: archives that a larger one had replaced, whose files went with nothing in them that counts.
+    """
 
     removed: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     rows: int = 0
     bytes: int = 0
@@ -59,11 +65,47 @@ def expire(archiver: Archiver, *, now: datetime, policies: tuple[Policy, ...] = 
         if not dry_run:
             has_table = manifest is not None and bool(manifest.definition.get("iceberg"))
             _remove(archiver, one, has_table=has_table)
+    _sweep(archiver, now, done, dry_run=dry_run)
     return done
 
 
 def _remove(archiver: Archiver, one: archives.Archive, *, has_table: bool) -> None:
     """The database first: from then on nobody looks for rows there."""
+    with _alone(archiver, one) as session:
+        ledger.set_state(session, [one.archive], "expired")
+        emit("archive.expired", archive=one.archive)
+        if has_table:
+            archiver.publish(session, one.policy)
+        archiver.shelf.remove(one.policy, one.archive)
+        emit("archive.removed", archive=one.archive)
+        registration.retire(archiver.metastore, one.archive, "expired")
+
+
+def _sweep(archiver: Archiver, now: datetime, done: Expired, *, dry_run: bool) -> None:
+    """Remove files of what was replaced long enough ago, unless the database counts on them once more."""
+    since = now - timedelta(days=archiver.settings.archive_replaced_days)
+    there: dict[str, set[str]] = {}
+    for one, changed in archives.replaced(archiver.metastore, shelf=archiver.shelf.id):
+        is_over = one.retained_until is not None and one.retained_until <= now
+        if changed > since and not is_over:
+            continue
+        if one.policy not in there:
+            there[one.policy] = set(archiver.shelf.archives(one.policy))
+        if one.archive not in there[one.policy]:
+            continue
+        if not dry_run:
+            with _alone(archiver, one) as session:
+                mark = ledger.noted(session, table=one.dataset).get(one.archive)
+                if mark is not None and mark.state == "live":
+                    continue
+                archiver.shelf.remove(one.policy, one.archive)
+                emit("archive.removed", archive=one.archive)
+        done.replaced.append(one.archive)
+
+
+@contextmanager
+def _alone(archiver: Archiver, one: archives.Archive) -> Iterator[client.PatientConnection]:
+    """The database of an archive, with its table locked. Raises StateError for another, and StoreBusy."""
     config = archiver.config_of(one.connection)
     with client.translating(config.address), client.connect(config, search_path=SEARCH_PATH) as session:
         if ledger.origin_of(session) != one.database:
@@ -72,9 +114,4 @@ def _remove(archiver: Archiver, one: archives.Archive, *, has_table: bool) -> No
                 hint="correct the connection",
             )
         with ledger.alone(session, one.dataset):
-            ledger.set_state(session, [one.archive], "expired")
-            emit("archive.expired", archive=one.archive)
-            if has_table:
-                archiver.publish(session, one.policy)
-            archiver.shelf.remove(one.policy, one.archive)
-            registration.retire(archiver.metastore, one.archive, "expired")
+            yield session

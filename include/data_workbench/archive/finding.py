@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,23 +15,24 @@ from psycopg import sql
 
 from data_workbench.archive import cold, ledger, parts
 from data_workbench.archive.checking import read_part
+from data_workbench.archive.keys import archived_field, read_keys, require_values
 from data_workbench.archive.manifest import Manifest, is_taken_by
 from data_workbench.archive.registration import texts_of
 from data_workbench.archive.running import Archiver
 from data_workbench.archive.shelf import Shelf
 from data_workbench.archive.source import Dataset, copied, table_as_dataset
+from data_workbench.archive.widening import holds
 from data_workbench.connectors.postgres import client
-from data_workbench.connectors.postgres.catalogue import get_table
+from data_workbench.connectors.postgres.catalogue import Table, get_table
 from data_workbench.connectors.postgres.names import parse_relation
-from data_workbench.errors import SchemaConflict, StateError, UsageError
-from data_workbench.mapping.text_values import from_text
+from data_workbench.errors import StateError, StreamUnknown, UsageError
 from data_workbench.metastore import Metastore, archives
 from data_workbench.records.names import quoted
-from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_SHOWN = 12
 ARCHIVE, PART, ROW = "_wb_archive", "_wb_part", "_wb_row"
 
 
@@ -48,38 +49,25 @@ def archives_of(store: Metastore, shelf: Shelf, policy: str) -> list[archives.Ar
     """
     found = archives.list_archives(store, policy=policy, shelf=shelf.id, states=("written", "live", "restored"))
     if not found:
-        known = sorted({one.policy for one in archives.list_archives(store, shelf=shelf.id)})
-        raise UsageError(
-            f"there are no archives of policy {policy!r} on {shelf.address}",
-            hint=f"policies with archives: {', '.join(known)}" if known else "workbench archive run makes them",
-        )
+        raise none_of(store, policy, f" on {shelf.address}")
     return found
 
 
-def key_values(keys: Sequence[Sequence[str]], names: Sequence[str], schema: pa.Schema) -> pa.Table:
-    """Keys given as texts, in the types they are archived with. Raises UsageError for what is no value of them."""
-    columns = {}
-    for place, name in enumerate(names):
-        if any(len(key) != len(names) for key in keys):
-            raise UsageError(f"a key has {len(names)} values: {', '.join(names)}", hint="give them in this order")
-        item = schema.field(name)
-        texts = [_canonical(key[place], native_type(item)) for key in keys]
-        try:
-            columns[name] = from_text(pa.array(texts), item.type)
-        except (ValueError, pa.ArrowException, SchemaConflict):
-            raise UsageError(
-                f"{texts[0]!r} is no value of {name}, which is {item.type}", hint="give the key's values as text"
-            ) from None
-    return pa.table(columns)
+def none_of(store: Metastore, policy: str, where: str = "") -> UsageError:
+    """There are no archives of a policy of this name."""
+    known = sorted({one.policy for one in archives.list_archives(store)})
+    return UsageError(
+        f"there are no archives of policy {policy!r}{where}",
+        hint=f"policies with archives: {', '.join(known)}" if known else "workbench archive run makes them",
+    )
 
 
-def _canonical(text: str, native: str | None) -> str:
-    if native != "uuid":
-        return text
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise UsageError(f"{text!r} is no UUID", hint="write it as 01234567-89ab-cdef-0123-456789abcdef") from None
+def require_partition(partition: str | None, found: Sequence[archives.Archive]) -> None:
+    """Raise UsageError for a partition of which there is no archive."""
+    known = sorted({one.partition for one in found})
+    if partition is not None and partition not in known:
+        shown = ", ".join(known) if len(known) <= _SHOWN else f"{known[0]} to {known[-1]}, {len(known)} in all"
+        raise UsageError(f"there is no archive of partition {partition!r}", hint=f"there are {shown}")
 
 
 @dataclass(frozen=True)
@@ -128,8 +116,7 @@ class Finder:
         if not self.archives:
             return self._hot(key)
         newest = self.manifest(self.archives[-1].archive)
-        schema = _plain_schema(newest)
-        values = key_values([key], newest.origin.key, schema)
+        values = read_keys(self._session, [key], newest, self._now, self._archiver.settings)
         first = parts.sortable(values.column(0))[0].as_py()
         names = [one.archive for one in self.archives]
         wanted = archives.parts_of(self._archiver.metastore, names, key=first)
@@ -144,24 +131,25 @@ class Finder:
             archive = one.column(ARCHIVE)[0].as_py()
             self._require_part(archive, one.column(PART)[0].as_py())
             found.append(Found(archive, one.drop_columns([ARCHIVE, PART, ROW])))
-        return found + self._hot(key)
+        return found + self._hot(key, newest.origin.key)
 
     def _require_part(self, archive: str, place: int) -> None:
         """What is told of a row comes from a part whose hash is that of the manifest."""
         manifest = self.manifest(archive)
         self._archiver.shelf.part(manifest.policy, archive, manifest.parts[place])
 
-    def _hot(self, key: Sequence[str]) -> list[Found]:
-        """The row of the table."""
+    def _hot(self, key: Sequence[str], names: Sequence[str] = ()) -> list[Found]:
+        """The row of the table, where there is one with the columns of the key."""
+        if self._now is None:
+            return []
         dataset = self._table()
-        columns = [column for name in dataset.table.key if (column := dataset.table.column(name)) is not None]
-        if len(key) != len(columns):
-            raise UsageError(f"a key has {len(columns)} values: {', '.join(dataset.table.key)}", hint="in this order")
-        pairs = zip(columns, key, strict=True)
-        texts = [(quoted(column.name), column.native, _canonical(value, column.native)) for column, value in pairs]
+        columns = [column for name in names or self._now.key if (column := self._now.column(name)) is not None]
+        if len(columns) != len(names or self._now.key):
+            return []
+        require_values(key, [column.name for column in columns])
         tests = [
-            sql.SQL("t.{} = {}::{}").format(sql.SQL(name), sql.Literal(value), sql.SQL(native))
-            for name, native, value in texts
+            sql.SQL("t.{} = {}::{}").format(sql.Identifier(column.name), sql.Literal(value), sql.SQL(column.native))
+            for column, value in zip(columns, key, strict=True)
         ]
         batches = self._read(dataset, sql.SQL(" AND ").join(tests))
         return [Found(None, pa.Table.from_batches([batch])) for batch in batches if batch.num_rows]
@@ -210,35 +198,51 @@ class Finder:
         """
         import duckdb
 
+        require_partition(partition, self.archives)
         names = [one.archive for one in self.archives if partition in (None, one.partition)]
         wanted = archives.parts_of(self._archiver.metastore, names) if names else []
-        dataset = self._table()
+        # A table that is there no more is asked for what was archived of it.
+        dataset = self._table() if self._now is not None or with_live or not wanted else None
         with self._cold(wanted) as connection:
             sources = [f"SELECT {self._columns(dataset)} FROM cold"] if wanted else []
-            if with_live or not wanted:
+            if dataset is not None and (with_live or not wanted):
                 batches = self._read(dataset, sql.SQL("true") if with_live else sql.SQL("false"))
                 reader = pa.RecordBatchReader.from_batches(dataset.schema, batches)
                 connection.register("incoming", reader)
                 connection.execute("CREATE TEMP TABLE hot AS SELECT * FROM incoming")
                 connection.unregister("incoming")
                 sources.append("SELECT * FROM hot")
-            name = quoted(dataset.table.relation.name)
+            name = quoted(parse_relation(self.stream).name)
             connection.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(sources)}")
             try:
                 statements = connection.extract_statements(text)
                 if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                    raise UsageError("a query is one SELECT", hint=f"SELECT … FROM {dataset.table.relation.name}")
+                    raise UsageError("a query is one SELECT", hint=f"SELECT … FROM {name}")
                 return connection.sql(text).to_arrow_table()
             except duckdb.Error as error:
                 told = str(error).strip().splitlines()[0]
-                raise UsageError(f"the query is refused: {told}", hint="it is DuckDB's SQL") from None
+                hint = f"it is DuckDB's SQL over the table {name}"
+                raise UsageError(f"the query is refused: {told}", hint=hint) from None
 
-    def _columns(self, dataset: Dataset) -> str:
-        """Columns as the newest archive or the table has them: those of the table first, in its types."""
-        held = {one.name for archive in self.archives for one in self.manifest(archive.archive).columns}
-        now = [f"CAST({quoted(item.name)} AS {_duck(item.type)}) AS {quoted(item.name)}" for item in dataset.schema
-               if item.name in held]  # fmt: skip
-        return ", ".join([*now, *[quoted(name) for name in sorted(held - set(dataset.schema.names))]])
+    def _columns(self, dataset: Dataset | None) -> str:
+        """Columns as the newest archive or the table has them: those of the table first, in its types.
+
+        A type that does not hold all that was archived is not taken: values are told as they were.
+        """
+        held: dict[str, set[pa.DataType]] = {}
+        for archive in self.archives:
+            manifest = self.manifest(archive.archive)
+            for one in manifest.columns:
+                held.setdefault(one.name, set()).add(archived_field(manifest, one.name).type)
+        now = dataset.schema if dataset is not None else ()
+        first = [
+            f"CAST({quoted(item.name)} AS {_duck(item.type)}) AS {quoted(item.name)}"
+            if all(holds(item.type, kind) for kind in held[item.name])
+            else quoted(item.name)
+            for item in now
+            if item.name in held
+        ]
+        return ", ".join([*first, *[quoted(name) for name in sorted(held.keys() - {item.name for item in now})]])
 
     # ---------------------------------------------------------------------------------------------- inside
 
@@ -253,7 +257,7 @@ class Finder:
             with cold.locked(memory=memory, threads=threads, spill=spill, files=files) as connection:
                 if wanted:
                     places = {
-                        "filename": [str(one) for one in files],
+                        cold.FILE: [str(one) for one in files],
                         ARCHIVE: [one.archive for one in wanted],
                         PART: pa.array([one.part for one in wanted], pa.int32()),
                     }
@@ -261,11 +265,11 @@ class Finder:
                     connection.register("gone", self._gone)
                     connection.execute(
                         f"""CREATE TEMP VIEW cold AS
-                            SELECT c.* EXCLUDE (filename, file_row_number), p.{ARCHIVE}, p.{PART},
-                                   c.file_row_number AS {ROW}
-                              FROM {cold.parquet(files)} AS c JOIN places AS p USING (filename)
+                            SELECT c.* EXCLUDE ({cold.FILE}, {cold.NUMBER}), p.{ARCHIVE}, p.{PART},
+                                   c.{cold.NUMBER} AS {ROW}
+                              FROM {cold.parquet(files)} AS c JOIN places AS p USING ({cold.FILE})
                              WHERE NOT EXISTS (SELECT 1 FROM gone AS g WHERE g.archive = p.{ARCHIVE}
-                                                  AND g.part = p.{PART} AND g.row = c.file_row_number)"""
+                                                  AND g.part = p.{PART} AND g.row = c.{cold.NUMBER})"""
                     )
                 yield connection
 
@@ -279,8 +283,17 @@ class Finder:
             raise StateError(f"part {part.sha256[:16]}… of archive {part.archive} is lost", hint="archive verify")
         return local.resolve()
 
+    @cached_property
+    def _now(self) -> Table | None:
+        """The table as it is; None where it was dropped or renamed since."""
+        try:
+            return get_table(self._session, parse_relation(self.stream))
+        except StreamUnknown:
+            return None
+
     def _table(self) -> Dataset:
-        table = get_table(self._session, parse_relation(self.stream))
+        """Raises StreamUnknown where there is no table any more."""
+        table = self._now or get_table(self._session, parse_relation(self.stream))
         as_text = self.manifest(self.archives[-1].archive).definition.get("as_text") or () if self.archives else ()
         return table_as_dataset(self._session, table, as_text)
 
@@ -306,20 +319,6 @@ def opened(archiver: Archiver, policy: str) -> Iterator[Finder]:
                 hint="correct the connection",
             )
         yield Finder(archiver, archives_of(archiver.metastore, archiver.shelf, policy), session)
-
-
-def _plain_schema(manifest: Manifest) -> pa.Schema:
-    """Of the key's columns: their types as Arrow has them, and PostgreSQL's names of them."""
-    from data_workbench.connectors.postgres.types import arrow_type
-    from data_workbench.records.types import with_native
-
-    found = {one.name: one for one in manifest.columns}
-    fields = []
-    for name in manifest.origin.key:
-        kind = arrow_type(found[name].native)
-        kind = kind if str(kind) == found[name].arrow else pa.string()
-        fields.append(with_native(pa.field(name, kind), found[name].native))
-    return pa.schema(fields)
 
 
 def _duck(kind: pa.DataType) -> str:

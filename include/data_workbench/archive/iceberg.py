@@ -24,7 +24,9 @@ from data_workbench.archive.checking import read_part
 from data_workbench.archive.manifest import Manifest
 from data_workbench.archive.policy import Compression
 from data_workbench.archive.shelf import Shelf, part_path
+from data_workbench.archive.widening import is_read_as, plain
 from data_workbench.errors import SchemaConflict, Unsupported
+from data_workbench.events import emit
 
 if TYPE_CHECKING:
     import psycopg
@@ -71,9 +73,11 @@ def sync(session: psycopg.Connection, shelf: Shelf, policy: str) -> Synced | Non
     """
     require_pyiceberg()
     marks = [one for one in ledger.noted(session).values() if one.policy == policy and one.state == "live" and one.live]
-    found = [shelf.manifest(policy, one.archive) for one in sorted(marks, key=lambda one: one.archive)]
+    found = [shelf.manifest(policy, one.archive) for one in marks]
     gone = ledger.gone(session, [one.archive for one in marks])
-    return _Publication(shelf, policy, [one for one in found if one is not None], gone).run()
+    # By the moment their rows left, not by their ids: those of before ids told it sort by chance within a second.
+    ordered = sorted((one for one in found if one is not None), key=lambda one: (one.created, one.archive))
+    return _Publication(shelf, policy, ordered, gone).run()
 
 
 class _Publication:
@@ -106,7 +110,9 @@ class _Publication:
             old = [one.snapshot_id for one in table.snapshots()[:-2]]
             if old:
                 table.maintenance.expire_snapshots().by_ids(old).commit()
+        emit("iceberg.committed", policy=self._policy)
         metadata = self._publish(table)
+        emit("iceberg.published", policy=self._policy)
         self._clear(table, {*wanted, *(file.file_path for file in removed)})
         return Synced(metadata, sum(wanted.values()), len(added), len(removed), len(wanted) - len(added))
 
@@ -154,7 +160,7 @@ class _Publication:
         found: dict[str, pa.Field] = {}
         for manifest in reversed(self._manifests):
             for item in self._part_schema(manifest):
-                found.setdefault(item.name, pa.field(item.name, _plain(item.type)))
+                found.setdefault(item.name, pa.field(item.name, plain(item.type)))
         return pa.schema(found.values())
 
     def _part_schema(self, manifest: Manifest) -> pa.Schema:
@@ -174,7 +180,7 @@ class _Publication:
             return False
         # What it will not change it may leave in silence.
         types = {item.name: item.type for item in table.schema().as_arrow()}
-        return all(_is_read_as(item.type, types[item.name]) for item in self._schema)
+        return all(is_read_as(item.type, types[item.name]) for item in self._schema)
 
     def _tell_columns(self, changes: Transaction) -> None:
         """Keep what readers and writers need to know of the columns.
@@ -198,7 +204,7 @@ class _Publication:
         types = {item.name: item.type for item in table.schema().as_arrow()}
         for manifest in self._manifests:
             mine = self._gone.filter(pc.equal(self._gone.column("archive"), manifest.archive))
-            is_same = all(_is_read_as(item.type, types[item.name]) for item in self._part_schema(manifest))
+            is_same = all(is_read_as(item.type, types[item.name]) for item in self._part_schema(manifest))
             for place, part in enumerate(manifest.parts):
                 left = pc.sum(pc.equal(mine.column("part"), place)).as_py() or 0
                 if left == part.rows:
@@ -215,7 +221,7 @@ class _Publication:
         columns = {}
         for column, values in zip(rows.column_names, rows.columns, strict=True):
             try:
-                columns[column] = values.cast(_plain(types[column]))
+                columns[column] = values.cast(plain(types[column]))
             except pa.ArrowException:
                 raise SchemaConflict(
                     f"column {column} was archived as {values.type} and is {types[column]} now: no table of both",
@@ -269,21 +275,3 @@ def _columns(schema: pa.Schema) -> Any:
     from pyiceberg.schema import assign_fresh_schema_ids
 
     return assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(schema))
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """A type Iceberg has."""
-    return pa.int32() if pa.types.is_integer(kind) and kind.bit_width < 32 else kind
-
-
-def _is_read_as(kind: pa.DataType, other: pa.DataType) -> bool:
-    """Whether Iceberg reads a file's type as another: https://iceberg.apache.org/spec/#schema-evolution."""
-    plain = _plain(kind)
-    if pa.types.is_string(plain) or pa.types.is_large_string(plain):
-        return pa.types.is_string(other) or pa.types.is_large_string(other)
-    if pa.types.is_binary(plain):
-        return pa.types.is_binary(other) or pa.types.is_large_binary(other)
-    if pa.types.is_decimal(plain) and pa.types.is_decimal(other):
-        return plain.scale == other.scale and plain.precision <= other.precision
-    wider = {(pa.int32(), pa.int64()), (pa.float32(), pa.float64())}
-    return plain == other or (plain, other) in wider

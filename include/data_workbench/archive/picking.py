@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_workbench.archive import parts
-from data_workbench.archive.checking import read_groups
-from data_workbench.archive.finding import key_values
+from data_workbench.archive.keys import read_keys, split_key
 from data_workbench.archive.manifest import Manifest
 from data_workbench.connectors.selection import semi_join
 from data_workbench.errors import UsageError
@@ -20,15 +20,20 @@ from data_workbench.mapping.text_values import to_text
 
 if TYPE_CHECKING:
     from data_workbench.archive.running import Archiver
+    from data_workbench.connectors.postgres.catalogue import Table
+    from data_workbench.connectors.postgres.client import PatientConnection
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which archived rows: of these archives or partition, with these keys, of this time; all where nothing is said."""
+    """Which archived rows: of these archives or partition, with these keys, of this time; all where nothing is said.
+
+    A key is a text as `keys.split_key` reads it.
+    """
 
     archives: tuple[str, ...] = ()
     partition: str | None = None
-    keys: tuple[tuple[str, ...], ...] = ()
+    keys: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
 
@@ -46,24 +51,35 @@ class Picking(Protocol):
 class BySelection:
     """What was asked for."""
 
-    def __init__(self, selection: Selection, archiver: Archiver, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        archiver: Archiver,
+        manifest: Manifest,
+        session: PatientConnection,
+        table: Table | None,
+    ) -> None:
         self._selection, self._archiver, self._manifest = selection, archiver, manifest
+        self._session, self._table = session, table
+
+    @cached_property
+    def _keys(self) -> pa.Table:
+        keys = [split_key(one, self._manifest.origin.key) for one in self._selection.keys]
+        return read_keys(self._session, keys, self._manifest, self._table, self._archiver.settings)
 
     def places(self) -> Sequence[int] | None:
         """Parts whose range of keys holds one of the keys."""
-        keys, manifest = self._selection.keys, self._manifest
-        if not keys:
+        if not self._selection.keys:
             return None
-        schema = next(read_groups(self._archiver.shelf, manifest, 0))[1].schema
-        firsts = parts.sortable(key_values(keys, manifest.origin.key, schema).column(0)).to_pylist()
-        spans = [(part.first, part.last) for part in manifest.parts]
+        firsts = parts.sortable(self._keys.column(0)).to_pylist()
+        spans = [(part.first, part.last) for part in self._manifest.parts]
         return [place for place, (low, high) in enumerate(spans) if any(low <= one <= high for one in firsts)]
 
     def picked(self, rows: pa.Table) -> pa.Table:
         """Rows with one of the keys, of the time. Raises UsageError for a time of rows that have none."""
         selection = self._selection
         if selection.keys:
-            rows = matching(rows, key_values(selection.keys, self._manifest.origin.key, rows.schema))
+            rows = matching(rows, self._keys)
         age = str(self._manifest.definition["age"]["column"])
         for moment, keeps in ((selection.since, pc.greater_equal), (selection.until, pc.less)):
             if moment is None:

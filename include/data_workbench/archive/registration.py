@@ -6,6 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from data_workbench.archive import ledger
 from data_workbench.archive.checking import read_part
 from data_workbench.archive.manifest import Manifest
 from data_workbench.archive.shelf import Shelf
@@ -77,3 +78,17 @@ def texts_of(rows: pa.Table, columns: list[str]) -> list[str]:
         " ".join(value for value in values if value is not None).replace("\0", " ")
         for values in zip(*found, strict=True)
     ]
+
+
+def note_of(manifest: Manifest, digest: str) -> ledger.Noted:
+    """An archive as its table's database knows it once all of its rows are live."""
+    return ledger.Noted(
+        manifest.archive,
+        manifest.policy,
+        manifest.origin.stream,
+        digest,
+        manifest.rows,
+        manifest.rows,
+        "live",
+        manifest.created,
+    )

@@ -20,6 +20,7 @@ from data_workbench.archive.source import Dataset
 from data_workbench.connectors.postgres.catalogue import Column
 from data_workbench.connectors.postgres.copy_in import copy_rows
 from data_workbench.connectors.postgres.names import quoted
+from data_workbench.errors import NotAllowed
 from data_workbench.events import emit
 
 STAGING = "_wb_archived"
@@ -61,10 +62,31 @@ def remove(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.
         ).format(_table(dataset), sql.Identifier(STAGING), kept, sql.Literal(noted.archive))
         row = connection.execute(query).fetchone()
         assert row is not None
+        if row[1]:
+            _require_none_kept(connection, dataset, kept)
         ledger.count_live(connection, [noted.archive])
         emit("archive.before_commit", archive=noted.archive)
     emit("archive.after_commit", archive=noted.archive, rows=row[0])
     return Removed(deleted=row[0], kept=row[1])
+
+
+def _require_none_kept(connection: psycopg.Connection, dataset: Dataset, kept: sql.Composed) -> None:
+    """Raise NotAllowed where rows that could have gone are still there: they would be archived anew with each run."""
+    row = connection.execute(
+        sql.SQL("SELECT count(*) FROM {} AS t JOIN pg_temp.{} AS s ON {}").format(
+            _table(dataset), sql.Identifier(STAGING), kept
+        )
+    ).fetchone()
+    if row and row[0]:
+        raise kept_by_trigger(dataset.table.relation.stream, row[0])
+
+
+def kept_by_trigger(stream: str, rows: int) -> NotAllowed:
+    """Rows were to be deleted and are still there."""
+    return NotAllowed(
+        f"{rows} rows of {stream} were to be deleted and are still there: a trigger keeps them",
+        hint="nothing was changed; disable the trigger for the run, or name in `where` only rows that may go",
+    )
 
 
 def lock(connection: psycopg.Connection, dataset: Dataset, staging: str = STAGING) -> None:
@@ -76,10 +98,19 @@ def lock(connection: psycopg.Connection, dataset: Dataset, staging: str = STAGIN
     )
 
 
-def stage(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.Table], staging: str = STAGING) -> int:
+def stage(
+    connection: psycopg.Connection,
+    dataset: Dataset,
+    parts: Iterable[pa.Table],
+    staging: str = STAGING,
+    more: Sequence[Column] = (),
+) -> int:
     """Read parts into a temporary table, which goes with the transaction; how many rows.
 
     A part's number is its place; a table of parts may bring its own columns PART and ROW instead.
+
+    Args:
+        more: columns that the parts have besides those of the dataset.
     """
     names = sql.SQL(", ").join(map(sql.Identifier, dataset.schema.names))
     connection.execute(
@@ -88,10 +119,17 @@ def stage(connection: psycopg.Connection, dataset: Dataset, parts: Iterable[pa.T
             "SELECT {}, 0 AS _wb_part, 0::int8 AS _wb_row FROM {} WITH NO DATA"
         ).format(sql.Identifier(staging), names, _table(dataset))
     )
-    columns = [*dataset.columns, _number(PART, "int4"), _number(ROW, "int8")]
+    for one in more:
+        connection.execute(
+            sql.SQL("ALTER TABLE pg_temp.{} ADD COLUMN {} {}").format(
+                sql.Identifier(staging), sql.Identifier(one.name), sql.SQL(one.native)
+            )
+        )
+    columns = [*dataset.columns, *more, extra_column(PART, "int4"), extra_column(ROW, "int8")]
+    found = [*dataset.schema.names, *(one.name for one in more)]
     count = 0
     for place, rows in enumerate(parts):
-        copy_rows(connection, f"pg_temp.{quoted(staging)}", columns, numbered(rows, place, dataset.schema.names))
+        copy_rows(connection, f"pg_temp.{quoted(staging)}", columns, numbered(rows, place, found))
         count += rows.num_rows
     connection.execute(sql.SQL("ANALYZE pg_temp.{}").format(sql.Identifier(staging)))
     return count
@@ -123,5 +161,6 @@ def _table(dataset: Dataset) -> sql.SQL:
     return sql.SQL(dataset.table.relation.sql)
 
 
-def _number(name: str, native: str) -> Column:
+def extra_column(name: str, native: str) -> Column:
+    """A column that staged rows have and the table does not."""
     return Column(name, native, False, False, False, None, True, True, "pg_catalog", f"pg_catalog.{native}out")

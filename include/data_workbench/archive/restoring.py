@@ -14,15 +14,17 @@ import pyarrow as pa
 
 from data_workbench.archive import ledger
 from data_workbench.archive.entities import Entities
-from data_workbench.archive.finding import archives_of, taken_by
+from data_workbench.archive.finding import archives_of, require_partition, taken_by
 from data_workbench.archive.manifest import Manifest
 from data_workbench.archive.picking import ByLink, BySelection, Selection
 from data_workbench.archive.policy import Policy
 from data_workbench.archive.returning import Order, Restored, Return, lost
 from data_workbench.archive.running import Archiver
 from data_workbench.connectors.postgres import client
+from data_workbench.connectors.postgres.catalogue import get_table
 from data_workbench.connectors.postgres.destination import SEARCH_PATH
-from data_workbench.errors import StateError
+from data_workbench.connectors.postgres.names import parse_relation
+from data_workbench.errors import StateError, StreamUnknown, UsageError
 from data_workbench.metastore import archives
 
 __all__ = ["Order", "Restored", "Selection", "restore"]
@@ -32,6 +34,7 @@ def restore(archiver: Archiver, policy: str, order: Order) -> Restored:
     """Bring rows of a policy's archives back, with the rows that were taken along.
 
     Raises:
+        UsageError: there is no such archive, partition or column.
         StateError: an archive is damaged, or belongs to another database.
         NotAllowed: another row has the key of one.
         SchemaConflict: the table lacks a column that has values.
@@ -39,6 +42,9 @@ def restore(archiver: Archiver, policy: str, order: Order) -> Restored:
     """
     found = archives_of(archiver.metastore, archiver.shelf, policy)
     along = taken_by(archiver.metastore, archiver.shelf, policy)
+    require_partition(order.selection.partition, found)
+    for name in set(order.selection.archives) - {one.archive for one in found}:
+        raise UsageError(f"there is no archive {name[:40]!r} of {policy!r}", hint="workbench archive list")
     done = Restored()
     config = archiver.config_of(found[0].connection)
     with client.translating(config.address), client.connect(config, search_path=SEARCH_PATH) as session:
@@ -93,14 +99,14 @@ class _Errand:
     def run(self, own: Sequence[archives.Archive], along: Sequence[archives.Archive]) -> None:
         """Bring rows of these archives back, and of `along` what refers to them."""
         manifests = [_manifest(self.archiver, one) for one in along]
+        mine = [_manifest(self.archiver, one) for one in own]
+        self._require_columns([*mine, *manifests])
         links = [link for one in manifests for link in one.links]
         picked: dict[str, dict[str, pa.Table]] = {}
         returns = []
-        for manifest in (*(_manifest(self.archiver, one) for one in own), *_ordered(manifests)):
+        for manifest in (*mine, *_ordered(manifests)):
             is_along = any(manifest is one for one in manifests)
-            picking = (
-                ByLink(manifest, picked) if is_along else BySelection(self.order.selection, self.archiver, manifest)
-            )
+            picking = ByLink(manifest, picked) if is_along else self._selected(manifest)
             entities = None if is_along else self.entities
             one = Return(self.archiver, self.session, manifest, self.order, self.done, entities, picking)
             stream = manifest.origin.stream
@@ -114,6 +120,20 @@ class _Errand:
             returns = [one for one in returns if one.waiting or one.refers_to_itself]
             if self.done.rows == before or self.order.dry_run:
                 break
+
+    def _require_columns(self, manifests: Sequence[Manifest]) -> None:
+        """Raise UsageError for a column to be left out or renamed that no archive has."""
+        known = dict.fromkeys(one.name for manifest in manifests for one in manifest.columns)
+        for name in (*self.order.without, *(old for old, _ in self.order.renamed)):
+            if known and name not in known:
+                raise UsageError(f"no column {name} was archived", hint=f"archived were {', '.join(known)}")
+
+    def _selected(self, manifest: Manifest) -> BySelection:
+        try:
+            table = get_table(self.session, parse_relation(manifest.origin.stream))
+        except StreamUnknown:
+            table = None
+        return BySelection(self.order.selection, self.archiver, manifest, self.session, table)
 
 
 def _ordered(manifests: Sequence[Manifest]) -> Iterator[Manifest]:

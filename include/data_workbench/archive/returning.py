@@ -20,16 +20,17 @@ from psycopg import sql
 from data_workbench.archive import ledger
 from data_workbench.archive.checking import read_groups
 from data_workbench.archive.entities import Beside, Entities
+from data_workbench.archive.fitting import Fit, described
 from data_workbench.archive.manifest import Link, Manifest
 from data_workbench.archive.picking import BySelection, Picking, Selection
-from data_workbench.archive.removal import PART, ROW, STAGING, numbered, same_key, same_row, stage
+from data_workbench.archive.removal import ROW, STAGING, numbered, same_key, same_row, stage
 from data_workbench.archive.running import Archiver
 from data_workbench.archive.source import Dataset, copied, table_as_dataset
 from data_workbench.connectors.postgres import client
 from data_workbench.connectors.postgres import keys as by_key
 from data_workbench.connectors.postgres.catalogue import Table, get_table
 from data_workbench.connectors.postgres.names import parse_relation
-from data_workbench.errors import NotAllowed, SchemaConflict, StateError
+from data_workbench.errors import NotAllowed, StateError, StreamUnknown
 from data_workbench.events import emit
 from data_workbench.metastore import archives
 
@@ -44,7 +45,11 @@ SELECT (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)
        c.confrelid = c.conrelid
   FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.confrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
- WHERE c.contype = 'f' AND c.conrelid = %s AND c.conparentid = 0
+ WHERE c.contype = 'f' AND c.conrelid = %s
+   -- Of a partitioned table one for each partition stands beside the whole's.
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_constraint q ON q.confrelid = i.inhparent
+                    WHERE i.inhrelid = c.confrelid AND c.conparentid <> 0 AND q.contype = 'f'
+                      AND q.conrelid = c.conrelid)
 """
 
 
@@ -73,6 +78,7 @@ class Order:
     overwrite: bool = False
     dry_run: bool = False
     without: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
 
 def lost(archive: str) -> StateError:
@@ -128,7 +134,9 @@ class Return:
 
     def _standing(self, keys: pa.Table) -> pa.Table:
         """Those of the keys that have a row in the table."""
-        table = self._table()
+        table, archived = self._table(), keys.column_names
+        now = dict(self._order.renamed)
+        keys = keys.rename_columns([now.get(name, name) for name in archived])
         whole = table_as_dataset(self._session, table, ())
         dataset = replace(whole, schema=pa.schema([keys.schema.field(name) for name in keys.column_names]))
         batches: list[pa.RecordBatch] = []
@@ -140,7 +148,7 @@ class Return:
             )
             stream, settings = table.relation.stream, self._archiver.settings
             batches += copied(self._session, query, dataset.schema, dataset.asked(), stream, settings)
-        return pa.Table.from_batches(batches, schema=dataset.schema)
+        return pa.Table.from_batches(batches, schema=dataset.schema).rename_columns(archived)
 
     def _rows(self) -> None:
         manifest, groups = self._manifest, self._live()
@@ -152,10 +160,11 @@ class Return:
         if self._order.dry_run:
             self._tell(sum(rows.num_rows for rows in chain([first], groups)))
             return
-        dataset = self._target(first.schema)
-        with self._session.transaction():
-            fitted = (self._fitted(rows, dataset) for rows in chain([first], groups))
-            staged = stage(self._session, dataset, fitted)
+        fit = Fit(self._session, manifest, first.schema, self._table(), self._order)
+        dataset = fit.dataset
+        with fit.told(), self._session.transaction():
+            staged = stage(self._session, dataset, map(fit.rows, chain([first], groups)), more=fit.more)
+            fit.require_equal()
             self.waiting = self._hold_back(dataset)
             count = staged - self.waiting
             self._put_back(dataset, count)
@@ -178,9 +187,13 @@ class Return:
         places = self._picking.places()
         names = [one.name for one in manifest.columns]
         for place in range(len(manifest.parts)) if places is None else places:
-            dead_rows = gone.filter(pc.equal(gone.column("part"), place)).column("row").combine_chunks()
+            mine = gone.filter(pc.equal(gone.column("part"), place))
+            dead_rows = mine.column("row").combine_chunks()
+            stayed = mine.filter(pc.equal(mine.column("reason"), "changed")).column("row").combine_chunks()
             for first, rows in read_groups(self._archiver.shelf, manifest, place):
                 picked = self._picking.picked(numbered(rows, place, names, first))
+                # What stayed in its table never was the archive's: its node and point are its owner's.
+                picked = picked.filter(pc.invert(pc.is_in(picked.column(ROW), value_set=stayed)))
                 self._keep(picked)
                 dead = pc.is_in(picked.column(ROW), value_set=dead_rows)
                 if self._is_first:
@@ -196,34 +209,10 @@ class Return:
             self._referred.append(picked.select(self._columns))
 
     def _table(self) -> Table:
-        return get_table(self._session, parse_relation(self._manifest.origin.stream))
-
-    def _target(self, archived: pa.Schema) -> Dataset:
-        """The table as it is now, with those of its columns that the archive has."""
-        table, manifest = self._table(), self._manifest
-        whole = table_as_dataset(self._session, table, ())
-        kept = [one.name for one in manifest.columns if table.column(one.name) is not None]
-        missing = [name for name in manifest.origin.key if name not in kept]
-        if missing:
-            raise SchemaConflict(
-                f"{manifest.origin.stream} has no column {', '.join(missing)} any more, the key of its archived rows",
-                hint="restore the rows into a table that has it",
-            )
-        schema = pa.schema([archived.field(name) for name in kept])
-        return replace(whole, schema=schema, table=replace(table, key=manifest.origin.key))
-
-    def _fitted(self, rows: pa.Table, dataset: Dataset) -> pa.Table:
-        """Rows as the table takes them. Raises SchemaConflict where it lacks a column that has values."""
-        kept = {*dataset.schema.names, PART, ROW, *self._order.without}
-        lacking = [name for name in rows.column_names if name not in kept]
-        lacking = [name for name in lacking if rows.column(name).null_count < rows.num_rows]
-        if lacking:
-            raise SchemaConflict(
-                f"{self._manifest.origin.stream} has no column {', '.join(lacking)} any more; archived rows have "
-                "values in it",
-                hint=f"add the column again, or leave its values in the archive: --without {lacking[0]}",
-            )
-        return rows.select([*dataset.schema.names, PART, ROW])
+        try:
+            return get_table(self._session, parse_relation(self._manifest.origin.stream))
+        except StreamUnknown as error:
+            raise StreamUnknown(error.message, hint=f"make it again: {described(self._manifest)}") from None
 
     def _hold_back(self, dataset: Dataset) -> int:
         """Take rows out of the staged ones that refer to a row which is nowhere; how many."""
@@ -249,11 +238,13 @@ class Return:
         if others:
             self._done.overwritten += self._replace(dataset, names, others)
         self._tell(self._insert(dataset, names))
-        if _count(self._session, join, same_row(names)) != count:
+        if _count(self._session, join, same_row(dataset.schema.names)) != count:
+            told = f", or what {', '.join(sorted(generated))} is generated from" if generated else ""
             raise StateError(
                 f"rows of archive {manifest.archive} did not come back as they were: a trigger or rule of "
-                f"{manifest.origin.stream} changed them",
-                hint="nothing was changed; disable the trigger for the restore",
+                f"{manifest.origin.stream} changed them{told}",
+                hint="nothing was changed; disable the trigger for the restore"
+                + (f"; --without {min(generated)} leaves what was generated in the archive" if generated else ""),
             )
         self._session.execute(
             sql.SQL(

@@ -37,7 +37,7 @@ from data_workbench.archive.source import Batch, Dataset, Eligible, dataset_of, 
 from data_workbench.connectors.postgres import client
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.destination import SEARCH_PATH
-from data_workbench.errors import StateError, Unsupported
+from data_workbench.errors import NotAllowed, StateError, Unsupported
 from data_workbench.events import emit
 from data_workbench.metastore import Metastore, archives
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)
+MOST_ROUNDS = 64
+"""Of a run over a table that refers to itself: what is deeper goes with the next run."""
 
 
 @dataclass
@@ -145,9 +147,7 @@ class Archiver:
             converge(self, policy, table, outcome)
             eligible = Eligible(table.dataset, policy, outcome.cutoff)
             eligible.require_unreferenced(table.connection)
-            outcome.eligible = eligible.partitions(table.connection)
-            for partition in outcome.eligible:
-                self._move(eligible, partition, table, outcome)
+            self._move_all(eligible, table, outcome)
             if policy.iceberg:
                 self.publish(table.connection, policy.archive)
         return outcome
@@ -206,6 +206,23 @@ class Archiver:
         return outcome
 
     # ---------------------------------------------------------------------------------------------- one batch
+
+    def _move_all(self, eligible: Eligible, table: Table, outcome: Outcome) -> None:
+        """All partitions; again for rows that what has just left referred to, where the table refers to itself.
+
+        What refers is mostly younger than what it refers to, so the youngest go first there.
+        """
+        again = MOST_ROUNDS if eligible.goes_by_rounds else 1
+        for _ in range(again):
+            found, before = eligible.partitions(table.connection), outcome.rows
+            for partition in reversed(found) if eligible.goes_by_rounds else found:
+                moved = outcome.rows + outcome.kept
+                self._move(eligible, partition, table, outcome)
+                # Rows of this one may have become free by those of a younger one that went just now.
+                count = max(found[partition], outcome.rows + outcome.kept - moved)
+                outcome.eligible[partition] = outcome.eligible.get(partition, 0) + count
+            if outcome.rows == before:
+                return
 
     def _move(self, eligible: Eligible, partition: str, table: Table, outcome: Outcome) -> None:
         after: tuple[str, ...] | None = None
@@ -278,9 +295,16 @@ class Archiver:
         for one in family:
             digest = self.shelf.manifest_digest(one.policy, one.archive) or ""
             registration.register(self.metastore, self.shelf, one, digest, state="written", live=0)
-            notes.append(note_of(one, digest))
+            notes.append(registration.note_of(one, digest))
         emit("archive.registered", archive=archive)
-        done = self._depart(family, notes, table)
+        try:
+            done = self._depart(family, notes, table)
+        except NotAllowed:
+            # It is so again with the next run, which would write them once more.
+            for one in family:
+                archives.forget(self.metastore, one.archive)
+                self.shelf.remove(one.policy, one.archive)
+            raise
         self.remove_beside(manifest, table, outcome)
         for one, removed in zip(family, done, strict=True):
             archives.set_state(self.metastore, one.archive, "live", live=removed.deleted)
@@ -324,17 +348,3 @@ class Archiver:
         outcome.nodes += done.nodes
         outcome.points += done.points
         outcome.kept_beside += done.kept
-
-
-def note_of(manifest: Manifest, digest: str) -> ledger.Noted:
-    """An archive as its table's database knows it once all of its rows are live."""
-    return ledger.Noted(
-        manifest.archive,
-        manifest.policy,
-        manifest.origin.stream,
-        digest,
-        manifest.rows,
-        manifest.rows,
-        "live",
-        manifest.created,
-    )

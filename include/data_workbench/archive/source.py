@@ -11,6 +11,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from data_workbench.archive.admitting import require_archivable, require_readable
 from data_workbench.archive.manifest import ColumnFacts
 from data_workbench.archive.policy import Policy, shifted
 from data_workbench.connectors.postgres import pushdown
@@ -19,9 +20,8 @@ from data_workbench.connectors.postgres.client import PatientConnection
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked
 from data_workbench.connectors.postgres.names import Relation, parse_relation, quoted
-from data_workbench.connectors.postgres.redaction import is_redacted
 from data_workbench.connectors.postgres.types import is_list
-from data_workbench.errors import AccessDenied, NotAllowed, StreamUnknown, Unsupported
+from data_workbench.errors import NotAllowed, StreamUnknown, Unsupported
 from data_workbench.settings import Settings
 
 _TIMES = ("date", "timestamp", "timestamptz")
@@ -36,7 +36,12 @@ SELECT c.conname, n.nspname, r.relname, c.conrelid = c.confrelid,
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number)
   FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
- WHERE c.contype = 'f' AND c.confrelid = %s AND c.conparentid = 0 ORDER BY c.conname
+ WHERE c.contype = 'f' AND c.confrelid = %s
+   -- Each partition has a copy of its parent's.
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_constraint p ON p.conrelid = i.inhparent
+                    WHERE i.inhrelid = c.conrelid AND c.conparentid <> 0 AND p.contype = 'f'
+                      AND p.confrelid = c.confrelid)
+ ORDER BY c.conname
 """
 
 
@@ -109,11 +114,13 @@ def dataset_of(connection: psycopg.Connection, policy: Policy) -> Dataset:
     """
     table = get_table(connection, parse_relation(policy.dataset))
     stream = table.relation.stream
-    _require_table(table)
+    require_archivable(connection, table)
     for name in (policy.age.column, *(policy.search or ()), *(policy.attributes or ()), *(policy.as_text or ())):
         if table.column(name) is None:
-            raise StreamUnknown(f"{stream} has no column {name}", hint=f"it has {', '.join(_names(table))}")
-    _require_readable(table)
+            raise StreamUnknown(
+                f"{stream} has no column {name}", hint=f"it has {', '.join(one.name for one in table.columns)}"
+            )
+    require_readable(table)
     age = table.column(policy.age.column)
     assert age is not None
     if age.native.partition("(")[0] not in _TIMES:
@@ -126,8 +133,8 @@ def dataset_of(connection: psycopg.Connection, policy: Policy) -> Dataset:
 def relative_of(connection: psycopg.Connection, relation: Relation, as_text: Sequence[str]) -> Dataset:
     """A table whose rows are taken along. Raises Unsupported and AccessDenied as `dataset_of` does."""
     table = get_table(connection, relation)
-    _require_table(table)
-    _require_readable(table)
+    require_archivable(connection, table)
+    require_readable(table)
     return table_as_dataset(connection, table, as_text)
 
 
@@ -137,38 +144,6 @@ def table_as_dataset(connection: psycopg.Connection, table: Table, as_text: Sequ
     rows = connection.execute(_REFERENCES, (table.oid,)).fetchall()
     found = [Reference(row[0], f"{row[1]}\0{row[2]}", row[3], tuple(row[4]), tuple(row[5])) for row in rows]
     return Dataset(table, schema, tuple(found))
-
-
-def _require_table(table: Table) -> None:
-    stream = table.relation.stream
-    if table.kind not in ("table", "partitioned_table"):
-        raise Unsupported(f"{stream} is a {table.kind.replace('_', ' ')}", hint="archive the table its rows are in")
-    if not table.key:
-        raise Unsupported(f"{stream} has no primary key", hint="add one: rows are found again by it")
-
-
-def _names(table: Table) -> list[str]:
-    return [column.name for column in table.columns]
-
-
-def _require_readable(table: Table) -> None:
-    stream = table.relation.stream
-    hidden = [one.name for one in table.columns if is_redacted(table.relation.name, one.name)]
-    if hidden:
-        raise AccessDenied(
-            f"{stream}: {', '.join(hidden)} is never read, so its rows cannot be archived whole",
-            hint="leave this table where it is, or delete by its own application",
-        )
-    unreadable = [one.name for one in table.columns if not one.is_readable]
-    if unreadable:
-        raise AccessDenied(
-            f"{stream}: no right to read {', '.join(unreadable)}", hint="GRANT SELECT on the whole table"
-        )
-    if table.has_row_security:
-        raise AccessDenied(
-            f"{stream} has row security: rows that are not seen would be missing",
-            hint="archive it as a role with BYPASSRLS, after taking row security off for it",
-        )
 
 
 def _kept(column: Column, table: Table, as_text: Sequence[str]) -> pa.Field:
@@ -188,6 +163,11 @@ class Eligible:
     dataset: Dataset
     policy: Policy
     cutoff: datetime
+
+    @property
+    def goes_by_rounds(self) -> bool:
+        """Whether rows of the table itself may keep others, which go once these have gone."""
+        return self.policy.referenced != "refuse" and any(one.is_own for one in self.dataset.references)
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -227,11 +207,14 @@ class Eligible:
             )
             row = connection.execute(query).fetchone()
             if row and row[0]:
+                hint = f"archive {one.shown} first, or write `referenced: take` to archive its rows along, or `keep` "
+                hint += "to leave such rows in the table"
+                if one.is_own:
+                    hint = "write `referenced: keep`, or `take`: a row then goes once what refers to it has gone"
                 raise NotAllowed(
                     f"{row[0]} rows of {self.dataset.table.relation.stream} that are past their time are referred to "
                     f"by {one.shown} (constraint {one.name})",
-                    hint=f"archive {one.shown} first, or write `referenced: take` to archive its rows along, or `keep` "
-                    "to leave such rows in the table",
+                    hint=hint,
                 )
 
     def _label(self) -> sql.Composed:

@@ -70,14 +70,18 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: s
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    table = Table(header_style="bold", show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     # Where no terminal tells how wide it is, 80 columns would cut run ids in two.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    if title:
+        # Not the table's own title, which is broken where the table is narrow.
+        console.print(title, style="italic", markup=False)
+    console.print(table)
 
 
 def read_pairs(pairs: Sequence[str], *, option: str = "--param") -> dict[str, str]:

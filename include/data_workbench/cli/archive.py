@@ -130,7 +130,7 @@ def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
     if dry_run:
         click.echo("nothing was moved")
         return
-    ratio = f", 1/{outcome.ratio} of their size in memory" if outcome.ratio else ""
+    ratio = f", 1/{outcome.ratio} of their size in memory" if outcome.ratio and outcome.ratio > 1 else ""
     click.echo(f"{outcome.rows:,} rows moved into {len(outcome.archives)} archives{ratio}")
     for table, rows in outcome.along.items():
         click.echo(f"with them {rows:,} rows of {table}")
@@ -154,12 +154,18 @@ def list_(
     policy: str | None, everything: bool, partition: str | None, attributes: tuple[str, ...], as_json: bool
 ) -> None:
     """Archives, oldest first, as the metastore knows them."""
+    from data_workbench.archive.finding import none_of
     from data_workbench.metastore import archives
 
     session = Session()
     states = () if everything else ("written", "live")
     wanted = read_pairs(attributes, option="--attribute")
     with session.metastore as metastore:
+        if policy is not None and not archives.list_archives(metastore, policy=policy):
+            raise none_of(metastore, policy)
+        known = archives.attributes_of(metastore, policy=policy) if wanted else []
+        for name in wanted.keys() - set(known):
+            raise UsageError(f"no archive keeps values of {name!r}", hint=f"they keep those of {', '.join(known)}")
         found = archives.list_archives(metastore, policy=policy, states=states, partition=partition, attributes=wanted)
     if as_json:
         say_json({"archives": [vars(one) for one in found]})
@@ -250,6 +256,9 @@ def expire(dry_run: bool, now: datetime | None, shelf: str | None, as_json: bool
         return
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{len(done.removed)} archives {verb}, {done.rows:,} rows and {done.bytes:,} bytes")
+    if done.replaced:
+        gone = "would go" if dry_run else "went"
+        click.echo(f"files of {len(done.replaced)} archives that larger ones replaced {gone}")
     for name in done.held:
         click.echo(f"kept by a legal hold: {name}")
 

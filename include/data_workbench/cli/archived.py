@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_workbench.cli.answer import command, say_json, say_table
+from data_workbench.cli.answer import command, read_pairs, say_json, say_table
 from data_workbench.cli.archive import archive, archiver, moment, shelf_option
 from data_workbench.cli.progress import shown
 from data_workbench.cli.session import Session
@@ -97,7 +97,8 @@ def _texts(rows: pa.Table) -> list[dict[str, Any]]:
 @click.option("--until", callback=moment, metavar="TIME", help="Only rows of before this time.")
 @click.option("--all", "everything", is_flag=True, help="All rows of the policy.")
 @click.option("--overwrite", is_flag=True, help="Replace rows of the table that have the key and other values.")
-@click.option("--without", multiple=True, metavar="COLUMN", help="Leave out a column the table has no more.")
+@click.option("--rename", "renamed", multiple=True, metavar="OLD=NEW", help="A column's name then, and that of today.")
+@click.option("--without", multiple=True, metavar="COLUMN", help="Leave a column's values in the archive.")
 @click.option("--dry-run", is_flag=True, help="Tell how many rows would come back; change nothing.")
 @shelf_option
 def restore(
@@ -109,6 +110,7 @@ def restore(
     until: datetime | None,
     everything: bool,
     overwrite: bool,
+    renamed: tuple[str, ...],
     without: tuple[str, ...],
     dry_run: bool,
     shelf: str | None,
@@ -123,8 +125,8 @@ def restore(
 
     if not (keys or names or partition or since or until or everything):
         raise UsageError("nothing was said to be restored", hint="--key, --archive, --partition, --since, or --all")
-    selection = Selection(names, partition, tuple(tuple(key.split(",")) for key in keys), since, until)
-    order = Order(selection, overwrite, dry_run, without)
+    selection = Selection(names, partition, keys, since, until)
+    order = Order(selection, overwrite, dry_run, without, tuple(read_pairs(renamed, option="--rename").items()))
     asked = {"keys": len(keys), "archives": names, "partition": partition, "since": since, "until": until,
              "all": everything, "overwrite": overwrite}  # fmt: skip
     with archiver(Session(), shelf) as able, shown(as_json=as_json):

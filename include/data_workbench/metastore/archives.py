@@ -141,6 +141,25 @@ def list_archives(
         return [Archive(**row._mapping) for row in connection.execute(statement)]
 
 
+def replaced(store: Metastore, *, shelf: str) -> list[tuple[Archive, datetime]]:
+    """Archives of a shelf that a larger one replaced, and when."""
+    statement = select(*_ARCHIVE, archives.c.changed).where(archives.c.shelf == shelf, archives.c.state == "replaced")
+    with store.transaction() as connection:
+        rows = connection.execute(statement.order_by(archives.c.policy, archives.c.created, archives.c.archive))
+        return [(Archive(**{name: row[name] for name in Archive.__dataclass_fields__}), row["changed"])
+                for row in rows.mappings()]  # fmt: skip
+
+
+def attributes_of(store: Metastore, *, policy: str | None = None) -> list[str]:
+    """Columns by whose values archives are listed."""
+    statement = select(func.jsonb_object_keys(archive_parts.c.attributes)).distinct()
+    if policy is not None:
+        statement = statement.join(archives, archives.c.archive == archive_parts.c.archive)
+        statement = statement.where(archives.c.policy == policy)
+    with store.transaction() as connection:
+        return sorted(connection.scalars(statement))
+
+
 def parts_of(
     store: Metastore,
     names: Sequence[str],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -42,7 +43,7 @@ def load_policy(path: Path, settings: Settings) -> Policy:
 
 
 def find_policy(name: str, settings: Settings) -> Policy:
-    """A policy given by the path of its file, or by its name in the folder of policies.
+    """A policy given by the path of its file, or in the folder of policies by its file's name or its own.
 
     Raises:
         UsageError: there is none of this name.
@@ -52,6 +53,10 @@ def find_policy(name: str, settings: Settings) -> Policy:
         return load_policy(Path(name), settings)
     known = policy_files(settings)
     if name not in known:
+        for path in known.values():
+            with suppress(DefinitionError):
+                if (policy := load_policy(path, settings)).archive == name:
+                    return policy
         hint = (
             f"policies in {settings.archive_policies}: {', '.join(known)}" if known else "give the path of a YAML file"
         )

@@ -154,20 +154,31 @@ def interfering(orders: Shell, statement: str) -> Callable[[Event], None]:
 
 
 def test_a_row_stays_with_all_it_belongs_to_if_anything_changed_meanwhile(orders: Shell) -> None:
-    statement = """UPDATE item_notes SET body = 'mine' WHERE id IN (4, 216);
-        INSERT INTO items VALUES ('N8', 4, 'late') ON CONFLICT DO NOTHING; DELETE FROM item_notes WHERE id = 12"""
-    with subscribed(interfering(orders, statement)):
+    statement = """UPDATE item_notes SET body = 'mine' WHERE id IN (7, 213);
+        INSERT INTO items VALUES ('N3', 4, 'late'); DELETE FROM item_notes WHERE id = 11"""
+    interfere, seen = interfering(orders, statement), list[str]()
+
+    def meanwhile(event: Event) -> None:
+        """Between reading and deletion of the first archive, which is of the youngest rows; and a look after."""
+        if event.name in ("archive.registered", "archive.after_commit") and event.name not in seen:
+            seen.append(event.name)
+            interfere(event)
+            if event.name == "archive.registered":
+                return
+            # Order 7 has a note that was changed; 13 one that was answered in one that was; 3 an item that is new.
+            assert {3, 7, 13} <= {row[0] for row in orders.sql("SELECT id FROM orders WHERE placed < '2022-01-01'")}
+            for number in (3, 7, 13):
+                assert orders.sql(f"SELECT count(*) >= 3 FROM items WHERE order_number = 'N{number}'") == [(True,)]
+            require_no_dangling_row(orders)
+
+    with subscribed(meanwhile):
         [done] = orders("archive", "run", "--json").document["policies"]
-    assert done["kept"] > 0
-    # Order 4 has a note that was changed; 16 one that was answered in one that was changed; 8 an item that is new.
-    assert {4, 8, 16} <= {row[0] for row in orders.sql("SELECT id FROM orders WHERE placed < '2022-01-01'")}
-    for number in (4, 8, 16):
-        assert orders.sql(f"SELECT count(*) >= 3 FROM items WHERE order_number = 'N{number}'") == [(True,)]
+    assert (seen, done["kept"] > 0) == (["archive.registered", "archive.after_commit"], True)
     require_no_dangling_row(orders)
-    orders.sql("UPDATE before SET row = replace(row, '\"note 4\"', 'mine') WHERE row LIKE '(4,N4,%note%'")
-    orders.sql("UPDATE before SET row = replace(row, '\"answer 16\"', 'mine') WHERE row LIKE '(216,%'")
-    orders.sql("DELETE FROM before WHERE name = 'item_notes' AND row LIKE '(12,%'")
-    orders.sql("INSERT INTO before VALUES ('items', '(N8,4,late)')")
+    orders.sql("UPDATE before SET row = replace(row, '\"note 7\"', 'mine') WHERE row LIKE '(7,N7,%note%'")
+    orders.sql("UPDATE before SET row = replace(row, '\"answer 13\"', 'mine') WHERE row LIKE '(213,%'")
+    orders.sql("DELETE FROM before WHERE name = 'item_notes' AND row LIKE '(11,%'")
+    orders.sql("INSERT INTO before VALUES ('items', '(N3,4,late)')")
     assert orders("archive", "restore", "old_orders", "--all", "--json").document["waiting"] == 0
     assert changed(orders) == []
 
