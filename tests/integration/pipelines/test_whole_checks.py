@@ -179,7 +179,7 @@ def test_every_kind_of_check_that_soda_has_is_run_by_soda(site: Site) -> None:
     assert found["states are there"]["sample"][0]["id"] in (3, 4)
     assert found["soda invalid secret"]["sample"][0]["secret"] == "•••"
     assert found["of secrets"]["sample"] == [{"value": "•••"}]
-    assert "FROM public.parts g WHERE" in found["states are there"]["finder"]
+    assert len(site.sql(found["states are there"]["finder"])) == 2, "it is pasted into psql as it is"
     assert found["soda aggregate price"]["sample"][0]["value"] > 60
 
     site.sql("ALTER TABLE parts DROP COLUMN price")

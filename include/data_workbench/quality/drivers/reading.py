@@ -19,7 +19,8 @@ from data_workbench.quality.drivers.choosing import Nodes, Points, Profile, Rows
 from data_workbench.quality.standalone.entities import BESIDE
 from data_workbench.quality.standalone.graph import named
 from data_workbench.quality.standalone.masking import SHOWN, masked, masked_map
-from data_workbench.quality.standalone.over_rows import numbers_of, relation
+from data_workbench.quality.standalone.over_rows import numbers_of
+from data_workbench.quality.standalone.pasting import relation, relation_in
 from data_workbench.quality.standalone.rows import in_postgres
 from data_workbench.records.names import literal, quoted
 from data_workbench.records.values import rows_of
@@ -105,7 +106,7 @@ class Drivers:
         return tuple(dict.fromkeys([*shown, first]))
 
     def _finder(self, source: Source, described: Stream, chosen: Rows, condition: str) -> str:
-        query = f"SELECT * FROM {relation(self.stream)} WHERE {condition}"
+        query = f"SELECT * FROM {relation_in(source.connection.kind, self.stream)} WHERE {condition}"
         if isinstance(source, CanQuery) and (cypher := _in_cypher(chosen, self.stream, described)):
             return cypher
         return (in_postgres(query) if source.connection.kind == "postgres" else None) or query

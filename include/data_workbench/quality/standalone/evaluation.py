@@ -151,4 +151,6 @@ class Evaluation:
 
 def _cycles_told(contract: StandaloneContract, finder: GraphFinder) -> str:
     label = graph.named(contract.stream)
-    return f"MATCH way = (n:{label})-[*1..10]->(n) RETURN way LIMIT 25  // {finder.name}"
+    types = next(one.acyclic.types for one in contract.checks if one.acyclic is not None and one.title == finder.name)
+    kinds = "|".join(map(graph.named, types))
+    return f"MATCH way = (n:{label})-[:{kinds}*1..10]->(n) RETURN way LIMIT 25"

@@ -12,7 +12,7 @@ import pyarrow as pa
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
 from data_workbench.quality.arriving import ARRIVING, arriving
-from data_workbench.quality.standalone import pushed, rows, wholes
+from data_workbench.quality.standalone import pasting, pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
@@ -49,7 +49,8 @@ class OverRows:
         self._others: list[tuple[Other, Side]] = []
         self._broken: list[tuple[dict[str, Any], dict[str, Any]]] = []
         """Failing rows as they are, with what is told of them."""
-        self._sides: dict[str, tuple[str, str]] = {}
+        self._side: Side | None = None
+        """The other dataset that was read last."""
 
     def run(self, checks: list[Check]) -> list[dict[str, Any]]:
         import duckdb
@@ -88,7 +89,7 @@ class OverRows:
             for finder, failing in found.counts:
                 sample = found.sample(finder, self._reader.sample) if failing else []
                 told = [masked(row, hidden) for row in sample]
-                query = pushed.told(finder, relation(one.stream))
+                query = pushed.told(finder, pasting.relation(one.stream))
                 results.append(
                     self._of.result(finder.name, finder.level, failing, rows_=found.rows, sample=told, finder=query)
                 )
@@ -171,9 +172,8 @@ class OverRows:
         with arriving(connection, source, request):
             connection.execute(f"CREATE TABLE {table}_read AS FROM {ARRIVING}").fetchall()
         condition = f" WHERE {where[0]}" if where else ""
-        self._sides = {table: (other.connection, other.stream)}
         connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{condition}").fetchall()
-        return rows.Side(
+        self._side = rows.Side(
             table,
             other.connection,
             other.stream,
@@ -182,6 +182,7 @@ class OverRows:
             tuple(described.key),
             numbers_of(described.schema),
         )
+        return self._side
 
     # ----------------------------------------------------------------------------------------------- checking
 
@@ -214,7 +215,8 @@ class OverRows:
     def _own(self, connection: DuckDBPyConnection, schema: pa.Schema) -> Iterator[dict[str, Any]]:
         one = self._contract
         for name in rows.missing(one, schema):
-            yield {**self._of.result(f"column {name}", one.severity, 1), "failing": None}
+            reason = f"{one.dataset} has no column {name!r}"
+            yield {**self._of.result(f"column {name}", one.severity, 1), "failing": None, "reason": reason}
         try:
             finders = list(rows.promised(one, schema))
         except WorkbenchError as error:
@@ -267,7 +269,11 @@ class OverRows:
             return self._land_other(connection, table, title, other, columns)
 
         key = self._key[0] if len(self._key) == 1 else None
-        return wholes.Whole(self._of, self._reader, connection, key, self._numbers, land)
+
+        def paste(query: str) -> str:
+            return self._told(connection, Finder("soda", query, (), self._contract.severity))
+
+        return wholes.Whole(self._of, self._reader, connection, key, self._numbers, land, paste)
 
     def _sodas(self, connection: DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         if self._contract.soda is not None:
@@ -292,22 +298,35 @@ class OverRows:
             [[failing]] = connection.execute(f"SELECT count(*) FROM ({finder.query})").fetchall()
         if not failing:
             return self._of.result(finder.name, finder.level, 0, rows_=self._rows)
-        sample, told = self._sample(connection, finder), self._told(finder)
+        sample, told = self._sample(connection, finder), self._told(connection, finder)
         return self._of.result(finder.name, finder.level, failing, rows_=self._rows, sample=sample, finder=told)
 
-    def _told(self, finder: Finder) -> str:
-        """The finder for people, over the datasets themselves: of a table in PostgreSQL's words, else in DuckDB's."""
-        text, is_postgres = finder.query, True
-        for table, (connection, stream) in {
-            GIVEN: (self._contract.connection, self._contract.stream),
-            **self._sides,
-        }.items():
-            there = self._given_of(relation(stream)) if table == GIVEN else relation(stream)
-            text = text.replace(f"FROM {table} ", f"FROM {there} ")  # an alias follows, always
-            is_postgres = is_postgres and self._reader.source(connection).connection.kind == "postgres"
+    def _told(self, connection: DuckDBPyConnection, finder: Finder) -> str:
+        """The finder for people: its condition where the store has words for it, else the keys of what was found."""
+        one = self._contract
+        here = self._reader.source(one.connection).connection.kind
+        text = finder.query.replace(f"FROM {GIVEN} ", f"FROM {self._given_of(pasting.relation_in(here, one.stream))} ")
+        is_postgres = here == "postgres"
+        side = self._side if self._side is not None and self._side.table in finder.query else None
+        if side is not None:
+            there = self._reader.source(side.connection).connection.kind
+            rows_there = pasting.relation_in(there, side.stream)
+            rows_there = f"(SELECT * FROM {rows_there} WHERE {side.where})" if side.where else rows_there
+            text = text.replace(f"FROM {side.table} ", f"FROM {rows_there} ")  # an alias follows, always
+            is_postgres = is_postgres and side.connection == one.connection
         # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
         in_words = rows.in_postgres(text) if is_postgres and not self._expressions.derived else None
-        return in_words or text
+        return in_words or self._by_keys(connection, finder, side) or text
+
+    def _by_keys(self, connection: DuckDBPyConnection, finder: Finder, side: Side | None) -> str | None:
+        if finder.side is not None and side is not None:
+            kind = self._reader.source(side.connection).connection.kind
+            place, hidden = pasting.Place(kind, side.stream, side.key), self._reader.hidden(side.dataset)
+        else:
+            kind = self._reader.source(self._contract.connection).connection.kind
+            place = pasting.Place(kind, self._contract.stream, self._key)
+            hidden = self._reader.hidden(self._contract.dataset)
+        return pasting.by_keys(place, connection, finder.query, hidden)
 
     def _sample(self, connection: DuckDBPyConnection, finder: Finder) -> list[dict[str, Any]]:
         table = connection.sql(f"FROM ({finder.query}) LIMIT {self._reader.sample:d}").to_arrow_table()
@@ -342,11 +361,6 @@ def _names(contract: StandaloneContract) -> Iterator[str]:
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:
     return {name for name, (_, columns) in expressions.derived.items() if columns & set(hidden)}
-
-
-def relation(stream: str) -> str:
-    """A stream as SQL names it."""
-    return ".".join(map(quoted, stream.split(".", 1)))
 
 
 def numbers_of(schema: pa.Schema) -> frozenset[str]:

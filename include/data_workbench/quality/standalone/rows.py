@@ -103,15 +103,16 @@ def compile_check(
 
 
 def in_postgres(query: str) -> str | None:
-    """A finder in PostgreSQL's words; None where it has none for it."""
+    """A finder in PostgreSQL's words; None where it has none for it: a cast that may fail, a function of DuckDB's."""
     import sqlglot
+    from sqlglot import exp
     from sqlglot.errors import SqlglotError
 
     try:
-        [found] = sqlglot.transpile(query, read="duckdb", write="postgres")
+        found = sqlglot.parse_one(query, read="duckdb")
     except SqlglotError:
         return None
-    return found
+    return None if found.find(exp.TryCast, exp.Anonymous) else found.sql(dialect="postgres")
 
 
 def _vectors(title: str, wanted: VectorCheck, level: Literal["fail", "warn"]) -> Finder:

@@ -34,6 +34,7 @@ class Whole:
         key: the one column that tells rows apart, if there is one.
         numbers: columns whose text is a number.
         land: reads another dataset beside.
+        paste: a query over the rows, as it can be pasted into a console of their store.
     """
 
     of: Evaluation
@@ -42,6 +43,7 @@ class Whole:
     key: str | None
     numbers: frozenset[str]
     land: Landed
+    paste: Callable[[str], str]
 
     def check(self, check: Check) -> dict[str, Any]:
         """The result of one check. Raises WorkbenchError, or DuckDB's errors."""
@@ -115,7 +117,7 @@ class Whole:
             if is_broken and not sample:
                 is_secret = block.speaks_of(told.number, self._secret)
                 sample = [{"value": HIDDEN if is_secret else told.value}]
-            finder = query.replace(f"FROM {GIVEN} ", f"FROM {one.stream} ") if query else None
+            finder = self.paste(query) if query else None
             result = self.of.result(name, level, failing, rows_=told.rows, sample=sample, finder=finder)
             yield {**result, "kind": kind}
 

@@ -200,6 +200,19 @@ def test_ten_thousand_checks_are_all_answered(held: Callable[..., Held]) -> None
         assert [found[f"c{n}"]["failing"] for n in (0, 989, 990, 999)] == [0, 0, 1, 10]
 
 
+def test_a_finder_of_a_file_is_pasted_into_duckdb_where_the_file_lies(
+    held: Callable[..., Held], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [None if n == 9 else "x" if n % 30 == 0 else f"n{n}" for n in range(100)]
+    rows = pa.table({"id": list(range(100)), "name": names})
+    body = 'columns: {id: {unique: true, max: 90}, name: {required: true, pattern: "^n"}}\nwhere: "id < 95"\n'
+    broken = [one for one in held(rows, body).values() if one["failing"]]
+    assert len(broken) == 3
+    monkeypatch.chdir(tmp_path / "files")
+    for one in broken:
+        assert len(duckdb.sql(one["finder"]).fetchall()) == one["failing"], one["finder"]
+
+
 def test_what_another_contract_classifies_is_masked_here_and_in_what_stands_beside(tmp_path: Path) -> None:
     files, contracts = tmp_path / "files", tmp_path / "contracts"
     files.mkdir()
@@ -238,3 +251,4 @@ def test_no_values_are_spread_in_no_way_and_a_column_that_is_gone_is_named(
     found = held(rows, body)
     assert found["distribution state"]["outcome"] == "passed"
     assert (found["column gone"]["outcome"], found["column gone"]["failing"]) == ("failed", None)
+    assert found["column gone"]["reason"].endswith("has no column 'gone'")
