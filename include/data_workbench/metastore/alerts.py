@@ -42,11 +42,16 @@ class Alert:
 
 @dataclass(frozen=True)
 class Due:
-    """A delivery whose time has come."""
+    """A delivery whose time has come.
+
+    Args:
+        left: the receivers that have not taken it yet, by their keys; None if it is all of them.
+    """
 
     alert: Alert
     route: str
     attempts: int
+    left: list[str] | None = None
 
 
 def add(connection: Connection, alert: Alert, routes: Sequence[str]) -> None:
@@ -56,6 +61,18 @@ def add(connection: Connection, alert: Alert, routes: Sequence[str]) -> None:
     for route in routes:
         row = {"alert_id": alert.id, "route": route, "state": "pending", "attempts": 0, "next_try": alert.created}
         connection.execute(insert(alert_deliveries).values(**row))
+
+
+def told(connection: Connection, subject: str, since: datetime) -> list[str]:
+    """The routes that alerts of a subject went to."""
+    statement = (
+        select(alert_deliveries.c.route)
+        .join(alerts, alert_deliveries.c.alert_id == alerts.c.id)
+        .where(alerts.c.subject == subject, alerts.c.created >= since)
+        .distinct()
+        .order_by(alert_deliveries.c.route)
+    )
+    return list(connection.scalars(statement))
 
 
 def id_of(*words: str) -> str:
@@ -76,7 +93,7 @@ def due(store: Metastore, routes: Sequence[str], *, limit: int = 1000) -> list[D
     d = alert_deliveries.c
     now = datetime.now(UTC)
     statement = (
-        select(*alerts.c, d.route, d.attempts)
+        select(*alerts.c, d.route, d.attempts, d.left)
         .join(alert_deliveries, d.alert_id == alerts.c.id)
         .where(d.state == "pending", d.next_try <= now, d.route.in_(routes))
         .order_by(alerts.c.created, alerts.c.id)
@@ -84,7 +101,8 @@ def due(store: Metastore, routes: Sequence[str], *, limit: int = 1000) -> list[D
     )
     with store.transaction() as connection:
         found = [dict(row._mapping) for row in connection.execute(statement)]
-    return [Due(route=row.pop("route"), attempts=row.pop("attempts"), alert=Alert(**row)) for row in found]
+    own = ("route", "attempts", "left")
+    return [Due(**{name: row.pop(name) for name in own}, alert=Alert(**row)) for row in found]
 
 
 def note_delivery(store: Metastore, done: Due) -> None:
@@ -92,12 +110,12 @@ def note_delivery(store: Metastore, done: Due) -> None:
     _note(store, done, state="delivered", error=None, delivered=datetime.now(UTC))
 
 
-def note_failure(store: Metastore, tried: Due, reason: str) -> None:
-    """It was not taken: tried again after twice the time, given up after three days."""
+def note_failure(store: Metastore, tried: Due, reason: str, *, left: list[str] | None = None) -> None:
+    """It was not taken, or not by those that are left: tried again after twice the time, given up after three days."""
     now = datetime.now(UTC)
     wait = min(_FIRST_WAIT * 2 ** min(tried.attempts, 12), _LONGEST_WAIT)
     state = "failed" if now - tried.alert.created > _GIVEN_UP_AFTER else "pending"
-    _note(store, tried, state=state, error=reason, next_try=now + wait)
+    _note(store, tried, state=state, error=reason, next_try=now + wait, left=left)
 
 
 def recent(store: Metastore, *, subject: str | None = None, limit: int = 100) -> list[Alert]:

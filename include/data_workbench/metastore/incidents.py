@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
@@ -58,6 +58,8 @@ class Step:
     alert: Alert | None = None
 
 
+_SKEW = timedelta(minutes=1)
+"""By how much the clocks of the metastore and of who told may differ."""
 Decide = Callable[[Incident | None, datetime], Step | None]
 
 
@@ -78,7 +80,10 @@ def move(store: Metastore, contract: str, decide: Decide, routes: Callable[[Aler
         elif step.values:
             connection.execute(update(incidents).where(incidents.c.id == before.id).values(**step.values))
         if step.alert is not None:
-            alerts.add(connection, step.alert, routes(step.alert))
+            is_over = before is not None and "recovered" in step.values
+            # That it is over is said to those who were told that it began, whatever the rules say of good news.
+            told = alerts.told(connection, step.alert.subject, before.opened - _SKEW) if is_over and before else None
+            alerts.add(connection, step.alert, routes(step.alert) if told is None else told)
         return step.alert
 
 

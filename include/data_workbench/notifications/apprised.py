@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.errors import StoreUnavailable, UsageError
+from data_workbench.notifications.delivery import receiver_key
 from data_workbench.notifications.words import lines_of
 
 if TYPE_CHECKING:
@@ -30,24 +31,34 @@ class AppriseRoute:
     addresses: tuple[str, ...] = field(repr=False)
 
     def send(self, alert: Alert) -> None:
-        """Tell all addresses; where one does not take it, all are told again later."""
+        """Tell all addresses; that each took it is a delivery."""
+        if left := self.send_to(alert, None):
+            raise StoreUnavailable(
+                f"{len(left)} of {len(self.addresses)} receivers of {self.name!r} did not take it",
+                hint="it is tried again later; see apprise's log",
+            )
+
+    def send_to(self, alert: Alert, left: Sequence[str] | None) -> list[str]:
+        """Tell all addresses, or those that are left; which did not take it."""
+        title, *rest = lines_of(alert)
+        body, kind = "\n".join(rest) or title, _KINDS.get(alert.severity, "info")
+        receivers = [self._receiver(one) for one in self.addresses]
+        keys = [receiver_key(one) for one in self.addresses]
+        asked = [pair for pair in zip(keys, receivers, strict=True) if left is None or pair[0] in left]
+        return [key for key, one in asked if not one.notify(body=body, title=title, notify_type=kind)]
+
+    def _receiver(self, address: str) -> Any:
         with warnings.catch_warnings(action="ignore"):  # of modules it looks for, and Python gives up
             import apprise
-        told = apprise.Apprise()
-        for address in self.addresses:
-            with warnings.catch_warnings(action="ignore"):  # it imports all its receivers here
-                is_known = told.add(address)
-            if not is_known:
-                raise UsageError(
-                    f"connection {self.name!r} has an address that apprise does not know",
-                    hint='its extra is {"config": [{"path": "scheme://…"}]}',
-                )
-        title, *rest = lines_of(alert)
-        done = told.notify(body="\n".join(rest) or title, title=title, notify_type=_KINDS.get(alert.severity, "info"))
-        if not done:
-            raise StoreUnavailable(
-                f"a receiver of {self.name!r} did not take it", hint="it is tried again later; see apprise's log"
+
+            found = apprise.Apprise()
+            is_known = found.add(address)  # it imports all its receivers here
+        if not is_known:
+            raise UsageError(
+                f"connection {self.name!r} has an address that apprise does not know",
+                hint='its extra is {"config": [{"path": "scheme://…"}]}',
             )
+        return found
 
 
 def addresses_of(name: str, extra: Mapping[str, Any]) -> tuple[str, ...]:

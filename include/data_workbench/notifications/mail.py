@@ -10,9 +10,12 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
 from data_workbench.errors import AccessDenied, StoreUnavailable, UsageError
+from data_workbench.notifications.delivery import receiver_key
 from data_workbench.notifications.words import lines_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from data_workbench.metastore.alerts import Alert
 
 _SECONDS: Final = 20.0
@@ -54,9 +57,23 @@ class MailRoute:
 
     def send(self, alert: Alert) -> None:
         """Hand the message to the server; that it took it for every receiver is a delivery."""
+        if left := self.send_to(alert, None):
+            raise StoreUnavailable(
+                f"mail server of {self.name!r} refuses {len(left)} of {len(self.to)} receivers",
+                hint="check `to` of the connection; it is tried again later",
+            )
+
+    def send_to(self, alert: Alert, left: Sequence[str] | None) -> list[str]:
+        """Hand the message to the server for all receivers, or for those that are left; whom it refused."""
+        wanted = {receiver_key(one): one for one in self.to}
+        receivers = [one for key, one in wanted.items() if left is None or key in left]
+        if not receivers:
+            return []
         try:
             with self._server() as server:
-                refused = server.send_message(self._message(alert))
+                refused = server.send_message(self._message(alert), to_addrs=receivers)
+        except smtplib.SMTPRecipientsRefused as error:
+            refused = error.recipients
         except smtplib.SMTPAuthenticationError as error:
             raise AccessDenied(
                 f"mail server of {self.name!r} refuses the login ({error.smtp_code})", hint="check the connection"
@@ -65,11 +82,7 @@ class MailRoute:
             raise StoreUnavailable(
                 f"mail server of {self.name!r} did not take it ({type(error).__name__})", hint="it is tried again later"
             ) from None  # its text may hold what was sent
-        if refused:
-            raise StoreUnavailable(
-                f"mail server of {self.name!r} refuses {len(refused)} of {len(self.to)} receivers",
-                hint="check `to` of the connection; it is tried again later",
-            )
+        return [receiver_key(one) for one in receivers if one in refused]
 
     def _server(self) -> smtplib.SMTP:
         if self.has_ssl:

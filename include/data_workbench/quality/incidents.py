@@ -102,8 +102,13 @@ def decide(
         values.pop("contract")
         return Step(values, alert)
     values = {"checks": trouble.checks, "severity": trouble.severity}
+    is_worse = (before.severity, trouble.severity) == ("warning", "critical")
     if before.snoozed_until is not None and now < before.snoozed_until:
-        return Step(values)
+        # Its severity stays the one that was told, so that it is told when it wakes.
+        return Step({"checks": trouble.checks} if is_worse else values)
+    if is_worse:
+        topic = TOLD_AS.get(_kind(trouble.contract), "quality.broken")
+        return Step(values, _alert(topic, trouble, around, trouble.severity))
     is_due = before.acknowledged_by is None and before.escalated is None
     if is_due and now - before.opened >= around.escalate_after:
         return Step(values | {"escalated": now}, _alert("quality.escalated", trouble, around, "critical"))

@@ -135,6 +135,18 @@ def test_rules_choose_who_is_told_and_silence_is_escalated_once(site: Site, rece
         held(site, alert_rules='[{"routes": ["nobody"]}]')
 
 
+def test_that_it_is_over_is_said_to_those_who_were_told_and_to_nobody_else(
+    site: Site, receivers: dict[str, Receiver]
+) -> None:
+    rules = json.dumps([{"severity": "critical", "routes": ["numbers"]}, {"severity": "warning", "routes": ["ops"]}])
+    for changed in (-1, 1000):
+        site.sql(f"UPDATE numbers SET a = {changed}")
+        for _ in range(2):
+            held(site, alert_rules=rules)
+    assert receivers["numbers"].types() == ["quality.broken", "quality.recovered"]
+    assert receivers["ops"].got == []
+
+
 def test_who_acknowledges_or_snoozes_is_not_told_again(site: Site, receivers: dict[str, Receiver]) -> None:
     site.sql("UPDATE numbers SET a = -1")
     held(site)
@@ -253,17 +265,24 @@ class Mailbox:
 
         self.got: list[EmailMessage] = []
         self.refuses = False
+        self.full: set[str] = set()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.controller = Controller(self, hostname="127.0.0.1", port=port)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if address in self.full:
+            return "450 mailbox full"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if self.refuses:
             return "451 busy"
         message = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(message, EmailMessage)
-        assert envelope.rcpt_tos == ["ops@example.org", "numbers@example.org"]
+        message["X-Taken-For"] = ", ".join(envelope.rcpt_tos)
         self.got.append(message)
         return "250 OK"
 
@@ -298,6 +317,7 @@ def test_mail_tells_one_cause_once_then_silence_then_recovery_and_a_busy_server_
     assert first["subject"] == "[critical] " + receivers["numbers"].got[0]["data"]["title"][: 200 - 11]
     assert (first["from"], first["to"]) == ("workbench@example.org", "ops@example.org, numbers@example.org")
     assert first["x-workbench-topic"] == "quality.broken"
+    assert first["x-taken-for"] == "ops@example.org, numbers@example.org"
     body = first.get_content()
     assert "owner: numbers-team" in body
     assert "downstream: graph:N, files:n.parquet" in body
@@ -317,6 +337,27 @@ def test_mail_tells_one_cause_once_then_silence_then_recovery_and_a_busy_server_
         "quality.broken", "quality.escalated", "quality.recovered",
     ]  # fmt: skip
     assert len({mail["message-id"] for mail in mailbox.got}) == 3
+
+
+def test_of_two_receivers_only_the_one_whose_mailbox_was_full_is_tried_again(
+    site: Site, receivers: dict[str, Receiver], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OPS", mailbox.connection)
+    mailbox.full = {"numbers@example.org"}
+    site.sql("UPDATE numbers SET a = -1")
+    held(site)
+    again = "UPDATE alert_deliveries SET next_try = now() WHERE state = 'pending'"
+    site.sql(again)
+    held(site)
+    assert [one["x-taken-for"] for one in mailbox.got] == ["ops@example.org"]
+    [[left]] = site.sql("SELECT \"left\"::text FROM alert_deliveries WHERE state = 'pending'")
+    assert "example.org" not in left
+    mailbox.full = set()
+    for _ in range(2):
+        site.sql(again)
+        held(site)
+    assert [one["x-taken-for"] for one in mailbox.got] == ["ops@example.org", "numbers@example.org"]
+    assert receivers["numbers"].types() == ["quality.broken"]
 
 
 def test_a_name_with_a_line_break_begins_no_header_and_a_password_is_not_sent_in_the_open(

@@ -29,6 +29,7 @@ alert_deliveries = Table(
     Column("next_try", WHEN, nullable=False),
     Column("delivered", WHEN),
     Column("error", Text),
+    Column("left", DOCUMENT),
     Index("alert_deliveries_pending", "next_try", postgresql_where=text("state = 'pending'")),
 )
 
