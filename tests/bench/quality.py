@@ -1,15 +1,14 @@
-"""Checks of a table and of Parquet beside the same by hand and in Soda; a page of 1,000 checks; 10,000 checks."""
+"""Checks of a table and of Parquet beside the same by hand and in Soda; 10,000 checks."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
 import psycopg
 from pyarrow import dataset as arrow_dataset
+from tests.bench import quality_page
 from tests.bench.figures import Figure, middle
 from tests.bench.ground import Ground, in_turns, seconds
 
@@ -47,7 +46,7 @@ FROM {relation}
 
 def measure(ground: Ground) -> list[Figure]:
     """The figures."""
-    return [_table(ground), _parquet(ground), _page(ground), _many(ground)]
+    return [_table(ground), _parquet(ground), *quality_page.measure(ground), _many(ground)]
 
 
 def _table(ground: Ground) -> Figure:
@@ -152,42 +151,6 @@ def _parquet(ground: Ground) -> Figure:
     details = {"rows": ground.rows, "rules": ours, "by_hand": theirs, "soda": round(soda, 3)}
     what = "ten compiled rules over staged Parquet: time of the same checks in DuckDB by hand"
     return Figure("quality_parquet", what, round(middle(ours) / middle(theirs), 2), 1.5, "less", "×", details)
-
-
-def _page(ground: Ground) -> Figure:
-    """The overview of 1,000 checks of 50 datasets, 300 of them broken, as the server makes it."""
-    from fastapi import FastAPI
-    from fastapi.testclient import TestClient
-
-    from data_workbench.api.pages import quality as pages
-    from data_workbench.metastore import Metastore, checks
-    from data_workbench.quality.keeping import keep_results
-
-    one = {"pipeline": "", "sample": [{"id": 1}], "rows": 1000, "reason": None, "contract": "many", "destination": ""}
-    one |= {"level": "fail", "owner": None, "finder": None, "kind": "required"}
-    found = [
-        {**one, "dataset": f"pg:t{n % 50}", "name": f"required c{n}", "failing": n, "outcome": outcome}
-        for n in range(1000)
-        for outcome in ["failed" if n < 300 else "passed"]
-    ]
-    ground.say("the page of 1,000 checks")
-    with Metastore.open(ground.dsn) as store:
-        store.upgrade()
-        for _ in range(
-            20 if ground.rows >= 100_000 else 2
-        ):  # what was found before is in the history, and not on the page
-            keep_results(store, found)
-        assert len(checks.latest(store)) >= 1000
-    app = FastAPI()
-    app.include_router(pages.router(), prefix="/data")
-    with (
-        patch.dict(os.environ, ground.environment() | {"WORKBENCH_METASTORE": "odras_postgres"}),
-        TestClient(app) as web,
-    ):
-        assert "What does not hold" in web.get("/data/pages/quality").text
-        took = [seconds(lambda: web.get("/data/pages/quality")) for _ in range(ground.rounds)]
-    what = "the page Quality with 1,000 checks of 50 datasets"
-    return Figure("quality_page", what, round(middle(took), 3), 1.0, "less", "s", {"rounds": took})
 
 
 def _many(ground: Ground) -> Figure:

@@ -54,14 +54,22 @@ def history(
 
 
 def latest(store: Metastore, *, dataset: str | None = None, days: int = 90) -> list[dict[str, Any]]:
-    """The latest result of every check that was made within so many days."""
+    """The latest result of every check that was made within so many days.
+
+    A contract of its own is held as a whole: a check that it did not have the last time is none of it any more.
+    """
     c = checks.c
     recent = c.checked >= func.now() - func.make_interval(0, 0, 0, days)
     statement = select(checks).where(recent, *([c.dataset == dataset] if dataset is not None else []))
     which = (c.dataset, c.pipeline, c.contract, c.destination, c.name)
     statement = statement.ext(distinct_on(*which)).order_by(*which, c.checked.desc(), c.id.desc())
     with store.transaction() as connection:
-        return [dict(row._mapping) for row in connection.execute(statement)]
+        found = [dict(row._mapping) for row in connection.execute(statement)]
+    held: dict[tuple[str, str], datetime] = {}
+    for one in found:
+        of = (one["contract"], one["dataset"])
+        held[of] = max(held.get(of, one["checked"]), one["checked"])
+    return [one for one in found if one["pipeline"] or one["checked"] == held[one["contract"], one["dataset"]]]
 
 
 def share_passed(store: Metastore, contract: str, since: datetime) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from data_workbench.metastore.database import Metastore
 from data_workbench.metastore.tables.quality import profiles
@@ -47,6 +47,13 @@ def latest(store: Metastore, dataset: str, *, limit: int = 1) -> list[KeptProfil
     """The latest profiles of a dataset, latest first."""
     statement = select(profiles).where(profiles.c.dataset == dataset)
     return _found(store, statement.order_by(profiles.c.taken.desc(), profiles.c.id.desc()).limit(limit))
+
+
+def taken(store: Metastore) -> dict[str, datetime]:
+    """When each dataset was profiled last."""
+    statement = select(profiles.c.dataset, func.max(profiles.c.taken).label("taken")).group_by(profiles.c.dataset)
+    with store.transaction() as connection:
+        return {row.dataset: row.taken for row in connection.execute(statement)}
 
 
 def _found(store: Metastore, statement: Any) -> list[KeptProfile]:

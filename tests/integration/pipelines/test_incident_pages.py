@@ -13,9 +13,12 @@ from tests.integration.pipelines.test_quality_pages import followed
 from tests.integration.pipelines.test_quarantine_pages import ORIGIN, auth_manager
 
 from data_workbench.connectors.connections import Connections, from_environment
+from data_workbench.connectors.registry import open_source
 from data_workbench.metastore import audit
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
+from data_workbench.quality.keeping import keep_profile
+from data_workbench.quality.profiling import Asked, profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,3 +119,21 @@ def test_who_may_run_the_checks_may_acknowledge_and_snooze_and_the_trail_says_so
     assert "acknowledged by ada" in page
     assert "snoozed until" in page
     assert "I am at it" not in page
+
+
+def test_a_check_that_its_contract_no_longer_has_counts_nowhere(browser: TestClient, site: Site) -> None:
+    assert "its point" in browser.get("/data/pages/quality").text
+    without = "\n".join(CONTRACT.strip().splitlines()[:-1])
+    Contracts(site.settings, Connections(from_environment), site.metastore).check([parse_contract(without)])
+    assert "its point" not in browser.get("/data/pages/quality").text
+    [one] = browser.get("/data/quality").json()["datasets"]
+    assert one["checks"]["failed"] == 1
+
+
+def test_a_dataset_that_was_only_profiled_stands_on_the_page_too(browser: TestClient, site: Site) -> None:
+    site.sql("CREATE TABLE others (id int PRIMARY KEY)")
+    with open_source(Connections(from_environment).get("pg"), site.settings) as source:
+        keep_profile(site.metastore, profile(source, Asked("pg", "public.others"), site.settings))
+    text = browser.get("/data/pages/quality").text
+    assert "a profile only" in text
+    assert "0 rows, taken" in browser.get(followed("/data/pages/quality", text, "pg:public.others")).text

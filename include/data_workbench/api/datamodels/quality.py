@@ -102,7 +102,7 @@ class ExpectIn(AcknowledgeIn):
 
 
 class QualityOut(BaseModel):
-    """All datasets that have a check."""
+    """All datasets that have a check or a profile."""
 
     datasets: list[DatasetOut]
     total_entries: int

@@ -13,6 +13,7 @@ from data_workbench.api.pages.charts import Chart, bars, line, metric, timeline
 from data_workbench.api.pages.rendering import page
 from data_workbench.api.services import quality as service
 from data_workbench.errors import WorkbenchError
+from data_workbench.quality.scoring import DIMENSIONS
 from data_workbench.quality.standalone.entities import BESIDE, differences
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def _forms(way: str, incidents: Sequence[IncidentOut], *, asks: bool = False) ->
         "incidents": incidents,
         "has_forms": bool(incidents) or asks,
         "day": json.dumps({"hours": 24}),
+        "subject": _subject,
+        "graded": grade,
         "forms": f"{way}forms.js",
     }
 
@@ -116,6 +119,14 @@ def _dataset(name: str) -> Response:
         charts="../",
         **_forms("../", service.incidents(dataset=name), asks=bool(found.unusual)),
     )
+
+
+def _subject(one: IncidentOut) -> str:
+    """What an incident is about, in words."""
+    kind, _, name = one.contract.partition(" ")
+    if kind == "unusual" and name:
+        return f"{name} is unusual"
+    return f"pipeline {name} of {one.dataset}" if name else f"contract {one.contract} of {one.dataset}"
 
 
 def _entity_place(one: QualityCheckOut, row: int) -> str:
@@ -143,7 +154,8 @@ def _trends(metrics: Mapping[tuple[str, str], list[Measured]], unusual: Sequence
     found = []
     for (column, name), values in sorted(metrics.items()):
         marked = marks.get((column, name))
-        drawn = line(f"{column}: {name}" if column else name, values[-_TRENDS:], unusual=marked)
+        most = 1.0 if name in DIMENSIONS or name.endswith("share") else None
+        drawn = line(f"{column}: {name}" if column else name, values[-_TRENDS:], high=most, unusual=marked)
         if drawn is not None and (not column or marked):
             found.append((values[-1].value, drawn))
     return found

@@ -74,7 +74,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {"ago": ago, "amount": amount, "duration": duration, "milliseconds": milliseconds}
-    made.filters |= {"number": number, "size": size, "values": shown_values}
+    made.filters |= {"number": number, "share": share, "size": size, "values": shown_values}
     return made
 
 
@@ -109,6 +109,12 @@ def number(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def share(value: float) -> str:
+    """A share of one in per cent; only what is whole is 100 %."""
+    told = f"{100 * value:.1f}%"
+    return told if told != "100.0%" else "100%" if value >= 1 else "99.9%"
 
 
 def duration(seconds: float | None) -> str:

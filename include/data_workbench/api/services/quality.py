@@ -30,13 +30,16 @@ RANKS = {"failed": 0, "not_evaluated": 1, "warned": 2, "passed": 3}
 
 
 def overview() -> tuple[list[DatasetOut], dict[str, list[Measured]], list[QualityCheckOut]]:
-    """Datasets, the worst first; their scores over time; and every check that does not hold."""
+    """Datasets, the worst first, those that were only profiled last; their scores over time; what does not hold."""
     with metastore() as store:
         found, history = checks.latest(store), quality_metrics.scores(store)
         broken = [one for one in found if one["outcome"] != "passed"]
         shown = _masked(store, sorted(broken, key=_rank)[:_BROKEN])
+        profiled = profiles.taken(store)
     grouped = groupby(sorted(found, key=lambda one: str(one["dataset"])), key=lambda one: str(one["dataset"]))
     datasets = [_dataset(name, list(results)) for name, results in grouped]
+    checked = {one.dataset for one in datasets}
+    datasets += [_unchecked(name, taken) for name, taken in profiled.items() if name not in checked]
     datasets.sort(key=lambda one: (101.0 if one.score is None else one.score, one.dataset))
     return datasets, history, shown
 
@@ -115,7 +118,8 @@ def details(dataset: str) -> DatasetDetails:
         shown = _masked(store, found)
         series = quality_metrics.series(store, dataset)
         strange = anomalies.latest(store, dataset=dataset)
-    told = _dataset(dataset, found) if found else _unchecked(dataset, latest)
+    assert found or latest is not None, "otherwise nothing is known"
+    told = _dataset(dataset, found) if found or latest is None else _unchecked(dataset, latest.taken)
     return DatasetDetails(told, shown, series, latest, strange)
 
 
@@ -139,10 +143,10 @@ def _dataset(name: str, found: Sequence[Mapping[str, Any]]) -> DatasetOut:
     )
 
 
-def _unchecked(name: str, latest: KeptProfile | None) -> DatasetOut:
-    assert latest is not None, "a dataset without checks has a profile, or is not known"
+def _unchecked(name: str, taken: datetime) -> DatasetOut:
+    """A dataset of which there is only a profile."""
     counts = dict.fromkeys(RANKS, 0)
-    return DatasetOut(dataset=name, score=None, dimensions={}, checks=counts, checked=latest.taken, owners=[])
+    return DatasetOut(dataset=name, score=None, dimensions={}, checks=counts, checked=taken, owners=[])
 
 
 def _masked(store: Metastore, found: Sequence[Mapping[str, Any]]) -> list[QualityCheckOut]:
