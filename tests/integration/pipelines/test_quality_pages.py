@@ -78,7 +78,8 @@ def followed(address: str, text: str, words: str) -> str:
 
 
 def test_what_fails_leads_and_its_rows_and_their_run_are_two_clicks_away(site: Site, browser: TestClient) -> None:
-    check(site)
+    for _ in range(2):  # what was measured once only is no line
+        check(site)
     run = site.run(PIPELINE)
     overview = browser.get("/data/pages/quality")
     assert overview.headers["content-security-policy"].startswith("default-src 'none'")
