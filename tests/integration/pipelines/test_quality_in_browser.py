@@ -306,7 +306,20 @@ def _like(moment: datetime) -> datetime:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_can_be_read_light_and_dark_wide_and_narrow(scheme: Any, chromium: Browser, address: str) -> None:
+def test_it_can_be_read_light_and_dark_wide_and_narrow(
+    site: Site, scheme: Any, chromium: Browser, address: str
+) -> None:
+    one = {
+        "pipeline": "",
+        "sample": [],
+        "rows": 90,
+        "contract": "orders",
+        "destination": "",
+        "dataset": "events:orders",
+    }
+    warned = {**one, "name": "values state", "outcome": "warned", "level": "warn", "failing": 2, "reason": None}
+    away = {**one, "name": "freshness", "outcome": "not_evaluated", "level": "fail", "failing": None, "reason": "away"}
+    keep_results(site.metastore, [warned, away])
     page, seen = opened(chromium, address, color_scheme=scheme, viewport={"width": 1280, "height": 900})
     folder = os.environ.get("WORKBENCH_SCREENSHOTS")
     for name, place in {"quality": "", "dataset": PLACE, "entity": _entity(page)}.items():
