@@ -51,11 +51,16 @@ def by_keys(place: Place, connection: DuckDBPyConnection, query: str, hidden: Co
 
     None where the store has no console for it, its rows have no key, or a key is classified or no plain value.
     """
+    import duckdb
+
     write = {"postgres": _sql, "neo4j": _cypher, "qdrant": _points}.get(place.kind)
     if write is None or not place.key or set(place.key) & set(hidden):
         return None
     listed = ", ".join(map(quoted, place.key))
-    keys = connection.execute(f"SELECT DISTINCT {listed} FROM ({query}) LIMIT {MOST + 1:d}").fetchall()
+    try:
+        keys = connection.execute(f"SELECT DISTINCT {listed} FROM ({query}) LIMIT {MOST + 1:d}").fetchall()
+    except duckdb.Error:  # what was found stands; only how to find it again is not told
+        return None
     if not keys or any(value is None for key in keys for value in key):
         return None
     text = write(place, sorted(keys[:MOST], key=str))
