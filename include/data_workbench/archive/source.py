@@ -14,13 +14,13 @@ from psycopg import sql
 from data_workbench.archive.admitting import require_archivable, require_readable
 from data_workbench.archive.manifest import ColumnFacts
 from data_workbench.archive.policy import Policy, shifted
-from data_workbench.connectors.postgres import pushdown
 from data_workbench.connectors.postgres.catalogue import Column, Table, get_table
 from data_workbench.connectors.postgres.client import PatientConnection
 from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked
 from data_workbench.connectors.postgres.names import Relation, parse_relation, quoted
 from data_workbench.connectors.postgres.types import is_list
+from data_workbench.connectors.postgres.where import compile_where, is_pushed
 from data_workbench.errors import NotAllowed, StreamUnknown, Unsupported
 from data_workbench.settings import Settings
 
@@ -233,12 +233,12 @@ class Eligible:
 
     def _where(self, expression: str) -> sql.Composable:
         schema = pa.schema([column.field(self.dataset.table.relation) for column in self.dataset.table.columns])
-        if not pushdown.is_pushed(expression, schema):
+        if not is_pushed(expression, schema):
             raise Unsupported(
                 f"`where: {expression}` cannot be asked of PostgreSQL with the same meaning",
                 hint="compare columns with values: =, <>, <, >, between, in, is null, like, and, or, not",
             )
-        return pushdown.compile_where(expression, schema, {})
+        return compile_where(expression, schema, {})
 
 
 def span_of(label: str) -> tuple[datetime, datetime]:

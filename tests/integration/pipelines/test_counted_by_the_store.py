@@ -50,7 +50,7 @@ def held(site: Site, text: str) -> dict[str, Any]:
 def things(site: Site) -> Site:
     site.sql(
         'CREATE TABLE things (id int, "odd % name" text, state varchar(20), whole bigint, share float8, '
-        "price numeric(10, 2), yes bool, day date, secret text)"
+        "price numeric(10, 2), yes bool, day date, secret text, tiny real)"
     )
     return site
 
@@ -102,5 +102,6 @@ def test_what_the_store_would_see_otherwise_is_read(things: Site) -> None:
             "columns: {whole: {min: 1}}\nwhere: 'whole > 1'",
             "columns: {whole: {min: 1}}\nfreshness: {column: day, within: 1d}",
             "checks: [{condition: whole > 1}]",
+            "columns: {tiny: {max: 0.1}}",  # 0.1 is not at most 0.1 to PostgreSQL: it takes the column as float8
         ):
             assert not is_pushed(body), body

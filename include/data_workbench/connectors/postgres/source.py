@@ -26,7 +26,7 @@ from data_workbench.connectors.base import (
     Vital,
 )
 from data_workbench.connectors.connections import Connection
-from data_workbench.connectors.postgres import client, key_ranges, keys, late_commits, partitions, pushdown, vitals
+from data_workbench.connectors.postgres import client, key_ranges, keys, late_commits, partitions, vitals
 from data_workbench.connectors.postgres.binary_types import Reader
 from data_workbench.connectors.postgres.capture import Capture
 from data_workbench.connectors.postgres.catalogue import Column, Table, all_tables, get_table
@@ -35,6 +35,7 @@ from data_workbench.connectors.postgres.copy_out import Block, ReadAhead, copy_b
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked, nothing
 from data_workbench.connectors.postgres.names import parse_relation, quoted
 from data_workbench.connectors.postgres.redaction import is_redacted
+from data_workbench.connectors.postgres.where import compile_where, is_pushed
 from data_workbench.connectors.powers import CanCapture, CanCount, CanSplit, CanTellVitals
 from data_workbench.errors import StreamUnknown, Unsupported, UsageError
 from data_workbench.settings import Settings
@@ -83,7 +84,7 @@ class PostgresSource(Source, CanSplit, CanTellVitals, CanCount, CanCapture):
             return get_table(self.beside, parse_relation(stream))
 
     def pushes_where(self, expression: str, schema: pa.Schema) -> bool:
-        return pushdown.is_pushed(expression, schema)
+        return is_pushed(expression, schema)
 
     def read(self, request: ReadRequest) -> PostgresReading:
         reading = PostgresReading(self, request)
@@ -261,7 +262,7 @@ class PostgresReading(Reading):
             self._cursor = late_commits.cursor_column(self.table, request.cursor.column)
         conditions: tuple[sql.Composable, ...] = ()
         if request.where and source.pushes_where(request.where, described.schema):
-            conditions = (pushdown.compile_where(request.where, described.schema, request.params),)
+            conditions = (compile_where(request.where, described.schema, request.params),)
         self._selection = Selection(self.table, self.schema, conditions, request.limit)
 
     @property

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import pyarrow as pa
 
-from data_workbench.records.types import labels_of, native_type
-
-Kind = Literal["integer", "decimal", "double", "text", "texted", "boolean", "date", "timestamp", "timestamptz"]
-"""`texted` is compared by its text: uuid, enumerated types."""
+from data_workbench.records.column_kinds import DECIMAL, KINDS, Kind, column_kind
+from data_workbench.records.pushed import NotPushed
+from data_workbench.records.types import native_type
 
 INTEGERS: Final = {"int2": "SMALLINT", "int4": "INTEGER", "int8": "BIGINT"}
 NUMBERS: Final = ("integer", "decimal", "double")
 MOMENTS: Final = ("date", "timestamp", "timestamptz")
 EXACT_AS_DOUBLE: Final = 15
 """Digits of a decimal that both databases give the same double for."""
-_DECIMAL = re.compile(r"(?:numeric|DECIMAL)\((\d+),\s*(-?\d+)\)")
-_KINDS: Final[dict[str, Kind]] = {
-    **dict.fromkeys(INTEGERS, "integer"),
-    "float8": "double",
-    "text": "text",
-    "varchar": "text",
-    "bool": "boolean",
-    "date": "date",
-    "timestamp": "timestamp",
-    "timestamptz": "timestamptz",
-}
 _FROM_DUCKDB: Final = {
     **{theirs: ours for ours, theirs in INTEGERS.items()},
     "HUGEINT": "numeric",
@@ -50,10 +37,6 @@ _TO_DUCKDB: Final = {
 }
 
 
-class NotPushed(Exception):
-    """Why steps are not computed by the database; its words are shown."""
-
-
 @dataclass(frozen=True)
 class Value:
     """A value in PostgreSQL: its type's own name, and how it may be looked at (None: only passed on)."""
@@ -64,13 +47,13 @@ class Value:
     @property
     def digits(self) -> int:
         """Of a decimal."""
-        found = _DECIMAL.fullmatch(self.native)
+        found = DECIMAL.fullmatch(self.native)
         return int(found[1]) if found else 0
 
     @property
     def scale(self) -> int:
         """Of a decimal."""
-        found = _DECIMAL.fullmatch(self.native)
+        found = DECIMAL.fullmatch(self.native)
         return int(found[2]) if found else 0
 
     @property
@@ -85,13 +68,7 @@ class Value:
 
 def of_column(item: pa.Field) -> Value:
     """A column as it stands in a table of PostgreSQL."""
-    native = native_type(item) or ""
-    base = native.partition("(")[0]
-    if pa.types.is_decimal(item.type) and _DECIMAL.fullmatch(native):
-        return Value(native, "decimal" if item.type.precision <= 38 else None)  # DuckDB has no more digits
-    if base in _KINDS:
-        return Value(native, _KINDS[base])
-    return Value(native, "texted" if base == "uuid" or labels_of(item) is not None else None)
+    return Value(native_type(item) or "", column_kind(item))
 
 
 def of_duckdb(kind: str) -> Value:
@@ -100,10 +77,10 @@ def of_duckdb(kind: str) -> Value:
     Raises:
         NotPushed: there is no such type.
     """
-    decimal = _DECIMAL.fullmatch(kind)
+    decimal = DECIMAL.fullmatch(kind)
     if decimal:
         return Value(f"numeric({decimal[1]},{decimal[2]})", "decimal")
     native = _FROM_DUCKDB.get(kind)
     if native is None:
         raise NotPushed(f"{kind.lower()} has no equal type in PostgreSQL")
-    return Value(native, "integer" if native == "numeric" else _KINDS[native])
+    return Value(native, "integer" if native == "numeric" else KINDS[native])

@@ -24,7 +24,8 @@ from sqlglot import exp
 from data_workbench.connectors.postgres.catalogue import REDACTED
 from data_workbench.connectors.postgres.names import quoted
 from data_workbench.errors import UsageError
-from data_workbench.records.types import native_type
+from data_workbench.records.column_kinds import base_type, column_kind
+from data_workbench.records.pushed import NotPushed
 
 _ORDER: Mapping[type[exp.Expr], str] = {exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _EQUAL: Mapping[type[exp.Expr], str] = {
@@ -38,15 +39,11 @@ _MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMPNTZ", "TIMESTAMPTZ", "DATETIME")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d(?::\d\d)?)?)?")
 
 
-class Differs(Exception):
-    """The expression might mean something else in PostgreSQL."""
-
-
 def is_pushed(expression: str, schema: pa.Schema) -> bool:
     """Whether `compile_where` takes the expression."""
     try:
         _Compiler(schema, None).compile(_parsed(expression))
-    except Differs:
+    except NotPushed:
         return False
     return True
 
@@ -55,7 +52,7 @@ def compile_where(expression: str, schema: pa.Schema, params: Mapping[str, Any])
     """The expression as PostgreSQL's SQL with the parameters in it.
 
     Raises:
-        Differs: `is_pushed` says no.
+        NotPushed: `is_pushed` says no.
         UsageError: a parameter is missing, or its value is none of the column's type.
     """
     return _Compiler(schema, params).compile(_parsed(expression))
@@ -65,7 +62,7 @@ def _parsed(expression: str) -> exp.Expr:
     try:
         return sqlglot.parse_one(expression, read="duckdb")
     except sqlglot.errors.SqlglotError as error:
-        raise Differs(str(error)) from error
+        raise NotPushed(str(error)) from error
 
 
 class _Compiler:
@@ -101,11 +98,11 @@ class _Compiler:
             case exp.Column():
                 item = self._field(node)
                 if not pa.types.is_boolean(item.type):
-                    raise Differs(f"{item.name} is no boolean")
+                    raise NotPushed(f"{item.name} is no boolean")
                 return sql.SQL(quoted(item.name))
         operator = _ORDER.get(type(node)) or _EQUAL.get(type(node))
         if operator is None:
-            raise Differs(type(node).__name__)
+            raise NotPushed(type(node).__name__)
         return self._compare(node.left, operator, node.right)  # type: ignore[attr-defined]  # all of these are binary
 
     def _is(self, node: exp.Is) -> sql.Composable:
@@ -117,14 +114,14 @@ class _Compiler:
         if isinstance(node.expression, exp.Boolean) and isinstance(node.this, exp.Column):
             word = "TRUE" if node.expression.this else "FALSE"
             return sql.SQL("({} IS {})").format(self.compile(node.this), sql.SQL(word))
-        raise Differs("IS")
+        raise NotPushed("IS")
 
     def _like(self, node: exp.Expr) -> sql.Composable:
         """LIKE and starts_with. DuckDB has no escape unless one is named, PostgreSQL a backslash unless none is."""
         item = self._text(node.this)
         value = self._value(node.expression)
         if isinstance(value, bool | int | float | Decimal):
-            raise Differs("a number against a text")
+            raise NotPushed("a number against a text")
         column, given = sql.SQL(quoted(item.name)), _cast(None if value is None else str(value), "text")
         if isinstance(node, exp.StartsWith):
             return sql.SQL("pg_catalog.starts_with({}::text, {})").format(column, given)
@@ -138,7 +135,7 @@ class _Compiler:
             item = self._field(node)
             if family_of(item) == "text":
                 return item
-        raise Differs("no column of text")
+        raise NotPushed("no column of text")
 
     def _compare(self, left: exp.Expr, operator: str, right: exp.Expr) -> sql.Composable:
         left, right = left.unnest(), right.unnest()
@@ -148,15 +145,15 @@ class _Compiler:
         if isinstance(left, exp.Length):
             return self._measure(left, operator, right)
         if not isinstance(left, exp.Column):
-            raise Differs("no column on either side")
+            raise NotPushed("no column on either side")
         item = self._field(left)
         family = family_of(item)
         if family is None or (operator in "<=>=" and operator != "=" and operator != "<>" and family not in _ORDERED):
-            raise Differs(f"{item.name} {operator}")
+            raise NotPushed(f"{item.name} {operator}")
         if isinstance(right, exp.Column):
             other = self._field(right)
             if family_of(other) != family or family == "opaque":
-                raise Differs(f"{item.name} and {other.name} are of different kinds")
+                raise NotPushed(f"{item.name} and {other.name} are of different kinds")
             return _binary(quoted(item.name), operator, sql.SQL(quoted(other.name)))
         side, value = _VALUES[family](item, self._value(right))
         return _binary(side, operator, value)
@@ -165,7 +162,7 @@ class _Compiler:
         """The number of a text's characters against a whole number."""
         item, value = self._text(left.this), self._value(right)
         if isinstance(value, bool) or not isinstance(value, int | None):
-            raise Differs("a length against another type")
+            raise NotPushed("a length against another type")
         number = _cast(None if value is None else str(value), "numeric")
         return _binary(f"pg_catalog.length({quoted(item.name)}::text)", operator, number)
 
@@ -173,13 +170,13 @@ class _Compiler:
         if column.table or column.name not in self._schema.names:
             near = [name for name in self._schema.names if name.lower() == column.name.lower()]
             if column.table or len(near) != 1:
-                raise Differs(f"no column {column.sql()}")
+                raise NotPushed(f"no column {column.sql()}")
             return self._checked(self._schema.field(near[0]))
         return self._checked(self._schema.field(column.name))
 
     def _checked(self, item: pa.Field) -> pa.Field:
         if (item.metadata or {}).get(REDACTED):
-            raise Differs(f"{item.name} is redacted")
+            raise NotPushed(f"{item.name} is redacted")
         return item
 
     def _param(self, node: exp.Placeholder) -> Any:
@@ -206,7 +203,7 @@ class _Compiler:
             case exp.Cast() if isinstance(node.this, exp.Literal) and node.this.is_string:
                 if node.to.this.name in _MOMENTS:
                     return _moment(str(node.this.this))
-        raise Differs(type(node).__name__)
+        raise NotPushed(type(node).__name__)
 
 
 def _binary(left: str, operator: str, right: sql.Composable) -> sql.Composable:
@@ -215,13 +212,13 @@ def _binary(left: str, operator: str, right: sql.Composable) -> sql.Composable:
 
 def family_of(item: pa.Field) -> str | None:
     """How values of a column compare; None if PostgreSQL and DuckDB might differ."""
-    native = (native_type(item) or "").split("(")[0]
-    if native in ("int2", "int4", "int8", "float8") or pa.types.is_decimal(item.type):
+    native, kind = base_type(item), column_kind(item)
+    if kind in ("integer", "decimal", "double") or pa.types.is_decimal(item.type):
         return "number"
-    if native in ("bool", "date", "timestamp", "timestamptz", "uuid"):
+    if kind is not None and kind != "texted":
+        return kind
+    if native == "uuid":
         return native
-    if native in ("text", "varchar"):
-        return "text"
     # char(n) loses its padding as text, numeric digits and money are no texts to anybody who compares them.
     return "opaque" if pa.types.is_string(item.type) and native not in ("numeric", "char", "bpchar", "money") else None
 
@@ -231,7 +228,7 @@ Side = tuple[str, sql.Composable]
 
 def _of_text(item: pa.Field, value: Any) -> Side:
     if isinstance(value, bool | int | float | Decimal):
-        raise Differs("a number against a text")
+        raise NotPushed("a number against a text")
     return quoted(item.name), _cast(None if value is None else str(value), "text")
 
 
@@ -255,7 +252,7 @@ def _is_canonical(text: str) -> bool:
 
 def _of_bool(item: pa.Field, value: Any) -> Side:
     if value is not None and not isinstance(value, bool):
-        raise Differs("a boolean against another type")
+        raise NotPushed("a boolean against another type")
     return quoted(item.name), _cast(None if value is None else str(value).lower(), "bool")
 
 
@@ -266,19 +263,19 @@ def _of_number(item: pa.Field, value: Any) -> Side:
         except ArithmeticError:
             raise UsageError(f"{value!r} is not a number, and {item.name} is one", hint="correct the value") from None
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | Decimal)):
-        raise Differs("a number against another type")
+        raise NotPushed("a number against another type")
     is_float = isinstance(value, float) or pa.types.is_floating(item.type)
     return quoted(item.name), _cast(None if value is None else str(value), "float8" if is_float else "numeric")
 
 
 def _of_moment(item: pa.Field, value: Any) -> Side:
-    native = (native_type(item) or "").split("(")[0]
+    native = base_type(item)
     if isinstance(value, str):
         value = _moment(value)
     if value is None:
         return quoted(item.name), _cast(None, native)
     if not isinstance(value, dt.date):
-        raise Differs("a date against another type")
+        raise NotPushed("a date against another type")
     if not isinstance(value, dt.datetime):
         return quoted(item.name), _cast(value.isoformat(), native if native != "date" else "date")
     # Everything is UTC here and in the engine's DuckDB.
@@ -292,7 +289,7 @@ _VALUES: Mapping[str, Callable[[pa.Field, Any], Side]] = {
     "text": _of_text,
     "opaque": _of_opaque,
     "uuid": _of_uuid,
-    "bool": _of_bool,
+    "boolean": _of_bool,
     "number": _of_number,
     "date": _of_moment,
     "timestamp": _of_moment,
@@ -310,8 +307,8 @@ def _number(text: str) -> int | Decimal:
 
 def _moment(text: str) -> dt.date:
     if not _MOMENT.fullmatch(text):
-        raise Differs(f"{text!r} is no ISO date")
+        raise NotPushed(f"{text!r} is no ISO date")
     try:
         return dt.datetime.fromisoformat(text) if len(text) > 10 else dt.date.fromisoformat(text)
     except ValueError as error:
-        raise Differs(str(error)) from error
+        raise NotPushed(str(error)) from error
