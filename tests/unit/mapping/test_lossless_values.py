@@ -137,7 +137,7 @@ VECTORS = [
     [0.1, -0.0, 3.4028234663852886e38, 1e-45],
     {"a": [0.1, 0.2], "b": [1.0]},
     [[0.1, 0.2], [0.3, 0.4]],
-    {"indices": [1, 5], "values": [0.25, 0.1]},
+    {"words": {"indices": [1, 5], "values": [0.25, 0.1]}},
     {"s": {"indices": [4_294_967_295], "values": [0.5]}, "a": [1.0]},
     None,
     {},
@@ -157,10 +157,6 @@ def as_stored(vector: Any) -> Any:
 def test_a_vector_comes_back_bit_for_bit(vector: Any) -> None:
     back = unpacked(json.loads(to_line({"v": packed(vector)}))["v"])
     assert json.dumps(back, sort_keys=True) == json.dumps(as_stored(vector), sort_keys=True)
-
-
-def test_a_sparse_vector_is_the_same_in_any_order() -> None:
-    assert packed({"indices": [5, 1], "values": [0.5, 0.25]}) == packed({"indices": [1, 5], "values": [0.25, 0.5]})
 
 
 def test_a_structure_is_the_same_whatever_its_comments_say() -> None:
