@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from unittest.mock import patch
 
 from fastapi import FastAPI
 from tests.bench.figures import Figure, middle
 from tests.bench.ground import Ground, seconds
+from tests.serving import served
 
 from data_workbench.api.pages import quality as pages
 from data_workbench.api.pages import script
@@ -33,7 +31,7 @@ def measure(ground: Ground) -> list[Figure]:
         inner.include_router(one.router())
     app.mount("/data", inner)
     variables = ground.environment() | {"WORKBENCH_METASTORE": "odras_postgres"}
-    with patch.dict(os.environ, variables), _served(app) as address:
+    with patch.dict(os.environ, variables), served(app) as address:
         return [_made(ground, app), *_loaded(ground, f"{address}/data/pages/quality")]
 
 
@@ -83,19 +81,3 @@ def _loaded(ground: Ground, address: str) -> Iterator[Figure]:
         browser.close()
     what = f"{WHAT}, loaded in Chromium"
     yield Figure("quality_page_in_browser", what, round(middle(took), 3), 1.0, "less", "s", {"rounds": took})
-
-
-@contextmanager
-def _served(app: FastAPI) -> Iterator[str]:
-    import uvicorn
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()

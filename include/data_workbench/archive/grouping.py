@@ -85,6 +85,7 @@ def groups_of(archiver: Archiver, policy: Policy, table: Table, marks: Mapping[s
 def _small(archiver: Archiver, policy: Policy, table: Table, marks: Mapping[str, ledger.Noted]) -> Iterator[Kindred]:
     # What is `written` here has something left to be done, which the next run does.
     known = {one.archive for one in archives.list_archives(archiver.metastore, states=("live",))}
+    streams = {table.origin.stream: table.origin, **{one.stream: table.origin_of(one) for one in table.relatives}}
     for archive in archiver.shelf.archives(policy.archive):
         mark = marks.get(archive)
         if mark is None or mark.state != "live" or not 0 < mark.live <= policy.batch_rows // 2:
@@ -92,7 +93,6 @@ def _small(archiver: Archiver, policy: Policy, table: Table, marks: Mapping[str,
         family = _family(archiver, policy.archive, archive, marks)
         if family is None or not {one.archive for one in family.members} <= known:
             continue
-        streams = {table.origin.stream: table.origin, **{one.stream: table.origin_of(one) for one in table.relatives}}
         if any(one.origin != streams.get(one.origin.stream) for one in family.members):
             continue
         if any(is_held(archiver.shelf, one) for one in family.members):

@@ -1,8 +1,7 @@
 """Steps as one statement that a database computes by itself, from its own tables into one of them.
 
 Each node is a query of that statement whose rows carry a status: 0 goes on, a code has left the run, a code beyond
-RETRACTS has left it and takes its key back, one beyond REFUSED is only for a staged run. Counts are the statuses of the
-nodes at which a flow of rows ends.
+RETRACTS has left it and takes its key back. Counts are the statuses of the nodes at which a flow of rows ends.
 """
 
 from __future__ import annotations
@@ -15,16 +14,12 @@ STATUS: Final = "_wb_status"
 PARAMS: Final = "_wb_params"
 """The query whose one row has a run's params; whoever runs the statement puts it before the others."""
 RETRACTS: Final = 1 << 20
-ROWS: Final = "_wb_standing"
-"""Stands in promises for the rows of a load as they stand."""
-REFUSED: Final = 1 << 22
-"""From here on: statuses of rows that end the attempt."""
 
 
 class NotPushed(Exception):
     """Why PostgreSQL is not asked: what is written might mean something else there than in DuckDB. Its words are shown.
 
-    Raised where SQL is written for both: for `where` of sources, steps and contracts.
+    Raised where SQL is written for both: for `where` of sources and for steps.
     """
 
 
@@ -39,10 +34,6 @@ class PushedStatement:
         ends: queries at which rows are counted by status.
         retracts: whether rows of `last` may take back their keys.
         params: name and type of the params that the queries read.
-        guards: queries that are to give no row.
-        refusals: statuses of rows that end the attempt, and what such rows are.
-        unique: columns whose values may not stand under another key where rows are merged.
-        promises: what rows as they stand may not be: a rule's name, and a condition in which ROWS stands for them.
     """
 
     queries: tuple[tuple[str, str], ...]
@@ -51,10 +42,6 @@ class PushedStatement:
     ends: tuple[str, ...]
     retracts: bool = False
     params: Mapping[str, str] = field(default_factory=dict)
-    guards: tuple[str, ...] = ()
-    refusals: tuple[tuple[int, str], ...] = ()
-    unique: tuple[tuple[str, ...], ...] = ()
-    promises: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The form stored with a plan."""
@@ -63,10 +50,8 @@ class PushedStatement:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The reverse of `to_json`."""
-        paired = ("queries", "columns", "refusals", "promises")
-        pairs = {name: tuple((one[0], one[1]) for one in data.get(name, ())) for name in paired}
-        names = {name: tuple(data.get(name, ())) for name in ("ends", "guards")}
-        return cls(**{**data, **pairs, **names, "unique": tuple(tuple(one) for one in data.get("unique", ()))})
+        pairs = {name: tuple((one[0], one[1]) for one in data[name]) for name in ("queries", "columns")}
+        return cls(**{**data, **pairs, "ends": tuple(data["ends"])})
 
 
 StatusCounts = Mapping[str, Mapping[int, int]]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.pipelines.test_profiles import command
+from tests.mail_server import MailServer
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import StoreUnavailable, UsageError
@@ -257,41 +255,14 @@ def test_what_is_unusual_is_told_once_unless_the_contract_tells_it_and_is_over_b
     assert receivers["ops"].got[2]["data"]["unusual"]
 
 
-class Mailbox:
-    """A mail server that remembers what it was given; `refuses` answers as one that is too busy."""
-
-    def __init__(self) -> None:
-        from aiosmtpd.controller import Controller
-
-        self.got: list[EmailMessage] = []
-        self.refuses = False
-        self.full: set[str] = set()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.controller = Controller(self, hostname="127.0.0.1", port=port)
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        if address in self.full:
-            return "450 mailbox full"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if self.refuses:
-            return "451 busy"
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        message["X-Taken-For"] = ", ".join(envelope.rcpt_tos)
-        self.got.append(message)
-        return "250 OK"
+class Mailbox(MailServer):
+    """The server with the connection that names it."""
 
     @property
     def connection(self) -> str:
         extra = {"from_email": "workbench@example.org", "to": ["ops@example.org", "numbers@example.org"]}
         extra |= {"disable_ssl": True, "disable_tls": True}
-        port = self.controller.port
-        return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra})
+        return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": self.port, "extra": extra})
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import Request
+from tests import serving
 from tests.integration.pipelines.test_incident_pages import CONTRACT, HOSTILE
 from tests.integration.pipelines.test_quarantine_pages import auth_manager
 
@@ -90,7 +89,6 @@ def address(site: Site, auth_manager: None, monkeypatch: pytest.MonkeyPatch) -> 
 @contextmanager
 def served() -> Iterator[str]:
     """The pages of the whole app, on a port of their own, asked by one user."""
-    import uvicorn
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi import FastAPI
@@ -104,16 +102,8 @@ def served() -> Iterator[str]:
     inner.dependency_overrides[get_user] = ada
     outer = FastAPI()
     outer.mount("/data", inner)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(outer, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/data/pages"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serving.served(outer) as address:
+        yield f"{address}/data/pages"
 
 
 def _remember(site: Site) -> None:
@@ -167,6 +157,14 @@ CONTRASTS = """() => {
       return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), one.innerText.slice(0, 40)];
     });
 }"""
+
+
+def require_readable(page: Page, what: str) -> None:
+    """Its words stand out from their ground, and it is no wider than a telephone."""
+    assert [one for one in page.evaluate(CONTRASTS) if one[0] < 4.5] == [], what
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{what} is too wide"
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_everything_is_reached_by_keyboard_and_nothing_of_a_value_runs(
@@ -326,16 +324,12 @@ def test_it_can_be_read_light_and_dark_wide_and_narrow(
         page.goto(address + place)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")  # draws all, seen or not
         page.wait_for_function("document.querySelectorAll('[data-chart]:not([data-drawn])').length === 0")
-        poor = [one for one in page.evaluate(CONTRASTS) if one[0] < 4.5]
-        assert poor == [], f"{name} in {scheme}"
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 31)"}[scheme]
         if folder and (scheme == "light" or name == "quality"):
             Path(folder).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=Path(folder, f"{name}-{scheme}.png"), full_page=True)
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide"
-        page.set_viewport_size({"width": 1280, "height": 900})
+        require_readable(page, f"{name} in {scheme}")
     assert seen["complained"] == []
     page.close()
 

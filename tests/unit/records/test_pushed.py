@@ -12,22 +12,9 @@ STATEMENT = PushedStatement(
     columns=(("id", "int4"),),
     ends=("out",),
     params={"most": "int4"},
-    guards=("_wb_again_0",),
-    refusals=((1 << 22, "rows break"),),
-    unique=(("a", "b"), ("c",)),
-    promises=(("required a", '"a" IS NULL'),),
+    retracts=True,
 )
 
 
 def test_a_statement_comes_back_out_of_a_stored_plan_as_it_went_in() -> None:
     assert PushedStatement.from_json(json.loads(json.dumps(STATEMENT.to_json()))) == STATEMENT
-
-
-def test_a_statement_of_a_plan_stored_before_there_were_contracts_in_it_is_read() -> None:
-    stored = {
-        name: value
-        for name, value in STATEMENT.to_json().items()
-        if name not in ("guards", "refusals", "unique", "promises")
-    }
-    found = PushedStatement.from_json(json.loads(json.dumps(stored)))
-    assert (found.guards, found.refusals, found.unique, found.promises) == ((), (), (), ())
