@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -66,7 +65,7 @@ class Creation:
         self._require_room()
         self.vault.prepare()
         now = datetime.now(UTC)
-        set_id = new_set_id(now, secrets.token_hex(3))
+        set_id = new_set_id(now, self.vault.set_ids())
         backups.begin(self.metastore, set_id, repository=self.vault.id, label=label)
         try:
             about: tuple[str, Purpose] = (label, purpose or ("partial" if stores else "backup"))

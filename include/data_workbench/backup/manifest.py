@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import datetime
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -152,9 +154,20 @@ class Manifest(_Model):
         return json.dumps({**body, "checksum": _checksum(body)}, indent=1, sort_keys=True).encode()
 
 
-def new_set_id(now: datetime, token: str) -> str:
-    """Sorts by time."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{token}"
+def new_set_id(now: datetime, earlier: Collection[str] = ()) -> str:
+    """An id that sorts by time to the microsecond, and after all `earlier` ones whatever the clock says.
+
+    Which set is the newest decides what is restored, compared and kept: two are made within one second, and a clock
+    that was set back tells a time before that of the set made last.
+    """
+    made = f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond:05x}{secrets.token_hex(1)[1:]}"
+    latest = max(earlier, default="")
+    if made > latest:
+        return made
+    try:
+        return new_set_id(datetime.strptime(latest.partition("-")[0], "%Y%m%dT%H%M%S%z") + timedelta(seconds=1))
+    except (ValueError, OverflowError):  # a folder that somebody named: no time can be after it
+        return made
 
 
 def is_set_id(text: str) -> bool:

@@ -48,7 +48,7 @@ def answered(driver: Driver, statement: str) -> list[object]:
 def written(export: DumpExport, vault: Vault, keyring: Keyring) -> tuple[StoredStore, Reader]:
     """A set of this graph alone."""
     vault.prepare()
-    set_id = new_set_id(START, "000001")
+    set_id = new_set_id(START)
     with Writer(vault, keyring, {}) as writer:
         stored = export.write(writer)
     manifest = Manifest(

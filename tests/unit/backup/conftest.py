@@ -56,7 +56,7 @@ class Repository:
         keyring = keyring or self.keyring
         self.vault.prepare()
         now = START + timedelta(hours=number)
-        set_id = new_set_id(now, f"{number:06x}")
+        set_id = new_set_id(now)
         if known is None:
             known = {}
             for earlier in self.vault.manifests(broken=lambda *_: None):

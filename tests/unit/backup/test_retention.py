@@ -21,7 +21,7 @@ def of(hours: int, repository: Repository, **changes: object) -> Manifest:
     name = next(iter(repository.vault.set_ids()), None)
     made = repository.vault.find(name) if name else repository.make({"a": b"a"})
     when = START + timedelta(hours=hours)
-    return made.model_copy(update={"set": new_set_id(when, f"{hours:06x}"), "created": when, **changes})
+    return made.model_copy(update={"set": new_set_id(when), "created": when, **changes})
 
 
 def kept(
