@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import StateError, WorkbenchError
-from data_workbench.pipelines.definition import load_definition
+from data_workbench.language.definition import load_definition
 from data_workbench.provider.engine import workbench_run_id
 from data_workbench.provider.local import airflow_credentials
 from data_workbench.provider.rest import AirflowClient
 from odras_demo.outcome import DemoOutcome, PipelineOutcome, from_document
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.run import Runner
     from data_workbench.servers import Stack
     from data_workbench.settings import Settings

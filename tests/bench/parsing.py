@@ -17,7 +17,7 @@ from typing import Any
 from tests.bench.figures import Figure, middle
 from tests.bench.ground import REPOSITORY, Ground
 
-from data_workbench.pipelines.rule_files import is_pipeline_file
+from data_workbench.language.rule_files import is_pipeline_file
 
 MEGABYTE = 1024**2
 LOADER = "workbench_pipelines.py"

@@ -36,8 +36,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from data_workbench.pipelines.yaml_quick import read_quickly
-from data_workbench.pipelines.yaml_tree import read_tree
+from data_workbench.language.yaml_quick import read_quickly
+from data_workbench.language.yaml_tree import read_tree
 
 FOLDER = Path(__file__).parent
 

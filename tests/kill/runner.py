@@ -28,8 +28,8 @@ from data_workbench.audit import open_keys
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.metastore import open_metastore
 from data_workbench.events import Event, subscribed
+from data_workbench.language.definition import load_definition
 from data_workbench.pipelines.archive_policies import load_policy
-from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.run import Runner
 from data_workbench.settings import Settings, load
 

@@ -18,8 +18,8 @@ import pytest
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import TransformError
+from data_workbench.language.definition import parse_definition
 from data_workbench.metastore import Metastore
-from data_workbench.pipelines.definition import parse_definition
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.run import Runner
 from data_workbench.pipelines.upkeep import Upkeep

@@ -15,8 +15,8 @@ from data_workbench.cli.session import Session
 from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.backfill import Backfiller
-    from data_workbench.pipelines.definition import Definition
 
 
 @command(root)

@@ -17,7 +17,7 @@ from data_workbench.cli.session import Session
 from data_workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.standing import StandingContract
 
 
@@ -79,7 +79,7 @@ def _chosen(session: Session, subject: str | None) -> tuple[list[Definition], Ca
 
 
 def _all(session: Session) -> list[Definition]:
-    from data_workbench.pipelines.rule_files import is_pipeline_file
+    from data_workbench.language.rule_files import is_pipeline_file
 
     files: list[Path] = sorted(filter(is_pipeline_file, session.settings.pipelines.glob("*")))
     found = [load(session, str(file)) for file in files]

@@ -20,9 +20,9 @@ from data_workbench.cli.tracing import traced
 from data_workbench.errors import ReconciliationFailed, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.audit import Author
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.run import Runner
 
 STATES = ("open", "resolved", "replayed", "superseded", "discarded")
@@ -50,7 +50,7 @@ def find_definition(session: Session, name: str) -> Path:
         found = session.settings.pipelines / f"{name}{suffix}"
         if "/" not in name and found.is_file():
             return found
-    from data_workbench.pipelines.rule_files import is_pipeline_file
+    from data_workbench.language.rule_files import is_pipeline_file
 
     known = sorted(file.stem for file in session.settings.pipelines.glob("*") if is_pipeline_file(file))
     hint = f"pipelines in {session.settings.pipelines}: {', '.join(known)}" if known else "give the path of a YAML file"

@@ -9,8 +9,8 @@ from data_workbench import settings as settings_module
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection, Connections
+    from data_workbench.language.project import Project
     from data_workbench.metastore import Metastore
-    from data_workbench.pipelines.project import Project
     from data_workbench.settings import Settings
 
 
@@ -58,7 +58,7 @@ class Session:
         """The project file, if there is one; only then is a reader of YAML imported."""
         if not self.settings.project.is_file():
             return None
-        from data_workbench.pipelines.project import load_project
+        from data_workbench.language.project import load_project
 
         return load_project(self.settings)
 

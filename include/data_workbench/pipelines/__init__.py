@@ -1,10 +1,9 @@
-"""The pipeline language and its runs: spec -> plan -> stage -> load -> reconcile.
+"""Pipelines and their runs: what the language says, planned, staged, loaded and compared.
 
-Read `spec.py` first (what a YAML file may say), then `definition.py` (loading a file with places for every mistake) and
-`run.py` (doing it). Around them stand
+Read `language` first (what a YAML file may say), then `run.py` (doing it). Around it stand
 
-    the file      yaml_tree, expansion (templates, grafting, prefixes), resolve (what feeds what); checks (lint, without
-                  a server); project and the other files of a site: contract_files, rule_files, watch_files
+    before        checks (lint, without a server); the other files of a site: contract_files, watch_files,
+                  archive_policies
     planning      planning (against live stores), source_plans, streams, targets, drift, effects; plan is what comes
                   out, explain what a user is told of it
     the stage     preparing, staging, landing, ranges and key_ranges, overlap, limits; direct (fused, pushing) does

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from data_workbench.archive.policy import Policy
 from data_workbench.errors import DefinitionError, Finding, UsageError
-from data_workbench.pipelines.wording import explain
-from data_workbench.pipelines.yaml_tree import Node, Problem, Unreadable, read_tree
+from data_workbench.language.wording import explain
+from data_workbench.language.yaml_tree import Node, Problem, Unreadable, read_tree
 from data_workbench.settings import Settings
 
 _ENDINGS = (".yaml", ".yml")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from data_workbench.pipelines.schedules import FileSchedule, TopicSchedule
-from data_workbench.pipelines.spec import Pipeline
+from data_workbench.language.schedules import FileSchedule, TopicSchedule
+from data_workbench.language.spec import Pipeline
 from data_workbench.records.definitions import Mistake
 
 if TYPE_CHECKING:
     from data_workbench.errors import Finding
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
 
 
 def unmet_schedule(definition: Definition) -> Finding | None:

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import RetriableError, RunConflict, UsageError, WorkbenchError
 from data_workbench.events import emit
+from data_workbench.language.params import read_params
+from data_workbench.language.partitions import Partition, list_partitions, typed
 from data_workbench.metastore import backfills, hold_run, runs
 from data_workbench.metastore.audit import Author
 from data_workbench.metastore.backfills import Backfill, BackfillRequest, Part
 from data_workbench.metastore.locks import in_turn, sharing, try_alone
-from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.partitions import Partition, list_partitions, typed
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.run import Runner
 
 MOST_PARALLEL = 16

@@ -15,9 +15,9 @@ from data_workbench.connectors.postgres.names import parse_relation
 from data_workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.definition import Definition
-    from data_workbench.pipelines.spec import Pipeline
-    from data_workbench.pipelines.spec_destination import Destination
+    from data_workbench.language.definition import Definition
+    from data_workbench.language.spec import Pipeline
+    from data_workbench.language.spec_destination import Destination
     from data_workbench.quality.contract import ColumnContract
     from data_workbench.transforms.spec import Step
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from data_workbench.errors import DefinitionError, UsageError, WorkbenchError
+from data_workbench.language.schedules import DatasetSchedule, FileSchedule, TopicSchedule
 from data_workbench.lineage import DatasetName, LineageDataset, source_name
 from data_workbench.lineage.assets import Asset, dataset_of
 from data_workbench.lineage.events import CONSUMERS, NAMESPACE, ConsumerKind
@@ -26,15 +27,14 @@ from data_workbench.metastore.alerts import Alert
 from data_workbench.notifications.names import route_names
 from data_workbench.pipelines.contract_files import contract_files, load_contract
 from data_workbench.pipelines.datasets import dataset_names
-from data_workbench.pipelines.schedules import DatasetSchedule, FileSchedule, TopicSchedule
 from data_workbench.pipelines.store_lineage import told
 from data_workbench.pipelines.telling_quality import routing
 from data_workbench.pipelines.telling_trouble import readable
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
+    from data_workbench.language.spec import Pipeline
     from data_workbench.metastore import Metastore
-    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import WorkbenchError
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.lineage import target_name
 from data_workbench.lineage.events import NAMESPACE
 from data_workbench.mapping.targets import CollectionTarget, FileTarget, NodeTarget, TableTarget, Target
 from data_workbench.metastore.lineage_facts import Name
-from data_workbench.pipelines.definition import load_definition
-from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.targets import target_columns
 
 if TYPE_CHECKING:
+    from data_workbench.language.spec import Pipeline
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.plan import RunPlan
-    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.pipelines.stores import Stores
     from data_workbench.settings import Settings
 

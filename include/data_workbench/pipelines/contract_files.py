@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
-from data_workbench.pipelines.definition import in_order
-from data_workbench.pipelines.wording import explain
-from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
-from data_workbench.pipelines.yaml_tree import Path as Place
+from data_workbench.language.definition import in_order
+from data_workbench.language.wording import explain
+from data_workbench.language.yaml_tree import Node, Unreadable, read_tree
+from data_workbench.language.yaml_tree import Path as Place
 from data_workbench.quality.standalone import Evaluation, StandaloneContract
 from data_workbench.quality.standalone.evaluation import Expressions
 from data_workbench.quality.standalone.kinds import Other

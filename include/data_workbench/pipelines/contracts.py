@@ -30,9 +30,9 @@ from data_workbench.quality.standalone import Reader
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.anomalies import Unusual
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.spec_destination import Destination
+    from data_workbench.language.spec_destination import Destination
 
 
 def dataset_names(destination: Destination) -> list[str]:

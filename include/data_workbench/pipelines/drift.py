@@ -21,8 +21,8 @@ from data_workbench.records.types import labels_of, native_type
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
+    from data_workbench.language.spec_source import Source
     from data_workbench.pipelines.plan import SourcePlan
-    from data_workbench.pipelines.spec_source import Source
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.pipelines.spec import Engine, Pipeline
+from data_workbench.language.spec import Engine, Pipeline
 
 if TYPE_CHECKING:
     from data_workbench.settings import Settings

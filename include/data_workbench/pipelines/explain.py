@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from data_workbench.errors import WorkbenchError
+from data_workbench.language.params import read_params
+from data_workbench.language.resolve import resolve
 from data_workbench.pipelines import drift
 from data_workbench.pipelines.consumers import downstream_of
 from data_workbench.pipelines.effects import AWAY, as_document, changes_since
 from data_workbench.pipelines.fused import fits
 from data_workbench.pipelines.hooks import require_permitted, told
 from data_workbench.pipelines.inverting import inverses, lost_by
-from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.plan import RunPlan, SourcePlan, columns_of
 from data_workbench.pipelines.planning import compile_run
-from data_workbench.pipelines.resolve import resolve
 from data_workbench.pipelines.stores import Stores
 from data_workbench.pipelines.targets import target_columns
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connections
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore import Metastore
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.pipelines.classification import classified_columns, is_classified
 from data_workbench.pipelines.contract_files import ContractFile, contract_files, load_contract
-from data_workbench.pipelines.definition import load_definition
-from data_workbench.pipelines.rule_files import is_pipeline_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.settings import Settings
 
 

@@ -13,9 +13,9 @@ from data_workbench.errors import AccessDenied, Unsupported
 from data_workbench.mapping.hooks import BoundHook, Hook, params_of, values_of
 
 if TYPE_CHECKING:
+    from data_workbench.language.spec import Pipeline
+    from data_workbench.language.spec_destination import Destination, HookStatement
     from data_workbench.pipelines.plan import DestinationPlan
-    from data_workbench.pipelines.spec import Pipeline
-    from data_workbench.pipelines.spec_destination import Destination, HookStatement
     from data_workbench.pipelines.stores import Stores
     from data_workbench.settings import Settings
 

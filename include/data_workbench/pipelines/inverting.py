@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from data_workbench.language.spec import Pipeline
     from data_workbench.mapping.targets import Target
     from data_workbench.pipelines.plan import RunPlan
-    from data_workbench.pipelines.spec import Pipeline
 
 
 def inverse_of(spec: Pipeline, plan: RunPlan, step: str) -> Inverse:

@@ -11,19 +11,19 @@ import pyarrow as pa
 
 from data_workbench.enrichment.kinds import require_kind
 from data_workbench.errors import SchemaConflict
+from data_workbench.language.iris import iris_of
+from data_workbench.language.resolve import Resolved, resolve
+from data_workbench.language.spec import Pipeline
 from data_workbench.pipelines.engines import engine_of, require_engine
 from data_workbench.pipelines.hooks import planned_hooks, require_permitted
-from data_workbench.pipelines.iris import iris_of
 from data_workbench.pipelines.plan import DestinationPlan, RunPlan, SidePlan, SourcePlan
 from data_workbench.pipelines.pushing import push_down
-from data_workbench.pipelines.resolve import Resolved, resolve
 from data_workbench.pipelines.source_plans import source_plans
-from data_workbench.pipelines.spec import Pipeline
 from data_workbench.pipelines.streams import spread
 from data_workbench.pipelines.targets import build_targets
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.stores import Stores
     from data_workbench.transforms.plan import TransformPlan
 

@@ -16,10 +16,10 @@ from data_workbench.pipelines.stores import Stores
 
 if TYPE_CHECKING:
     from data_workbench.artifacts import ArtifactStore
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.audit import Author
     from data_workbench.metastore.runs import Run
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.options import RunOptions
     from data_workbench.pipelines.plan import RunPlan, SourcePlan
     from data_workbench.pipelines.run import Runner

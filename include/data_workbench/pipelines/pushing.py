@@ -15,17 +15,17 @@ import pyarrow as pa
 
 from data_workbench.connectors.powers import CanRunSteps
 from data_workbench.errors import Unsupported
+from data_workbench.language.spec import Engine
 from data_workbench.mapping.targets import TableTarget
-from data_workbench.pipelines.spec import Engine
 from data_workbench.records.accounting import SourceCounts, StepCounts, WriteCounts
 from data_workbench.records.pushed import RETRACTS, PushedStatement, StatusCounts
 from data_workbench.transforms.clock import NOW_PARAM
 
 if TYPE_CHECKING:
+    from data_workbench.language.spec import Pipeline
     from data_workbench.mapping.targets import LoadContext
     from data_workbench.metastore import Metastore
     from data_workbench.pipelines.plan import DestinationPlan, RunPlan, SourcePlan
-    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.pipelines.stores import Stores
     from data_workbench.pipelines.work import Work
     from data_workbench.transforms.plan import NodePlan, TransformPlan

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from data_workbench.artifacts.writer import ArtifactWriter, Lane
     from data_workbench.connectors.base import Source as StoreSource
     from data_workbench.connectors.base import Stream
-    from data_workbench.pipelines.spec_source import Source
+    from data_workbench.language.spec_source import Source
     from data_workbench.pipelines.stores import Stores
 
 Take = Callable[[pa.RecordBatch, "Lane"], None]

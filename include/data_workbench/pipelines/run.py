@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.artifacts import ArtifactStore
 from data_workbench.errors import WorkbenchError
 from data_workbench.events import emit
+from data_workbench.language.params import read_params, secret_params, to_json
+from data_workbench.language.project import load_project
 from data_workbench.metastore import hold_run, runs, slots, stages
 from data_workbench.metastore.busy import require_no_backfill
 from data_workbench.metastore.runs import Orchestrator, RunRequest
@@ -36,10 +38,8 @@ from data_workbench.pipelines.limits import check_quarantined
 from data_workbench.pipelines.load import load_destination
 from data_workbench.pipelines.noting import Noted, noted_stage
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.preparing import prepare
-from data_workbench.pipelines.project import load_project
 from data_workbench.pipelines.spans import span
 from data_workbench.pipelines.telling import LineageTeller
 from data_workbench.pipelines.telling_trouble import Telling
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
 
     from data_workbench.connectors.base import Split
     from data_workbench.connectors.connections import Connections
+    from data_workbench.language.definition import Definition
     from data_workbench.lineage import Delivered
     from data_workbench.metastore import Metastore, RunLock
     from data_workbench.metastore.audit import Author
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.artifacts import StoredRun
+from data_workbench.language.params import read_params, to_json
 from data_workbench.pipelines.history import last_sources
 from data_workbench.pipelines.hooks import told
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import read_params, to_json
 from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.staging import QUARANTINE, Stage
 from data_workbench.pipelines.stores import Stores
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.run import Runner
 
 SAMPLE = 1000

@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from data_workbench.archive.policy import Policy
-from data_workbench.pipelines.spec import Pipeline
-from data_workbench.pipelines.spec_reuse import Template
-from data_workbench.pipelines.spec_source import Source
+from data_workbench.language.spec import Pipeline
+from data_workbench.language.spec_reuse import Template
+from data_workbench.language.spec_source import Source
+from data_workbench.language.wording import unwrap
 from data_workbench.pipelines.testing.spec import Cases
-from data_workbench.pipelines.wording import unwrap
 from data_workbench.quality.standalone.model import StandaloneContract
 from data_workbench.records.definitions import MOST_COLUMNS
 

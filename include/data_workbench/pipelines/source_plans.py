@@ -11,18 +11,18 @@ import pyarrow as pa
 
 from data_workbench.connectors.http.bindings import references
 from data_workbench.errors import SchemaConflict, StreamUnknown
+from data_workbench.language.resolve import Resolved, resolve
+from data_workbench.language.spec_source import DeletesWhen, Source
 from data_workbench.pipelines.drift import apply_policy
 from data_workbench.pipelines.plan import DELETED, SourcePlan, encode_schema
 from data_workbench.pipelines.ranges import require_ranges, split_key
-from data_workbench.pipelines.resolve import Resolved, resolve
-from data_workbench.pipelines.spec_source import DeletesWhen, Source
 from data_workbench.pipelines.streams import is_pattern
 from data_workbench.transforms.expressions import check_expression
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
+    from data_workbench.language.spec import Pipeline
     from data_workbench.pipelines.drift import Shape
-    from data_workbench.pipelines.spec import Pipeline
     from data_workbench.pipelines.stores import Stores
 
 

@@ -15,14 +15,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.errors import SchemaConflict, StreamUnknown
-from data_workbench.pipelines.resolve import resolve
+from data_workbench.language.resolve import resolve
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Stream
+    from data_workbench.language.spec import Pipeline
+    from data_workbench.language.spec_destination import Destination
+    from data_workbench.language.spec_source import Source
     from data_workbench.pipelines.plan import DestinationPlan
-    from data_workbench.pipelines.spec import Pipeline
-    from data_workbench.pipelines.spec_destination import Destination
-    from data_workbench.pipelines.spec_source import Source
     from data_workbench.pipelines.stores import Stores
 
 PLACES: Final = ("stream", "schema")

@@ -7,6 +7,7 @@ from typing import cast
 
 from data_workbench.connectors.files.formats.table import WRITTEN, format_of
 from data_workbench.errors import SchemaConflict
+from data_workbench.language.spec_destination import Destination, End, Relationship, Resource
 from data_workbench.mapping.iri_templates import IriTemplate
 from data_workbench.mapping.targets import (
     CollectionTarget,
@@ -20,7 +21,6 @@ from data_workbench.mapping.targets import (
     TableTarget,
     Target,
 )
-from data_workbench.pipelines.spec_destination import Destination, End, Relationship, Resource
 
 KeyOf = Callable[[str], tuple[str, ...]]
 """The key columns of a source or step."""

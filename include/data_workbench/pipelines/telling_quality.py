@@ -11,8 +11,8 @@ from data_workbench.errors import UsageError
 from data_workbench.pipelines.classification import datasets_of
 
 if TYPE_CHECKING:
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore.alerts import Alert
-    from data_workbench.pipelines.definition import Definition
 
 _FORM = '[{"owner": "…", "dataset": "odras_*", "severity": "critical", "routes": ["ops_alerts"]}]'
 

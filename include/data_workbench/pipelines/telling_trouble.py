@@ -12,20 +12,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import DefinitionError, WorkbenchError
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.metastore import incidents
 from data_workbench.metastore.incidents import Trouble
 from data_workbench.notifications.names import route_names
-from data_workbench.pipelines.definition import load_definition
-from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.standing import NOTHING
 from data_workbench.pipelines.telling_quality import downstream, routing
 from data_workbench.quality.incidents import PIPELINE, UNUSUAL, Surroundings, is_known, tell_trouble
 from data_workbench.quality.keeping import drift, unusual_now
 
 if TYPE_CHECKING:
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore import Metastore
     from data_workbench.metastore.anomalies import Unusual
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.settings import Settings
 
 log = logging.getLogger(__name__)

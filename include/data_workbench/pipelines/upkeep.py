@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.artifacts import StoredRun
 from data_workbench.audit import recorded
 from data_workbench.errors import WorkbenchError
+from data_workbench.language.params import read_params, secret_params, to_json
 from data_workbench.metastore import hold_run, liveness, quarantine, runs, stages
 from data_workbench.metastore.audit import redacted
 from data_workbench.pipelines import edits, records
 from data_workbench.pipelines.history import last_plan
 from data_workbench.pipelines.masking import Masks
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import read_params, secret_params, to_json
 from data_workbench.pipelines.planning import compile_run, content_hash
 from data_workbench.pipelines.run import Runner, new_run_id
 from data_workbench.pipelines.source_plans import seen_whole
@@ -29,9 +29,9 @@ from data_workbench.pipelines.work import Work
 from data_workbench.quality.keeping import keep_results
 
 if TYPE_CHECKING:
+    from data_workbench.language.definition import Definition
     from data_workbench.metastore.audit import Author
     from data_workbench.metastore.quarantine import Record
-    from data_workbench.pipelines.definition import Definition
     from data_workbench.pipelines.reconcile import Remedy
 
 

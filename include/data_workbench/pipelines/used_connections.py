@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import WorkbenchError
-from data_workbench.pipelines.definition import load_definition
-from data_workbench.pipelines.rule_files import is_pipeline_file
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.language.wording import explain
+from data_workbench.language.yaml_tree import Unreadable, read_tree
 from data_workbench.lineage import source_name
 from data_workbench.pipelines.classification import classified_columns, is_classified
 from data_workbench.pipelines.contract_files import contract_files, load_contract
 from data_workbench.pipelines.schema_history import keep_schemas
 from data_workbench.pipelines.telling_trouble import readable
-from data_workbench.pipelines.wording import explain
-from data_workbench.pipelines.yaml_tree import Unreadable, read_tree
 from data_workbench.watching import Pass, Watcher, Watches
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import StateError
+from data_workbench.language.params import restore
 from data_workbench.metastore import runs, states
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import restore
 from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.stores import Stores
 

@@ -15,14 +15,14 @@ from data_workbench.pipelines.arrivals import watched_connection
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
 
 
 def arrivals_of(spec: Pipeline) -> Asset:
     """The asset that a pipeline's file schedule waits for, with what watches the files; it belongs to this pipeline."""
     from airflow.sdk import Asset, AssetWatcher
 
-    from data_workbench.pipelines.schedules import FileSchedule
+    from data_workbench.language.schedules import FileSchedule
     from data_workbench.provider.triggers import FileArrivalTrigger
 
     schedule = spec.schedule
@@ -41,7 +41,7 @@ def messages_of(spec: Pipeline) -> Asset:
     """The asset that a pipeline's topic schedule waits for, with what listens to the topic; it is this pipeline's."""
     from airflow.sdk import Asset, AssetWatcher
 
-    from data_workbench.pipelines.schedules import TopicSchedule
+    from data_workbench.language.schedules import TopicSchedule
     from data_workbench.provider.topics import TopicTrigger
 
     schedule = spec.schedule

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def airflow_connections() -> Connections:
     """The resolver chain of a task."""
     from data_workbench import settings as settings_module
-    from data_workbench.pipelines.project import load_project
+    from data_workbench.language.project import load_project
 
     settings = settings_module.load()
     project = load_project(settings)

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench import settings as settings_module
 from data_workbench.errors import DefinitionError, Finding, WorkbenchError
+from data_workbench.language.definition import Definition, load_definition
+from data_workbench.language.partitions import TimePartitions
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.pipelines.arrivals import unmet_schedule
 from data_workbench.pipelines.datasets import dataset_names
-from data_workbench.pipelines.definition import Definition, load_definition
-from data_workbench.pipelines.partitions import TimePartitions
-from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.provider.assets import asset_of
 from data_workbench.provider.deadlines import deadline_of
 from data_workbench.provider.documents import backfill_doc, broken_doc, pipeline_doc, reconcile_doc
@@ -35,7 +35,7 @@ from data_workbench.provider.timetables import first_moment, schedule_of
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
     from data_workbench.settings import Settings
 
 PIPELINE, RECONCILE, BACKFILL = "pipeline__", "reconcile__", "backfill__"

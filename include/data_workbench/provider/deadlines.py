@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.deadline import DeadlineAlert
 
     from data_workbench.connectors.connections import Connection
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
 
 log = logging.getLogger(__name__)
 

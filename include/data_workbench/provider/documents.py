@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from data_workbench.pipelines.arrivals import watched_connection
-from data_workbench.pipelines.datasets import dataset_names
-from data_workbench.pipelines.schedules import (
+from data_workbench.language.schedules import (
     AliasSchedule,
     ClockSchedule,
     CronSchedule,
@@ -16,11 +14,13 @@ from data_workbench.pipelines.schedules import (
     TimetableSchedule,
     TopicSchedule,
 )
+from data_workbench.pipelines.arrivals import watched_connection
+from data_workbench.pipelines.datasets import dataset_names
 
 if TYPE_CHECKING:
     from data_workbench.errors import Finding
-    from data_workbench.pipelines.definition import Definition
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.definition import Definition
+    from data_workbench.language.spec import Pipeline
 
 _RUN = """\
 ### When it fails

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from data_workbench.connectors.base import Effect
-from data_workbench.pipelines.params import MAX_TEXT
-from data_workbench.pipelines.partitions import TimePartitions
+from data_workbench.language.params import MAX_TEXT
+from data_workbench.language.partitions import TimePartitions
 
 if TYPE_CHECKING:
     from airflow.sdk import Param as AirflowParam
 
-    from data_workbench.pipelines.spec import Param, Pipeline
+    from data_workbench.language.spec import Param, Pipeline
 
 _SHAPES: Mapping[str, dict[str, Any]] = {
     "text": {"type": "string", "maxLength": MAX_TEXT},

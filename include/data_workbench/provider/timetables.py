@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from data_workbench import settings as settings_module
-from data_workbench.pipelines.partitions import TimePartitions, first_end, partition_before, typed
-from data_workbench.pipelines.schedules import (
+from data_workbench.language.partitions import TimePartitions, first_end, partition_before, typed
+from data_workbench.language.schedules import (
     AliasSchedule,
     ClockSchedule,
     CronSchedule,
@@ -22,7 +22,7 @@ from data_workbench.provider.assets import arrivals_of, asset_of, messages_of
 from data_workbench.settings import is_listed
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
 
 # Left to itself, Airflow runs a DAG the moment it is unpaused if its time has just passed: such a run would come
 # between an operator who unpauses it and the run he then asks for.

@@ -98,8 +98,8 @@ class TopicTrigger(BaseEventTrigger):
 
     def _check(self, values: Mapping[str, Any]) -> None:
         """Raise UsageError for values that the params do not take."""
-        from data_workbench.pipelines.params import read_params
-        from data_workbench.pipelines.spec import Param
+        from data_workbench.language.params import read_params
+        from data_workbench.language.spec import Param
 
         declared = {name: Param.model_validate({"type": one["type"]}) for name, one in self._given.items()}
         read_params(declared, values)

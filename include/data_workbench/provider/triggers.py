@@ -123,7 +123,7 @@ def connections_of(found: dict[str, Connection | None]) -> Connections:
     """What was found, with the project file's defaults."""
     from data_workbench import settings as settings_module
     from data_workbench.connectors.connections import Connections
-    from data_workbench.pipelines.project import load_project
+    from data_workbench.language.project import load_project
 
     return Connections(found.get, complete=load_project(settings_module.load()).complete)
 

@@ -61,7 +61,7 @@ def waiting_for_stores(
 
 
 def _limits(connection_ids: list[str]) -> dict[str, int]:
-    from data_workbench.pipelines.project import load_project
+    from data_workbench.language.project import load_project
 
     limits = load_project(settings_module.load()).limits
     return {one: limits[one] for one in connection_ids if one in limits}

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import WorkbenchError
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.metastore import runs
-from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.reconcile import Remedy
-from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.run import Runner
 
 _MOST_PARAMS = 50

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.connectors.connections import Connections
 from data_workbench.connectors.metastore import open_metastore
 from data_workbench.errors import WorkbenchError
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.pipelines.contracts import Contracts
-from data_workbench.pipelines.definition import load_definition
 from data_workbench.pipelines.reconcile import Remedy
-from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.run import Runner
 from data_workbench.pipelines.upkeep import Upkeep
 from data_workbench.recovery.sampling import sampled
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.settings import Settings
 
 

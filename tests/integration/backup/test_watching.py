@@ -49,7 +49,7 @@ class Site:
         """One that copies the table, so that a drill has something to compare."""
         from data_workbench import settings as settings_module
         from data_workbench.connectors.connections import Connections
-        from data_workbench.pipelines.definition import load_definition
+        from data_workbench.language.definition import load_definition
         from data_workbench.pipelines.run import Runner
 
         settings = settings_module.load()

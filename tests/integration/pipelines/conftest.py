@@ -17,10 +17,10 @@ import pytest
 from psycopg import sql
 
 from data_workbench.connectors.connections import Connections, from_environment
+from data_workbench.language.definition import Definition, parse_definition
 from data_workbench.metastore import Metastore
 from data_workbench.metastore.audit import Author
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import Definition, parse_definition
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.reconcile import Remedy
 from data_workbench.pipelines.run import Runner

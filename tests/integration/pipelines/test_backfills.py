@@ -48,7 +48,7 @@ from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.metastore import open_metastore
 from data_workbench.events import subscribed
 from data_workbench.pipelines.backfill import Asked, Backfiller
-from data_workbench.pipelines.definition import load_definition
+from data_workbench.language.definition import load_definition
 from data_workbench.pipelines.run import Runner
 from data_workbench.records.arrow import prepare_process
 from data_workbench.settings import load

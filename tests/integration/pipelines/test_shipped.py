@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from data_workbench.language.definition import parse_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.pipelines.checks import load_checked
-from data_workbench.pipelines.definition import parse_definition
 from data_workbench.pipelines.options import RunOptions
 from data_workbench.pipelines.reconcile import Remedy
-from data_workbench.pipelines.rule_files import is_pipeline_file
 from data_workbench.pipelines.upkeep import Upkeep
 from odras_demo.demo import PIPELINES as IN_THE_DEMO
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from data_workbench.connectors.connections import Connection, from_environment
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.archive_policies import load_policy
 from data_workbench.pipelines.checks import lint, lint_paths
 from data_workbench.pipelines.contract_files import load_contract
-from data_workbench.pipelines.definition import parse_definition
 from data_workbench.pipelines.watch_files import load_watches
 from data_workbench.settings import Settings
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from data_workbench.language.params import secret_params
+from data_workbench.language.spec import Param
 from data_workbench.metastore import audit
 from data_workbench.metastore.audit import Act, Author, chained
 from data_workbench.metastore.runs import _told_options
 from data_workbench.pipelines.options import RunOptions
-from data_workbench.pipelines.params import secret_params
-from data_workbench.pipelines.spec import Param
 
 AT = datetime(2026, 11, 23, 8, 0, 0, 5, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from data_workbench.pipelines.spec import Pipeline
+from data_workbench.language.spec import Pipeline
 from data_workbench.transforms.expressions import check_expression
 
 FOLDER = Path(__file__).resolve().parents[3] / "dags" / "pipelines"

@@ -15,8 +15,8 @@ import pytest
 
 from data_workbench.artifacts import ArtifactStore, Manifest
 from data_workbench.connectors.connections import Connection, Connections
+from data_workbench.language.definition import Definition, parse_definition
 from data_workbench.mapping.targets import LoadContext
-from data_workbench.pipelines.definition import Definition, parse_definition
 from data_workbench.pipelines.landing import LandingContext
 from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.planning import compile_run

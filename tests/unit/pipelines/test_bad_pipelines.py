@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data_workbench.errors import DefinitionError, UsageError
+from data_workbench.language.definition import load_definition
 from data_workbench.pipelines.checks import lint_paths, load_checked
-from data_workbench.pipelines.definition import load_definition
 from data_workbench.settings import Settings
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "bad_pipelines"

@@ -10,9 +10,9 @@ import pytest
 
 from data_workbench.connectors.base import Stream
 from data_workbench.errors import SchemaConflict
+from data_workbench.language.spec_source import Source
 from data_workbench.pipelines.drift import apply_policy
 from data_workbench.pipelines.plan import SourcePlan, encode_schema
-from data_workbench.pipelines.spec_source import Source
 
 OLD = pa.schema([("id", pa.int64()), ("name", pa.string())])
 BEFORE = SourcePlan(

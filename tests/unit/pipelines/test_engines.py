@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from data_workbench.errors import DefinitionError, TransformError
-from data_workbench.pipelines.definition import parse_definition
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.engines import engine_of, opener_of
 from data_workbench.pipelines.plan import RunPlan
 from data_workbench.pipelines.planning import content_hash

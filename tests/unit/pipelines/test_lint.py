@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import parse_definition
+from data_workbench.language.resolve import resolve
 from data_workbench.pipelines.checks import lint, lint_paths
-from data_workbench.pipelines.definition import parse_definition
-from data_workbench.pipelines.resolve import resolve
 
 HEAD = "version: 1\npipeline: p\n"
 ROWS = "sources:\n  rows: {connection: c, stream: s, columns: [id, name, price, tags, at], key: [id]}\n"

@@ -7,8 +7,8 @@ import textwrap
 import pytest
 
 from data_workbench.errors import DefinitionError, Finding
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import parse_definition
 
 HEAD = """\
 version: 1

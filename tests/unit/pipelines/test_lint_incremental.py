@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import parse_definition
 
 SOURCE = "  rows: {connection: c, stream: s, columns: [id, shop, n], key: [id], cursor: {column: at}}\n"
 SUMS = "  - {name: sums, aggregate: {by: [shop], take: {total: sum(n)}, incremental: true}}\n"

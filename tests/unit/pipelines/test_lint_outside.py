@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import parse_definition
 
 REST = 'connection: api, given: {code: name}, rest: {path: "p/{code}"}, take: {city: name}'
 GRAPH = 'connection: g, given: {id: id}, graph: {query: "QUERY"}, take: {b: a}'

@@ -12,7 +12,8 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel
 
 from data_workbench.errors import DefinitionError
-from data_workbench.pipelines.definition import parse_definition
+from data_workbench.language.definition import parse_definition
+from data_workbench.language.yaml_tree import read_tree
 from data_workbench.pipelines.schema_export import (
     models,
     pipeline_schema,
@@ -21,7 +22,6 @@ from data_workbench.pipelines.schema_export import (
     with_key_tables,
     write_schema,
 )
-from data_workbench.pipelines.yaml_tree import read_tree
 
 REPOSITORY = Path(__file__).parents[3]
 EXAMPLE = REPOSITORY / "tests" / "fixtures" / "pipelines" / "requirements_example.yaml"

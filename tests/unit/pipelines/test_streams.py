@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import parse_definition
 from data_workbench.pipelines.planning import content_hash
 
 HEAD = "version: 1\npipeline: p\n"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from data_workbench.errors import SchemaConflict
+from data_workbench.language.spec_destination import Destination
 from data_workbench.mapping.targets import (
     CollectionTarget,
     Embedding,
@@ -20,7 +21,6 @@ from data_workbench.mapping.targets import (
     from_json,
     to_json,
 )
-from data_workbench.pipelines.spec_destination import Destination
 from data_workbench.pipelines.targets import build_targets, target_columns
 
 

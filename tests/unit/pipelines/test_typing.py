@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.golden.cases import Case, load_cases
 
+from data_workbench.language.definition import load_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import load_definition
 
 RUN = [case for case in load_cases() if "error" not in case.expect and case.file != "incremental"]
 """Incremental steps ask more of a file than rows."""

@@ -12,8 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from data_workbench.connectors.connections import from_environment
-from data_workbench.pipelines.definition import load_definition
-from data_workbench.pipelines.rule_files import is_pipeline_file
+from data_workbench.language.definition import load_definition
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.settings import PORT_OFFSETS, Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]

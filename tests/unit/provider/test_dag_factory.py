@@ -161,7 +161,7 @@ def test_schedules_by_several_crons_a_clock_and_a_timetable(parsed: Parsed) -> N
 
 
 def test_a_module_that_is_not_listed_is_not_even_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from data_workbench.pipelines.schedules import TimetableSchedule
+    from data_workbench.language.schedules import TimetableSchedule
     from data_workbench.provider.timetables import _made
 
     text = "from airflow.sdk.bases.timetable import BaseTimetable\nclass Ours(BaseTimetable):\n    pass\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.provider.conftest import REPOSITORY, Parsed
 
-from data_workbench.pipelines.rule_files import is_pipeline_file
+from data_workbench.language.rule_files import is_pipeline_file
 from data_workbench.provider.tags import Tag
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from data_workbench.pipelines.yaml_tree import read_tree
+from data_workbench.language.yaml_tree import read_tree
 from data_workbench.records.types import with_native
 from data_workbench.transforms.suggestions import as_lines, name_score, suggest, words
 

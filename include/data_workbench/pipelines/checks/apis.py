@@ -5,9 +5,9 @@ from __future__ import annotations
 from data_workbench.connectors.http.bindings import references
 from data_workbench.connectors.http.incremental import Incremental
 from data_workbench.connectors.rest.options import Resource
+from data_workbench.language.spec_source import Source
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.spec_source import Source
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 _BOUND = ("params", "path_params", "body", "variables")

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.spec_source import DeletesWhen, Source
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks import incremental, outside, tables, values
 from data_workbench.pipelines.checks.apis import check_api
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.ranges import check_ranges
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.checks.values import input_of
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec_source import DeletesWhen, Source
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
 
 

@@ -6,8 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 from data_workbench.connectors.connections import FILE_SCHEMES, has_secret
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.yaml_tree import Path
 
 _ID = re.compile(r"[A-Za-z0-9_.#!()\-]+")
 _SCHEMES = (

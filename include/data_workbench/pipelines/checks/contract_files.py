@@ -13,7 +13,7 @@ from data_workbench.pipelines.contract_files import ContractFile, load_contract
 from data_workbench.records.type_names import canonical_type
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.yaml_tree import Path as Place
+    from data_workbench.language.yaml_tree import Path as Place
     from data_workbench.settings import Settings
 
 Said = tuple["Place", str, str | None]

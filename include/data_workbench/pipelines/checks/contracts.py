@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.connections import check_connection
 from data_workbench.pipelines.checks.promises import mistakes
 from data_workbench.pipelines.checks.report import Known, Report
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.quality.contract import ColumnContract
 from data_workbench.records.names import near_names
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 
 from data_workbench.connectors.files.formats.table import FORMATS, WRITTEN, compression_of, format_of
 from data_workbench.errors import UsageError
+from data_workbench.language.iris import iris_of
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.spec_destination import Destination, End, Node, Property, Relationship, Resource
+from data_workbench.language.yaml_tree import Path
 from data_workbench.mapping.iri_templates import IriTemplate
 from data_workbench.mapping.rdf_values import RDF_TYPE
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Known, Report
-from data_workbench.pipelines.iris import iris_of
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec_destination import Destination, End, Node, Property, Relationship, Resource
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 _GRAPH_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")

@@ -14,10 +14,10 @@ from data_workbench.connectors.files.formats.table import is_known
 from data_workbench.connectors.files.options import FileOptions
 from data_workbench.connectors.files.streams import SEPARATOR
 from data_workbench.errors import UsageError
+from data_workbench.language.wording import word
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.connections import check_path
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.wording import word
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from data_workbench.language.yaml_tree import Path
 from data_workbench.mapping.hooks import params_of, refusal
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
 
 _PARAM = re.compile(r"\$[a-z]")

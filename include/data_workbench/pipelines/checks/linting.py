@@ -7,6 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.language.definition import Definition, in_order, load_definition
+from data_workbench.language.project import load_project
+from data_workbench.language.resolve import resolve
+from data_workbench.language.rule_files import ENDING, TEMPLATE_ENDING, TESTS_ENDING, load_rule_set
+from data_workbench.language.templates import load_template
 from data_workbench.pipelines.checks.columns import check_columns
 from data_workbench.pipelines.checks.contract_files import lint_contract
 from data_workbench.pipelines.checks.contracts import check_contracts
@@ -22,11 +27,6 @@ from data_workbench.pipelines.checks.streams import check_streams
 from data_workbench.pipelines.checks.together import check_together
 from data_workbench.pipelines.checks.typing import check_types
 from data_workbench.pipelines.contract_files import is_contract_file
-from data_workbench.pipelines.definition import Definition, in_order, load_definition
-from data_workbench.pipelines.project import load_project
-from data_workbench.pipelines.resolve import resolve
-from data_workbench.pipelines.rule_files import ENDING, TEMPLATE_ENDING, TESTS_ENDING, load_rule_set
-from data_workbench.pipelines.templates import load_template
 from data_workbench.settings import Settings, load
 
 _ENDINGS = (".yaml", ".yml")

@@ -9,11 +9,11 @@ from data_workbench.connectors.http.bindings import references
 from data_workbench.embedding import check_model
 from data_workbench.enrichment.spec import Enrich, Taken
 from data_workbench.errors import UsageError
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.connections import check_connection, check_path
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.checks.values import added, input_of
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
 
 Flow = Mapping[str, Known]

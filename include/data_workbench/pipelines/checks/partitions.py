@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from data_workbench.connectors.http.bindings import references
 from data_workbench.errors import UsageError
+from data_workbench.language.params import read_params
+from data_workbench.language.partitions import RangePartitions, TimePartitions, ValuePartitions, check_start
+from data_workbench.language.spec_source import Source
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.partitions import RangePartitions, TimePartitions, ValuePartitions, check_start
-from data_workbench.pipelines.spec_source import Source
 
 _TAKEN = {"from", "to", "only", "parallel", "retry_failed"}
 

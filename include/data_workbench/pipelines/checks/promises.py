@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_workbench.pipelines.yaml_tree import Path
+from data_workbench.language.yaml_tree import Path
 from data_workbench.quality.contract import ColumnContract, Scalar
 from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.literals import pattern_refused

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from data_workbench.language.spec_source import Source
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.files import reads_files
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.spec_source import Source
 from data_workbench.pipelines.streams import is_pattern
-from data_workbench.pipelines.yaml_tree import Path
 
 _SPLIT = ("postgresql", "postgres")
 """Schemes of URLs whose stores split a read; the type behind a connection's id is known when a run is planned."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import Finding
-from data_workbench.pipelines.definition import Definition
-from data_workbench.pipelines.yaml_tree import Path
+from data_workbench.language.definition import Definition
+from data_workbench.language.yaml_tree import Path
 from data_workbench.records.marks import PREFIX
 from data_workbench.records.names import near_names
 from data_workbench.records.type_names import canonical_type

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from data_workbench.errors import UsageError
-from data_workbench.pipelines.arrivals import unmet_schedule
-from data_workbench.pipelines.checks.connections import check_connection, check_path
-from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.params import read_params
-from data_workbench.pipelines.partitions import TimePartitions
-from data_workbench.pipelines.schedules import (
+from data_workbench.language.params import read_params
+from data_workbench.language.partitions import TimePartitions
+from data_workbench.language.schedules import (
     ClockSchedule,
     CronSchedule,
     FileSchedule,
     TimetableSchedule,
     TopicSchedule,
 )
-from data_workbench.pipelines.spec import Param
-from data_workbench.pipelines.yaml_tree import Path
+from data_workbench.language.spec import Param
+from data_workbench.language.yaml_tree import Path
+from data_workbench.pipelines.arrivals import unmet_schedule
+from data_workbench.pipelines.checks.connections import check_connection, check_path
+from data_workbench.pipelines.checks.report import Report
 from data_workbench.records.names import near_names
 
 _PRESETS = ("@continuous", "@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")

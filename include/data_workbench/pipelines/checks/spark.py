@@ -12,16 +12,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from data_workbench.errors import TransformError, UsageError, WorkbenchError
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.engines import engine_of
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.type_names import canonical_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
     from data_workbench.transforms.plan import TransformPlan
     from data_workbench.transforms.spec import Step
 

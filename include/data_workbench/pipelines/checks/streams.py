@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.spec_source import Source
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.spec_source import Source
 from data_workbench.pipelines.streams import is_pattern, pattern_of, spread_sources
-from data_workbench.pipelines.yaml_tree import Path
 
 _ONE_BY_ONE = ("columns", "where", "key", "rest", "graphql")
 """What is said of one stream, and cannot hold for many."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Known, Report
 from data_workbench.pipelines.checks.values import added, input_of
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.windows import asks_for_order
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from data_workbench.errors import Finding
+from data_workbench.language.definition import Definition
+from data_workbench.language.schedules import DatasetSchedule, FileSchedule
+from data_workbench.language.spec_destination import Destination
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.arrivals import watched_connection
 from data_workbench.pipelines.datasets import dataset_names
-from data_workbench.pipelines.definition import Definition
-from data_workbench.pipelines.schedules import DatasetSchedule, FileSchedule
-from data_workbench.pipelines.spec_destination import Destination
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.definitions import Mistake
 
 

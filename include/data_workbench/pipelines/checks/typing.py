@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from data_workbench.language.resolve import Resolved
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.report import Report
-from data_workbench.pipelines.resolve import Resolved
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.text import with_variables

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from data_workbench.language.yaml_tree import Path
 from data_workbench.pipelines.checks.connections import check_connection
 from data_workbench.pipelines.checks.report import Known, Report
-from data_workbench.pipelines.yaml_tree import Path
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_values import Parse
 

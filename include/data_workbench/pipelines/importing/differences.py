@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
     from data_workbench.transforms.spec_values import Mapped
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
+from data_workbench.language.definition import Definition, in_order
+from data_workbench.language.resolve import resolve
+from data_workbench.language.rule_files import TESTS_ENDING
+from data_workbench.language.wording import explain
+from data_workbench.language.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.pipelines.checks import load_checked
-from data_workbench.pipelines.definition import Definition, in_order
 from data_workbench.pipelines.planning import side_plans
-from data_workbench.pipelines.resolve import resolve
-from data_workbench.pipelines.rule_files import TESTS_ENDING
 from data_workbench.pipelines.testing.spec import Cases
-from data_workbench.pipelines.wording import explain
-from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.records.names import near_names
 
 if TYPE_CHECKING:

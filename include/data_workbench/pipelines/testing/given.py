@@ -32,7 +32,7 @@ from data_workbench.records.types import native_type, with_native
 from data_workbench.records.values import rows_of, table_of
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
     from data_workbench.settings import Settings
 
 GIVEN = "given"

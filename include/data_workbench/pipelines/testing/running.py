@@ -18,9 +18,9 @@ from data_workbench.connectors import registry
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.connectors.connections import Connection
 from data_workbench.errors import DefinitionError, Finding, WorkbenchError
-from data_workbench.pipelines.definition import Definition
+from data_workbench.language.definition import Definition
+from data_workbench.language.params import read_params
 from data_workbench.pipelines.landing import LandingContext
-from data_workbench.pipelines.params import read_params
 from data_workbench.pipelines.planning import compile_run
 from data_workbench.pipelines.staging import QUARANTINE, Stage, StageResult
 from data_workbench.pipelines.testing.answers import GivenAnswers

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from data_workbench.errors import WorkbenchError
-    from data_workbench.pipelines.definition import Definition
+    from data_workbench.language.definition import Definition
     from data_workbench.pipelines.run import Runner
 
 SPLIT, STAGE, RECONCILE = "split", "stage", "reconcile"
@@ -66,7 +66,7 @@ class PipelineOperator(BaseOperator):
     def connection_ids(self) -> list[str]:
         """The connections whose stores this task talks to."""
         from data_workbench import settings as settings_module
-        from data_workbench.pipelines.definition import load_definition
+        from data_workbench.language.definition import load_definition
 
         spec = load_definition(self.definition, settings=settings_module.load()).spec
         read = {one.connection for one in spec.sources.values()}
@@ -76,8 +76,8 @@ class PipelineOperator(BaseOperator):
         """The pipeline as its file says it now, checked as `workbench lint` does."""
         from data_workbench import settings as settings_module
         from data_workbench.errors import DefinitionError
+        from data_workbench.language.definition import load_definition
         from data_workbench.pipelines.checks import lint
-        from data_workbench.pipelines.definition import load_definition
 
         found = load_definition(self.definition, settings=settings_module.load())
         mistakes = lint(found)
@@ -111,7 +111,7 @@ class BeginningOperator(PipelineOperator):
 
     def _skips(self) -> bool:
         from data_workbench import settings as settings_module
-        from data_workbench.pipelines.definition import load_definition
+        from data_workbench.language.definition import load_definition
 
         return load_definition(self.definition, settings=settings_module.load()).spec.on_overlap == "skip"
 
@@ -230,7 +230,7 @@ class LoadOperator(PipelineOperator):
     def connection_ids(self) -> list[str]:
         """The destination's; all of the pipeline's if the file no longer has it."""
         from data_workbench import settings as settings_module
-        from data_workbench.pipelines.definition import load_definition
+        from data_workbench.language.definition import load_definition
 
         spec = load_definition(self.definition, settings=settings_module.load()).spec
         found = spec.destinations.get(self.destination)

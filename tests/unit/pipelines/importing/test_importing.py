@@ -8,8 +8,8 @@ import duckdb  # computes what rules became
 import pytest
 
 from data_workbench.errors import UsageError
+from data_workbench.language.definition import parse_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import parse_definition
 from data_workbench.pipelines.importing.differences import differences
 from data_workbench.pipelines.importing.reading import Imported, read_mapping
 from data_workbench.pipelines.importing.renames import all_renames

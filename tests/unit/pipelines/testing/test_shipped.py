@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_workbench.pipelines.rule_files import TESTS_ENDING, is_pipeline_file
+from data_workbench.language.rule_files import TESTS_ENDING, is_pipeline_file
 from data_workbench.pipelines.testing.files import CaseFile, load_cases
 from data_workbench.pipelines.testing.running import run_cases
 from data_workbench.settings import Settings

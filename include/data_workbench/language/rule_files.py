@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding
-from data_workbench.pipelines.wording import explain
-from data_workbench.pipelines.yaml_tree import Problem, Unreadable, read_tree
+from data_workbench.language.wording import explain
+from data_workbench.language.yaml_tree import Problem, Unreadable, read_tree
 from data_workbench.transforms.spec_values import RuleSet
 
 ENDING = ".rules.yaml"

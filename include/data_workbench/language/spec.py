@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from data_workbench.pipelines.partitions import Partitions
-from data_workbench.pipelines.schedules import Schedule
-from data_workbench.pipelines.spec_destination import Destination, Disposition
-from data_workbench.pipelines.spec_reuse import Use
-from data_workbench.pipelines.spec_source import Cursor, DeletesWhen, SchemaPolicy, Source
+from data_workbench.language.partitions import Partitions
+from data_workbench.language.schedules import Schedule
+from data_workbench.language.spec_destination import Destination, Disposition
+from data_workbench.language.spec_reuse import Use
+from data_workbench.language.spec_source import Cursor, DeletesWhen, SchemaPolicy, Source
 from data_workbench.quality.contract import Contract
 from data_workbench.records.definitions import (
     Columns,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_workbench.pipelines.definition import parse_definition
-from data_workbench.pipelines.yaml_quick import read_quickly
-from data_workbench.pipelines.yaml_tree import Unreadable, read_tree
+from data_workbench.language.definition import parse_definition
+from data_workbench.language.yaml_quick import read_quickly
+from data_workbench.language.yaml_tree import Unreadable, read_tree
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SOUND = [

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from data_workbench.errors import DefinitionError, Finding
-from data_workbench.pipelines.grafting import mapping, merged, without
-from data_workbench.pipelines.prefixes import with_whole_iris
-from data_workbench.pipelines.spec import Defaults, Override
-from data_workbench.pipelines.spec_reuse import Use
-from data_workbench.pipelines.templates import skeleton
-from data_workbench.pipelines.yaml_tree import DEEPEST, MOST_NODES, Node, Place
+from data_workbench.language.grafting import mapping, merged, without
+from data_workbench.language.prefixes import with_whole_iris
+from data_workbench.language.spec import Defaults, Override
+from data_workbench.language.spec_reuse import Use
+from data_workbench.language.templates import skeleton
+from data_workbench.language.yaml_tree import DEEPEST, MOST_NODES, Node, Place
 from data_workbench.records.names import near_names
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.project import Project
+    from data_workbench.language.project import Project
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _KINDS: Final = ("sources", "destinations")
@@ -160,7 +160,7 @@ def _checked(model: type[_Model], node: Node, name: str, found: Expanded) -> _Mo
     try:
         return model.model_validate(node.plain())
     except ValidationError as error:
-        from data_workbench.pipelines.wording import explain
+        from data_workbench.language.wording import explain
 
         words = [(node.locate(word.path, key=word.at_key), word) for word in explain(error, node, model)]
         findings = [

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import load_definition, parse_definition
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import load_definition, parse_definition
 
 EXAMPLE = Path(__file__).parents[2] / "fixtures" / "pipelines" / "requirements_example.yaml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_fifty_files_load_in_less_than_two_seconds(tmp_path: Path) -> None:
 
 def test_loading_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from data_workbench.pipelines.definition import load_definition; "
+        "import sys; from data_workbench.language.definition import load_definition; "
         f"load_definition({str(EXAMPLE)!r}); "
         "print([m for m in ('duckdb', 'pyarrow', 'sqlglot', 'numpy', 'airflow', 'croniter') if m in sys.modules])"
     )

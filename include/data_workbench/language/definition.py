@@ -18,13 +18,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
-from data_workbench.pipelines.expansion import Expanded, Surroundings, expand
-from data_workbench.pipelines.rule_files import ENDING as RULES_ENDING
-from data_workbench.pipelines.rule_files import find_rule_file, load_rule_set
-from data_workbench.pipelines.spec import Pipeline
-from data_workbench.pipelines.wording import explain
-from data_workbench.pipelines.yaml_quick import read_quickly
-from data_workbench.pipelines.yaml_tree import Node, Place, Problem, Unreadable, read_tree
+from data_workbench.language.expansion import Expanded, Surroundings, expand
+from data_workbench.language.rule_files import ENDING as RULES_ENDING
+from data_workbench.language.rule_files import find_rule_file, load_rule_set
+from data_workbench.language.spec import Pipeline
+from data_workbench.language.wording import explain
+from data_workbench.language.yaml_quick import read_quickly
+from data_workbench.language.yaml_tree import Node, Place, Problem, Unreadable, read_tree
 from data_workbench.settings import Settings, load
 
 
@@ -186,7 +186,7 @@ def surroundings(settings: Settings, folder: Path | None) -> Surroundings:
     """What a pipeline file of a folder is read within. Raises DefinitionError for a broken project file."""
     project, key = None, None
     if settings.project.is_file():
-        from data_workbench.pipelines.project import load_project, state_of
+        from data_workbench.language.project import load_project, state_of
 
         project, key = load_project(settings), state_of(settings)
     return Surroundings(folder, settings.environment, settings.max_definition_bytes, key, project)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from data_workbench.pipelines.spec import Pipeline
-from data_workbench.pipelines.spec_destination import Destination
-from data_workbench.pipelines.yaml_tree import Path
+from data_workbench.language.spec import Pipeline
+from data_workbench.language.spec_destination import Destination
+from data_workbench.language.yaml_tree import Path
 from data_workbench.records.names import near_names
 
 

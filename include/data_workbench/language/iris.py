@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from data_workbench.pipelines.spec import Pipeline
+    from data_workbench.language.spec import Pipeline
     from data_workbench.transforms.spec import Step
     from data_workbench.transforms.spec_values import Mapped
 

@@ -29,8 +29,8 @@ from data_workbench.connectors.connections import Connection, has_secret, is_sec
 from data_workbench.connectors.registry import CONNECTORS, spec_of
 from data_workbench.connectors.spec import keys_of
 from data_workbench.errors import DefinitionError, Finding, UsageError
-from data_workbench.pipelines.spec import ProjectDefaults, ProjectOverride
-from data_workbench.pipelines.yaml_tree import Node, Unreadable, read_tree
+from data_workbench.language.spec import ProjectDefaults, ProjectOverride
+from data_workbench.language.yaml_tree import Node, Unreadable, read_tree
 from data_workbench.records.names import near_names
 from data_workbench.settings import Settings
 
@@ -193,7 +193,7 @@ class _Checking:
         try:
             model.model_validate(node.plain())
         except ValidationError as error:
-            from data_workbench.pipelines.wording import explain
+            from data_workbench.language.wording import explain
 
             for word in explain(error, node, model):
                 place = node.locate(word.path, key=word.at_key)

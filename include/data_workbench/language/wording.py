@@ -10,8 +10,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from data_workbench.pipelines.spec import Pipeline
-from data_workbench.pipelines.yaml_tree import Node, Path
+from data_workbench.language.spec import Pipeline
+from data_workbench.language.yaml_tree import Node, Path
 from data_workbench.records.definitions import Mistake
 from data_workbench.records.names import near_names
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import load_definition
 from data_workbench.pipelines.checks import lint_paths
-from data_workbench.pipelines.definition import load_definition
 
 PIPELINE = """version: 1
 pipeline: p

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from data_workbench.errors import UsageError
-from data_workbench.pipelines.partitions import (
+from data_workbench.language.partitions import (
     Partition,
     Partitions,
     first_end,

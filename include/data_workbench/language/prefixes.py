@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from data_workbench.language.yaml_tree import Node, Problem
 from data_workbench.mapping.iri_prefixes import KNOWN, Prefixes, UnknownPrefix, local_name, problem_of
-from data_workbench.pipelines.yaml_tree import Node, Problem
 from data_workbench.records.names import near_names
 
 _What = Literal["iri", "name", "stream", "option"]

@@ -15,11 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from data_workbench.errors import DefinitionError, Finding
-from data_workbench.pipelines.grafting import TEXT, VARIABLE, Ungraftable, bound, mapping, merged
-from data_workbench.pipelines.rule_files import TEMPLATE_ENDING as ENDING
-from data_workbench.pipelines.spec_reuse import Template, Use, Variable
-from data_workbench.pipelines.yaml_quick import read_quickly
-from data_workbench.pipelines.yaml_tree import MOST_NODES, Node, Problem, Unreadable, read_tree
+from data_workbench.language.grafting import TEXT, VARIABLE, Ungraftable, bound, mapping, merged
+from data_workbench.language.rule_files import TEMPLATE_ENDING as ENDING
+from data_workbench.language.spec_reuse import Template, Use, Variable
+from data_workbench.language.yaml_quick import read_quickly
+from data_workbench.language.yaml_tree import MOST_NODES, Node, Problem, Unreadable, read_tree
 from data_workbench.records.names import near_names
 
 _LONGEST_CHAIN = 8
@@ -65,7 +65,7 @@ def _load(path: Path, _changed: int, size: int, most_bytes: int) -> TemplateFile
     try:
         spec = Template.model_validate(tree.plain())
     except ValidationError as error:
-        from data_workbench.pipelines.wording import explain
+        from data_workbench.language.wording import explain
 
         words = [(tree.locate(word.path, key=word.at_key), word) for word in explain(error, tree, Template)]
         raise DefinitionError(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import Definition, load_definition
 from data_workbench.pipelines.checks import lint_paths, load_checked
-from data_workbench.pipelines.definition import Definition, load_definition
 from data_workbench.settings import Settings
 
 COPY = """\

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_workbench.connectors.connections import is_secret_name
 from data_workbench.errors import UsageError
-from data_workbench.pipelines.spec import Param
+from data_workbench.language.spec import Param
 
 MAX_TEXT = 10_000
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}

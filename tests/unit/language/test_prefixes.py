@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from data_workbench.errors import DefinitionError
+from data_workbench.language.definition import parse_definition
+from data_workbench.language.iris import iris_of
+from data_workbench.language.resolve import resolve
 from data_workbench.pipelines.checks import lint
-from data_workbench.pipelines.definition import parse_definition
-from data_workbench.pipelines.iris import iris_of
-from data_workbench.pipelines.resolve import resolve
 
 HEAD = """\
 version: 1

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_workbench.errors import UsageError
-from data_workbench.pipelines.params import MAX_TEXT, read_params, restore, to_json
-from data_workbench.pipelines.spec import Param
+from data_workbench.language.params import MAX_TEXT, read_params, restore, to_json
+from data_workbench.language.spec import Param
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=50),

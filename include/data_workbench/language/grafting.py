@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from data_workbench.pipelines.yaml_tree import Node, Place, Problem
+from data_workbench.language.yaml_tree import Node, Place, Problem
 
 VARIABLE, TEXT = "$var", "$text"
 

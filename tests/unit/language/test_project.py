@@ -8,7 +8,7 @@ import pytest
 
 from data_workbench.connectors.connections import Connection, Connections
 from data_workbench.errors import ConnectionUnknown, DefinitionError, UsageError
-from data_workbench.pipelines.project import Project, load_project
+from data_workbench.language.project import Project, load_project
 from data_workbench.settings import Settings
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "fixtures" / "pipelines" / "project" / "workbench.yaml"

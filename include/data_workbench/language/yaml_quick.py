@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from data_workbench.pipelines.yaml_tree import Node, TreeBuilder, Unreadable
+from data_workbench.language.yaml_tree import Node, TreeBuilder, Unreadable
 
 _UNUSUAL = re.compile(
     r"[\t\r\0\x85\u2028\u2029\ufeff]"  # tabs; what YAML 1.1 takes for the end of a line
