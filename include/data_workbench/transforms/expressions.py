@@ -22,6 +22,7 @@ from data_workbench.transforms.clock import CLOCKS, NOW_PARAM, clock_of, fix_tim
 from data_workbench.transforms.dialect import without_false_lambdas
 from data_workbench.transforms.functions import AGGREGATES, SCALARS, WINDOWS
 from data_workbench.transforms.literals import guard_zones, refused_literal
+from data_workbench.transforms.sizes import guard_sizes, refused_size
 from data_workbench.transforms.words import WINDOW_HINT, ExpressionError, check_functions, read_tokens
 
 _PREFIXES = {False: "SELECT ", True: "SELECT 1 ORDER BY "}
@@ -99,7 +100,7 @@ def _check(
         _refuse_nested_aggregates(sql, tree, what)
         bare = _outside_aggregates(tree, used, names)
         asks_time = any(clock_of(node) for node in tree.walk())
-        tree = guard_zones(tree.transform(fix_time))
+        tree = guard_sizes(guard_zones(tree.transform(fix_time)))
         text = tree.sql(dialect="duckdb", comments=False)
     except RecursionError:
         raise ExpressionError(f"{what} is nested too deeply", hint="split it over several derive steps") from None
@@ -181,6 +182,8 @@ def _refuse_shapes(sql: str, tree: exp.Expr, what: str) -> None:
         if (found := refused_literal(node)) is not None:
             literal, (message, hint) = found
             raise _offset(sql, sql.find(literal.sql(dialect="duckdb")), f"{what}: {message}", hint=hint)
+        if (large := refused_size(node)) is not None:
+            raise _place(sql, large[0], f"{what} {large[1][0]}", hint=large[1][1])
 
 
 def _shape_problem(node: exp.Expr) -> str | None:

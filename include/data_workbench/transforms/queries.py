@@ -21,6 +21,7 @@ from data_workbench.transforms.dialect import without_false_lambdas
 from data_workbench.transforms.expressions import bind_params, check_types, plain_reason
 from data_workbench.transforms.functions import AGGREGATES, SCALARS, WINDOWS
 from data_workbench.transforms.literals import guard_zones, refused_literal
+from data_workbench.transforms.sizes import guard_sizes, refused_size
 from data_workbench.transforms.words import ExpressionError, check_functions, read_tokens
 
 BaseColumn = tuple[str, str]
@@ -69,11 +70,13 @@ def check_query(sql: str, *, tables: Mapping[str, Set[str] | None], params: Set[
                 raise ExpressionError(f"{what} {message}")
             if (found := refused_literal(node)) is not None:
                 raise ExpressionError(f"{what}: {found[1][0]}", hint=found[1][1])
+            if (large := refused_size(node)) is not None:
+                raise ExpressionError(f"{what} {large[1][0]}", hint=large[1][1])
         reads = _bind_tables(tree, tables, what)
         bind_params(sql, tree, params, what)
         check_types(sql, tree, what)
         names = _names(tree, what)
-        timed = guard_zones(tree.transform(fix_time))
+        timed = guard_sizes(guard_zones(tree.transform(fix_time)))
         traced = _trace(timed, names, {name: tables[name] for name in reads}, what)
     except RecursionError:
         raise ExpressionError(f"{what} is nested too deeply", hint="split it over several sql steps") from None
