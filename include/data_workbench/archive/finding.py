@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,9 +31,11 @@ from data_workbench.metastore import Metastore, archives
 from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 _SHOWN = 12
+# DuckDB's types that are something else in Arrow, or nothing, be it within others: told as DuckDB's own text.
+_WITHOUT_ARROW = re.compile(r"\b(INTERVAL|TIME WITH TIME ZONE|BIT|UNION|BIGNUM|VARIANT)\b")
 ARCHIVE, PART, ROW = "_wb_archive", "_wb_part", "_wb_row"
 
 
@@ -218,7 +221,7 @@ class Finder:
                 statements = connection.extract_statements(text)
                 if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                     raise UsageError("a query is one SELECT", hint=f"SELECT … FROM {name}")
-                return connection.sql(text).to_arrow_table()
+                return _told(connection.sql(text))
             except duckdb.Error as error:
                 told = str(error).strip().splitlines()[0]
                 hint = f"it is DuckDB's SQL over the table {name}"
@@ -319,6 +322,22 @@ def opened(archiver: Archiver, policy: str) -> Iterator[Finder]:
                 hint="correct the connection",
             )
         yield Finder(archiver, archives_of(archiver.metastore, archiver.shelf, policy), session)
+
+
+def _told(answer: DuckDBPyRelation) -> pa.Table:
+    """An answer with a column for each name. Raises UsageError where two have one."""
+    doubled = sorted({name for name in answer.columns if answer.columns.count(name) > 1})
+    if doubled:
+        raise UsageError(
+            f"the answer has more than one column called {', '.join(doubled)}", hint="name one otherwise: … AS other"
+        )
+    is_text = [_WITHOUT_ARROW.search(str(kind)) is not None for kind in answer.types]
+    if any(is_text):
+        columns = enumerate(zip(answer.columns, is_text, strict=True), 1)
+        answer = answer.project(
+            ", ".join(f"#{place}{'::VARCHAR' if said else ''} AS {quoted(name)}" for place, (name, said) in columns)
+        )
+    return answer.to_arrow_table()
 
 
 def _duck(kind: pa.DataType) -> str:

@@ -143,6 +143,19 @@ def test_archives_and_table_are_asked_as_one(archived: Shell) -> None:
         assert archived("archive", "query", "old_events", refused).code == 2, refused
 
 
+def test_an_answer_is_told_in_words_whatever_its_types_are(archived: Shell) -> None:
+    """Of an interval, a time with a zone, bits and a union Arrow has something else or nothing."""
+    query = (
+        "SELECT age(TIMESTAMP '2021-03-02', TIMESTAMP '2020-01-01') AS gap, '12:00:00+02'::TIMETZ AS at, "
+        "'101'::BIT AS b, union_value(k := 1) AS u, n FROM (SELECT DISTINCT id % 3 AS n FROM events) ORDER BY n DESC"
+    )
+    answer = archived("archive", "query", "old_events", query, "--json")
+    assert answer.code == 0, answer.err
+    first, *_ = rows = answer.document["rows"]
+    assert [row["n"] for row in rows] == ["2", "1", "0"]
+    assert first == {"gap": "1 year 2 months 1 day", "at": "12:00:00+02", "b": "101", "u": "1", "n": "2"}
+
+
 def test_archives_are_listed_by_what_is_in_them(archived: Shell) -> None:
     def listed(*flags: str) -> int:
         return len(archived("archive", "list", "old_events", *flags, "--json").document["archives"])
