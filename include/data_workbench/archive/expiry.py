@@ -49,9 +49,8 @@ def expire(archiver: Archiver, *, now: datetime, policies: tuple[Policy, ...] = 
         if one.retained_until is None or one.retained_until > now:
             continue
         manifest = archiver.shelf.manifest(one.policy, one.archive)
-        if manifest is not None and (
-            one.policy.partition(".")[0] in holding or one.legal_hold or is_held(archiver.shelf, manifest)
-        ):
+        is_kept = one.policy.partition(".")[0] in holding or one.legal_hold
+        if is_kept or (manifest is not None and is_held(archiver.shelf, manifest)):
             done.held.append(one.archive)
             continue
         if manifest is not None and (manifest.retained_until is None or manifest.retained_until > now):

@@ -187,6 +187,19 @@ def test_archives_whose_time_is_over_go_unless_they_are_held(archived: Shell) ->
     assert {"archive.expire.ended", "archive.hold.begun"} <= acts
 
 
+def test_a_held_archive_whose_manifest_is_lost_stays(archived: Shell) -> None:
+    """The metastore knows of the hold, and the rows are still in the table's books as archived there."""
+    name = archived("archive", "list", "--json").document["archives"][0]["archive"]
+    assert archived("archive", "hold", name, "--reason", "case 7").code == 0
+    folder = archived.folder / "home" / "archives" / "archives" / "old_events" / name
+    manifest = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").unlink()
+    done = archived("archive", "expire", "--now", "2040-01-01", "--json").document
+    assert (len(done["removed"]), done["held"]) == (5, [name])
+    (folder / "manifest.json").write_bytes(manifest)
+    assert archived("archive", "verify").code == 0
+
+
 def test_small_archives_become_one_and_give_their_rows_back(archived: Shell) -> None:
     assert archived("archive", "restore", "old_events", "--key", "4").code == 0
     policy = archived.folder / "dags" / "archives" / "old_events.yaml"
