@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from data_workbench.records.definitions import ColumnName, Columns, Expression, GraphName, Model, Name, Text
 
@@ -17,7 +17,11 @@ _DAYS = {"d": 1, "w": 7}
 _MONTHS = {"mo": 1, "y": 12}
 
 
-def _check_period(text: str) -> str:
+def _check_period(text: object) -> object:
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        text = str(text)
+    if not isinstance(text, str):
+        return text
     found = _PERIOD.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no period; write for example 90d, 26w, 18mo or 7y")
@@ -28,7 +32,7 @@ def _check_period(text: str) -> str:
     return text
 
 
-Period = Annotated[str, AfterValidator(_check_period)]
+Period = Annotated[str, BeforeValidator(_check_period)]
 """Days, weeks, months or years by the calendar: `90d`, `26w`, `18mo`, `7y`."""
 
 

@@ -130,7 +130,8 @@ def word(details: dict[str, Any], path: Path, root: Node, model: type[BaseModel]
         return _own_rule(context.get("error"), path)
     if kind == "literal_error":
         allowed = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-        return Wording(path, f"{_named(path)} is {show(node)}", near_names(str(node.value if node else ""), allowed))
+        given = str(node.value) if node is not None and node.kind == "scalar" else ""
+        return Wording(path, f"{_named(path)} is {show(node)}", near_names(given, allowed))
     if kind == "string_pattern_mismatch":
         return _name(path, node, details)
     if kind in ("too_short", "string_too_short"):
@@ -139,6 +140,8 @@ def word(details: dict[str, Any], path: Path, root: Node, model: type[BaseModel]
         return Wording(path, f"{_named(path)} is too long", f"at most {context.get('max_length')}")
     if kind == "greater_than_equal":
         return Wording(path, f"{_named(path)} is {show(node)}; the least is {context.get('ge')}")
+    if kind == "less_than_equal":
+        return Wording(path, f"{_named(path)} is {show(node)}; the most is {context.get('le')}")
     wanted = _WANTED.get(kind)
     if wanted is None:
         return Wording(path, f"{_named(path)} is {show(node)}, which does not fit")

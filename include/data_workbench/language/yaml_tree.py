@@ -168,7 +168,7 @@ class TreeBuilder:
         if kind == "DocumentStartEvent":
             self._documents += 1
             if self._documents > 1:
-                raise Unreadable(Problem(place, "a second document begins here", "put each pipeline into its own file"))
+                raise Unreadable(Problem(place, "a second document begins here", "put each into a file of its own"))
         elif kind == "AliasEvent":
             node = self._resolve(event.anchor, place)
             self._add(node, place, cost=node.size)
@@ -324,4 +324,4 @@ def _character(error: Any, text: str) -> Problem:
     place = Place(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
     letter = text[offset : offset + 1]
     code = f"U+{ord(letter):04X}" if letter else "a control character"
-    return Problem(place, f"{code} cannot stand in a pipeline file", "remove it")
+    return Problem(place, f"{code} cannot stand in a file of definitions", "remove it")

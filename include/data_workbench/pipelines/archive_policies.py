@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from data_workbench.archive.policy import Policy
 from data_workbench.errors import DefinitionError, Finding, UsageError
-from data_workbench.language.wording import explain
+from data_workbench.language.wording import dotted, explain
 from data_workbench.language.yaml_tree import Node, Problem, Unreadable, read_tree
 from data_workbench.settings import Settings
 
 _ENDINGS = (".yaml", ".yml")
+_NO_PARAMS = "a policy has no params; write the value itself"
 
 
 def load_policy(path: Path, settings: Settings) -> Policy:
@@ -98,14 +99,18 @@ def _check_condition(path: Path, policy: Policy, tree: Node) -> None:
         check_expression(policy.where, columns=None, params={}, what="where")
     except ExpressionError as error:
         place = tree.locate_inside(("where",), error.line, error.column)
-        raise DefinitionError([Finding(str(path), place.line, place.column, error.message, error.hint)]) from None
+        hint = _NO_PARAMS if "$" in error.message else error.hint
+        raise DefinitionError([Finding(str(path), place.line, place.column, error.message, hint)]) from None
 
 
 def _mistakes(path: Path, error: ValidationError, tree: Node) -> list[Finding]:
     findings = []
     for word in explain(error, tree, Policy):
         place = tree.locate(word.path, key=word.at_key)
-        findings.append(Finding(str(path), place.line, place.column, word.message, word.hint))
+        # What a rule of a value's own says does not name the key.
+        key = dotted(word.path)
+        message = word.message if not word.path or str(word.path[-1]) in word.message else f"{key}: {word.message}"
+        findings.append(Finding(str(path), place.line, place.column, message, word.hint))
     return findings
 
 

@@ -60,7 +60,7 @@ def test_a_broken_policy_is_answered_with_its_places(events: Shell) -> None:
     policy = events.folder / "dags" / "archives" / "old_events.yaml"
     text = policy.read_text()
     for broken, told in {
-        text.replace("retention: 7y", "retention: 0d"): "8:12: '0d' is no time at all",
+        text.replace("retention: 7y", "retention: 0d"): "8:12: retention: '0d' is no time at all",
         text.replace("older_than: 1y", "older_than: soon"): "'soon' is no period",
         text.replace("state = 'closed'", "state = "): "where",
         text.replace("state = 'closed'", "(select 1)"): "where",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,6 +12,9 @@ from tests.unit.archive.conftest import POLICY
 from data_workbench.archive import Policy
 from data_workbench.archive.policy import shifted
 from data_workbench.archive.source import span_of
+from data_workbench.errors import DefinitionError
+from data_workbench.pipelines.archive_policies import load_policy
+from data_workbench.settings import Settings
 
 
 def at(text: str) -> datetime:
@@ -58,3 +62,44 @@ def test_without_a_retention_archives_are_kept_for_ever() -> None:
 )
 def test_a_partition_is_a_span_of_time(label: str, first: str, after: str) -> None:
     assert span_of(label) == (at(first), at(after))
+
+
+WRITTEN = """\
+version: 1
+archive: old_events
+connection: site
+dataset: public.events
+where: state = 'closed'
+age: {column: created_at, older_than: 1y}
+partition: month
+retention: 7y
+batch_rows: 400
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("older_than: 1y", "older_than: 365", "6:39: age.older_than: '365' is no period; write for example 90d"),
+        ("7y", "7", "8:12: retention: '7' is no period; write for example 90d"),
+        ("7y", "forever", "8:12: retention: 'forever' is no period; write for example 90d"),
+        ("7y", "true", "8:12: 'retention' is true; it takes a text"),
+        ("400", "100000000", "9:13: 'batch_rows' is 100000000; the most is 5000000"),
+        ("400", "4\ncompression: {level: 22}", "10:22: 'compression.level' is 22; the most is 19"),
+        ("month", "{column: at}", "7:1: 'partition' is a mapping (known are day, month, none, year)"),
+        ("month", "", "'partition' is empty"),
+        ("old_events", "old.events", "2:10: archive: 'old.events' is no name"),
+        ("'closed'", "$state", "5:16: where: param $state is not declared (a policy has no params; write the value"),
+        ("400", "4\n---\nversion: 1", "10:1: a second document begins here (put each into a file of its own)"),
+    ],
+)
+def test_a_mistake_names_the_key_the_value_and_what_is_wanted(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    path = tmp_path / "old_events.yaml"
+    path.write_text(WRITTEN.replace(right, wrong))
+    with pytest.raises(DefinitionError) as refused:
+        load_policy(path, Settings())
+    [found] = refused.value.findings
+    hint = f" ({found.hint})" if found.hint else ""
+    assert told in f"{found.line}:{found.column}: {found.message}{hint}"
