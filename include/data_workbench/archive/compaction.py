@@ -44,9 +44,13 @@ def compact(archiver: Archiver, policy: Policy, *, dry_run: bool = False) -> Com
 
     Raises:
         StoreBusy: another process archives, restores or expires the table.
-        StateError: one of them is damaged; nothing was replaced by it.
+        StateError: one of them is damaged, or the shelf is not there any more; nothing was replaced by it.
+        ResourceExhausted: the shelf has no room for another archive.
     """
     done = Compacted()
+    archiver.require_shelf(policy)
+    if not dry_run:
+        archiver.shelf.require_room(archiver.settings.min_free_disk)
     with archiver.opened(policy) as table:
         marks = ledger.noted(table.connection)
         for group in groups_of(archiver, policy, table, marks):

@@ -115,6 +115,7 @@ class Policy(Model):
     graph: GraphPart | None = Field(None, description="archive the rows' nodes and relationships, too")
     vectors: VectorPart | None = Field(None, description="archive the rows' points, too")
     iceberg: bool = Field(False, description="keep an Apache Iceberg table of the archives, too; needs pyiceberg")
+    compact: bool = Field(False, description="let the DAG `compact_archives` make one of a partition's small archives")
     compression: Compression | None = Field(None, description="chosen by a measured sample if left out")
 
     def cutoff(self, now: datetime) -> datetime:

@@ -141,7 +141,7 @@ class Archiver:
         if policy.iceberg:
             iceberg.require_pyiceberg()
         if not anew:
-            self._require_shelf(policy)
+            self.require_shelf(policy)
         with self.opened(policy) as table:
             self.shelf.prepare()
             converge(self, policy, table, outcome)
@@ -157,8 +157,11 @@ class Archiver:
         for name in (policy, *(one for one in self.shelf.policies() if is_taken_by(one, policy))):
             iceberg.sync(session, self.shelf, name)
 
-    def _require_shelf(self, policy: Policy) -> None:
-        """A disk that is not mounted is an empty folder: no second shelf is begun in it."""
+    def require_shelf(self, policy: Policy) -> None:
+        """Raise StateError where archives of the policy are known and no shelf is there.
+
+        A disk that is not mounted is an empty folder: no second shelf is begun in it.
+        """
         if self.shelf.exists:
             return
         states = ("written", "live", "restored")

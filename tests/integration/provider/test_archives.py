@@ -52,9 +52,24 @@ def page() -> str:
         return client.get("/data/pages/archives").text
 
 
-def test_the_tasks_archive_check_and_expire(
-    postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def folder(postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of policies, with one over a table of fifty old rows."""
+    site = json.dumps(postgres.airflow)
+    variables = {"AIRFLOW_CONN_SITE": site, "AIRFLOW_CONN_WORKBENCH_METASTORE": site, "WORKBENCH_HOME": str(tmp_path)}
+    for name, value in {**variables, "WORKBENCH_MIN_FREE_DISK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS _workbench CASCADE")
+        connection.execute("CREATE TABLE olds (id int PRIMARY KEY, at date)")
+        connection.execute("INSERT INTO olds SELECT n, '2020-01-01' FROM generate_series(1, 50) n")
+    found = tmp_path / "policies"
+    found.mkdir()
+    (found / "olds.yaml").write_text(POLICY)
+    return found
+
+
+def test_the_tasks_archive_check_and_expire(postgres: PostgresDatabase, tmp_path: Path, folder: Path) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
     from data_workbench.provider.operators.archives import (
@@ -64,16 +79,6 @@ def test_the_tasks_archive_check_and_expire(
         WatchArchivesOperator,
     )
 
-    site = json.dumps(postgres.airflow)
-    variables = {"AIRFLOW_CONN_SITE": site, "AIRFLOW_CONN_WORKBENCH_METASTORE": site, "WORKBENCH_HOME": str(tmp_path)}
-    for name, value in {**variables, "WORKBENCH_MIN_FREE_DISK": "1"}.items():
-        monkeypatch.setenv(name, value)
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE olds (id int PRIMARY KEY, at date)")
-        connection.execute("INSERT INTO olds SELECT n, '2020-01-01' FROM generate_series(1, 50) n")
-    folder = tmp_path / "policies"
-    folder.mkdir()
-    (folder / "olds.yaml").write_text(POLICY)
     (folder / "lost.yaml").write_text(POLICY.replace("olds", "lost"))
     with Metastore.open(postgres.dsn) as metastore:
         metastore.upgrade()
@@ -130,3 +135,58 @@ def test_the_tasks_archive_check_and_expire(
         assert list(tmp_path.rglob("*.parquet")) == []
         told = [one.origin for one in list_entries(metastore, Search(action="archive"))]
         assert set(told) == {"airflow"}
+
+
+def test_small_archives_become_one_where_a_policy_wants_it(postgres: PostgresDatabase, folder: Path) -> None:
+    """As a month of nights leaves them; what is one stays one, and a shelf that is away is no success."""
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    from data_workbench.provider.operators.archives import (
+        ArchiveExpiredOperator,
+        CheckArchivesOperator,
+        CompactArchivesOperator,
+    )
+
+    with Metastore.open(postgres.dsn) as metastore:
+        metastore.upgrade()
+    now = context(datetime(2026, 1, 1, tzinfo=UTC))
+    compacting = CompactArchivesOperator(task_id="compact", policies=str(folder))
+    (folder / "olds.yaml").write_text(POLICY + "batch_rows: 10\n")
+    archived = ArchiveExpiredOperator(task_id="archive", policies=str(folder)).execute(now)
+    assert archived["olds"]["archives"] == 5
+    with pytest.raises(AirflowSkipException, match="compact: true"):
+        compacting.execute(now)
+    (folder / "olds.yaml").write_text(POLICY + "compact: true\n")
+    assert compacting.execute(now) == {"olds": {"made": 1, "replaced": 5, "rows": 50}}
+    assert compacting.execute(now) == {"olds": {"made": 0, "replaced": 0, "rows": 0}}
+    assert CheckArchivesOperator(task_id="check").execute(now)["archives"] == 6, "and those that were replaced"
+
+    (folder / "lost.yaml").write_text(POLICY.replace("olds", "lost") + "compact: true\n")
+    with pytest.raises(AirflowFailException, match="lost: StreamUnknown: no table"):
+        compacting.execute(now)
+    (folder / "lost.yaml").unlink()
+    shelf = folder.parent / "archives"
+    shelf.rename(folder.parent / "unmounted")
+    with pytest.raises(AirflowFailException, match="a disk that is not mounted"):
+        compacting.execute(now)
+
+
+def test_a_store_that_is_away_for_a_while_is_asked_again(
+    postgres: PostgresDatabase, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from data_workbench.provider.operators.archives import ArchiveExpiredOperator
+
+    with Metastore.open(postgres.dsn) as metastore:
+        metastore.upgrade()
+    away = json.dumps({**postgres.airflow, "port": 1})
+    monkeypatch.setenv("AIRFLOW_CONN_AWAY", away)
+    (folder / "away.yaml").write_text(POLICY.replace("olds", "away").replace("site", "away"))
+    with pytest.raises(Exception, match="away: StoreUnavailable") as failed:
+        ArchiveExpiredOperator(task_id="archive", policies=str(folder)).execute(
+            context(datetime(2026, 1, 1, tzinfo=UTC))
+        )
+    assert not isinstance(failed.value, AirflowFailException), "this would be the last try"
+    with psycopg.connect(postgres.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM olds").fetchone() == (0,)

@@ -29,7 +29,7 @@ def test_every_shipped_pipeline_is_a_dag(parsed: Parsed) -> None:
     assert {f"pipeline__{name}" for name in names} <= set(parsed.shipped)
     housekeeping = {"check_connections", "clean_artifacts", "backup_stores", "verify_backups", "ship_log"}
     housekeeping |= {"check_quality", "watch_backups", "watch_changes", "watch_archives"}
-    assert {*housekeeping, "archive_expired", "verify_archives"} <= set(parsed.shipped)
+    assert {*housekeeping, "archive_expired", "compact_archives", "verify_archives"} <= set(parsed.shipped)
     assert not [dag_id for dag_id, dag in parsed.shipped.items() if Tag.BROKEN in dag["tags"]]
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator  # noqa: TID253  # operators are classes of the SDK; a DAG file has it loaded
 
-from data_workbench.provider.engine import author_of, open_metastore, translated
+from data_workbench.provider.engine import author_of, open_metastore, told, translated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from data_workbench.archive.running import Archiver
+    from data_workbench.errors import WorkbenchError
 
 
 @contextmanager
@@ -41,6 +42,18 @@ def _archiver(policies: str | None = None) -> Iterator[Archiver]:
         yield Archiver(shelf, connections, settings, metastore)
 
 
+def _require_none(failed: Mapping[str, WorkbenchError]) -> None:
+    """Fail with what all of these failed with: for now where any may pass by itself, and what was done stays done."""
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    from data_workbench.errors import RetriableError
+
+    if failed:
+        passes = any(isinstance(one, RetriableError) for one in failed.values())
+        kind = AirflowException if passes else AirflowFailException
+        raise kind("; ".join(f"{name}: {told(error)}" for name, error in failed.items()))
+
+
 class _PoliciesOperator(BaseOperator):
     """Works on the policies of a folder, which travels with the DAG bundle."""
 
@@ -54,16 +67,15 @@ class ArchiveExpiredOperator(_PoliciesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Rows moved, by policy. A policy that fails does not keep the others from running."""
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.sdk.exceptions import AirflowSkipException
 
         from data_workbench.audit import recorded
         from data_workbench.errors import WorkbenchError
         from data_workbench.pipelines.archive_lineage import told as lineage
         from data_workbench.pipelines.archive_policies import all_policies
-        from data_workbench.provider.engine import told
 
         moved: dict[str, Any] = {}
-        failed: list[str] = []
+        failed: dict[str, WorkbenchError] = {}
         with translated(), _archiver(self.policies) as archiver:
             policies = all_policies(archiver.settings)
             if not policies:
@@ -84,15 +96,48 @@ class ArchiveExpiredOperator(_PoliciesOperator):
                         moving.rows = done.rows
                         outcome |= {"archives": done.archives, "rows": done.rows, "kept": done.kept}
                 except WorkbenchError as error:
-                    failed.append(f"{policy.archive}: {told(error)}")
+                    failed[policy.archive] = error
                     continue
                 moved[policy.archive] = {"rows": done.rows, "archives": len(done.archives), "ratio": done.ratio}
                 if done.along:
                     moved[policy.archive]["along"] = done.along
                 self.log.info("%s: %s rows into %s archives", policy.archive, done.rows, len(done.archives))
-        if failed:
-            raise AirflowFailException("; ".join(failed))
+        _require_none(failed)
         return moved
+
+
+class CompactArchivesOperator(_PoliciesOperator):
+    """Makes one of a partition's small archives, by the policies that say `compact: true`; what is one stays one."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Archives made and replaced, by policy. A policy that fails does not keep the others from being compacted."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from data_workbench.archive.compaction import compact
+        from data_workbench.audit import recorded
+        from data_workbench.errors import WorkbenchError
+        from data_workbench.pipelines.archive_policies import all_policies
+
+        fewer: dict[str, Any] = {}
+        failed: dict[str, WorkbenchError] = {}
+        with translated(), _archiver(self.policies) as archiver:
+            wanting = [one for one in all_policies(archiver.settings) if one.compact]
+            if not wanting:
+                raise AirflowSkipException(f"no policy in {archiver.settings.archive_policies} says `compact: true`")
+            for policy in wanting:
+                try:
+                    with recorded(
+                        archiver.metastore, "archive.compact", policy.archive, details={}, author=author_of(context)
+                    ) as outcome:
+                        done = compact(archiver, policy)
+                        outcome |= vars(done)
+                except WorkbenchError as error:
+                    failed[policy.archive] = error
+                    continue
+                fewer[policy.archive] = {"made": len(done.made), "replaced": len(done.replaced), "rows": done.rows}
+                self.log.info("%s: %s archives became %s", policy.archive, len(done.replaced), len(done.made))
+        _require_none(failed)
+        return fewer
 
 
 class ExpireArchivesOperator(_PoliciesOperator):
