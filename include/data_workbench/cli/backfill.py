@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_workbench.cli.answer import command, read_pairs, say_error, say_json, say_table
-from data_workbench.cli.main import root
 from data_workbench.cli.pipelines import load, params_option, runner
 from data_workbench.cli.progress import backfill_shown
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import WorkbenchError
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_workbench.cli.answer import command, say_json, say_table
-from data_workbench.cli.main import root
 from data_workbench.cli.progress import shown
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import UsageError, WorkbenchError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from data_workbench.cli.answer import command, say_json, say_table
-from data_workbench.cli.main import root
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 
 

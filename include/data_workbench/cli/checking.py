@@ -11,8 +11,8 @@ import click
 
 from data_workbench.cli import tables
 from data_workbench.cli.answer import command, say_json
-from data_workbench.cli.main import root
 from data_workbench.cli.pipelines import find_definition, load, runner
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import UsageError
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from data_workbench.cli.answer import command, say_json
-from data_workbench.cli.main import root
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 from data_workbench.errors import UsageError
 

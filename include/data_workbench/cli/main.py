@@ -1,4 +1,4 @@
-"""The root command and its groups."""
+"""The command line: which modules add commands, and how an error of any of them is answered."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ import sys
 import click
 
 from data_workbench.cli.answer import fail, say_json
+from data_workbench.cli.root import root
 from data_workbench.errors import UsageError, WorkbenchError
 
 _COLLECTOR = (50_000, 20, 50)
 """The cycle collector's thresholds. A small command is mostly the import of a thousand modules, all of which stay: to
 walk them again and again, as it does by default from 700 new objects on, takes a tenth of the time."""
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="odras-data-workbench", prog_name="workbench")
-@click.option("-v", "--verbose", count=True, help="Tell more on stderr; twice for everything.")
-def root(verbose: int) -> None:
-    """Pipelines, reconciliation and recovery over PostgreSQL, Neo4j, Qdrant and files."""
-    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("data_workbench").setLevel(level)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from data_workbench.cli.answer import command, say_json, say_table
-from data_workbench.cli.main import root
 from data_workbench.cli.pipelines import load
 from data_workbench.cli.profiling import split_dataset
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import click
 
 from data_workbench.cli import tables
 from data_workbench.cli.answer import command, fail, read_pairs, say_error, say_json, say_table
-from data_workbench.cli.main import root
 from data_workbench.cli.progress import shown
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 from data_workbench.cli.tracing import traced
 from data_workbench.errors import ReconciliationFailed, UsageError, WorkbenchError

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from data_workbench.cli.answer import command, say_json
-from data_workbench.cli.main import root
+from data_workbench.cli.root import root
 from data_workbench.errors import UsageError
 
 _TEMPLATES = Path(__file__).parent / "templates" / "connector"

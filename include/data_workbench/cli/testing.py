@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from data_workbench.cli.answer import command, say_json
-from data_workbench.cli.main import root
 from data_workbench.cli.pipelines import find_definition
+from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
 
 if TYPE_CHECKING:

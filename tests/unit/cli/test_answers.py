@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from data_workbench.cli.main import root
+from data_workbench.cli.root import root
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Workbench

@@ -68,7 +68,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         tokens,
         unusual,
     )
-    from data_workbench.cli.main import root
+    from data_workbench.cli.root import root
 
     def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
         if isinstance(command, click.Group):
