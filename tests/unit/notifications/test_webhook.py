@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import queue
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -26,6 +27,8 @@ class Receiver(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = 204
+        self.unending = threading.Event()
+        """While it is set, bodies have no end."""
         self.taken: list[tuple[dict[str, str], str]] = []
 
     @property
@@ -41,6 +44,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
         self.send_response(self.server.status)
         self.end_headers()
+        while self.server.unending.is_set():
+            try:
+                self.wfile.write(b"and so on, ")
+            except OSError:  # nobody listens any more
+                return
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -82,6 +90,30 @@ def test_any_other_answer_is_no_delivery_and_names_no_url(receiver: Receiver, st
     with pytest.raises(kind, match=f"HTTP {status}") as caught:
         WebhookRoute("ops", receiver.url, SECRET).send(ALERT)
     assert "canary" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "taken"), (500, "refused")])
+def test_of_an_answer_without_an_end_the_status_is_enough(receiver: Receiver, status: int, outcome: str) -> None:
+    receiver.status = status
+    receiver.unending.set()
+    told: queue.Queue[str] = queue.Queue()
+
+    def tell() -> None:
+        try:
+            WebhookRoute("ops", receiver.url, SECRET).send(ALERT)
+        except StoreUnavailable:
+            told.put("refused")
+        else:
+            told.put("taken")
+
+    telling = threading.Thread(target=tell)
+    telling.start()
+    try:
+        assert told.get(timeout=5) == outcome
+    finally:
+        receiver.unending.clear()
+        telling.join()
+    assert len(receiver.taken) == 1
 
 
 def test_a_receiver_that_is_away_is_tried_again_later(receiver: Receiver) -> None:
