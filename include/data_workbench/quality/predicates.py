@@ -49,9 +49,12 @@ class _Column:
     """Rules of one column."""
 
     def __init__(self, node: str, name: str, field: pa.Field) -> None:
+        import pyarrow as pa
+
         self.node = node
         self.name = name
-        self.type = field.type
+        # Categories of a data frame are what they stand for.
+        self.type = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         self.native = native_type(field)
         self.sql = quoted(name)
 

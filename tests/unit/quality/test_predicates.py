@@ -40,6 +40,8 @@ NEW_YEAR, HOUR = datetime(2020, 1, 1, tzinfo=UTC), timedelta(hours=1)
         ({"required": True}, ["a", "", None], TEXT, [True, True, False]),
         ({"values": ["a", "it's"]}, ["a", "it's", "b", None], TEXT, [True, True, False, True]),
         ({"values": [1, 2]}, [1, 3], pa.int32(), [True, False]),
+        ({"values": ["a"], "max_length": 1}, ["a", "b", None], pa.dictionary(pa.int8(), TEXT), [True, False, True]),
+        ({"max": 2}, [1, 3], pa.dictionary(pa.int8(), pa.int64()), [True, False]),
         ({"values": [True]}, [True, False], pa.bool_(), [True, False]),
         ({"pattern": "^[A-Z]"}, ["Ab", "ab"], TEXT, [True, False]),
         ({"pattern": "b"}, ["abc", "ac"], TEXT, [True, False]),

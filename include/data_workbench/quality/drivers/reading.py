@@ -19,9 +19,9 @@ from data_workbench.quality.drivers.choosing import Nodes, Points, Profile, Rows
 from data_workbench.quality.standalone.entities import BESIDE
 from data_workbench.quality.standalone.graph import named
 from data_workbench.quality.standalone.masking import SHOWN, masked, masked_map
-from data_workbench.quality.standalone.over_rows import numbers_of
+from data_workbench.quality.standalone.numbers import texts_of
 from data_workbench.quality.standalone.pasting import relation, relation_in
-from data_workbench.quality.standalone.rows import in_postgres
+from data_workbench.quality.standalone.translating import in_postgres
 from data_workbench.records.names import literal, quoted
 from data_workbench.records.values import rows_of
 
@@ -183,7 +183,7 @@ def _condition(chosen: Rows, schema: pa.Schema) -> str:
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         name = "DATE" if pa.types.is_date(kind) else "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
         return f"{column} {sign} CAST({literal(str(value))} AS {name})"
-    number = f"CAST({column} AS DOUBLE)" if chosen.column in numbers_of(schema) else column
+    number = f"CAST({column} AS DOUBLE)" if chosen.column in texts_of(schema) else column
     return f"{number} {sign} {float(value)!r}"
 
 

@@ -55,7 +55,7 @@ class Counterparts:
         this_one = " AND ".join(f"g.{quoted(name)} IS NOT DISTINCT FROM ?" for name in self.key)
         for dataset, chosen in self._by_dataset().items():
             other, side = chosen[0]
-            match = compiled.equal("g", "o", other.on)
+            match = compiled.equal(other.on, side)
             query = f"SELECT o.* FROM {GIVEN} g JOIN {side.table} o ON {match} WHERE {this_one} LIMIT 1"
             table = self.connection.sql(query, params=key).to_arrow_table()
             names = {there: here for one, _ in chosen for here, there in _pairs(one)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -66,5 +67,5 @@ class GraphFinder:
         """For people: values in place of parameters, which are names of labels and properties."""
         text = self.pattern
         for name, value in self.parameters.items():
-            text = text.replace(f"${name}", repr(list(value)))
-        return f"{text} RETURN {'n' if '(n' in text else 'a, r, b'}"
+            text = text.replace(f"${name}", json.dumps(list(value), ensure_ascii=False))
+        return f"{text} RETURN {'n' if text.startswith('MATCH (n:') else 'a, r, b'}"

@@ -11,13 +11,14 @@ from data_workbench.records.definitions import (
     ColumnName,
     Duration,
     Expression,
-    GraphName,
     Mistake,
     Model,
     Text,
 )
 
 Severity = Literal["fail", "warn"]
+MetName = ColumnName
+"""A label or relationship type as it is met in a store that others fill: not only names that a pipeline may give."""
 Direction = Literal["out", "in", "any"]
 
 
@@ -42,7 +43,7 @@ class Rows(Model):
 class Freshness(Model):
     """How old the newest row may be."""
 
-    column: ColumnName = Field(description="A date or timestamp; without a zone it is UTC")
+    column: ColumnName = Field(description="A date or timestamp, or a text that says one; without a zone it is UTC")
     within: Duration = Field(description="The newest value is no older than this")
 
 
@@ -59,7 +60,7 @@ class Other(Model):
     connection: Text = Field(description="Connection id of the other store")
     stream: Text = Field(description="Its table, label, collection or file")
     on: dict[ColumnName, ColumnName] = Field(
-        min_length=1, description="column here: column there, compared as text, so that a UUID meets its text"
+        min_length=1, description="column here: column there; numbers and moments of any type meet, the rest as text"
     )
     where: Expression | None = Field(None, description="Only rows of the other dataset for which this SQL holds")
     options: dict[str, Any] = Field(
@@ -78,9 +79,9 @@ class Agreement(Other):
 class RelationshipCheck(Model):
     """How many relationships of a type each node has, and with which nodes."""
 
-    type: GraphName = Field(description="Type of the relationships")
+    type: MetName = Field(description="Type of the relationships")
     direction: Literal["out", "in"] = Field("out", description="Seen from the node of the contract")
-    to: list[GraphName] = Field(default_factory=list, description="Labels of which the other node has one; any if none")
+    to: list[MetName] = Field(default_factory=list, description="Labels of which the other node has one; any if none")
     min: int = Field(0, ge=0, description="At least so many")
     max: int | None = Field(None, ge=0, description="At most so many")
 
@@ -88,23 +89,23 @@ class RelationshipCheck(Model):
 class PathCheck(Model):
     """A way that leads from each node to a node of a label."""
 
-    types: list[GraphName] = Field(min_length=1, description="Types of the relationships on the way")
+    types: list[MetName] = Field(min_length=1, description="Types of the relationships on the way")
     direction: Direction = Field("out", description="In which direction they are followed")
-    to: GraphName = Field(description="Label at the end of the way")
+    to: MetName = Field(description="Label at the end of the way")
     within: int = Field(5, ge=1, le=30, description="Relationships at most")
 
 
 class AcyclicCheck(Model):
     """Nodes from which no way leads back to themselves, however long."""
 
-    types: list[GraphName] = Field(min_length=1, description="Types of the relationships")
+    types: list[MetName] = Field(min_length=1, description="Types of the relationships")
 
 
 class EndsCheck(Model):
     """Labels at the two ends of each relationship; of a contract on a `[:TYPE]` stream."""
 
-    from_: list[GraphName] = Field(alias="from", min_length=1, description="Labels of which the first node has one")
-    to: list[GraphName] = Field(min_length=1, description="Labels of which the second node has one")
+    from_: list[MetName] = Field(alias="from", min_length=1, description="Labels of which the first node has one")
+    to: list[MetName] = Field(min_length=1, description="Labels of which the second node has one")
 
 
 class VectorCheck(Model):

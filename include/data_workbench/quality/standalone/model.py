@@ -17,6 +17,7 @@ from data_workbench.quality.standalone.kinds import (
     DriftCheck,
     EndsCheck,
     Freshness,
+    MetName,
     Other,
     PathCheck,
     RecallCheck,
@@ -31,7 +32,6 @@ from data_workbench.records.definitions import (
     ColumnName,
     Columns,
     Expression,
-    GraphName,
     Mistake,
     Model,
     Name,
@@ -54,7 +54,7 @@ class Check(Model):
     path: PathCheck | None = Field(None, description="Graph: a way that each node needs")
     acyclic: AcyclicCheck | None = Field(None, description="Graph: no node reaches itself")
     connected: Literal[True] | None = Field(None, description="Graph: no node without any relationship")
-    labels: list[GraphName] | None = Field(None, min_length=1, description="Graph: the only labels a node may have")
+    labels: list[MetName] | None = Field(None, min_length=1, description="Graph: the only labels a node may have")
     properties: Columns | None = Field(None, description="Graph: the only properties a node may have")
     ends: EndsCheck | None = Field(None, description="Graph: labels at both ends of a relationship")
     simple: Literal[True] | None = Field(None, description="Graph: no relationship twice, none from a node to itself")

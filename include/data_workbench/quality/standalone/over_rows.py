@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -12,15 +13,15 @@ import pyarrow as pa
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
 from data_workbench.quality.arriving import ARRIVING, arriving
-from data_workbench.quality.standalone import pasting, pushed, rows, wholes
+from data_workbench.quality.standalone import comparing, freshness, numbers, pasting, pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
 from data_workbench.quality.standalone.masking import SHOWN, masked
 from data_workbench.quality.standalone.model import Check, StandaloneContract
+from data_workbench.quality.standalone.translating import in_postgres
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import quoted
-from data_workbench.records.types import native_type
 from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class OverRows:
         self._counts: dict[str, int] = {}
         """Failing rows by the query that finds them, of what one scan counted."""
         self._numbers: frozenset[str] = frozenset()
+        self._types: dict[str, str] = {}
+        """What those of them are for SQL."""
+        self._kinds: dict[str, str] = {}
         self._others: list[tuple[Other, Side]] = []
         self._broken: list[tuple[dict[str, Any], dict[str, Any]]] = []
         """Failing rows as they are, with what is told of them."""
@@ -89,7 +93,7 @@ class OverRows:
             for finder, failing in found.counts:
                 sample = found.sample(finder, self._reader.sample) if failing else []
                 told = [masked(row, hidden) for row in sample]
-                query = pushed.told(finder, pasting.relation(one.stream))
+                query = pushed.told(finder, pasting.relation_in("postgres", one.stream))
                 results.append(
                     self._of.result(finder.name, finder.level, failing, rows_=found.rows, sample=told, finder=query)
                 )
@@ -109,14 +113,17 @@ class OverRows:
         stamped = {stamps[c.kind]: "text" for c in checks if c.kind in stamps}
         options = {**one.options, "types": {**one.options.get("types", {}), **stamped}} if stamped else one.options
         described = source.describe(one.stream, options or None)
-        self._key, self._numbers = described.key, numbers_of(described.schema)
+        self._key, self._numbers = described.key, numbers.texts_of(described.schema)
         used = {*described.schema.names} if one.soda else {*self._used(checks), *described.key}
         wanted = [name for name in described.schema.names if name in used]
+        wholes.refuse_twins([*wanted, *self._expressions.derived], one.dataset)
         request = ReadRequest(stream=one.stream, columns=tuple(wanted), options=options)
         with arriving(connection, source, request):
             connection.execute(f"CREATE TABLE read AS FROM {ARRIVING}").fetchall()
+        self._types = numbers.types_of(connection, "read", self._numbers & {*wanted})
         connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
         [[self._rows]] = connection.execute(f"SELECT count(*) FROM {GIVEN}").fetchall()
+        self._kinds = comparing.kinds_of(connection, GIVEN, self._numbers)
         made = connection.sql(f"FROM {GIVEN} LIMIT 0").to_arrow_table().schema
         natives = {item.name: item for item in described.schema}
         return pa.schema([natives.get(item.name, item).with_name(item.name) for item in made])
@@ -124,8 +131,10 @@ class OverRows:
     def _given_of(self, rows_there: str) -> str:
         """The rows that are held against the contract, with what it derives."""
         said = self._expressions
-        derived = "".join(f", {sql} AS {quoted(name)}" for name, (sql, _) in said.derived.items())
-        where = f" WHERE {said.where[0]}" if said.where else ""
+        derived = "".join(
+            f", {numbers.computed(sql, self._types)} AS {quoted(name)}" for name, (sql, _) in said.derived.items()
+        )
+        where = f" WHERE {numbers.computed(said.where[0], self._types)}" if said.where else ""
         return f"(SELECT *{derived} FROM {rows_there}{where})" if derived or where else rows_there
 
     def _used(self, checks: list[Check]) -> set[str]:
@@ -151,13 +160,18 @@ class OverRows:
         return side
 
     def _add_counterparts(self, connection: DuckDBPyConnection) -> None:
+        import duckdb
+
         if not self._others or not self._key:
             return
         hidden = self._reader.hidden
         secret = {*hidden(self._contract.dataset), *_derived_from(self._expressions, hidden(self._contract.dataset))}
         counterparts = Counterparts(connection, self._key, self._others, hidden, secret)
         for row, told in self._broken[:MOST]:
-            told[BESIDE] = counterparts.of(row)
+            try:
+                told[BESIDE] = counterparts.of(row)
+            except duckdb.Error as error:  # what was found stands; what stands beside it is not told
+                log.warning("%s: nothing beside a row: %s", self._contract.dataset, _first_line(error))
 
     def _land_other(
         self, connection: DuckDBPyConnection, table: str, title: str, other: Other | Elsewhere, named: Collection[str]
@@ -168,19 +182,25 @@ class OverRows:
         described = source.describe(other.stream, other.options or None)
         there = tuple(name for name in described.schema.names if name in columns or name in described.key)
         wholes.require(columns, there, f"{other.connection}:{other.stream}")
+        wholes.refuse_twins(there, f"{other.connection}:{other.stream}")
         request = ReadRequest(other.stream, there, options=other.options)
         with arriving(connection, source, request):
             connection.execute(f"CREATE TABLE {table}_read AS FROM {ARRIVING}").fetchall()
-        condition = f" WHERE {where[0]}" if where else ""
-        connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{condition}").fetchall()
+        as_text = numbers.texts_of(described.schema)
+        types = numbers.types_of(connection, f"{table}_read", as_text & {*(where[1] if where else ())})
+        condition = numbers.computed(where[0], types) if where else None
+        chosen = f" WHERE {condition}" if condition else ""
+        connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{chosen}").fetchall()
         self._side = rows.Side(
             table,
             other.connection,
             other.stream,
             there,
-            where[0] if where else None,
+            condition,
             tuple(described.key),
-            numbers_of(described.schema),
+            as_text,
+            comparing.kinds_of(connection, table, as_text),
+            self._kinds,
         )
         return self._side
 
@@ -203,14 +223,15 @@ class OverRows:
             part = by_row[begin : begin + _AT_ONCE]
             counted = ", ".join(f"count(*) FILTER (WHERE {one.broken})" for one in part)
             try:
-                [numbers] = connection.execute(f"SELECT {counted} FROM {GIVEN} g").fetchall()
+                [counts] = connection.execute(f"SELECT {counted} FROM {GIVEN} g").fetchall()
             except duckdb.Error:
                 continue
-            self._counts |= {one.query: number for one, number in zip(part, numbers, strict=True)}
+            self._counts |= {one.query: number for one, number in zip(part, counts, strict=True)}
 
     @property
     def _conditions(self) -> dict[str, str]:
-        return {title: sql for title, (sql, _) in self._expressions.conditions.items()}
+        found = self._expressions.conditions.items()
+        return {title: numbers.computed(sql, self._types) for title, (sql, _) in found}
 
     def _own(self, connection: DuckDBPyConnection, schema: pa.Schema) -> Iterator[dict[str, Any]]:
         one = self._contract
@@ -222,10 +243,22 @@ class OverRows:
         except WorkbenchError as error:
             yield self._of.unknown("columns", one.severity, error.message)
             finders = []
-        yield from (self._found(connection, finder) for finder in finders)
+        for finder in finders:
+            yield self._tried(finder.name, finder.level, partial(self._found, connection, finder))
         yield from self._row_count()
         if one.freshness is not None:
-            yield self._fresh(connection, schema)
+            yield self._tried("freshness", one.severity, lambda: self._fresh(connection, schema))
+
+    def _tried(self, name: str, level: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A result; where the store or the rows do not bear the question, that it is not known, and why."""
+        import duckdb
+
+        try:
+            return ask()
+        except WorkbenchError as error:
+            return self._of.unknown(name, level, error.message)
+        except (duckdb.Error, pa.ArrowException) as error:
+            return self._of.unknown(name, level, _first_line(error))
 
     def _row_count(self) -> Iterator[dict[str, Any]]:
         one = self._contract
@@ -239,30 +272,23 @@ class OverRows:
         assert wanted is not None
         if wanted.column not in schema.names:
             return self._of.unknown("freshness", self._contract.severity, f"no column {wanted.column!r}")
-        sql = f"SELECT epoch(max({quoted(wanted.column)})), CAST(max({quoted(wanted.column)}) AS VARCHAR) FROM {GIVEN}"
-        [[newest, told]] = connection.execute(sql).fetchall()
-        age = None if newest is None else datetime.now(UTC).timestamp() - newest
+        seconds, told = freshness.newest(connection, schema.field(wanted.column))
+        age = None if seconds is None else datetime.now(UTC).timestamp() - seconds
         is_old = age is None or age > wanted.within.total_seconds()
         sample = [{"newest": told}] if is_old else []
         return self._of.result("freshness", self._contract.severity, int(is_old), rows_=self._rows, sample=sample)
 
     def _beside(self, connection: DuckDBPyConnection, checks: list[Check]) -> Iterator[dict[str, Any]]:
-        import duckdb
-
-        conditions = self._conditions
         for name, check in self._references(checks):
             level = check.severity or self._contract.severity
-            try:
-                if check.kind in wholes.KINDS:
-                    yield self._whole(connection, name).check(check)
-                    continue
-                value = getattr(check, check.kind)
-                side = self._land_side(connection, name, check.title, value) if isinstance(value, Other) else None
-                yield self._found(connection, rows.compile_check(self._contract, check, conditions, side))
-            except WorkbenchError as error:
-                yield self._of.unknown(check.title, level, error.message)
-            except (duckdb.Error, pa.ArrowException) as error:
-                yield self._of.unknown(check.title, level, _first_line(error))
+            yield self._tried(check.title, level, partial(self._checked, connection, name, check))
+
+    def _checked(self, connection: DuckDBPyConnection, name: str, check: Check) -> dict[str, Any]:
+        if check.kind in wholes.KINDS:
+            return self._whole(connection, name).check(check)
+        value = getattr(check, check.kind)
+        side = self._land_side(connection, name, check.title, value) if isinstance(value, Other) else None
+        return self._found(connection, rows.compile_check(self._contract, check, self._conditions, side))
 
     def _whole(self, connection: DuckDBPyConnection, table: str = "") -> wholes.Whole:
         def land(title: str, other: Elsewhere, columns: Collection[str]) -> Side:
@@ -273,11 +299,16 @@ class OverRows:
         def paste(query: str) -> str:
             return self._told(connection, Finder("soda", query, (), self._contract.severity))
 
-        return wholes.Whole(self._of, self._reader, connection, key, self._numbers, land, paste)
+        return wholes.Whole(self._of, self._reader, connection, key, self._numbers, self._conditions, land, paste)
 
     def _sodas(self, connection: DuckDBPyConnection) -> Iterator[dict[str, Any]]:
-        if self._contract.soda is not None:
-            yield from self._whole(connection).soda()
+        if self._contract.soda is None:
+            return
+        # Soda computes, too: for it what travels as text is a number.
+        numeric = f"(SELECT *{numbers.replaced(self._types)} FROM read)" if self._types else "read"
+        connection.execute(f"CREATE OR REPLACE VIEW {GIVEN} AS FROM {self._given_of(numeric)}").fetchall()
+        yield from self._whole(connection).soda()
+        connection.execute(f"CREATE OR REPLACE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
 
     def _references(self, checks: list[Check]) -> Iterator[tuple[str, Check]]:
         """The checks with a name for the rows each needs beside; references of columns are checks like others."""
@@ -315,7 +346,7 @@ class OverRows:
             text = text.replace(f"FROM {side.table} ", f"FROM {rows_there} ")  # an alias follows, always
             is_postgres = is_postgres and side.connection == one.connection
         # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
-        in_words = rows.in_postgres(text) if is_postgres and not self._expressions.derived else None
+        in_words = in_postgres(text) if is_postgres and not self._expressions.derived else None
         return in_words or self._by_keys(connection, finder, side) or text
 
     def _by_keys(self, connection: DuckDBPyConnection, finder: Finder, side: Side | None) -> str | None:
@@ -361,11 +392,6 @@ def _names(contract: StandaloneContract) -> Iterator[str]:
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:
     return {name for name, (_, columns) in expressions.derived.items() if columns & set(hidden)}
-
-
-def numbers_of(schema: pa.Schema) -> frozenset[str]:
-    """Columns whose text is a number: numeric of any length has no Arrow type."""
-    return frozenset(one.name for one in schema if native_type(one) == "numeric" and pa.types.is_string(one.type))
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from data_workbench.connectors.postgres.names import parse_relation
 from data_workbench.quality.standalone.graph import named
 from data_workbench.records.names import literal, quoted
 
@@ -42,7 +43,9 @@ def relation(stream: str) -> str:
 
 
 def relation_in(kind: str, stream: str) -> str:
-    """A stream as SQL names it where it stands: a file is read by its path."""
+    """A stream as SQL names it where it stands: a file by its path, a table of PostgreSQL as its name is read."""
+    if kind == "postgres":
+        return parse_relation(stream).sql
     return literal(stream) if kind in FILES else relation(stream)
 
 
@@ -72,12 +75,18 @@ def by_keys(place: Place, connection: DuckDBPyConnection, query: str, hidden: Co
 
 def _sql(place: Place, keys: Sequence[tuple[Any, ...]]) -> str:
     def one(key: tuple[Any, ...]) -> str:
-        told = ", ".join(str(value) if _is_whole(value) else literal(str(value)) for value in key)
+        told = ", ".join(map(_literal, key))
         return told if len(key) == 1 else f"({told})"
 
     names = ", ".join(map(quoted, place.key))
     names = names if len(place.key) == 1 else f"({names})"
-    return f"SELECT * FROM {relation(place.stream)} WHERE {names} IN ({', '.join(map(one, keys))})"
+    return f"SELECT * FROM {relation_in(place.kind, place.stream)} WHERE {names} IN ({', '.join(map(one, keys))})"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
+    return str(value) if _is_whole(value) else literal(str(value))
 
 
 def _cypher(place: Place, keys: Sequence[tuple[Any, ...]]) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
+from data_workbench.quality.standalone import comparing
 from data_workbench.quality.standalone.finders import GIVEN, Finder, of_rows
 from data_workbench.quality.standalone.kinds import Agreement, Other, TextCheck, VectorCheck
 from data_workbench.quality.standalone.model import Check, StandaloneContract
@@ -26,6 +27,7 @@ class Side:
         table: how DuckDB calls them.
         columns: those that are read.
         where: as it was checked, in DuckDB's dialect.
+        kinds, here: types of its columns, and of those of the dataset that is checked.
     """
 
     table: str
@@ -35,6 +37,12 @@ class Side:
     where: str | None = None
     key: tuple[str, ...] = ()
     numbers: frozenset[str] = frozenset()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    here: Mapping[str, str] = field(default_factory=dict)
+
+    def pair(self, one: str, two: str) -> tuple[str, str]:
+        """Expressions over `g` and `o` that are equal where the value of column `one` here is that of `two` there."""
+        return comparing.pair(("g", one), ("o", two), (self.here[one], self.kinds[two]))
 
     @property
     def dataset(self) -> str:
@@ -81,14 +89,13 @@ def compile_check(
             query = f"SELECT g.* FROM {GIVEN} g WHERE {_complete('g', other.on)} AND NOT EXISTS ({_match(other, side)})"
             return Finder(title, query, tuple(other.on), level)
         case Check(covers=Other() as other) if side:
-            match_ = equal("g", "o", other.on)
+            match_ = equal(other.on, side)
             complete = " AND ".join(f"o.{quoted(name)} IS NOT NULL" for name in other.on.values())
             query = f"SELECT o.* FROM {side.table} o WHERE {complete} AND NOT EXISTS (FROM {GIVEN} g WHERE {match_})"
             return Finder(title, query, tuple(other.on.values()), level, side.dataset)
         case Check(agrees=Agreement() as other) if side:
-            differs = " OR ".join(
-                f"{_text('g', here)} IS DISTINCT FROM {_text('o', there)}" for here, there in other.columns.items()
-            )
+            pairs = (side.pair(here, there) for here, there in other.columns.items())
+            differs = " OR ".join(f"{one} IS DISTINCT FROM {two}" for one, two in pairs)
             query = f"SELECT g.* FROM {GIVEN} g WHERE EXISTS ({_match(other, side)} AND ({differs}))"
             return Finder(title, query, (*other.on, *other.columns), level)
         case Check(text=TextCheck() as other) if side:
@@ -102,22 +109,12 @@ def compile_check(
     raise AssertionError(f"{check.kind} is no check of rows")
 
 
-def in_postgres(query: str) -> str | None:
-    """A finder in PostgreSQL's words; None where it has none for it: a cast that may fail, a function of DuckDB's."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
-    try:
-        found = sqlglot.parse_one(query, read="duckdb")
-    except SqlglotError:
-        return None
-    return None if found.find(exp.TryCast, exp.Anonymous) else found.sql(dialect="postgres")
-
-
 def _vectors(title: str, wanted: VectorCheck, level: Literal["fail", "warn"]) -> Finder:
     vector = quoted(wanted.column)
-    norm = f"sqrt(list_dot_product({vector}, {vector}))"
+    # As doubles: the square of a number that a vector may hold can be beyond what its own type holds. A null inside is
+    # no number; left as it is, DuckDB would refuse to look at the rows beside it.
+    numbers = f"list_transform({vector}, lambda x: coalesce(CAST(x AS DOUBLE), 'nan'))"
+    norm = f"sqrt(list_dot_product({numbers}, {numbers}))"
     broken = [f"NOT isfinite({norm})"]
     if wanted.dimension is not None:
         broken.append(f"len({vector}) <> {wanted.dimension:d}")
@@ -135,17 +132,14 @@ def _vectors(title: str, wanted: VectorCheck, level: Literal["fail", "warn"]) ->
 
 
 def _match(other: Other, side: Side) -> str:
-    return f"FROM {side.table} o WHERE {equal('g', 'o', other.on)}"
+    return f"FROM {side.table} o WHERE {equal(other.on, side)}"
 
 
-def equal(here: str, there: str, on: Mapping[str, str]) -> str:
-    """The condition under which a row here is that of a row there."""
-    return " AND ".join(f"{_text(here, one)} = {_text(there, two)}" for one, two in on.items())
+def equal(on: Mapping[str, str], side: Side) -> str:
+    """The condition under which a row `g` here is that of a row `o` there."""
+    pairs = (side.pair(here, there) for here, there in on.items())
+    return " AND ".join(f"{one} = {two}" for one, two in pairs)
 
 
 def _complete(table: str, on: Mapping[str, str]) -> str:
     return " AND ".join(f"{table}.{quoted(name)} IS NOT NULL" for name in on)
-
-
-def _text(table: str, column: str) -> str:
-    return f"CAST({table}.{quoted(column)} AS VARCHAR)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Whole:
     Args:
         key: the one column that tells rows apart, if there is one.
         numbers: columns whose text is a number.
+        conditions: those of checks, by their titles.
         land: reads another dataset beside.
         paste: a query over the rows, as it can be pasted into a console of their store.
     """
@@ -42,6 +43,7 @@ class Whole:
     connection: DuckDBPyConnection
     key: str | None
     numbers: frozenset[str]
+    conditions: Mapping[str, str]
     land: Landed
     paste: Callable[[str], str]
 
@@ -71,8 +73,8 @@ class Whole:
     def _drift(self, title: str, wanted: DriftCheck) -> vectors.Measure:
         there = wanted.than.column or wanted.column
         side = self.land(title, wanted.than, {there})
-        chosen = self.of.expressions.conditions.get(title)
-        given = f"(FROM {GIVEN} WHERE {chosen[0]})" if chosen else GIVEN
+        chosen = self.conditions.get(title)
+        given = f"(FROM {GIVEN} WHERE {chosen})" if chosen else GIVEN
         here = vectors.sampled(self.connection, given, self.key, wanted.column, vectors.COMPARED)
         key = side.key[0] if len(side.key) == 1 else None
         other = vectors.sampled(self.connection, side.table, key, there, vectors.COMPARED)
@@ -159,3 +161,18 @@ def require(columns: Collection[str], there: Collection[str], dataset: str) -> N
     gone = sorted(set(columns) - set(there))
     if gone:
         raise FatalError(f"{dataset} has no column {gone[0]!r}", hint="`workbench discover` lists the columns")
+
+
+def refuse_twins(columns: Iterable[str], dataset: str) -> None:
+    """Refuse names that DuckDB does not tell apart: one column would be looked at in place of the other."""
+    seen: dict[bytes, str] = {}
+    for name in columns:
+        folded = name.encode().lower()  # as DuckDB does it: of ASCII's letters only
+        if folded in seen:
+            twin = seen[folded]
+            told = f"{name!r} twice" if twin == name else f"{twin!r} and {name!r}, which differ in case only"
+            raise FatalError(
+                f"{dataset} would be checked with columns {told}",
+                hint="check one of them in a contract of its own; give what is derived a name of its own",
+            )
+        seen[folded] = name

@@ -18,6 +18,7 @@ from data_workbench.errors import DefinitionError
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
 from data_workbench.quality.standalone import Reader, over_rows
+from data_workbench.records.types import with_native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,3 +253,84 @@ def test_no_values_are_spread_in_no_way_and_a_column_that_is_gone_is_named(
     assert found["distribution state"]["outcome"] == "passed"
     assert (found["column gone"]["outcome"], found["column gone"]["failing"]) == ("failed", None)
     assert found["column gone"]["reason"].endswith("has no column 'gone'")
+
+
+def test_a_newest_row_is_told_of_texts_that_say_moments_and_of_nothing_else(held: Callable[..., Held]) -> None:
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC).isoformat()
+    body = "freshness: {column: seen, within: 1d}\nrows: {min: 1}\n"
+    texts = held(pa.table({"seen": ["2020-01-01", None, now]}), body)
+    assert {name: one["outcome"] for name, one in texts.items()} == {"rows": "passed", "freshness": "passed"}
+    old = held(pa.table({"seen": ["2020-01-01T10:00:00Z", "2019-01-01"]}), body)["freshness"]
+    assert (old["outcome"], old["sample"][0]["newest"][:16]) == ("failed", "2020-01-01 10:00")
+    for values, reason in ((["soon", now], "1 values of 'seen' are texts"), ([1, 2], "int64"), ([[now]] * 2, "list")):
+        found = held(pa.table({"seen": values}), body)
+        assert found["rows"]["outcome"] == "passed", "one check that cannot be told takes none with it"
+        assert found["freshness"]["outcome"] == "not_evaluated"
+        assert reason in found["freshness"]["reason"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "columns: {name: {required: true}, Name: {required: true}}",
+        "checks: [{name: equal, condition: 'name = Name'}]",
+        "derive: {Name: 'upper(name)'}\ncolumns: {name: {required: true}, Name: {values: [A]}}",
+        "derive: {name: 'coalesce(name, 1)'}\ncolumns: {name: {required: true}}",
+    ],
+)
+def test_columns_that_differ_in_case_only_are_never_taken_for_each_other(held: Callable[..., Held], body: str) -> None:
+    rows = pa.table({"Name": ["a", "b"], "name": [None, "b"]})
+    found = held(rows, body)
+    assert {one["outcome"] for one in found.values()} == {"not_evaluated"}, found
+    assert all("ame'" in one["reason"] for one in found.values())
+    alone = held(rows, "columns: {name: {required: true}}")
+    assert alone["required name"]["failing"] == 1
+
+
+def test_vectors_with_a_null_inside_are_found_and_great_numbers_are_numbers(held: Callable[..., Held]) -> None:
+    vectors = [[1.0, None], [1e30, 0.0], [float("nan"), 1.0], [1.0, 2.0], None]
+    rows = pa.table({"id": [1, 2, 3, 4, 5], "vector": pa.array(vectors, pa.list_(pa.float32()))})
+    found = held(rows, "columns: {id: {min: 0}}\nchecks: [{vectors: {dimension: 2, distinct: true}}]\n")
+    broken = found["vectors vector"]
+    assert (broken["outcome"], [row["id"] for row in broken["sample"]]) == ("failed", [1, 3])
+
+
+NUMBERS = """
+derive: {rest: "whole - part"}
+where: "whole < 1000"
+columns: {rest: {min: 0}, whole: {max: 20, pattern: "^[0-9]"}}
+checks:
+  - {name: part of it, condition: "part <= whole"}
+  - {name: a quarter, condition: "part * 4 >= whole"}
+soda:
+  columns:
+    - {name: part, checks: [{invalid: {valid_max: 10}}, {aggregate: {function: sum, threshold: {must_be: 20.4}}}]}
+  checks: [{failed_rows: {name: greater, expression: "part > whole"}}]
+"""
+
+
+def test_numbers_of_any_length_are_numbers_where_sql_computes(held: Callable[..., Held]) -> None:
+    """As texts, 9 would be greater than 10."""
+    kinds = [with_native(pa.field(name, pa.string()), "numeric") for name in ("whole", "part")]
+    rows = pa.table([["10", "10.50", "100000"], ["9", "11.4", "2"]], pa.schema(kinds))
+    found = held(rows, NUMBERS)
+    assert {name: (one["outcome"], one["failing"]) for name, one in found.items()} == {
+        "pattern whole": ("passed", 0),
+        "max whole": ("passed", 0),
+        "min rest": ("failed", 1),
+        "part of it": ("failed", 1),
+        "a quarter": ("passed", 0),
+        "soda invalid part": ("failed", 1),
+        "soda aggregate part": ("passed", 0),
+        "greater": ("failed", 1),
+    }
+    assert found["part of it"]["sample"][0]["part"] == "11.4"
+
+
+def test_numbers_that_are_no_decimals_are_numbers_all_the_same(held: Callable[..., Held]) -> None:
+    field = with_native(pa.field("v", pa.string()), "numeric")
+    rows = pa.table([["9", "NaN", None, "0." + "0" * 30 + "1"]], pa.schema([field]))
+    found = held(rows, 'checks: [{name: small, condition: "v < 10"}]')
+    assert (found["small"]["failing"], found["small"]["sample"]) == (1, [{"v": "NaN"}])
