@@ -123,12 +123,11 @@ class Finder:
         first = parts.sortable(values.column(0))[0].as_py()
         names = [one.archive for one in self.archives]
         wanted = archives.parts_of(self._archiver.metastore, names, key=first)
-        conditions = " AND ".join(f"{quoted(name)} = ?" for name in newest.origin.key)
-        given = [values.column(name)[0].as_py() for name in newest.origin.key]
+        conditions = " AND ".join(f"{quoted(item.name)} = CAST(? AS {_duck(item.type)})" for item in values.schema)
         found: list[Found] = []
         with self._cold(wanted) as connection:
             query = f"SELECT * FROM cold WHERE {conditions}"
-            rows = connection.sql(query, params=given).to_arrow_table() if wanted else pa.table({})
+            rows = connection.sql(query, params=_texts(connection, values)).to_arrow_table() if wanted else pa.table({})
         for place in range(rows.num_rows):
             one = rows.slice(place, 1)
             archive = one.column(ARCHIVE)[0].as_py()
@@ -322,6 +321,15 @@ def opened(archiver: Archiver, policy: str) -> Iterator[Finder]:
                 hint="correct the connection",
             )
         yield Finder(archiver, archives_of(archiver.metastore, archiver.shelf, policy), session)
+
+
+def _texts(connection: DuckDBPyConnection, values: pa.Table) -> list[str]:
+    """A row as DuckDB writes and reads it: Python has no day before the year 1, and no endless one."""
+    columns = ", ".join(f"{quoted(name)}::VARCHAR" for name in values.column_names)
+    connection.register("given", values)
+    [row] = connection.sql(f"SELECT {columns} FROM given").fetchall()
+    connection.unregister("given")
+    return list(row)
 
 
 def _told(answer: DuckDBPyRelation) -> pa.Table:
