@@ -25,6 +25,7 @@ from data_workbench.errors import NotAllowed, StreamUnknown, Unsupported
 from data_workbench.settings import Settings
 
 _TIMES = ("date", "timestamp", "timestamptz")
+_AS_TEXT = "let the policy keep it as PostgreSQL's text: as_text: [{}]"
 _FORMS = {"day": "YYYY-MM-DD", "month": "YYYY-MM", "year": "YYYY"}
 
 # Keys of other tables, and of this one, that point at it.
@@ -336,7 +337,7 @@ def copied(
     """What a SELECT gives, by COPY."""
     stop = threading.Event()
     statement = f"COPY ({query.as_string(connection)}) TO STDOUT (FORMAT binary)"
-    decoder = BlockDecoder(schema, [one.reader for one in columns], stream)
+    decoder = BlockDecoder(schema, [one.reader for one in columns], stream, remedy=_AS_TEXT)
     blocks = copy_blocks(connection, statement, stop, rows=settings.batch_rows, size=settings.batch_bytes)
     ahead = ReadAhead(blocks, stop)
     try:

@@ -28,6 +28,8 @@ from data_workbench.errors import SchemaConflict
 _OF_FAMILIES = frozenset({"enum_out", "range_out", "multirange_out", "record_out"})
 """What prints the values of any enum, range, multirange or row."""
 
+_AS_TEXT = "read it as PostgreSQL's text with the source's options: {as_text: [{}]}"
+
 
 class Asked(NamedTuple):
     """How a column is asked for in SQL, and how the answer is read."""
@@ -63,12 +65,16 @@ def by_text(kind: pa.DataType) -> Reader:
 
 
 class BlockDecoder:
-    """Turns the blocks of one binary COPY into record batches of one schema."""
+    """Turns the blocks of one binary COPY into record batches of one schema.
 
-    def __init__(self, schema: pa.Schema, readers: Sequence[Reader], stream: str) -> None:
+    Args:
+        remedy: what to do about a column, `{}`, that holds what its type cannot.
+    """
+
+    def __init__(self, schema: pa.Schema, readers: Sequence[Reader], stream: str, *, remedy: str = _AS_TEXT) -> None:
         self.schema = schema
         self._readers = readers
-        self._stream = stream
+        self._stream, self._remedy = stream, remedy
         self._is_first = True
 
     def decode(self, block: Block) -> pa.RecordBatch:
@@ -96,7 +102,7 @@ class BlockDecoder:
             )
         return SchemaConflict(
             f"{self._stream}: column {item.name!r} holds what {item.type} cannot: {reason[:200]}",
-            hint=f"read it as PostgreSQL's text with the source's options: {{as_text: [{item.name}]}}",
+            hint=self._remedy.replace("{}", item.name),
         )
 
 
