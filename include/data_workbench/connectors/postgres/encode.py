@@ -47,7 +47,7 @@ def printable(table: pa.Table) -> pa.Table:
     """The rows with every column in a type whose CSV PostgreSQL reads."""
     columns = [
         array_literals(_chunk(column), separator=";")
-        if native_type(item) == "box[]"  # the only type whose elements a comma does not separate
+        if native_type(item) == "box[]" and is_list(item.type)  # the only type whose elements a comma does not separate
         else _printable(_chunk(column))
         for item, column in zip(table.schema, table.columns, strict=True)
     ]
