@@ -32,10 +32,16 @@ _ATTEMPTS = 3
 _DIGEST = 16
 _NOBODY = bytes(_DIGEST)
 
-_NODES = "MATCH (n) RETURN elementId(n) AS id, labels(n) AS labels, properties(n) AS properties"
+# The zone named UTC and the offset Z are one to the driver, and two to the server.
+_IN_UTC = (
+    "any(key IN keys(x) WHERE CASE WHEN x[key] IS :: ZONED DATETIME THEN x[key].timezone = 'UTC' "
+    "WHEN x[key] IS :: LIST<ZONED DATETIME NOT NULL> THEN any(one IN x[key] WHERE one.timezone = 'UTC') "
+    "ELSE false END) AS in_utc"
+)
+_NODES = f"MATCH (x) RETURN elementId(x) AS id, labels(x) AS labels, {_IN_UTC}, properties(x) AS properties"
 _RELATIONSHIPS = (
-    "MATCH (a)-[r]->(b) RETURN elementId(r) AS id, type(r) AS type, elementId(a) AS start, elementId(b) AS end, "
-    "properties(r) AS properties"
+    "MATCH (a)-[x]->(b) RETURN elementId(x) AS id, type(x) AS type, elementId(a) AS start, elementId(b) AS end, "
+    f"{_IN_UTC}, properties(x) AS properties"
 )
 # What the driver cannot carry comes as text, with the type it had.
 _AS_TEXT = (
@@ -52,6 +58,8 @@ _INDEXES = (
     "WHERE type <> 'LOOKUP' AND owningConstraint IS NULL "
     "RETURN name, createStatement AS statement ORDER BY name"
 )
+# Every database begins with two of these, and is slow without them; which there are is no part of its content.
+LOOKUPS = "SHOW INDEXES YIELD name, type, createStatement AS statement WHERE type = 'LOOKUP' RETURN name, statement"
 
 
 class GraphContents:
@@ -143,12 +151,16 @@ class GraphReader:
         """Records without their last value, the properties, and those as JSON; an element's id comes first."""
         with self._client.session() as session:
             for record in session.run(query):
-                *values, found = record.values()
-                try:
-                    properties = {name: encoded(value) for name, value in found.items()}
-                except BeyondDriver:
-                    properties = self._as_text(query_as_text, values[0])
-                yield values, properties
+                *values, is_in_utc, found = record.values()
+                yield values, self._properties(found, query_as_text, values[0], as_text=is_in_utc)
+
+    def _properties(self, found: dict[str, Any], query: str, element: str, *, as_text: bool) -> dict[str, Any]:
+        if not as_text:
+            try:
+                return {name: encoded(value) for name, value in found.items()}
+            except BeyondDriver:
+                pass
+        return self._as_text(query, element)
 
     def _as_text(self, query: str, element: str) -> dict[str, Any]:
         rows = self._client.run(query, {"id": element})
@@ -215,6 +227,7 @@ class GraphExport(Export):
                 "attempts": attempt,
                 "consistent": after == before,
                 "relationships_left_out": reader.left_out,
+                "lookups": sorted(row["statement"] for row in self._client.run(LOOKUPS)),
             },
         )
 

@@ -6,15 +6,15 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.content import Reader
-from data_workbench.backup.graph import NODES, RELATIONSHIPS, SCHEMA, GraphReader
+from data_workbench.backup.graph import LOOKUPS, NODES, RELATIONSHIPS, SCHEMA, GraphReader
 from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.connectors.neo4j.client import Client
 from data_workbench.connectors.neo4j.names import quoted
-from data_workbench.errors import StateError, Unsupported
+from data_workbench.errors import FatalError, ResourceExhausted, StateError, Unsupported
 from data_workbench.events import emit
 from data_workbench.mapping.lossless_values import FUNCTIONS, decoded, is_beyond
 
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
 
 _BATCH = 5_000
-_EMPTIED = 10_000
-_STATEMENT = re.compile(r"CREATE (CONSTRAINT|(RANGE |TEXT |POINT |FULLTEXT |VECTOR )?INDEX) ", re.ASCII)
+_BATCH_BYTES = 8 * 1024**2
+"""Of lines in one transaction, which a server holds in memory several times over; its whole heap may be 512 MB."""
+_EMPTIED = (10_000, 1_000, 100, 10, 1)
+"""Removed in one transaction: as many as the server's memory takes."""
+_STATEMENT = re.compile(r"CREATE (CONSTRAINT|(RANGE |TEXT |POINT |FULLTEXT |VECTOR |LOOKUP )?INDEX) ", re.ASCII)
 _WAIT_SECONDS = 600
+_FAILED = (
+    "SHOW INDEXES YIELD name, state, failureMessage AS message WHERE name = $name AND state = 'FAILED' RETURN message"
+)
 
 
 class GraphRestore:
@@ -60,9 +66,9 @@ class GraphRestore:
             self._empty()
             self._create_nodes()
             self._create_relationships()
-            self._create_schema()
+            failed = self._create_schema()
             self.require_same()
-        return {"database": self._client.config.database, "replaced": None}
+        return {"database": self._client.config.database, "replaced": None, "not_set": failed}
 
     def require_same(self) -> None:
         """Compare what stands there with the set. Raises StateError as `restore` does."""
@@ -88,17 +94,33 @@ class GraphRestore:
             self._client.run(f"DROP CONSTRAINT {quoted(row['name'])} IF EXISTS")
         for row in self._client.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name"):
             self._client.run(f"DROP INDEX {quoted(row['name'])} IF EXISTS")
-        self._client.run(f"MATCH (n) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS OF {_EMPTIED} ROWS")
+        # Relationships first: one node may have more of them than fit into a transaction.
+        self._remove("MATCH ()-[x]->() CALL (x) { DELETE x }")
+        self._remove("MATCH (x) CALL (x) { DELETE x }")
+
+    def _remove(self, query: str) -> None:
+        for rows in _EMPTIED:
+            try:
+                self._client.run(f"{query} IN TRANSACTIONS OF {rows} ROWS")
+            except ResourceExhausted:
+                if rows == _EMPTIED[-1]:
+                    raise
+            else:
+                return
 
     def _lines(self, path: str) -> Iterator[dict[str, Any]]:
+        return (record for record, _ in self._sized(path))
+
+    def _sized(self, path: str) -> Iterator[tuple[dict[str, Any], int]]:
+        """Records of a file, with the bytes of their lines."""
         for line in self._reader.lines(self._stored.file(path)):
             found = json.loads(line)
             if not isinstance(found, dict):
                 raise StateError(f"{path} of the set holds something that is no record", hint="take another set")
-            yield found
+            yield found, len(line)
 
     def _create_nodes(self) -> None:
-        for batch in _batches(self._lines(NODES)):
+        for batch in batches(self._sized(NODES)):
             for labels, group in groupby(sorted(batch, key=_labels), key=_labels):
                 self._create(labels, list(group))
             emit("backup.restored", store=self._stored.connection, count=len(batch))
@@ -127,7 +149,7 @@ class GraphRestore:
         return f"{self._prefix}:{new}"
 
     def _create_relationships(self) -> None:
-        for batch in _batches(self._lines(RELATIONSHIPS)):
+        for batch in batches(self._sized(RELATIONSHIPS)):
             for kind, group in groupby(sorted(batch, key=_kind), key=_kind):
                 self._relate(kind, list(group))
             emit("backup.restored", store=self._stored.connection, count=len(batch))
@@ -162,18 +184,49 @@ class GraphRestore:
             texts = [one["text"] for one in values]
             self._client.run(f"{match} SET x.{quoted(name)} = {made}", {"id": element, "texts": texts})
 
-    def _create_schema(self) -> None:
+    def _create_schema(self) -> dict[str, str]:
+        """Make constraints and indexes; those that failed, as in the database the set is of, and why."""
         for line in self._lines(SCHEMA):
-            statement = str(line["statement"])
-            if not _STATEMENT.match(statement):
-                raise StateError(f"the set's schema holds {statement[:60]!r}", hint="take another set")
-            self._client.run(statement)
-        self._client.run(f"CALL db.awaitIndexes({_WAIT_SECONDS})")
+            self._make(str(line["statement"]))
+        self._create_lookups()
+        failed = {}
+        for row in self._client.run("SHOW INDEXES YIELD name"):
+            try:
+                self._client.run("CALL db.awaitIndex($name, $wait)", {"name": row["name"], "wait": _WAIT_SECONDS})
+            except FatalError:
+                told = self._client.run(_FAILED, {"name": row["name"]})
+                if not told:
+                    raise
+                failed[f"index {row['name']}"] = _cause(told[0]["message"])
+        return failed
+
+    def _create_lookups(self) -> None:
+        """Have the lookups by label and by type that the set's database had; older sets do not say which."""
+        wanted = self._stored.details.get("lookups")
+        if wanted is None:
+            return
+        there = {row["statement"]: row["name"] for row in self._client.run(LOOKUPS)}
+        for statement in there.keys() - set(wanted):
+            self._client.run(f"DROP INDEX {quoted(there[statement])} IF EXISTS")
+        for statement in sorted(set(wanted) - there.keys()):
+            self._make(statement)
+
+    def _make(self, statement: str) -> None:
+        if not _STATEMENT.match(statement):
+            raise StateError(f"the set's schema holds {statement[:60]!r}", hint="take another set")
+        # The server writes names as they are, and would read `\\u0041` within one as the letter it stands for.
+        self._client.run(statement.replace("\\u", "\\u005Cu"))
 
 
 def as_properties(properties: dict[str, Any]) -> dict[str, Any]:
     """Properties of a line as the driver takes them, without those that only the server makes."""
     return {name: decoded(value) for name, value in properties.items() if not is_beyond(value)}
+
+
+def _cause(message: str) -> str:
+    """Why an index failed: the first sentence of the server's, without its own names for things."""
+    found = re.search(r"Exception: (.*?)(?:\.|, please|\n|$)", message)
+    return (found[1] if found else message)[:200]
 
 
 def _labels(node: dict[str, Any]) -> tuple[str, ...]:
@@ -184,10 +237,18 @@ def _kind(relationship: dict[str, Any]) -> str:
     return str(relationship["type"])
 
 
-def _batches(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    found = iter(lines)
-    while batch := list(islice(found, _BATCH)):
-        yield batch
+def batches(records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[dict[str, Any]]]:
+    """Records in parts of so many, or of so many bytes."""
+    waiting: list[dict[str, Any]] = []
+    size = 0
+    for record, length in records:
+        waiting.append(record)
+        size += length
+        if len(waiting) == _BATCH or size >= _BATCH_BYTES:
+            yield waiting
+            waiting, size = [], 0
+    if waiting:
+        yield waiting
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -8,13 +8,16 @@ local datetime, zoned datetime  {"$localdatetime": …}, {"$datetime": …, "zon
 duration                        {"$duration": [months, days, seconds, nanoseconds]}
 point                           {"$point": [x, y, z?], "srid": …}
 list                            a list of these
-what the driver cannot carry    {"$cypher": function, "text": …}: a date beyond the years 1 to 9999
+what the driver cannot carry    {"$cypher": function, "text": …}: a date beyond the years 1 to 9999, the zone named UTC
+
+Of a zoned datetime `UTC` means the offset Z: the driver gives both alike, and Z is what `datetime()` makes.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -123,6 +126,8 @@ def _zoned(value: dict[str, Any]) -> Any:
     from neo4j.time import DateTime
 
     moment = DateTime.from_iso_format(value["$datetime"])
+    if value.get("zone") == "UTC":
+        return moment.as_timezone(UTC)  # pytz's own would be written as a zone of that name
     if value.get("zone"):
         import pytz
 

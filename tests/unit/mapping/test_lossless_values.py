@@ -74,6 +74,14 @@ def test_a_local_time_that_is_there_twice_keeps_its_instant(fold: bool) -> None:
     assert back.tzinfo.zone == "Europe/Paris"
 
 
+def test_the_offset_z_does_not_become_the_zone_named_utc() -> None:
+    """The driver reads both as pytz's UTC, and writes that as a zone of this name."""
+    value = DateTime(2020, 1, 2, 3, 4, 5, 6, tzinfo=pytz.UTC)
+    back = through(value)
+    assert back == value
+    assert not hasattr(back.tzinfo, "zone")
+
+
 @pytest.mark.parametrize("parts", [(1, -2, 3, 500_000_000), (0, 0, -1, 5), (0, 0, 0, -5), (-13, 400, 100_000, 0)])
 def test_a_duration_keeps_its_parts(parts: tuple[int, int, int, int]) -> None:
     months, days, seconds, nanoseconds = parts
