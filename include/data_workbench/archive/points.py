@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.archive.policy import VectorPart
 from data_workbench.connectors.qdrant.client import Qdrant
+from data_workbench.connectors.qdrant.half_precision import before_rounding
 from data_workbench.connectors.qdrant.packing import packed, unpacked
 from data_workbench.errors import Unsupported
 from data_workbench.mapping.lossless_values import to_line
@@ -54,10 +55,11 @@ class EntityPoints:
     def put(self, points: Iterable[Line]) -> int:
         """Write points that are not there; how many."""
         made = 0
+        vectors = self._server.collection(self._collection)["config"]["params"].get("vectors") or {}
         for page in _pages(points):
             there = {one.id for one in self._server.retrieve(self._collection, [p["id"] for p in page], payload=False)}
             lacking = [
-                {**one, "vector": {} if one["vector"] is None else unpacked(one["vector"])}
+                {**one, "vector": {} if one["vector"] is None else before_rounding(unpacked(one["vector"]), vectors)}
                 for one in page
                 if one["id"] not in there
             ]

@@ -86,7 +86,8 @@ class PointPiece(VectorRestore):
         return {"written": written, "removed": removed["count"], "replaced": None}
 
     def _fill_some(self) -> int:
-        return self._put_lines(self._collection, filter(self._is_meant, self._lines()))
+        described = self._stored.details["collections"][self._collection]
+        return self._put_lines(self._collection, described, filter(self._is_meant, self._lines()))
 
     def _is_meant(self, line: bytes) -> bool:
         return has_key(json.loads(line)["payload"], self._key or {})

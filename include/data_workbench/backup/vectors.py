@@ -16,6 +16,7 @@ from data_workbench.backup.exports import CountedExport, joined
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import Content, StoredStore
 from data_workbench.connectors.qdrant.client import Qdrant
+from data_workbench.connectors.qdrant.half_precision import before_rounding
 from data_workbench.connectors.qdrant.packing import packed, unpacked
 from data_workbench.errors import SchemaConflict, StateError
 from data_workbench.events import emit
@@ -162,19 +163,21 @@ class VectorRestore:
             self._server.ask("PUT", "collections", name, "index", body=body, wait="true")
 
     def _fill(self, name: str, described: dict[str, Any]) -> None:
-        self._put_lines(name, self._reader.lines(self._stored.file(described["file"])))
+        self._put_lines(name, described, self._reader.lines(self._stored.file(described["file"])))
         # Limits of what others may ask for bind them again, once all is written.
         if _STRICT in described["config"]:
             self._server.ask("PATCH", "collections", name, body={_STRICT: described["config"][_STRICT]})
 
-    def _put_lines(self, name: str, lines: Iterable[bytes]) -> int:
+    def _put_lines(self, name: str, described: Mapping[str, Any], lines: Iterable[bytes]) -> int:
         """Write points as the set has them; how many."""
+        vectors = described["config"].get("vectors") or {}
         waiting: list[dict[str, Any]] = []
         count = size = 0
         for line in lines:
             point = json.loads(line)
             # A point without vectors has an empty map of them.
-            waiting.append({**point, "vector": {} if point["vector"] is None else unpacked(point["vector"])})
+            vector = {} if point["vector"] is None else before_rounding(unpacked(point["vector"]), vectors)
+            waiting.append({**point, "vector": vector})
             count, size = count + 1, size + len(line)
             if len(waiting) == _PAGE or size >= _PART_BYTES:
                 self._put(name, waiting)
