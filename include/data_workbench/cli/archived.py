@@ -54,8 +54,10 @@ def search(policy: str, words: str, limit: int, shelf: str | None, as_json: bool
     if as_json:
         say_json({"rows": [_row(one) for one in found]})
         return
-    rows = [(one.archive, *_texts(one.row)[0].values()) for one in found]
-    say_table(("archive", *(found[0].row.column_names if found else ())), rows)
+    rows = [_texts(one.row)[0] for one in found]
+    # Archives of before and after a change have other columns.
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    say_table(("archive", *names), [(one.archive, *map(row.get, names)) for one, row in zip(found, rows, strict=True)])
 
 
 @command(archive)

@@ -79,6 +79,17 @@ def test_a_type_that_holds_all_of_it_takes_it_back(archived: Shell, change: str)
     assert [row[1] for row in rows(archived, "things")] == [row[1] for row in rows(archived, "before")]
 
 
+def test_rows_of_before_and_after_a_change_are_found_and_told_together(archived: Shell) -> None:
+    archived.sql("ALTER TABLE things ADD COLUMN more text DEFAULT 'and more', DROP COLUMN digits, DROP COLUMN code")
+    archived.sql("INSERT INTO things (id, at, v) VALUES (11, '2020-02-01', 'value 11')")
+    assert archived("archive", "run", "--json").document["policies"][0]["rows"] == 1
+    told = archived("archive", "search", "olds", "value")
+    assert told.code == 0, told.err
+    header, _, *lines = [line.split() for line in told.out.replace("│", " ").replace("┃", " ").splitlines() if line]
+    assert header == ["archive", "id", "at", "v", "big", "digits", "n", "ts", "e", "ok", "code", "k", "g", "more"]
+    assert [line[-2:] for line in lines] == [[f"{2 * n}", "–"] for n in range(1, 11)] + [["and", "more"]]
+
+
 def test_columns_that_are_named_otherwise_come_back_under_the_name_of_today(archived: Shell) -> None:
     archived.sql("ALTER TABLE things RENAME v TO label; ALTER TABLE things RENAME id TO number")
     refused = archived("archive", "restore", "olds", "--all")
