@@ -143,6 +143,7 @@ class Archiver:
         if not anew:
             self.require_shelf(policy)
         with self.opened(policy) as table:
+            self._require_beside(policy, table.dataset)
             self.shelf.prepare()
             converge(self, policy, table, outcome)
             eligible = Eligible(table.dataset, policy, outcome.cutoff)
@@ -172,6 +173,11 @@ class Archiver:
                 "a disk that is not mounted?",
                 hint="bring it back; to begin another there: workbench archive run --anew",
             )
+
+    def _require_beside(self, policy: Policy, dataset: Dataset) -> None:
+        """Raise for connections of graph and vectors that are none, before anything is written."""
+        with Entities(policy, dataset.table.key, self.connections):
+            pass
 
     @contextmanager
     def opened(self, policy: Policy) -> Iterator[Table]:
@@ -203,6 +209,7 @@ class Archiver:
         config = self.config_of(policy.connection)
         with client.translating(config.address), client.connect(config) as session:
             eligible = Eligible(dataset_of(session, policy), policy, outcome.cutoff)
+            self._require_beside(policy, eligible.dataset)
             relatives_of(session, policy, eligible.dataset)
             eligible.require_unreferenced(session)
             outcome.eligible = eligible.partitions(session)

@@ -20,7 +20,7 @@ from data_workbench.connectors.postgres.copy_out import ReadAhead, copy_blocks
 from data_workbench.connectors.postgres.decode import Asked, BlockDecoder, asked
 from data_workbench.connectors.postgres.names import Relation, parse_relation, quoted
 from data_workbench.connectors.postgres.types import is_list
-from data_workbench.connectors.postgres.where import compile_where, is_pushed
+from data_workbench.connectors.postgres.where import compile_where, is_pushed, unknown_columns
 from data_workbench.errors import NotAllowed, StreamUnknown, Unsupported
 from data_workbench.settings import Settings
 
@@ -233,8 +233,15 @@ class Eligible:
         return sql.SQL("{}::{}").format(sql.Literal(text if kind != "timestamp" else text[:-6]), sql.SQL(kind))
 
     def _where(self, expression: str) -> sql.Composable:
-        schema = pa.schema([column.field(self.dataset.table.relation) for column in self.dataset.table.columns])
+        table = self.dataset.table
+        schema = pa.schema([column.field(table.relation) for column in table.columns])
         if not is_pushed(expression, schema):
+            unknown = unknown_columns(expression, schema)
+            if unknown:
+                raise StreamUnknown(
+                    f"`where: {expression}`: {table.relation.stream} has no column {', '.join(unknown)}",
+                    hint=f"it has {', '.join(schema.names)}; a text stands in single quotes: '{unknown[0]}'",
+                )
             raise Unsupported(
                 f"`where: {expression}` cannot be asked of PostgreSQL with the same meaning",
                 hint="compare columns with values: =, <>, <, >, between, in, is null, like, and, or, not",

@@ -14,7 +14,7 @@ from data_workbench.cli.answer import command, read_pairs, say_json, say_table
 from data_workbench.cli.progress import shown
 from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
-from data_workbench.errors import UsageError
+from data_workbench.errors import UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from data_workbench.archive.policy import Policy
@@ -66,6 +66,16 @@ def policies(session: Session, names: tuple[str, ...]) -> list[Policy]:
     return found
 
 
+@contextmanager
+def naming(policy: Policy) -> Iterator[None]:
+    """Tell with an error which of the folder's policies it is about."""
+    try:
+        yield
+    except WorkbenchError as error:
+        error.message = f"policy {policy.archive}: {error.message}"
+        raise
+
+
 def moment(_context: click.Context, _option: click.Parameter, given: str | None) -> datetime | None:
     """A time with its zone, UTC if none is given."""
     if given is None:
@@ -97,10 +107,12 @@ def run(
     with archiver(session, shelf, makes=True) as able, shown(as_json=as_json):
         for policy in wanted:
             if dry_run:
-                outcomes.append(able.run(policy, now=moment, dry_run=True))
+                with naming(policy):
+                    outcomes.append(able.run(policy, now=moment, dry_run=True))
                 continue
             asked = {"dataset": policy.dataset, "connection": policy.connection, "older_than": policy.age.older_than}
             with (
+                naming(policy),
                 recorded(able.metastore, "archive.run", policy.archive, details=asked) as told,
                 lineage(able, "archive", policy.archive, connection=policy.connection, stream=policy.dataset) as moved,
             ):
@@ -218,9 +230,10 @@ def compact(names: tuple[str, ...], dry_run: bool, shelf: str | None, as_json: b
     with archiver(session, shelf) as able, shown(as_json=as_json):
         for policy in policies(session, names):
             if dry_run:
-                outcomes[policy.archive] = make_one(able, policy, dry_run=True)
+                with naming(policy):
+                    outcomes[policy.archive] = make_one(able, policy, dry_run=True)
                 continue
-            with recorded(able.metastore, "archive.compact", policy.archive, details={}) as told:
+            with naming(policy), recorded(able.metastore, "archive.compact", policy.archive, details={}) as told:
                 done = outcomes[policy.archive] = make_one(able, policy)
                 told |= vars(done)
     if as_json:

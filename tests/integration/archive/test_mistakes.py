@@ -32,6 +32,10 @@ AT_THE_TABLE = {
     "an age that is no time": (POLICY.replace("created_at", "project"), "no time"),
     "words of a column there is not": (POLICY.replace("[body]", "[bodies]"), "it has id, state"),
     "a condition on a column there is not": (POLICY.replace("state =", "status ="), "status"),
+    "a text in double quotes": (POLICY.replace("'closed'", '"closed"'), "a text stands in single quotes: 'closed'"),
+    "a graph that is none": (POLICY + "graph: {connection: files, label: Event}\n", "a graph is in Neo4j"),
+    "vectors there are not": (POLICY + "vectors: {connection: nowhere, collection: x}\n", "nowhere"),
+    "another key of nodes": (POLICY + "graph: {connection: graph, label: E, key: [a, b]}\n", "names 2 properties"),
     "a condition PostgreSQL reads otherwise": (POLICY.replace("state =", "upper(state) ="), "compare columns"),
 }
 
@@ -53,13 +57,18 @@ def test_a_mistake_in_a_policy_is_answered_with_its_place(events: Shell, mistake
 def test_a_mistake_that_the_table_shows_is_answered_before_anything_is_done(events: Shell, mistake: str) -> None:
     text, told = AT_THE_TABLE[mistake]
     (events.folder / "dags" / "archives" / "old_events.yaml").write_text(text)
-    files = {"AIRFLOW_CONN_FILES": '{"conn_type": "workbench_files", "host": "file:///tmp"}'}
+    others = {
+        "AIRFLOW_CONN_FILES": '{"conn_type": "workbench_files", "host": "file:///tmp"}',
+        "AIRFLOW_CONN_GRAPH": '{"conn_type": "neo4j", "host": "127.0.0.1", "port": 1, "login": "a", "password": "b"}',
+    }
     for flags in ((), ("--dry-run",), ("--json",)):
-        answer = events("archive", "run", *flags, **files)
+        answer = events("archive", "run", *flags, **others)
         assert answer.code in (1, 2), answer.err
         assert told in answer.err, answer.err
+        assert "policy old_events: " in answer.err, "which of those in the folder"
         assert "next: " in answer.err
     assert events.sql("SELECT count(*) FROM events") == [(2002,)]
+    assert not list((events.folder / "home").rglob("*.parquet"))
 
 
 COMMANDS = [

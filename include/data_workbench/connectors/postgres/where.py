@@ -48,6 +48,13 @@ def is_pushed(expression: str, schema: pa.Schema) -> bool:
     return True
 
 
+def unknown_columns(expression: str, schema: pa.Schema) -> list[str]:
+    """Names of columns that an expression has and the schema has not; case does not count, as DuckDB has it."""
+    known = {name.lower() for name in schema.names}
+    named = [column.name for column in _parsed(expression).find_all(exp.Column)]
+    return sorted({name for name in named if name.lower() not in known})
+
+
 def compile_where(expression: str, schema: pa.Schema, params: Mapping[str, Any]) -> sql.Composable:
     """The expression as PostgreSQL's SQL with the parameters in it.
 
