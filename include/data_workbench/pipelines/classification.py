@@ -29,7 +29,7 @@ def classified_columns(definitions: Iterable[Definition], dataset: str) -> froze
     """The classified columns of a dataset, CONNECTION:STREAM."""
     found: set[str] = set()
     for one in definitions:
-        if _plain(dataset) in {_plain(name) for name in datasets_of(one.spec)}:
+        if plain_name(dataset) in {plain_name(name) for name in datasets_of(one.spec)}:
             found |= _names(one.spec)
     return frozenset(found)
 
@@ -56,7 +56,7 @@ def _written(destination: Destination) -> Iterator[str]:
     yield from (f"[:{one.type}]" for one in destination.relationships)
 
 
-def _plain(dataset: str) -> str:
+def plain_name(dataset: str) -> str:
     """`table` and `public.table` are one."""
     connection, _, stream = dataset.rpartition(":") if "://" in dataset else dataset.partition(":")
     try:

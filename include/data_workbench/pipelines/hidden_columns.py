@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from data_workbench.errors import DefinitionError
 from data_workbench.language.definition import load_definition
 from data_workbench.language.rule_files import is_pipeline_file
-from data_workbench.pipelines.classification import classified_columns, is_classified
+from data_workbench.pipelines.classification import classified_columns, datasets_of, is_classified, plain_name
 from data_workbench.pipelines.contract_files import ContractFile, contract_files, load_contract
 
 if TYPE_CHECKING:
@@ -41,15 +41,25 @@ class HiddenColumns:
         self._by_dataset: dict[str, set[str]] = {}
         for one in (*chosen, *_known_contracts(others, settings)):
             names = {name for name, column in one.contract.columns.items() if is_classified(column)}
-            self._by_dataset.setdefault(one.contract.dataset, set()).update(names)
+            self._by_dataset.setdefault(plain_name(one.contract.dataset), set()).update(names)
         self._found: dict[str, frozenset[str]] = {}
 
     def __call__(self, dataset: str) -> frozenset[str]:
         """Of one dataset, CONNECTION:STREAM."""
         if dataset not in self._found:
-            by_pipelines = classified_columns(self.definitions, dataset)
-            self._found[dataset] = by_pipelines | self._by_dataset.get(dataset, set())
+            connection, is_relationship, _ = dataset.rpartition(":[:")
+            ends = self._datasets_in(connection) if is_relationship else ()
+            self._found[dataset] = self._of(dataset).union(*map(self._of, ends))
         return self._found[dataset]
+
+    def _of(self, dataset: str) -> frozenset[str]:
+        by_pipelines = classified_columns(self.definitions, dataset)
+        return by_pipelines | self._by_dataset.get(plain_name(dataset), set())
+
+    def _datasets_in(self, connection: str) -> set[str]:
+        """All of a graph: a relationship is shown with the nodes at its ends, of whatever labels."""
+        by_pipelines = {name for one in self.definitions for name in datasets_of(one.spec)}
+        return {name for name in {*self._by_dataset, *by_pipelines} if name.startswith(f"{connection}:")}
 
 
 def known_definitions(settings: Settings) -> list[Definition]:

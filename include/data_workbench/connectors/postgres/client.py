@@ -68,8 +68,8 @@ def translated(error: psycopg.Error, where: str) -> WorkbenchError:
     message = error.diag.message_primary or str(error).strip().splitlines()[0] if str(error) else type(error).__name__
     found = _FAMILIES.get(state) or _FAMILIES.get(state[:2])
     if found is None and not state and isinstance(error, psycopg.OperationalError):
-        # libpq repeats the reason per address tried, and guesses at more in lines that begin with a tab; a refused login
-        # has no SQLSTATE here.
+        # libpq repeats the reason per address tried, and guesses at more in lines that begin with a tab; a refused
+        # login has no SQLSTATE here.
         message = [line for line in str(error).strip().splitlines() if not line.startswith("\t")][-1]
         denied = "authentication failed" in message or "no password supplied" in message
         found = (

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NUMBER: Final = "NUMBER"
 """A number that travels as text."""
+MIXED: Final = "MIXED"
+"""Plain values of several types, as texts."""
 _WHOLE: Final = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 )
@@ -39,6 +41,9 @@ def pair(here: tuple[str, str], there: tuple[str, str], kinds: tuple[str, str]) 
         kinds: of both, as `kinds_of` says them.
     """
     one, two = (f"{table}.{quoted(column)}" for table, column in (here, there))
+    if MIXED in kinds and any(map(_is_number, kinds)):
+        return _number_or_text(one), _number_or_text(two)
+    kinds = (_known(kinds[0]), _known(kinds[1]))
     if all(map(_is_number, kinds)) and not set(kinds) <= _WHOLE and (kinds[0] != kinds[1] or NUMBER in kinds):
         as_number = _double if _FLOATING & set(kinds) else _exact
         return as_number(one), as_number(two)
@@ -47,6 +52,10 @@ def pair(here: tuple[str, str], there: tuple[str, str], kinds: tuple[str, str]) 
     if set(kinds) == {"BLOB", "VARCHAR"}:
         return _base64(one, kinds[0]), _base64(two, kinds[1])
     return _text(one), _text(two)
+
+
+def _known(kind: str) -> str:
+    return "VARCHAR" if kind == MIXED else kind
 
 
 def _is_number(kind: str) -> bool:
@@ -64,6 +73,11 @@ def _text(sql: str) -> str:
 def _double(sql: str) -> str:
     """By its text: 0.1 of four bytes is meant as 0.1."""
     return f"CAST({_text(sql)} AS DOUBLE)"
+
+
+def _number_or_text(sql: str) -> str:
+    text = _text(sql)
+    return f"coalesce(CAST(TRY_CAST({text} AS DOUBLE) AS VARCHAR), {text})"
 
 
 def _exact(sql: str) -> str:

@@ -20,6 +20,7 @@ from data_workbench.quality.standalone.finders import GraphFinder
 from data_workbench.quality.standalone.masking import masked_map
 from data_workbench.quality.standalone.model import Check, StandaloneContract
 from data_workbench.quality.standalone.over_rows import OverRows
+from data_workbench.quality.standalone.reasons import reason_of
 
 if TYPE_CHECKING:
     from data_workbench.connectors.base import Source
@@ -95,7 +96,7 @@ class Evaluation:
                 return [self._asked(source, graph.cycle_finder(self.contract, check, nodes), reader, rows_)]
             return [self._asked(source, one, reader, rows_) for one in graph.compile_graph(self.contract, check)]
         except WorkbenchError as error:
-            return [self.unknown(check.title, level, error.message)]
+            return [self.unknown(check.title, level, reason_of(error, reader.hidden(self.contract.dataset)))]
 
     def _asked(self, source: CanQuery, finder: GraphFinder, reader: Reader, rows_: int | None) -> dict[str, Any]:
         [counted] = source.query(finder.count, finder.parameters)

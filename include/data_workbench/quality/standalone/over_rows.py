@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from data_workbench.connectors.base import ReadRequest
 from data_workbench.errors import WorkbenchError
-from data_workbench.quality.arriving import ARRIVING, arriving
-from data_workbench.quality.standalone import comparing, freshness, numbers, pasting, pushed, rows, wholes
+from data_workbench.quality.standalone import freshness, mixed, numbers, pasting, pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
-from data_workbench.quality.standalone.masking import SHOWN, masked
+from data_workbench.quality.standalone.landing import Landed, land
+from data_workbench.quality.standalone.masking import HIDDEN, SHOWN, masked
 from data_workbench.quality.standalone.model import Check, StandaloneContract
+from data_workbench.quality.standalone.reasons import reason_of
 from data_workbench.quality.standalone.translating import in_postgres
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import quoted
@@ -46,9 +47,7 @@ class OverRows:
         self._rows = 0
         self._counts: dict[str, int] = {}
         """Failing rows by the query that finds them, of what one scan counted."""
-        self._numbers: frozenset[str] = frozenset()
-        self._types: dict[str, str] = {}
-        """What those of them are for SQL."""
+        self._read: Landed
         self._kinds: dict[str, str] = {}
         self._others: list[tuple[Other, Side]] = []
         self._broken: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -71,10 +70,8 @@ class OverRows:
             connection.execute("SET enable_external_access = false").fetchall()
             try:
                 schema = self._land_given(connection, checks)
-            except WorkbenchError as error:
-                return self._none(checks, error.message)
-            except (duckdb.Error, pa.ArrowException) as error:
-                return self._none(checks, _first_line(error))
+            except (WorkbenchError, duckdb.Error, pa.ArrowException) as error:
+                return self._none(checks, reason_of(error, self._hidden))
             self._scan(connection, schema, checks)
             found = [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
             self._add_counterparts(connection)
@@ -113,28 +110,28 @@ class OverRows:
         stamped = {stamps[c.kind]: "text" for c in checks if c.kind in stamps}
         options = {**one.options, "types": {**one.options.get("types", {}), **stamped}} if stamped else one.options
         described = source.describe(one.stream, options or None)
-        self._key, self._numbers = described.key, numbers.texts_of(described.schema)
+        self._key = described.key
         used = {*described.schema.names} if one.soda else {*self._used(checks), *described.key}
         wanted = [name for name in described.schema.names if name in used]
         wholes.refuse_twins([*wanted, *self._expressions.derived], one.dataset)
         request = ReadRequest(stream=one.stream, columns=tuple(wanted), options=options)
-        with arriving(connection, source, request):
-            connection.execute(f"CREATE TABLE read AS FROM {ARRIVING}").fetchall()
-        self._types = numbers.types_of(connection, "read", self._numbers & {*wanted})
-        connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
+        self._read = found = land(connection, source, request, described, "read")
+        connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of(found.relation)}").fetchall()
         [[self._rows]] = connection.execute(f"SELECT count(*) FROM {GIVEN}").fetchall()
-        self._kinds = comparing.kinds_of(connection, GIVEN, self._numbers)
+        self._kinds = found.kinds(connection, GIVEN)
         made = connection.sql(f"FROM {GIVEN} LIMIT 0").to_arrow_table().schema
         natives = {item.name: item for item in described.schema}
+        natives |= {name: mixed.field_of(name, one.columns.get(name)) for name in found.mixed}
         return pa.schema([natives.get(item.name, item).with_name(item.name) for item in made])
 
     def _given_of(self, rows_there: str) -> str:
         """The rows that are held against the contract, with what it derives."""
         said = self._expressions
+        types = self._read.types
         derived = "".join(
-            f", {numbers.computed(sql, self._types)} AS {quoted(name)}" for name, (sql, _) in said.derived.items()
+            f", {numbers.computed(sql, types)} AS {quoted(name)}" for name, (sql, _) in said.derived.items()
         )
-        where = f" WHERE {numbers.computed(said.where[0], self._types)}" if said.where else ""
+        where = f" WHERE {numbers.computed(said.where[0], types)}" if said.where else ""
         return f"(SELECT *{derived} FROM {rows_there}{where})" if derived or where else rows_there
 
     def _used(self, checks: list[Check]) -> set[str]:
@@ -171,7 +168,7 @@ class OverRows:
             try:
                 told[BESIDE] = counterparts.of(row)
             except duckdb.Error as error:  # what was found stands; what stands beside it is not told
-                log.warning("%s: nothing beside a row: %s", self._contract.dataset, _first_line(error))
+                log.warning("%s: nothing beside a row: %s", self._contract.dataset, reason_of(error, self._hidden))
 
     def _land_other(
         self, connection: DuckDBPyConnection, table: str, title: str, other: Other | Elsewhere, named: Collection[str]
@@ -184,13 +181,10 @@ class OverRows:
         wholes.require(columns, there, f"{other.connection}:{other.stream}")
         wholes.refuse_twins(there, f"{other.connection}:{other.stream}")
         request = ReadRequest(other.stream, there, options=other.options)
-        with arriving(connection, source, request):
-            connection.execute(f"CREATE TABLE {table}_read AS FROM {ARRIVING}").fetchall()
-        as_text = numbers.texts_of(described.schema)
-        types = numbers.types_of(connection, f"{table}_read", as_text & {*(where[1] if where else ())})
-        condition = numbers.computed(where[0], types) if where else None
+        found = land(connection, source, request, described, f"{table}_read")
+        condition = numbers.computed(where[0], found.types) if where else None
         chosen = f" WHERE {condition}" if condition else ""
-        connection.execute(f"CREATE VIEW {table} AS FROM {table}_read{chosen}").fetchall()
+        connection.execute(f"CREATE VIEW {table} AS FROM {found.relation}{chosen}").fetchall()
         self._side = rows.Side(
             table,
             other.connection,
@@ -198,8 +192,8 @@ class OverRows:
             there,
             condition,
             tuple(described.key),
-            as_text,
-            comparing.kinds_of(connection, table, as_text),
+            found.numbers,
+            found.kinds(connection, table),
             self._kinds,
         )
         return self._side
@@ -212,7 +206,7 @@ class OverRows:
 
         conditions = self._conditions
         try:
-            finders = [*rows.promised(self._contract, schema)]
+            finders = [*rows.promised(self._contract, schema, self._read.mixed)]
         except WorkbenchError:  # told where they are asked
             finders = []
         finders += [
@@ -231,7 +225,7 @@ class OverRows:
     @property
     def _conditions(self) -> dict[str, str]:
         found = self._expressions.conditions.items()
-        return {title: numbers.computed(sql, self._types) for title, (sql, _) in found}
+        return {title: numbers.computed(sql, self._read.types) for title, (sql, _) in found}
 
     def _own(self, connection: DuckDBPyConnection, schema: pa.Schema) -> Iterator[dict[str, Any]]:
         one = self._contract
@@ -239,7 +233,7 @@ class OverRows:
             reason = f"{one.dataset} has no column {name!r}"
             yield {**self._of.result(f"column {name}", one.severity, 1), "failing": None, "reason": reason}
         try:
-            finders = list(rows.promised(one, schema))
+            finders = list(rows.promised(one, schema, self._read.mixed))
         except WorkbenchError as error:
             yield self._of.unknown("columns", one.severity, error.message)
             finders = []
@@ -255,10 +249,16 @@ class OverRows:
 
         try:
             return ask()
-        except WorkbenchError as error:
-            return self._of.unknown(name, level, error.message)
-        except (duckdb.Error, pa.ArrowException) as error:
-            return self._of.unknown(name, level, _first_line(error))
+        except (WorkbenchError, duckdb.Error, pa.ArrowException) as error:
+            return self._of.unknown(name, level, reason_of(error, self._hidden))
+
+    @cached_property
+    def _hidden(self) -> set[str]:
+        """What is classified of all datasets that the contract looks at, with what is derived from it."""
+        others = (getattr(check, check.kind) for check in self._contract.checks)
+        named = {f"{one.connection}:{one.stream}" for one in others if isinstance(one, Other)}
+        hidden = {name for dataset in (self._contract.dataset, *named) for name in self._reader.hidden(dataset)}
+        return hidden | _derived_from(self._expressions, hidden)
 
     def _row_count(self) -> Iterator[dict[str, Any]]:
         one = self._contract
@@ -275,7 +275,7 @@ class OverRows:
         seconds, told = freshness.newest(connection, schema.field(wanted.column))
         age = None if seconds is None else datetime.now(UTC).timestamp() - seconds
         is_old = age is None or age > wanted.within.total_seconds()
-        sample = [{"newest": told}] if is_old else []
+        sample = [{"newest": HIDDEN if wanted.column in self._hidden and told else told}] if is_old else []
         return self._of.result("freshness", self._contract.severity, int(is_old), rows_=self._rows, sample=sample)
 
     def _beside(self, connection: DuckDBPyConnection, checks: list[Check]) -> Iterator[dict[str, Any]]:
@@ -291,7 +291,7 @@ class OverRows:
         return self._found(connection, rows.compile_check(self._contract, check, self._conditions, side))
 
     def _whole(self, connection: DuckDBPyConnection, table: str = "") -> wholes.Whole:
-        def land(title: str, other: Elsewhere, columns: Collection[str]) -> Side:
+        def land_beside(title: str, other: Elsewhere, columns: Collection[str]) -> Side:
             return self._land_other(connection, table, title, other, columns)
 
         key = self._key[0] if len(self._key) == 1 else None
@@ -299,16 +299,16 @@ class OverRows:
         def paste(query: str) -> str:
             return self._told(connection, Finder("soda", query, (), self._contract.severity))
 
-        return wholes.Whole(self._of, self._reader, connection, key, self._numbers, self._conditions, land, paste)
+        as_text = self._read.numbers
+        return wholes.Whole(self._of, self._reader, connection, key, as_text, self._conditions, land_beside, paste)
 
     def _sodas(self, connection: DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         if self._contract.soda is None:
             return
-        # Soda computes, too: for it what travels as text is a number.
-        numeric = f"(SELECT *{numbers.replaced(self._types)} FROM read)" if self._types else "read"
-        connection.execute(f"CREATE OR REPLACE VIEW {GIVEN} AS FROM {self._given_of(numeric)}").fetchall()
+        view = f"CREATE OR REPLACE VIEW {GIVEN} AS FROM"
+        connection.execute(f"{view} {self._given_of(self._read.computing)}").fetchall()
         yield from self._whole(connection).soda()
-        connection.execute(f"CREATE OR REPLACE VIEW {GIVEN} AS FROM {self._given_of('read')}").fetchall()
+        connection.execute(f"{view} {self._given_of(self._read.relation)}").fetchall()
 
     def _references(self, checks: list[Check]) -> Iterator[tuple[str, Check]]:
         """The checks with a name for the rows each needs beside; references of columns are checks like others."""
@@ -361,7 +361,9 @@ class OverRows:
 
     def _sample(self, connection: DuckDBPyConnection, finder: Finder) -> list[dict[str, Any]]:
         table = connection.sql(f"FROM ({finder.query}) LIMIT {self._reader.sample:d}").to_arrow_table()
-        plain = [item.name for item in table.schema if not pa.types.is_nested(item.type)]
+        plain = [
+            item.name for item in table.schema if not (pa.types.is_nested(item.type) or mixed.is_stored(item.name))
+        ]
         shown = [name for name in dict.fromkeys([*self._key, *finder.columns, *plain]) if name in plain][:SHOWN]
         hidden = self._reader.hidden(finder.side or self._contract.dataset)
         if finder.side is None:
@@ -392,7 +394,3 @@ def _names(contract: StandaloneContract) -> Iterator[str]:
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:
     return {name for name, (_, columns) in expressions.derived.items() if columns & set(hidden)}
-
-
-def _first_line(error: Exception) -> str:
-    return f"the rows could not be checked: {str(error).splitlines()[0][:300]}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
-from data_workbench.quality.standalone import comparing
+from data_workbench.quality.standalone import comparing, mixed
 from data_workbench.quality.standalone.finders import GIVEN, Finder, of_rows
 from data_workbench.quality.standalone.kinds import Agreement, Other, TextCheck, VectorCheck
 from data_workbench.quality.standalone.model import Check, StandaloneContract
@@ -53,9 +53,15 @@ ALONE: Final = frozenset({"condition", "model", "vectors"})
 """Kinds of checks that need no rows of another dataset."""
 
 
-def promised(contract: StandaloneContract, schema: pa.Schema) -> Iterator[Finder]:
-    """The finders of the columns' promises and of uniqueness; columns that are not there are `missing`."""
+def promised(contract: StandaloneContract, schema: pa.Schema, mixed_: Collection[str] = ()) -> Iterator[Finder]:
+    """The finders of the columns' promises and of uniqueness; columns that are not there are `missing`.
+
+    Args:
+        mixed_: columns of several types.
+    """
     there = {name: one for name, one in contract.columns.items() if name in schema.names}
+    yield from mixed.types_promised(there, mixed_, contract.severity)
+    there |= {name: there[name].model_copy(update={"type": None}) for name in mixed_ if name in there}
     groups = [group for group in contract.unique if set(group) <= set(schema.names)]
     rules = compile_contract(contract.contract, Contract(columns=there, unique=groups, on_invalid="warn"), schema)
     for rule in rules.rules:

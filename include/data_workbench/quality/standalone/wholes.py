@@ -12,6 +12,7 @@ from data_workbench.quality.standalone import distribution, vectors
 from data_workbench.quality.standalone.finders import GIVEN
 from data_workbench.quality.standalone.kinds import DistributionCheck, DriftCheck, Elsewhere
 from data_workbench.quality.standalone.masking import HIDDEN, masked
+from data_workbench.quality.standalone.reasons import reason_of
 from data_workbench.records.values import rows_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Whole:
         try:
             found = verify_block(self.connection, block, one.stream, one.dataset)
         except WorkbenchError as error:
-            yield from ({**self.of.unknown(name, one.severity, error.message), "kind": kind} for name, kind in titles)
+            reason = reason_of(error, self._secret)
+            yield from ({**self.of.unknown(name, one.severity, reason), "kind": kind} for name, kind in titles)
             return
         for told in found:
             name, kind = titles[told.number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from data_workbench.quality.standalone.comparing import NUMBER, pair
+from data_workbench.quality.standalone.comparing import MIXED, NUMBER, pair
 from data_workbench.quality.standalone.numbers import computed
 
 MOMENT = "TIMESTAMP WITH TIME ZONE"
@@ -36,6 +36,10 @@ MOMENT = "TIMESTAMP WITH TIME ZONE"
         (("BLOB", "'\\xff\\x01'"), ("VARCHAR", "'/wE='"), True),
         (("BLOB", "'\\xff\\x01'"), ("VARCHAR", "'ff01'"), False),
         (("BOOLEAN", "true"), ("VARCHAR", "'true'"), True),
+        ((MIXED, "'60.0'"), ("DECIMAL(6,2)", "60.00"), True),
+        ((MIXED, "'many'"), ("DECIMAL(6,2)", "60.00"), False),
+        ((MIXED, "'many'"), ("DOUBLE", "NULL"), False),
+        ((MIXED, "'many'"), ("VARCHAR", "'many'"), True),
     ],
 )
 def test_a_value_is_the_same_whatever_type_a_store_gave_it(
@@ -43,7 +47,8 @@ def test_a_value_is_the_same_whatever_type_a_store_gave_it(
 ) -> None:
     one, two = pair(("g", "v"), ("o", "v"), (here[0], there[0]))
     values = [
-        f"(SELECT CAST({value} AS {'VARCHAR' if kind == NUMBER else kind}) AS v)" for kind, value in (here, there)
+        f"(SELECT CAST({value} AS {'VARCHAR' if kind in (NUMBER, MIXED) else kind}) AS v)"
+        for kind, value in (here, there)
     ]
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")

@@ -238,6 +238,16 @@ def test_what_another_contract_classifies_is_masked_here_and_in_what_stands_besi
     assert found[0]["sample"][0]["code"] == "•••"
     assert "geheim" not in str(found)
 
+    reasons = parse_contract(
+        f"{head}contract: reasons\nstream: rows.parquet\nfreshness: {{column: code, within: 1d}}\n"
+        f"checks: [{{name: number, condition: 'CAST(code AS INTEGER) > 0'}}, {{name: gone, condition: 'nothing > 0'}}, "
+        f"{{name: others, references: {other}, where: 'CAST(code AS INTEGER) > 0'}}}}]\n"
+    )
+    untold = Contracts(known, Connections(from_environment), None).check([reasons])
+    assert {one["outcome"] for one in untold} == {"not_evaluated"}
+    assert "geheim" not in str(untold), "an error of the engine's names the value"
+    assert "nothing" in untold[2]["reason"], "a column is no value"
+
     (contracts / "broken.yaml").write_text("contract: [classification")
     with pytest.raises(DefinitionError):
         Contracts(known, Connections(from_environment), None).check([open_one])
