@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.connectors.powers import CanQuery, CanTellShape
-from data_workbench.errors import WorkbenchError
+from data_workbench.errors import StoreUnavailable, WorkbenchError
 from data_workbench.quality.profiling.shape import on_cycles
 from data_workbench.quality.standalone import graph
 from data_workbench.quality.standalone.finders import GraphFinder
@@ -73,11 +73,20 @@ class Evaluation:
         """The result of every check, in the contract's order."""
         by_rows = [one for one in self.contract.checks if one.kind not in Check.GRAPH]
         found: list[dict[str, Any]] = []
+        rows = OverRows(self, reader)
         if self._needs_rows(by_rows):
-            found += OverRows(self, reader).run(by_rows)
+            found += rows.run(by_rows)
+        away: WorkbenchError | None = rows.away.get(self.contract.connection)
         for check in self.contract.checks:
             if check.kind in Check.GRAPH:
-                found += self._over_graph(check, reader)
+                try:
+                    if away is not None:
+                        raise away  # a store that keeps silent is not waited for again with each check
+                    found += self._over_graph(check, reader)
+                except WorkbenchError as error:
+                    away = error if isinstance(error, StoreUnavailable) else None
+                    reason = reason_of(error, reader.hidden(self.contract.dataset))
+                    found.append(self.unknown(check.title, check.severity or self.contract.severity, reason))
         return found
 
     def _needs_rows(self, by_rows: list[Check]) -> bool:
@@ -86,17 +95,14 @@ class Evaluation:
 
     def _over_graph(self, check: Check, reader: Reader) -> list[dict[str, Any]]:
         level = check.severity or self.contract.severity
-        try:
-            source = reader.source(self.contract.connection)
-            rows_ = source.describe(self.contract.stream).estimated_rows
-            if not (isinstance(source, CanQuery) and isinstance(source, CanTellShape)):
-                return [self.unknown(check.title, level, "this store is no graph")]
-            if check.acyclic is not None:
-                nodes = on_cycles(source.inner_edges(self.contract.stream, check.acyclic.types))
-                return [self._asked(source, graph.cycle_finder(self.contract, check, nodes), reader, rows_)]
-            return [self._asked(source, one, reader, rows_) for one in graph.compile_graph(self.contract, check)]
-        except WorkbenchError as error:
-            return [self.unknown(check.title, level, reason_of(error, reader.hidden(self.contract.dataset)))]
+        source = reader.source(self.contract.connection)
+        rows_ = source.describe(self.contract.stream).estimated_rows
+        if not (isinstance(source, CanQuery) and isinstance(source, CanTellShape)):
+            return [self.unknown(check.title, level, "this store is no graph")]
+        if check.acyclic is not None:
+            nodes = on_cycles(source.inner_edges(self.contract.stream, check.acyclic.types))
+            return [self._asked(source, graph.cycle_finder(self.contract, check, nodes), reader, rows_)]
+        return [self._asked(source, one, reader, rows_) for one in graph.compile_graph(self.contract, check)]
 
     def _asked(self, source: CanQuery, finder: GraphFinder, reader: Reader, rows_: int | None) -> dict[str, Any]:
         [counted] = source.query(finder.count, finder.parameters)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 STORED: Final = "_wb_stored_"
 """Before the name of the column that has the values as they are stored."""
-_TYPELESS: Final = frozenset({"label", "relationship type", "collection", "alias"})
+TYPELESS: Final = frozenset({"label", "relationship type", "collection", "alias"})
+"""Kinds of streams that know of no column which nothing has."""
 _NUMBERS: Final = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
      "FLOAT", "DOUBLE"}
@@ -35,7 +36,7 @@ _NUMBERS: Final = frozenset(
 
 def mixed_in(connection: DuckDBPyConnection, table: str, described: Stream, columns: Collection[str]) -> list[str]:
     """The columns of a table that hold plain values of several types."""
-    if described.kind not in _TYPELESS:
+    if described.kind not in TYPELESS:
         return []
     found = (item.name for item in described.schema if item.name in columns and _is_json(item))
     return [name for name in found if _is_plain(connection, table, quoted(name))]

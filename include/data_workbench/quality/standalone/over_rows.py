@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from data_workbench.connectors.base import ReadRequest
-from data_workbench.errors import WorkbenchError
+from data_workbench.errors import StoreUnavailable, WorkbenchError
 from data_workbench.quality.standalone import freshness, mixed, numbers, pasting, pushed, rows, wholes
 from data_workbench.quality.standalone.entities import BESIDE, MOST, Counterparts
 from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
-from data_workbench.quality.standalone.landing import Landed, land
+from data_workbench.quality.standalone.landing import Landed, land, unseen
 from data_workbench.quality.standalone.masking import HIDDEN, SHOWN, masked
-from data_workbench.quality.standalone.model import Check, StandaloneContract
+from data_workbench.quality.standalone.model import Check
+from data_workbench.quality.standalone.needs import columns_needed, promises_named
 from data_workbench.quality.standalone.reasons import reason_of
 from data_workbench.quality.standalone.translating import in_postgres
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
@@ -48,6 +49,8 @@ class OverRows:
         self._counts: dict[str, int] = {}
         """Failing rows by the query that finds them, of what one scan counted."""
         self._read: Landed
+        self.away: dict[str, StoreUnavailable] = {}
+        """Connections that did not answer; none is waited for twice."""
         self._kinds: dict[str, str] = {}
         self._others: list[tuple[Other, Side]] = []
         self._broken: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -71,6 +74,7 @@ class OverRows:
             try:
                 schema = self._land_given(connection, checks)
             except (WorkbenchError, duckdb.Error, pa.ArrowException) as error:
+                self._note(self._contract.connection, error)
                 return self._none(checks, reason_of(error, self._hidden))
             self._scan(connection, schema, checks)
             found = [*self._own(connection, schema), *self._beside(connection, checks), *self._sodas(connection)]
@@ -111,11 +115,13 @@ class OverRows:
         options = {**one.options, "types": {**one.options.get("types", {}), **stamped}} if stamped else one.options
         described = source.describe(one.stream, options or None)
         self._key = described.key
-        used = {*described.schema.names} if one.soda else {*self._used(checks), *described.key}
+        needed = columns_needed(one, self._expressions, checks)
+        used = needed.union(described.schema.names if one.soda else described.key)
         wanted = [name for name in described.schema.names if name in used]
         wholes.refuse_twins([*wanted, *self._expressions.derived], one.dataset)
         request = ReadRequest(stream=one.stream, columns=tuple(wanted), options=options)
-        self._read = found = land(connection, source, request, described, "read")
+        named = needed - {*self._expressions.derived, STAMP_MODEL, STAMP_TEXT_HASH}
+        self._read = found = land(connection, source, request, described, "read", unseen=unseen(described, named))
         connection.execute(f"CREATE VIEW {GIVEN} AS FROM {self._given_of(found.relation)}").fetchall()
         [[self._rows]] = connection.execute(f"SELECT count(*) FROM {GIVEN}").fetchall()
         self._kinds = found.kinds(connection, GIVEN)
@@ -133,21 +139,6 @@ class OverRows:
         )
         where = f" WHERE {numbers.computed(said.where[0], types)}" if said.where else ""
         return f"(SELECT *{derived} FROM {rows_there}{where})" if derived or where else rows_there
-
-    def _used(self, checks: list[Check]) -> set[str]:
-        one, said = self._contract, self._expressions
-        used = {*one.columns, *(name for group in one.unique for name in group)}
-        used |= {name for _, columns in said.derived.values() for name in columns}
-        used |= {name for _, columns in said.conditions.values() for name in columns}
-        used |= said.where[1] if said.where else set()
-        used |= {one.freshness.column} if one.freshness else set()
-        for check in checks:
-            value = getattr(check, check.kind)
-            used |= set(value.on) if isinstance(value, Other) else set()
-            used |= set(getattr(value, "columns", {}))
-            used |= {value.column} if check.kind == "vectors" else set()
-            used |= wholes.needed(check) if check.kind in wholes.KINDS else set()
-        return used | {STAMP_MODEL, STAMP_TEXT_HASH}
 
     def _land_side(self, connection: DuckDBPyConnection, table: str, title: str, other: Other) -> Side:
         columns = {*other.on.values(), *getattr(other, "columns", {}).values()}
@@ -173,15 +164,18 @@ class OverRows:
     def _land_other(
         self, connection: DuckDBPyConnection, table: str, title: str, other: Other | Elsewhere, named: Collection[str]
     ) -> Side:
+        if other.connection in self.away:
+            raise self.away[other.connection]
         where = self._expressions.sides.get(title)
         columns = {*named, *(where[1] if where else ())}
         source = self._reader.source(other.connection)
         described = source.describe(other.stream, other.options or None)
         there = tuple(name for name in described.schema.names if name in columns or name in described.key)
-        wholes.require(columns, there, f"{other.connection}:{other.stream}")
+        unknown = unseen(described, columns)
+        wholes.require(columns, {*there, *unknown}, f"{other.connection}:{other.stream}")
         wholes.refuse_twins(there, f"{other.connection}:{other.stream}")
         request = ReadRequest(other.stream, there, options=other.options)
-        found = land(connection, source, request, described, f"{table}_read")
+        found = land(connection, source, request, described, f"{table}_read", unseen=unknown)
         condition = numbers.computed(where[0], found.types) if where else None
         chosen = f" WHERE {condition}" if condition else ""
         connection.execute(f"CREATE VIEW {table} AS FROM {found.relation}{chosen}").fetchall()
@@ -284,6 +278,19 @@ class OverRows:
             yield self._tried(check.title, level, partial(self._checked, connection, name, check))
 
     def _checked(self, connection: DuckDBPyConnection, name: str, check: Check) -> dict[str, Any]:
+        try:
+            return self._answer(connection, name, check)
+        except StoreUnavailable as error:
+            beside = getattr(check, check.kind)
+            beside = beside if isinstance(beside, Other) else wholes.other_of(check)
+            self._note(beside.connection if beside else self._contract.connection, error)
+            raise
+
+    def _note(self, connection: str, error: Exception) -> None:
+        if isinstance(error, StoreUnavailable):
+            self.away[connection] = error
+
+    def _answer(self, connection: DuckDBPyConnection, name: str, check: Check) -> dict[str, Any]:
         if check.kind in wholes.KINDS:
             return self._whole(connection, name).check(check)
         value = getattr(check, check.kind)
@@ -376,20 +383,11 @@ class OverRows:
 
     def _none(self, checks: list[Check], reason: str) -> list[dict[str, Any]]:
         one = self._contract
-        names = [*_names(one)] + [check.title for _, check in self._references(checks)]
+        names = [*promises_named(one)] + [check.title for _, check in self._references(checks)]
         names += ["rows"] if one.rows else []
         names += ["freshness"] if one.freshness else []
         names += [name for name, _ in one.soda.titles()] if one.soda else []
         return [self._of.unknown(name, one.severity, reason) for name in names]
-
-
-def _names(contract: StandaloneContract) -> Iterator[str]:
-    """The names of the columns' checks, where their types are not known."""
-    for name, promise in contract.columns.items():
-        for rule in ("required", "type", "values", "pattern", "min", "max", "min_length", "max_length", "unique"):
-            if getattr(promise, rule) not in (None, False):
-                yield f"{rule} {name}"
-    yield from (f"unique {', '.join(group)}" for group in contract.unique)
 
 
 def _derived_from(expressions: Expressions, hidden: Collection[str]) -> set[str]:

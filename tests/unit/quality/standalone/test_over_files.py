@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +14,7 @@ from pyarrow import csv, parquet
 from data_workbench import settings
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.registry import open_source
-from data_workbench.errors import DefinitionError
+from data_workbench.errors import DefinitionError, StoreUnavailable
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
 from data_workbench.quality.standalone import Reader, over_rows
@@ -344,3 +344,20 @@ def test_numbers_that_are_no_decimals_are_numbers_all_the_same(held: Callable[..
     rows = pa.table([["9", "NaN", None, "0." + "0" * 30 + "1"]], pa.schema([field]))
     found = held(rows, 'checks: [{name: small, condition: "v < 10"}]')
     assert (found["small"]["failing"], found["small"]["sample"]) == (1, [{"v": "NaN"}])
+
+
+def test_a_store_that_keeps_silent_is_not_waited_for_again_with_each_check(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def silent(connection: str) -> NoReturn:
+        asked.append(connection)
+        raise StoreUnavailable(f"{connection} does not answer")
+
+    text = (
+        "version: 1\ncontract: silent\nconnection: graph\nstream: Person\ncolumns: {name: {required: true}}\n"
+        "checks: [{connected: true}, {labels: [Person]}, {acyclic: {types: [KNOWS]}}]\n"
+    )
+    reader = Reader(silent, lambda _: (), settings.load(), tmp_path)
+    found = parse_contract(text).evaluation.run(reader)
+    assert [(one["outcome"], one["reason"]) for one in found] == [("not_evaluated", "graph does not answer")] * 4
+    assert len(asked) == 2, "whether it counts for itself, and for its rows"
