@@ -117,7 +117,8 @@ class Site:
     def command(self, *arguments: str, cwd: Path | None = None, **environment: str) -> tuple[int, dict[str, Any], str]:
         """Run the command line with `--json`: exit code, document, stderr."""
         done = subprocess.run(
-            [sys.executable, "-c", "from data_workbench.cli import main; main()", *arguments, "--json"],
+            # Not by `python -c`: there DuckDB takes itself for a console, and draws how far it is between the JSON.
+            [str(Path(sys.executable).with_name("workbench")), *arguments, "--json"],
             capture_output=True,
             text=True,
             env=self.environment(**environment),

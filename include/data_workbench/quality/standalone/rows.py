@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from data_workbench.errors import FatalError
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
 from data_workbench.quality.standalone import comparing, mixed
@@ -42,6 +43,9 @@ class Side:
 
     def pair(self, one: str, two: str) -> tuple[str, str]:
         """Expressions over `g` and `o` that are equal where the value of column `one` here is that of `two` there."""
+        for name, known in ((one, self.here), (two, self.kinds)):
+            if name not in known:
+                raise FatalError(f"there is no column {name!r}", hint="`workbench discover` lists the columns")
         return comparing.pair(("g", one), ("o", two), (self.here[one], self.kinds[two]))
 
     @property

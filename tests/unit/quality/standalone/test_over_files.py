@@ -361,3 +361,20 @@ def test_a_store_that_keeps_silent_is_not_waited_for_again_with_each_check(tmp_p
     found = parse_contract(text).evaluation.run(reader)
     assert [(one["outcome"], one["reason"]) for one in found] == [("not_evaluated", "graph does not answer")] * 4
     assert len(asked) == 2, "whether it counts for itself, and for its rows"
+
+
+def test_a_column_that_is_not_there_leaves_the_check_of_two_datasets_untold(
+    held: Callable[..., Held], tmp_path: Path
+) -> None:
+    rows = pa.table({"id": [1, 2]})
+    to_itself = f"connection: 'file://{tmp_path}/files', stream: rows.parquet"
+    found = held(
+        rows,
+        f"columns: {{id: {{min: 1}}}}\nchecks: [{{name: here, references: {{{to_itself}, on: {{gone: id}}}}}}, "
+        f"{{name: there, references: {{{to_itself}, on: {{id: gone}}}}}}, "
+        f"{{name: sound, references: {{{to_itself}, on: {{id: id}}}}}}]",
+    )
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "min id": "passed", "here": "not_evaluated", "there": "not_evaluated", "sound": "passed",
+    }  # fmt: skip
+    assert "'gone'" in found["here"]["reason"]
