@@ -18,6 +18,8 @@ from data_workbench.metastore.tables.telling import alert_deliveries, alerts
 Severity = Literal["info", "warning", "critical"]
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(days=3)
+_CLAIMED = timedelta(minutes=5)
+"""Longer than any receiver is waited for."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,22 @@ def due(store: Metastore, routes: Sequence[str], *, limit: int = 1000) -> list[D
         found = [dict(row._mapping) for row in connection.execute(statement)]
     own = ("route", "attempts", "left")
     return [Due(**{name: row.pop(name) for name in own}, alert=Alert(**row)) for row in found]
+
+
+def claim(store: Metastore, one: Due) -> bool:
+    """Take a delivery that is due for oneself; False if another process has it, or has done it.
+
+    Whoever dies with it lets it be due again after a while.
+    """
+    d = alert_deliveries.c
+    now = datetime.now(UTC)
+    statement = (
+        update(alert_deliveries)
+        .where(d.alert_id == one.alert.id, d.route == one.route, d.state == "pending", d.next_try <= now)
+        .values(next_try=now + _CLAIMED)
+    )
+    with store.transaction() as connection:
+        return connection.execute(statement).rowcount == 1
 
 
 def note_delivery(store: Metastore, done: Due) -> None:

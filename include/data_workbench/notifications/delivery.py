@@ -59,6 +59,8 @@ def deliver(store: Metastore, routes: Mapping[str, Route]) -> Delivered:
     """Hand out what is due; an alert for a route that is no longer configured waits until it is, or expires."""
     done = Delivered()
     for due in alerts.due(store, list(routes)):
+        if not alerts.claim(store, due):
+            continue  # a command and the DAG may hand out at once, and one alert is one
         left, reason = _hand_over(routes[due.route], due)
         if reason is None:
             done.sent.append(due.alert.id)

@@ -121,6 +121,22 @@ def test_a_hundred_broken_checks_are_one_alert_and_one_recovery(site: Site, rece
     assert over.recovered is not None
 
 
+def test_two_that_hand_out_at_once_hand_out_once(site: Site, receivers: dict[str, Receiver]) -> None:
+    settings = replace(site.settings, alert_routes="ops", pipelines=site.folder)
+    site.sql("UPDATE numbers SET a = -1")
+    Contracts(settings, Connections(from_environment), site.metastore, ["ops"]).check([parse_contract(CONTRACT)])
+    seen: list[list[str]] = []
+
+    class Slow:
+        """Takes an alert, and meanwhile another process looks for what is due."""
+
+        def send(self, alert: Alert) -> None:
+            seen.append(deliver(site.metastore, routes(settings, Connections(from_environment), None)).sent)
+
+    done = deliver(site.metastore, {"ops": Slow()})
+    assert (len(done.sent), seen, receivers["ops"].types()) == (1, [[]], [])
+
+
 def test_rules_choose_who_is_told_and_silence_is_escalated_once(site: Site, receivers: dict[str, Receiver]) -> None:
     rules = json.dumps([{"owner": "numbers-team", "dataset": "pg:*", "routes": ["numbers"]}, {"routes": ["ops"]}])
     site.sql("UPDATE numbers SET a = -1")
