@@ -65,10 +65,12 @@ schema: setup ## Write the published schema, the tables of keys and the numbers 
 	$(BIN)/python -m tests.golden.numbers
 
 # What servers are made of is downloaded while what needs no server runs: in a clean clone that is minutes of waiting.
+# Airflow waits for its clock most of the time, so Spark computes beside it.
 test: setup ## Everything CI runs
 	@$(MAKE) --no-print-directory downloads & trap wait EXIT; \
 	  $(MAKE) --no-print-directory lint types test-unit test-slow
-	@$(MAKE) --no-print-directory test-integration test-kill test-spark test-end-to-end
+	@$(MAKE) --no-print-directory test-integration test-kill $(SPARK_STAMP)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-spark test-end-to-end
 
 downloads: setup ## Fetch what the servers and models of the tests are made of, once
 	@$(BIN)/python -m tests.downloads
