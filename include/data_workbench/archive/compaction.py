@@ -125,7 +125,8 @@ def _merged(archiver: Archiver, policy: Policy, table: Table, manifests: Sequenc
     told = policy if newest.root is None else policy.model_copy(update={"attributes": None})
     layout = parts.Layout(compression)
     total, facts = ContentSum(), []
-    for part in parts.cut(rows.to_batches(), archiver.settings.part_rows):
+    at_once = parts.sample(rows, rows.num_rows, archiver.settings.batch_bytes).num_rows
+    for part in archiver.cut(rows.to_batches(max_chunksize=at_once)):
         content = parts.encoded(part, key, layout.settle(part, key), layout.encodings)
         name = archiver.shelf.put_part(kin.policy, kin.archive, content)
         facts.append(part_facts(part, name, len(content), total.add(part), key[0], told))

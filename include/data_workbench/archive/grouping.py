@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_ALONG = 1_000_000
 """Rows of a table that went along, in one archive: a policy's `batch_rows` bounds its own rows only."""
 
+MOST_BYTES = 512 * 1024**2
+"""In Arrow's memory, of all that becomes one: it is sorted by key there."""
+
 
 @dataclass(frozen=True)
 class Kindred:
@@ -33,6 +36,11 @@ class Kindred:
         """All of them, the policy's own first."""
         return (self.root, *self.along)
 
+    @property
+    def bytes(self) -> int:
+        """Of their rows in memory."""
+        return sum(one.written.raw_bytes for one in self.members)
+
 
 @dataclass
 class Group:
@@ -41,6 +49,7 @@ class Group:
     families: list[Kindred] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, object] = field(default_factory=dict)
+    bytes: int = 0
 
     @property
     def members(self) -> list[Manifest]:
@@ -52,7 +61,9 @@ class Group:
         return [one for one in self.members if one.policy == policy]
 
     def has_room(self, family: Kindred, marks: Mapping[str, ledger.Noted], most: int) -> bool:
-        """Whether a family fits into this one: by its tables' columns and foreign keys, and by its rows."""
+        """Whether a family fits into this one: by its tables' columns and foreign keys, by its rows and their bytes."""
+        if self.bytes + family.bytes > MOST_BYTES:
+            return False
         for one in family.members:
             limit = most if one is family.root else MOST_ALONG
             if self.rows.get(one.policy, 0) + marks[one.archive].live > limit:
@@ -64,6 +75,7 @@ class Group:
     def add(self, family: Kindred, marks: Mapping[str, ledger.Noted]) -> None:
         """Take a family in."""
         self.families.append(family)
+        self.bytes += family.bytes
         for one in family.members:
             self.rows[one.policy] = self.rows.get(one.policy, 0) + marks[one.archive].live
             self.shapes[one.policy] = _shape(one)

@@ -25,6 +25,10 @@ _CHOICES = tuple(Compression(level=level, row_group=rows) for level in (3, 9) fo
 SAMPLE_ROWS = 65_536
 _ENCODED_ROWS = 16_384
 """Of the sample, for a column's encoding: a row group of the smaller kind."""
+_SAMPLE_BYTES = 32 * 1024**2
+"""Of a sample: twice those of 65,536 rows of a few hundred bytes."""
+PART_BATCHES = 8
+"""A part is read as a whole, so it has no more bytes than so many batches: rows of 2 kB and more are cut by them."""
 _WORTH = 1.03
 """A slower way has to save three hundredths of the bytes for each doubling of the time."""
 _FIRST_DAY, _LAST_DAY, _MICROSECONDS = -719_162, 2_932_896, 86_400_000_000
@@ -64,13 +68,18 @@ class Layout:
     def settle(self, rows: pa.Table, key: Sequence[str]) -> Compression:
         """Choose by the first rows; what was chosen."""
         if not self.is_settled:
-            self.encodings = encodings_of(rows.slice(0, _ENCODED_ROWS))
+            self.encodings = encodings_of(sample(rows, _ENCODED_ROWS))
             if self.compression is None:
-                best, found = choose(rows.slice(0, SAMPLE_ROWS), key, self.encodings)
+                best, found = choose(sample(rows, SAMPLE_ROWS), key, self.encodings)
                 self.compression, self.trials = best, sorted(found, key=lambda one: one.compression != best)
             self.is_settled = True
         assert self.compression is not None
         return self.compression
+
+
+def sample(rows: pa.Table, most: int, size: int = _SAMPLE_BYTES) -> pa.Table:
+    """The first rows: so many, or fewer where they are wide, since they are written over and over."""
+    return rows.slice(0, max(1, min(most, rows.num_rows * size // max(rows.nbytes, 1))))
 
 
 def choose(
@@ -157,18 +166,21 @@ def decoded_groups(content: bytes) -> Iterator[pa.Table]:
         yield file.read_row_group(number)
 
 
-def cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Batches as tables of so many rows; the last may have fewer."""
+def cut(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Iterator[pa.Table]:
+    """Batches as tables of so many rows, or of fewer once they have so many bytes; the last may have less."""
     waiting: list[pa.RecordBatch] = []
-    count = 0
+    count = held = 0
     for batch in batches:
         while count + batch.num_rows >= rows:
             taken = rows - count
             yield pa.Table.from_batches([*waiting, batch.slice(0, taken)])
-            batch, waiting, count = batch.slice(taken), [], 0
+            batch, waiting, count, held = batch.slice(taken), [], 0, 0
         if batch.num_rows:
             waiting.append(batch)
-            count += batch.num_rows
+            count, held = count + batch.num_rows, held + batch.nbytes
+        if held >= size:
+            yield pa.Table.from_batches(waiting)
+            waiting, count, held = [], 0, 0
     if waiting:
         yield pa.Table.from_batches(waiting)
 

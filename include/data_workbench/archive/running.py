@@ -14,7 +14,7 @@ rows are live in the archive. A run begins by bringing whatever is between these
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -153,6 +153,10 @@ class Archiver:
                 self.publish(table.connection, policy.archive)
         return outcome
 
+    def cut(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """Rows as parts."""
+        return parts.cut(batches, self.settings.part_rows, parts.PART_BATCHES * self.settings.batch_bytes)
+
     def publish(self, session: psycopg.Connection, policy: str) -> None:
         """Bring the Iceberg tables of a policy, and of what it took along, in line. Raises as `iceberg.sync` does."""
         for name in (policy, *(one for one in self.shelf.policies() if is_taken_by(one, policy))):
@@ -258,7 +262,7 @@ class Archiver:
             if batch is None:
                 return None, after
             draft = self._draft(eligible, table, partition, outcome)
-            for rows in parts.cut(read_batch(connection, eligible, batch, self.settings), self.settings.part_rows):
+            for rows in self.cut(read_batch(connection, eligible, batch, self.settings)):
                 draft.add(rows)
             along = list(self._along(eligible, batch, table, outcome)) if table.relatives else []
         finally:
@@ -290,7 +294,7 @@ class Archiver:
             draft = Draft(
                 self, relative.policy, policy, relative.dataset, origin=origin, partition=partition, layout=layout
             )
-            for rows in parts.cut(family.rows(relative, self.settings), self.settings.part_rows):
+            for rows in self.cut(family.rows(relative, self.settings)):
                 draft.add(rows)
             yield draft, relative
 

@@ -172,3 +172,30 @@ def test_files_of_what_was_replaced_go_after_their_days(small: Shell) -> None:
     assert small("archive", "expire", "--now", "2099-01-01", "--json").document["replaced"] == []
     assert small("archive", "verify", "--json").document["archives"] == 1
     assert small("archive", "restore", "olds", "--all", "--json").document["rows"] == 99
+
+
+def test_wide_rows_make_small_parts_and_are_compacted_within_bounds(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part is read as a whole; ten documents of a site may be as large as a hundred thousand rows of another."""
+    from data_workbench.archive import grouping
+
+    shell.sql("CREATE TABLE documents (id int PRIMARY KEY, at date, body text)")
+    shell.sql("""INSERT INTO documents SELECT n, '2020-01-01', (SELECT string_agg(md5(n || '-' || k), '') FROM
+        generate_series(1, 1000) k) FROM generate_series(1, 40) n""")
+    before = shell.sql("SELECT md5(string_agg(d::text, '' ORDER BY id)) FROM documents d")
+    policy(shell, "public.documents", batch_rows="10")
+    cut = {"WORKBENCH_BATCH_BYTES": "20000"}
+    assert shell("archive", "run", "--json", **cut).document["policies"][0]["rows"] == 40
+    checked = shell("archive", "verify", "--json").document
+    assert (checked["archives"], checked["parts"]) == (4, 8), "ten rows of 32 kB are more than a part takes"
+
+    policy(shell, "public.documents")
+    monkeypatch.setattr(grouping, "MOST_BYTES", 700_000)
+    done = shell("archive", "compact", "--json", **cut).document["policies"][0]
+    assert (len(done["made"]), len(done["replaced"])) == (2, 4), "two archives of 320 kB together, not four"
+    for one in shell("archive", "list", "--json").document["archives"]:
+        folder = shell.folder / "home" / "archives" / "archives" / "olds" / one["archive"]
+        assert len(list(folder.glob("*.parquet"))) == 4
+    assert shell("archive", "restore", "olds", "--all", "--json").document["rows"] == 40
+    assert shell.sql("SELECT md5(string_agg(d::text, '' ORDER BY id)) FROM documents d") == before

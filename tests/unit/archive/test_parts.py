@@ -20,9 +20,19 @@ from data_workbench.archive.cold import content_of
 def test_batches_are_cut_into_parts_without_losing_a_row() -> None:
     table = rows(0, 1_000)
     for size in (1, 7, 999, 1_000, 5_000):
-        made = list(parts.cut(iter(table.to_batches(max_chunksize=64)), size))
+        made = list(parts.cut(iter(table.to_batches(max_chunksize=64)), size, 2**30))
         assert pa.concat_tables(made).equals(table)
         assert {one.num_rows for one in made[:-1]} <= {size}
+
+
+def test_wide_rows_are_cut_into_parts_by_their_bytes() -> None:
+    table = pa.table({"id": list(range(100)), "text": ["x" * 10_000] * 100})
+    made = list(parts.cut(iter(table.to_batches(max_chunksize=3)), 64, 50_000))
+    assert pa.concat_tables(made).equals(table)
+    assert max(one.nbytes for one in made) < 100_000
+    assert parts.sample(table, 64, 50_000).num_rows == 4
+    assert parts.sample(table, 64, 10).num_rows == 1, "a row at least"
+    assert parts.sample(table, 64, 2**30).num_rows == 64
 
 
 def test_a_part_comes_back_as_it_was_and_has_a_bloom_filter_and_checksums(tmp_path: object) -> None:
