@@ -50,7 +50,7 @@ lint: setup ## Style, import arrows, pipelines, the published schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/workbench lint dags/pipelines dags/contracts
+	$(BIN)/workbench lint dags
 
 types: setup ## mypy
 	$(BIN)/mypy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -83,12 +84,12 @@ def runner(session: Session) -> Iterator[Runner]:
 @command(root)
 @click.argument("paths", nargs=-1, required=True)
 def lint(paths: tuple[str, ...], as_json: bool) -> None:
-    """Check files of pipelines and contracts, or folders of them; needs no server, connection or data file."""
+    """Check files of pipelines, contracts and policies, or folders of them; needs no server, connection or data file."""
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
     from data_workbench.pipelines.checks import files_of, lint_paths
-    from data_workbench.pipelines.contract_files import is_contract_file
+    from data_workbench.pipelines.checks.kinds import kind_of
 
     session = Session()
     found = [find_definition(session, path) if not Path(path).exists() else Path(path) for path in paths]
@@ -100,9 +101,14 @@ def lint(paths: tuple[str, ...], as_json: bool) -> None:
     if findings:
         sys.exit(2)
     if not as_json:
-        contracts = sum(map(is_contract_file, {file.resolve() for path in found for file in files_of(Path(path))}))
-        counts = {"pipeline": len(definitions), "contract": contracts}
-        told = [f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items() if count] or ["0 pipelines"]
+        kinds = Counter(kind_of(one) for one in {file.resolve() for path in found for file in files_of(Path(path))})
+        counts = {
+            "pipeline": (len(definitions), "pipelines"),
+            "contract": (kinds["contract"], "contracts"),
+            "policy": (kinds["policy"], "policies"),
+        }
+        told = [f"{count} {one if count == 1 else many}" for one, (count, many) in counts.items() if count]
+        told = told or ["0 pipelines"]
         click.echo(f"{' and '.join(told)} without mistakes")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,9 +74,17 @@ def policy_files(settings: Settings) -> dict[str, Path]:
 
 def all_policies(settings: Settings) -> list[Policy]:
     """Every policy of the folder. Raises DefinitionError with the mistakes of all, and for a name that stands twice."""
+    found, findings = read_policies(policy_files(settings).values(), settings)
+    if findings:
+        raise DefinitionError(findings)
+    return found
+
+
+def read_policies(paths: Iterable[Path], settings: Settings) -> tuple[list[Policy], list[Finding]]:
+    """The policies of these files, and what is wrong with them."""
     found: list[Policy] = []
     findings: list[Finding] = []
-    for path in policy_files(settings).values():
+    for path in paths:
         try:
             policy = load_policy(path, settings)
         except DefinitionError as error:
@@ -84,9 +93,7 @@ def all_policies(settings: Settings) -> list[Policy]:
         if any(one.archive == policy.archive for one in found):
             findings.append(Finding(str(path), 1, 1, f"policy {policy.archive!r} stands in another file, too"))
         found.append(policy)
-    if findings:
-        raise DefinitionError(findings)
-    return found
+    return found, findings
 
 
 def _check_condition(path: Path, policy: Policy, tree: Node) -> None:

@@ -14,6 +14,7 @@ from data_workbench.archive.policy import shifted
 from data_workbench.archive.source import span_of
 from data_workbench.errors import DefinitionError
 from data_workbench.pipelines.archive_policies import load_policy
+from data_workbench.pipelines.checks import lint_paths
 from data_workbench.settings import Settings
 
 
@@ -103,3 +104,24 @@ def test_a_mistake_names_the_key_the_value_and_what_is_wanted(
     [found] = refused.value.findings
     hint = f" ({found.hint})" if found.hint else ""
     assert told in f"{found.line}:{found.column}: {found.message}{hint}"
+
+
+def test_policies_are_linted_as_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "events.yaml").write_text(WRITTEN)
+    assert lint_paths([tmp_path]) == ([], [])
+    (tmp_path / "again.yaml").write_text(WRITTEN)
+    (tmp_path / "nameless.yaml").write_text(WRITTEN.replace("archive:", "name:"))
+    (tmp_path / "wrong.yaml").write_text(WRITTEN.replace("old_events", "others").replace("7y", "7"))
+    told = [(Path(one.file).name, one.message) for one in lint_paths([tmp_path])[0]]
+    assert told == [
+        ("events.yaml", "policy 'old_events' stands in another file, too"),
+        ("nameless.yaml", "'archive' is missing"),
+        ("nameless.yaml", "unknown key 'name'"),
+        ("wrong.yaml", "retention: '7' is no period; write for example 90d, 26w, 18mo or 7y"),
+    ]
+
+
+def test_all_that_is_shipped_beside_pipelines_is_without_mistakes() -> None:
+    found, definitions = lint_paths([Path(__file__).parents[3] / "dags"])
+    assert [str(one) for one in found] == []
+    assert len(definitions) > 10

@@ -19,6 +19,7 @@ from data_workbench.pipelines.checks.destinations import check_destinations
 from data_workbench.pipelines.checks.environments import check_environments
 from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.hooks import check_hooks
+from data_workbench.pipelines.checks.kinds import kind_of
 from data_workbench.pipelines.checks.partitions import check_partitions
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules
@@ -26,7 +27,6 @@ from data_workbench.pipelines.checks.spark import check_spark
 from data_workbench.pipelines.checks.streams import check_streams
 from data_workbench.pipelines.checks.together import check_together
 from data_workbench.pipelines.checks.typing import check_types
-from data_workbench.pipelines.contract_files import is_contract_file
 from data_workbench.settings import Settings, load
 
 _ENDINGS = (".yaml", ".yml")
@@ -73,8 +73,8 @@ def lint_paths(
     """Lint files, and the *.yaml and *.yml files below folders; a pipeline's name may stand in one file only.
 
     The project file is checked with them, and what only several files together show. Files `*.rules.yaml` are checked
-    as sets of rules, `*.template.yaml` as templates, `*.test.yaml` as tests of the pipeline beside them; files that say
-    `contract:` as contracts of datasets.
+    as sets of rules, `*.template.yaml` as templates, `*.test.yaml` as tests of the pipeline beside them; others as what
+    they say they are: pipelines, contracts of datasets, policies of archiving, watches.
 
     Raises:
         UsageError: a path does not exist, or cannot be read.
@@ -82,6 +82,7 @@ def lint_paths(
     settings = settings or load()
     findings = _project_findings(settings)
     definitions: list[Definition] = []
+    policies: list[Path] = []
     # By the file itself: it may be given twice, by its path and within a folder.
     files = {file.resolve(): file for path in paths for file in files_of(Path(path))}
     for file in files.values():
@@ -101,8 +102,17 @@ def lint_paths(
 
                 load_case_file(file, settings)
                 continue
-            if is_contract_file(file):
+            kind = kind_of(file)
+            if kind == "contract":
                 findings.extend(lint_contract(file, settings))
+                continue
+            if kind == "policy":
+                policies.append(file)
+                continue
+            if kind == "watches":
+                from data_workbench.pipelines.watch_files import parse_watches  # which knows the stores
+
+                parse_watches(file.read_text(encoding="utf-8"), file)
                 continue
             definition = load_definition(file, settings=settings)
         except DefinitionError as error:
@@ -110,6 +120,10 @@ def lint_paths(
             continue
         definitions.append(definition)
         findings.extend(lint(definition))
+    if policies:
+        from data_workbench.pipelines.archive_policies import read_policies  # which knows the stores
+
+        findings.extend(read_policies(policies, settings)[1])
     findings.extend(check_together(definitions))
     return in_order(findings), definitions
 
