@@ -84,7 +84,7 @@ def runner(session: Session) -> Iterator[Runner]:
 @command(root)
 @click.argument("paths", nargs=-1, required=True)
 def lint(paths: tuple[str, ...], as_json: bool) -> None:
-    """Check files of pipelines, contracts and policies, or folders of them; needs no server, connection or data file."""
+    """Check files of pipelines, contracts and policies, or folders; needs no server, connection or data file."""
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
