@@ -247,8 +247,9 @@ def entries(store: Metastore, *, through: int | None = None, page: int = 2_000) 
         statement = statement.where(audit_entries.c.sequence <= through)
     with store.transaction() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        streamed = connection.execution_options(stream_results=True, yield_per=page).execute(statement)
-        yield (Entry(*row) for row in streamed)
+        # Closed also where not all is read, as a file that cannot be made: the server keeps a cursor for it.
+        with connection.execution_options(stream_results=True, yield_per=page).execute(statement) as streamed:
+            yield (Entry(*row) for row in streamed)
 
 
 def sequence_before(store: Metastore, moment: datetime) -> int | None:

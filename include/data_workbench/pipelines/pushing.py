@@ -50,17 +50,20 @@ def push_down(
     from data_workbench.transforms.pushdown.statement import Read, push
     from data_workbench.transforms.pushdown.values import NotPushed
 
-    reason = _outer_reason(spec, destinations) or _source_reason(sources)
+    reason = _outer_reason(spec, destinations)
     if reason is not None:
         return None, reason
     [item] = destinations.values()
     [target] = item.targets
     destination = stores.destination(item.connection)
     if not isinstance(destination, CanRunSteps):
-        return None, "the destination computes no steps"
+        return None, f"destination {next(iter(destinations))!r} is no PostgreSQL, which alone computes steps"
     for name, source in sources.items():
         if not destination.reads_where_it_writes(stores.source(source.connection)):
             return None, f"source {name!r} is not in the destination's database, or another role reads it"
+    reason = _source_reason(sources)
+    if reason is not None:
+        return None, reason
     reads: dict[str, Read] = {}
     for name, source in sources.items():
         schema = stores.describe(source.connection, source.stream).schema
@@ -86,13 +89,16 @@ def _outer_reason(spec: Pipeline, destinations: Mapping[str, DestinationPlan]) -
         return "its engine is spark"
     if isinstance(engine, Engine) and not engine.push_down:
         return "engine says push_down: false"
+    for name, destination in destinations.items():
+        if not all(isinstance(target, TableTarget) for target in destination.targets):
+            return f"destination {name!r} writes no table: only steps that end in a table are computed by its database"
+    count = sum(len(destination.targets) for destination in destinations.values())
+    if count != 1:
+        return f"it writes {count} tables, and a statement writes one"
     if spec.journal in ("keys", "values"):
         return f"journal: {spec.journal} notes the keys of what is written"
     if spec.contract:
         return f"rows of {next(iter(spec.contract))!r} are held against a contract in flight"
-    targets = [target for item in destinations.values() for target in item.targets]
-    if len(targets) != 1 or not isinstance(targets[0], TableTarget):
-        return "only one table is written by a statement"
     [item] = destinations.values()
     if item.before or item.after:
         return "its destination has hooks"

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+APART = "apart"
+"""Among the arguments of a statement: the one that sets aside what neither it nor those in its place can compute."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column: its DuckDB type, the landed field it is an unchanged copy of, and where its values come from."""
@@ -62,6 +66,12 @@ class Draft:
     may_pass: bool = False
 
 
+def statements_of(action: Action) -> tuple[str, ...]:
+    """All statements of an action, that which is tried first at the end."""
+    apart = [action.arguments[APART]] if APART in action.arguments else []
+    return (*action.otherwise, *apart, action.sql)
+
+
 class Compilation:
     """What all nodes of one plan share: an engine with empty inputs, params, drop codes, and which nodes retract."""
 
@@ -100,7 +110,7 @@ class Compilation:
         """Do an action on the empty inputs, which checks it."""
         if action.kind == "sql":
             with named(step):
-                for sql in (*action.otherwise, action.sql):
+                for sql in statements_of(action):
                     self.engine.execute(sql)
 
     def types_of(self, sql: str, *, step: str, what: str | None = None) -> dict[str, str]:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.errors import BalanceError, ContractViolated, ResourceExhausted, TransformError
 from data_workbench.records.accounting import SourceCounts, StepCounts
 from data_workbench.transforms.asking import Asks, fill_answers
-from data_workbench.transforms.blaming import blame
 from data_workbench.transforms.calling import call
 from data_workbench.transforms.drafts import named
 from data_workbench.transforms.drain import Drain, Sink, tally
 from data_workbench.transforms.each import call_each
 from data_workbench.transforms.engine import Opener, bindings, open_engine
 from data_workbench.transforms.landing import bytes_per_row, land, rows_in
+from data_workbench.transforms.making import make
 from data_workbench.transforms.plan import (
     ALIVE,
     EXTRA,
@@ -36,7 +36,6 @@ from data_workbench.transforms.plan import (
 from data_workbench.transforms.refolding import whole_param
 from data_workbench.transforms.secrets import secret_bindings
 from data_workbench.transforms.sources import landed_name
-from data_workbench.transforms.sparing import sort_by_stretches
 from data_workbench.transforms.taken import FindUnique, mark_taken
 from data_workbench.transforms.text import frame_name, side_name
 from data_workbench.transforms.trees import close_tree
@@ -182,7 +181,7 @@ class _Execution:
         with named(node.name):
             match action.kind:
                 case "sql":
-                    self._make(action)
+                    make(self.engine, action)
                 case "count":
                     self.folded_away[node.name] = int(self._row(action.sql)[1])
                 case "count_rules":
@@ -210,33 +209,6 @@ class _Execution:
                     )
                 case "find_unique" if self.find_unique is not None:
                     mark_taken(self.engine, action, self.find_unique)
-
-    def _make(self, action: Action) -> None:
-        """Run a statement; where a value in it cannot be computed, the statements that set its row aside."""
-        import duckdb
-
-        try:
-            self.engine.execute(action.sql)
-        except duckdb.OutOfMemoryException:
-            if "sort" not in action.arguments:
-                raise
-            sort_by_stretches(self.engine, action.arguments["sort"])
-        except (duckdb.DataError, duckdb.InvalidInputException) as error:
-            self._make_otherwise(action, error)
-
-    def _make_otherwise(self, action: Action, error: Exception) -> None:
-        """Run the statements in place of one that failed; if these fail, too, tell what of it cannot be computed."""
-        import duckdb
-
-        try:
-            if not action.otherwise:
-                raise error
-            for sql in action.otherwise:
-                self.engine.execute(sql)
-        except (duckdb.DataError, duckdb.InvalidInputException) as failure:
-            if "query" not in action.arguments:
-                raise
-            raise blame(self.engine, failure, **action.arguments) from failure
 
     def _keep(self, action: Action, node: NodePlan) -> None:
         """Give what a step keeps to its sink, if anything of it has changed."""

@@ -32,6 +32,13 @@ ORDERED = frozenset({
 })  # fmt: skip
 
 
+# Aggregates of one argument that fail where their result is out of range; DuckDB folds lists with them, too.
+_OVERFLOWING = frozenset({
+    "sum", "sum_no_overflow", "avg", "mean", "favg", "product", "stddev", "stddev_pop", "stddev_samp", "variance",
+    "var_pop", "var_samp", "sem", "kurtosis", "kurtosis_pop", "skewness", "geomean", "geometric_mean",
+})  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Call:
     """One call: as it stands, and with arguments that may fail computed before."""
@@ -44,7 +51,29 @@ class Call:
     @property
     def told(self) -> str:
         """What it is of, and how it is written."""
-        return f"{self.rule}: {self.tree.sql(dialect='duckdb', comments=False)}"
+        return f"{self.rule}: {self.text}"
+
+    @property
+    def text(self) -> str:
+        return self.tree.sql(dialect="duckdb", comments=False)
+
+    @property
+    def function(self) -> str | None:
+        """The aggregate of one argument that may be out of range for a group; None if the call is another."""
+        call = self.tree.this if isinstance(self.tree, exp.Filter) else self.tree
+        given = [*call.iter_expressions()] if isinstance(call, exp.Func) else []
+        if len(given) != 1 or isinstance(given[0], _GRAMMAR):
+            return None
+        name = call.sql(dialect="duckdb", comments=False).partition("(")[0].lower()
+        return name if name in _OVERFLOWING else None
+
+    def collected(self, *, careful: bool) -> exp.Expr:
+        """The values that such a call folds, as a list: of a list it can be asked whether it can be folded."""
+        root = exp.Paren(this=(self.careful if careful else self.tree).copy())
+        call = root.this.this if isinstance(root.this, exp.Filter) else root.this
+        [given] = call.iter_expressions()
+        call.replace(exp.Anonymous(this="list", expressions=[given.copy()]))
+        return root.this.copy()
 
 
 @dataclass

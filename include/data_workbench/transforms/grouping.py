@@ -6,8 +6,9 @@ The statement that assumes there is none runs first; only when it fails, argumen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlglot import exp
 
@@ -16,10 +17,10 @@ from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, cannot_be, make_columns
 from data_workbench.transforms.dialect import read_duckdb
-from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
+from data_workbench.transforms.drafts import APART, Column, Compilation, Draft, Shape, failure, rejected
 from data_workbench.transforms.expressions import Checked
-from data_workbench.transforms.folds import Folds, in_order
-from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, REJECTED, STATUS, Action, Origin
+from data_workbench.transforms.folds import Call, Folds, in_order
+from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, HOLDS, REJECTED, STATUS, Action, Origin
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import REJECTED_TYPE, listing, with_variables
 from data_workbench.transforms.verbs import distinct_names, filter_frame, known
@@ -157,6 +158,8 @@ def _fold(
     otherwise: tuple[str, ...] = ()
     query = groups.sql(source, kept, types, careful=False)
     direct = f"CREATE OR REPLACE TEMP TABLE {table} AS {query}"
+    apart = SetApart(build, step, shape, groups)
+    without = f"CREATE OR REPLACE TEMP TABLE {table} AS {apart.sql(source, kept, types, careful=False)}"
     if folds.arguments:
         held, build.holds = build.holds, False  # the group of such a row goes on without it
         seen = f"(SELECT * FROM {source} WHERE {STATUS} <> {ALIVE} OR {where})" if where else source
@@ -165,14 +168,19 @@ def _fold(
         arguments = quoted(f"arguments_{step}")
         kinds = {**types, **{name: made.shape.columns[name].type for name in folds.arguments}}
         query = groups.sql(arguments, kept, kinds, careful=True)
-        unions = (
-            f"CREATE OR REPLACE TEMP TABLE {table} AS {query} UNION ALL BY NAME "
-            f"SELECT {ORDINAL} AS _wb_first, 1 AS {FOLDED}, FALSE AS {EXTRA}, {STATUS}, {REJECTED} "
+        rejects = (
+            f" UNION ALL BY NAME SELECT {ORDINAL} AS _wb_first, 1 AS {FOLDED}, FALSE AS {EXTRA}, {STATUS}, {REJECTED} "
             f"FROM {arguments} WHERE {STATUS} > {ALIVE}"
         )
+        unions = f"CREATE OR REPLACE TEMP TABLE {table} AS {query}{rejects}"
         otherwise = (f"CREATE OR REPLACE TEMP TABLE {arguments} AS {made.sql}", unions)
+        found = apart.sql(arguments, kept, kinds, careful=True)
+        without = f"CREATE OR REPLACE TEMP TABLE {table} AS {found}{rejects}"
     draft = framed_groups(build, step, shape, by, takes, outers, folds, table, rollup=rollup, level=level)
-    told = {"query": query, "columns": {call.name: call.told for call in folds.calls}}
+    told: dict[str, Any] = {"query": query, "columns": {call.name: call.told for call in folds.calls}}
+    if apart.calls:
+        told[APART] = without
+        draft.shape = replace(draft.shape, marks=draft.shape.marks or build.holds)
     draft.prepare.insert(0, Action("sql", direct, {"step": step, "rest": "a group", **told}, otherwise))
     if shape.marks or where:
         lost = f"{STATUS} = -1" + (f" OR ({STATUS} = {ALIVE} AND NOT {where})" if where else "")
@@ -189,11 +197,22 @@ class Groups:
     rollup: bool
     level: str | None
 
-    def sql(self, source: str, where: str, types: Mapping[str, str], *, careful: bool) -> str:
-        """The groups of a frame's rows; `careful`: arguments stand in columns."""
-        calls = [
-            f"{in_order(call.careful if careful else call.tree, types)} AS {call.name}" for call in self.folds.calls
-        ]
+    def sql(
+        self, source: str, where: str, types: Mapping[str, str], *, careful: bool, collect: Collection[str] = ()
+    ) -> str:
+        """The groups of a frame's rows.
+
+        Args:
+            careful: arguments stand in columns.
+            collect: calls of which the values are listed, and not folded.
+        """
+
+        def written(call: Call) -> exp.Expr:
+            if call.name in collect:
+                return call.collected(careful=careful)
+            return call.careful if careful else call.tree
+
+        calls = [f"{in_order(written(call), types)} AS {call.name}" for call in self.folds.calls]
         count = "count(*)"
         parts = [*map(quoted, self.by), *calls, f"min({ORDINAL}) AS _wb_first"]
         order, group = "_wb_first", ""
@@ -208,6 +227,39 @@ class Groups:
         status = f"CAST({ALIVE} AS INTEGER) AS {STATUS}, CAST(NULL AS {REJECTED_TYPE}) AS {REJECTED}"
         parts += [f"{count} AS {FOLDED}", f"{extra} AS {EXTRA}", status]
         return f"(SELECT {', '.join(parts)} FROM {source} WHERE {where} {group}HAVING count(*) > 0 ORDER BY {order})"
+
+
+class SetApart:
+    """The query that sets groups aside of which an aggregate is out of range: it needs the values of a group at one
+    place, so it runs only where folding them has failed."""
+
+    def __init__(self, build: Compilation, step: str, shape: Shape, groups: Groups) -> None:
+        self.groups = groups
+        self.calls = {call.name: call for call in groups.folds.calls if call.function}
+        if self.calls:
+            self.code = build.drop(step, "quarantined", "aggregate") + (HOLDS if build.holds else 0)
+        self.shape = Shape({name: shape.columns[name] for name in groups.by}, () if groups.rollup else tuple(groups.by))
+
+    def sql(self, source: str, where: str, types: Mapping[str, str], *, careful: bool) -> str:
+        """The groups, each with a status."""
+        if not self.calls:
+            return ""
+        listed = self.groups.sql(source, where, types, careful=careful, collect=self.calls)
+        folded = {name: f"list_aggregate({name}, {literal(str(call.function))})" for name, call in self.calls.items()}
+        status, reason = "", ""
+        for name, call in self.calls.items():
+            fails = f"WHEN {name} IS NOT NULL AND {cannot_be(f'TRY({folded[name]})', folded[name])} THEN"
+            told = failure(call.rule, literal(f"{call.text} cannot be computed for this group"))
+            status += f" {fails} {self.code}"
+            reason += f" {fails} {rejected(self.shape, f'[{told}]')}"
+        calls = [
+            f"TRY({folded[one.name]}) AS {one.name}" if one.name in folded else one.name
+            for one in self.groups.folds.calls
+        ]
+        level = [quoted(self.groups.level)] if self.groups.level else []
+        parts = [*map(quoted, self.groups.by), *calls, "_wb_first", *level, FOLDED, EXTRA]
+        parts += [f"CASE{status} ELSE {STATUS} END AS {STATUS}", f"CASE{reason} ELSE {REJECTED} END AS {REJECTED}"]
+        return f"(SELECT {', '.join(parts)} FROM {listed})"
 
 
 def framed_groups(

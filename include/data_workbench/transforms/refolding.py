@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlglot import exp
 
@@ -19,9 +20,9 @@ from data_workbench.errors import SchemaConflict
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import quoted
 from data_workbench.transforms.computing import make_columns
-from data_workbench.transforms.drafts import Compilation, Draft, Shape
+from data_workbench.transforms.drafts import APART, Compilation, Draft, Shape
 from data_workbench.transforms.folds import Folds
-from data_workbench.transforms.grouping import Groups, framed_groups, take_of
+from data_workbench.transforms.grouping import Groups, SetApart, framed_groups, take_of
 from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, REJECTED, STATUS, TOMBSTONE_ROW, Action
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_tables import Aggregate
@@ -56,12 +57,14 @@ def fold_changes(build: Compilation, step: Step, shape: Shape, source: str) -> D
     made = make_columns(build, step.name, shape, source, folds.columns_made(build, step.name, shape, source))
     build.holds = held
     kept = _Kept(step.name, rule, shape, made.shape, folds)
+    apart = SetApart(build, step.name, shape, Groups(folds, rule.by, rollup=False, level=None))
     build.keep(kept_side(step.name), kept.columns)
     gone = build.drop(step.name, "filtered", "aggregate")
     draft = framed_groups(build, step.name, shape, rule.by, takes, outers, folds, kept.groups, rollup=False, level=None)
     draft.prepare[:0] = [
         *made.prepare,
         *(Action("sql", sql) for sql in kept.statements(made.sql)),
+        kept.fold(apart),
         Action("keep", f"SELECT {listing(kept.columns)} FROM {kept.rows}", kept.arguments),
         Action("count", f"SELECT {gone}, count(*) FROM {source} WHERE {STATUS} = {TOMBSTONE_ROW}"),
     ]
@@ -105,11 +108,10 @@ class _Kept:
             self.changes: f"SELECT {columns}, {ORDINAL}, {STATUS}, {REJECTED} FROM ({frame})",
             self.rows: f"{left} UNION ALL {came}",
             self.touched: f"SELECT DISTINCT {by} FROM ({are} UNION ALL {were})",
-            self.groups: self._folded(),
         }
         return [f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}" for name, sql in made.items()]
 
-    def _folded(self) -> str:
+    def fold(self, apart: SetApart) -> Action:
         """Groups touched, in the order of their first keys; those that are gone; rows that were set aside."""
         alike = " AND ".join(f"t.{quoted(name)} IS NOT DISTINCT FROM n.{quoted(name)}" for name in self.by)
         empty = f"CAST(NULL AS {REJECTED_TYPE}) AS {REJECTED}"
@@ -118,8 +120,6 @@ class _Kept:
             f"(SELECT {listing(self.columns, 'n')}, {place}, {ALIVE} AS {STATUS}, {empty} "
             f"FROM {self.rows} n SEMI JOIN {self.touched} t ON {alike})"
         )
-        groups = Groups(self.folds, self.by, rollup=False, level=None)
-        found = groups.sql(members, f"{STATUS} = {ALIVE}", self.columns, careful=True)
         gone = (
             f"SELECT {listing(self.by, 't')}, 0 AS {FOLDED}, FALSE AS {EXTRA}, {TOMBSTONE_ROW} AS {STATUS}, {empty} "
             f"FROM {self.touched} t ANTI JOIN {self.rows} n ON {alike}"
@@ -127,4 +127,14 @@ class _Kept:
         aside = (
             f"SELECT 1 AS {FOLDED}, FALSE AS {EXTRA}, {STATUS}, {REJECTED} FROM {self.changes} WHERE {STATUS} > {ALIVE}"
         )
-        return f"(SELECT * FROM {found}) UNION ALL BY NAME ({gone}) UNION ALL BY NAME ({aside})"
+
+        def made(found: str) -> str:
+            unions = f"(SELECT * FROM {found}) UNION ALL BY NAME ({gone}) UNION ALL BY NAME ({aside})"
+            return f"CREATE OR REPLACE TEMP TABLE {self.groups} AS {unions}"
+
+        given: Any = (members, f"{STATUS} = {ALIVE}", self.columns)
+        query = apart.groups.sql(*given, careful=True)
+        told: dict[str, Any] = {"query": query, "columns": {call.name: call.told for call in self.folds.calls}}
+        if apart.calls:
+            told[APART] = made(apart.sql(*given, careful=True))
+        return Action("sql", made(query), {"step": self.step, "rest": "a group", **told})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import signal
 import subprocess
 import sys
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from sqlalchemy import bindparam, insert, select, text
 from tests.unit.audit import trails
 
-from data_workbench.audit import open_keys, read_export, recorded, seal_before, verify
+from data_workbench.audit import open_keys, read_export, recorded, seal_before, verify, write_export
 from data_workbench.audit.verifying import Report
 from data_workbench.errors import AccessDenied, StateError, UsageError
 from data_workbench.metastore import Metastore, audit, pipelines, quarantine, runs, states
@@ -165,6 +167,7 @@ def test_what_is_done_elsewhere_is_told_before_and_after(store: Metastore) -> No
 
 WRITER = """
 import sys
+import warnings
 from data_workbench.metastore import Metastore, audit
 store = Metastore.open(sys.argv[1])
 for number in range(60):
@@ -234,6 +237,17 @@ def test_entries_are_found_by_time_action_object_and_actor(store: Metastore) -> 
     assert some == wanted[:3]
     late = audit.list_entries(store, audit.Search(since=every[-4].at, object=every[-1].object))
     assert late == [one for one in reversed(every[-4:]) if one.object == every[-1].object]
+
+
+def test_a_trail_that_is_not_read_to_its_end_leaves_no_cursor_open(store: Metastore, tmp_path: Path) -> None:
+    audit.record(store, ADA, Act("run.begun", "p"))
+    with warnings.catch_warnings(record=True) as noticed:
+        warnings.simplefilter("always")
+        with pytest.raises(UsageError, match="cannot be written"), audit.entries(store) as found:
+            write_export(found, tmp_path / "nowhere" / "trail.jsonl")
+        del found
+        gc.collect()
+    assert [str(one.message) for one in noticed] == []
 
 
 def test_old_entries_are_sealed_and_the_rest_stays_whole(store: Metastore, tmp_path: Path) -> None:

@@ -204,9 +204,15 @@ def planned(site: Site, text: str) -> dict[str, Any]:
         (("twice: price * 2", "twice: ln(price)"), "step 'told': LN(\"price\") may mean something else"),
         (("public.things}", "public.things, cursor: {column: changed}}"), "source 'things': it has a cursor"),
         (("destinations:", "contract: {told: {columns: {label: {required: true}}}}\ndestinations:"), "contract"),
+        (("destinations:", "destinations:\n  too: {connection: pg, table: public.too, key: id}"), "it writes 2 tables"),
+        (
+            ("things: {connection: pg, stream: public.things}", "things: {connection: files, stream: things.csv}"),
+            "source 'things' is not in the destination's database",
+        ),
     ],
 )
 def test_what_is_not_pushed_is_told_with_the_reason(things: Site, change: tuple[str, str], reason: str) -> None:
+    (things.files / "things.csv").write_text("id,kind,name,price,changed\n1,1,one,2.5,2026-11-01\n", encoding="utf-8")
     found = planned(things, pipeline(push=True, write="merge").replace(*change))
     assert found["pushed_down"] is False
     assert reason in found["not_pushed_down"]

@@ -202,3 +202,9 @@ def test_columns_are_told_by_the_stores_own_types() -> None:
         {"name": "id", "type": "int64", "nullable": False},
         {"name": "at", "type": "timestamp[us]", "nullable": True},
     ]
+
+
+def test_a_plan_of_files_says_in_true_words_why_no_database_computes_its_steps(site: FileSite) -> None:
+    plan = site.plan(sources() + "steps: [{name: a, derive: {x: upper(name)}}]\n" + OUT)
+    told = "destination 'out' writes no table: only steps that end in a table are computed by its database"
+    assert (plan.pushed, plan.not_pushed) == (None, told)
