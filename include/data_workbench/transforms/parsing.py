@@ -157,8 +157,9 @@ def _quantity(build: Compilation, step: str, rule: Parse, shape: Shape, source: 
         f"FROM (SELECT *, {unit} AS _wb_unit FROM {source}) f LEFT JOIN {table} u ON f._wb_unit = u.unit)"
     )
     extra = ("_wb_factor", "_wb_shift", "_wb_symbol")
-    wrong = f"({text} IS NOT NULL AND (_wb_factor IS NULL OR {number} IS NULL))"
-    made = [_part(shape, rule, quantity.value, f"{number} * _wb_factor + _wb_shift", wrong, kind="DOUBLE")]
+    value = f"{number} * _wb_factor + _wb_shift"
+    made_none = f"_wb_factor IS NULL OR {number} IS NULL OR NOT isfinite({value})"  # 1e400 reads as infinity
+    made = [_part(shape, rule, quantity.value, value, f"({text} IS NOT NULL AND ({made_none}))", kind="DOUBLE")]
     if quantity.unit:
         made.append(_part(shape, rule, quantity.unit, "_wb_symbol", None))
     columns = "unit VARCHAR, factor DOUBLE, shift DOUBLE, symbol VARCHAR"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_UNITS = 10_000
 """Different units in one column: a column with more holds no units."""
 _WRITTEN = re.compile(r"[\w °%²³*/^().·-]{1,60}")
+_FAR = 2**10
 _MANY_DIGITS = re.compile(r"\d{3}")  # no power of a unit has three digits; pint would compute it
 
 
@@ -63,10 +64,11 @@ def conversion(unit: str, wanted: str | None) -> tuple[float, float, str]:
     target = _unit(wanted)
     quantity = _registry().Quantity
     try:
-        at = [float(quantity(float(value), written).to(target).magnitude) for value in (0, 1, 2)]
+        at = [float(quantity(float(value), written).to(target).magnitude) for value in (0, 1, 2, _FAR)]
     except (pint.errors.PintError, ArithmeticError, ValueError) as error:
         raise ValueError(f"{unit!r} cannot be converted to {wanted!r}") from error
-    shift, factor = (0.0, at[1]) if at[0] == 0 else (at[0], at[1] - at[0])
+    # The shift of a degree is hundreds of its factor, and would take three digits of it at 1.
+    shift, factor = (0.0, at[1]) if at[0] == 0 else (at[0], (at[3] - at[0]) / _FAR)
     if not math.isclose(at[2], shift + 2 * factor, rel_tol=1e-9, abs_tol=1e-12):
         raise ValueError(f"{unit!r} is not converted to {wanted!r} by a factor")
     return factor, shift, f"{target:~C}"

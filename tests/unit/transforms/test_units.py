@@ -40,3 +40,9 @@ def test_what_no_factor_converts_is_refused(unit: str, wanted: str) -> None:
 
 def test_symbols_are_short() -> None:
     assert [symbol(one) for one in ("kilogram", "meter/second**2", "degree_Celsius")] == ["kg", "m/s**2", "°C"]
+
+
+def test_degrees_lose_no_digits() -> None:
+    factor, shift, _ = conversion("degF", "K")
+    assert factor == pytest.approx(5 / 9, rel=1e-15)
+    assert [68 * factor + shift, -40 * factor + shift] == pytest.approx([293.15, 233.15], rel=5e-16)
