@@ -114,6 +114,7 @@ class Graph:
         }
         self._take_roles(rows)
         self._take_columns(rows)
+        self._tells_columns = bool(self._column_hops["downstream"] or self._described)
         self._join(_summaries(rows.jobs))
 
     def owners(self, store: Metastore) -> dict[str, list[str]]:
@@ -126,6 +127,31 @@ class Graph:
     def by_uri(self) -> dict[str, int]:
         """Datasets by both parts of their name in one."""
         return {DatasetName(*name).uri: number for number, name in enumerate(self.datasets)}
+
+    # Ten thousand names are sorted once for a graph, and not for each answer.
+
+    @cached_property
+    def dataset_places(self) -> list[int]:
+        """Where each dataset stands when they are sorted by name."""
+        return _places(self.datasets)
+
+    @cached_property
+    def job_places(self) -> list[int]:
+        """Where each job stands when they are sorted by name."""
+        return _places(self.jobs)
+
+    @cached_property
+    def wholes(self) -> tuple[list[tuple[Name, str | None]], list[int]]:
+        """Whole pipelines, sorted by name, and which of them each job belongs to.
+
+        Of the workbench's jobs these are its pipelines, of others' the jobs themselves.
+        """
+        found = [(name, pipeline_of(name)) for name in self.jobs]
+        of_jobs = [(Name(NAMESPACE, name.name.partition(".")[0]) if own else name, own) for name, own in found]
+        names = dict(of_jobs)
+        told = sorted(names.items(), key=lambda one: one[0])
+        places = {name: place for place, (name, _) in enumerate(told)}
+        return told, [places[name] for name, _ in of_jobs]
 
     # ------------------------------------------------------------------------------------------------- building
 
@@ -216,7 +242,11 @@ class Graph:
                     found.datasets[to] = distance
                     following.append(to)
             wave = following
-        self._reach_columns(found, [(one, None) for one in begun], direction, depth)
+        if not self._tells_columns:  # no job tells of columns, so each dataset is reached as a whole
+            found.columns = {(one, None): hops for one, hops in found.datasets.items()}
+            found.direct = set(found.columns)
+        else:
+            self._reach_columns(found, [(one, None) for one in begun], direction, depth)
         found.columns = {node: hop for node, hop in found.columns.items() if node[0] not in begun}
         if direction == "downstream":
             found.readers = self._readers(seen)
@@ -234,7 +264,11 @@ class Graph:
         return found
 
     def _readers(self, datasets: set[int]) -> set[int]:
-        return {job for job, read in self.inputs.items() if not self.outputs.get(job) and read & datasets}
+        return {job for job, read in self._only_readers.items() if read & datasets}
+
+    @cached_property
+    def _only_readers(self) -> dict[int, set[int]]:
+        return {job: read for job, read in self.inputs.items() if not self.outputs.get(job)}
 
     def _reach_columns(
         self, found: Reach, start: list[tuple[int, str | None]], direction: Direction, depth: int | None
@@ -293,6 +327,13 @@ class Graph:
             if part not in seen:
                 seen[part] = distance
                 wave.append(part)
+
+
+def _places(names: list[Name]) -> list[int]:
+    found = [0] * len(names)
+    for place, number in enumerate(sorted(range(len(names)), key=names.__getitem__)):
+        found[number] = place
+    return found
 
 
 def _summaries(jobs: Iterable[JobRow]) -> set[str]:

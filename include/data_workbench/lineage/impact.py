@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import MomentUnreadable, UsageError
 from data_workbench.lineage.addresses import Place
-from data_workbench.lineage.events import NAMESPACE, consumer_of, contract_of, pipeline_of
+from data_workbench.lineage.events import NAMESPACE, consumer_of, contract_of
 from data_workbench.metastore import lineage_reading as reading
 from data_workbench.metastore.lineage_facts import Name
 
@@ -69,14 +69,15 @@ def told(graph: Graph, store: Metastore, found: Reach) -> dict[str, Any]:
     everybody = graph.owners(store)
     known = {one: everybody[one] for one in asked if one in everybody}
     pipelines = _pipelines(graph, jobs, known)
-    datasets = sorted(found.datasets.items(), key=lambda item: (item[1], graph.datasets[item[0]]))
+    places = graph.dataset_places
+    datasets = sorted(found.datasets.items(), key=lambda item: (item[1], places[item[0]]))
     return {
         "datasets": [
             {**_dataset(graph, one), "depth": hops, "owners": known.get(graph.ids[one], [])} for one, hops in datasets
         ],
         "columns": _columns(graph, store, found),
         "pipelines": pipelines,
-        "jobs": sorted(({**_name(graph.jobs[one])} for one in found.jobs), key=_by_name),
+        "jobs": [_name(graph.jobs[one]) for one in sorted(found.jobs, key=graph.job_places.__getitem__)],
         "consumers": _consumers(graph, jobs - found.jobs, found.readers),
         "checks": reading.checks_of(store, [one["pipeline"] for one in pipelines if one["pipeline"]]),
         "contracts": _contracts(graph, store, checking, known),
@@ -107,15 +108,16 @@ def _contracts(
 
 def _pipelines(graph: Graph, jobs: Iterable[int], owners: dict[str, list[str]]) -> list[dict[str, Any]]:
     """Whole pipelines: of the workbench's by name, of others' the jobs themselves."""
-    grouped: dict[tuple[str, str], dict[str, Any]] = {}
-    for job in jobs:
-        name = graph.jobs[job]
-        pipeline = pipeline_of(name)
-        whole = Name(NAMESPACE, name.name.partition(".")[0]) if pipeline else name
-        one = grouped.setdefault(whole, {**_name(whole), "pipeline": pipeline, "owners": []})
+    names, whole_of = graph.wholes
+    jobs = list(jobs)
+    owned: dict[int, set[str]] = {}
+    for job in jobs if owners else ():
         if mine := owners.get(graph.job_ids[job]):
-            one["owners"] = sorted({*one["owners"], *mine})
-    return sorted(grouped.values(), key=_by_name)
+            owned.setdefault(whole_of[job], set()).update(mine)
+    return [
+        {**_name(names[one][0]), "pipeline": names[one][1], "owners": sorted(owned.get(one, ()))}
+        for one in sorted({whole_of[job] for job in jobs})
+    ]
 
 
 def _columns(graph: Graph, store: Metastore, found: Reach) -> list[dict[str, Any]]:
@@ -130,7 +132,8 @@ def _columns(graph: Graph, store: Metastore, found: Reach) -> list[dict[str, Any
             hops[node] = min(distance, hops.get(node, distance))
             if (dataset, None) in direct:
                 direct.add(node)
-    rows = sorted(hops.items(), key=lambda item: (item[1], graph.datasets[item[0][0]], item[0][1]))
+    places = graph.dataset_places
+    rows = sorted(hops.items(), key=lambda item: (item[1], places[item[0][0]], item[0][1]))
     return [
         {**_name(graph.datasets[node[0]]), "field": node[1], "depth": distance, "direct": node in direct}
         for node, distance in rows

@@ -16,6 +16,7 @@ from data_workbench.metastore.lineage_facts import Name
 from data_workbench.metastore.lineage_reading import JobRow, Snapshot
 
 if TYPE_CHECKING:
+    from data_workbench.lineage.graph import Direction
     from data_workbench.metastore import Metastore
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -183,3 +184,19 @@ def test_a_whole_connection_is_gone_through_as_fast_as_one_dataset() -> None:
 
     few = min(seconds(list(range(10))) for _ in range(3))
     assert seconds(list(range(0, size, 2))) < 10 * max(few, 0.02), "it was 80 times and more"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_where_no_job_tells_of_columns_the_whole_of_each_dataset_is_reached(seed: int) -> None:
+    """The short way to say so gives what the long one does, which is taken where a job far off tells of columns."""
+    world = World(seed)
+    world.described, world.edges = [set() for _ in world.writes], set()
+    plain = world.graph()
+    world.size, world.reads, world.writes = 42, [*world.reads, {40}], [*world.writes, {41}]
+    world.described.append({41})
+    long = world.graph()
+    directions: tuple[Direction, ...] = ("downstream", "upstream")
+    for start in range(40):
+        for direction in directions:
+            for depth in (None, 1, 3):
+                assert plain.reach([start], direction, depth=depth) == long.reach([start], direction, depth=depth)
