@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _NAME, _VALUES, _TYPE = 0.6, 0.25, 0.15
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_RUN = re.compile(r"[^\W\d_]+|\d+")
 _SHORT = {
     "no": "number", "nr": "number", "num": "number", "desc": "description", "descr": "description", "qty": "quantity",
     "amt": "amount", "cat": "category", "dt": "date", "ts": "timestamp", "addr": "address", "tel": "phone",
@@ -68,11 +68,16 @@ def suggest(source: pa.Table, target: pa.Table, *, least: float = 0.5) -> list[S
         ]
     taken: dict[str, Suggestion] = {}
     used: set[str] = set()
-    for pair in sorted(pairs, key=lambda one: (-one.score, one.target, one.source)):
+    for pair in sorted(pairs, key=lambda one: (not _is_called_so(one), -one.score, one.target, one.source)):
         if pair.score >= least and pair.target not in taken and pair.source not in used:
             taken[pair.target] = pair
             used.add(pair.source)
     return [taken[name] for name in target.schema.names if name in taken]
+
+
+def _is_called_so(pair: Suggestion) -> bool:
+    """Whether the names say the same: values that happen to stand on both sides do not go before that."""
+    return pair.name == 1 and pair.types > 0
 
 
 def _kinds(engine: duckdb.DuckDBPyConnection, schema: pa.Schema) -> dict[str, str]:
@@ -111,12 +116,23 @@ def name_score(ours: str, theirs: str) -> float:
 
 def words(name: str) -> list[str]:
     """Its words in small letters, singular, abbreviations spelled out."""
-    found = [word.lower() for word in _WORD.findall(name)]
+    found = [word.lower() for run in _RUN.findall(name) for word in _parts(run)]
     single = [
         word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")) else word
         for word in found
     ]
     return [_SHORT.get(word, word) for word in single]
+
+
+def _parts(run: str) -> Iterator[str]:
+    """The words of letters that stand together, in any script: HTTPStatus is HTTP and Status."""
+    begin = 0
+    for place in range(1, len(run)):
+        ends = not run[place - 1].isupper() or run[place + 1 : place + 2].islower()
+        if run[place].isupper() and ends:
+            yield run[begin:place]
+            begin = place
+    yield run[begin:]
 
 
 def _alike(one: str, other: str) -> float:

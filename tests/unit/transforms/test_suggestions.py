@@ -85,7 +85,9 @@ def test_an_identifier_of_the_store_is_cast_to() -> None:
         ("part_no", ["part", "number"]),
         ("HTTPStatus2", ["http", "status", "2"]),
         ("classes", ["classe"]),
-        ("Maße", ["ma", "e"]),
+        ("Maße", ["maße"]),
+        ("GrößeÜberAlles", ["größe", "über", "alle"]),
+        ("数量", ["数量"]),
         ("", []),
     ],
 )
@@ -97,6 +99,7 @@ def test_names_are_alike_in_any_order_and_unlike_by_a_few_letters() -> None:
     assert name_score("creation_date", "date_created") > 0.8
     assert name_score("status", "altitude") < 0.4
     assert name_score("", "x") == 0.0
+    assert name_score("数量", "名前") == 0.0
 
 
 def test_the_lines_are_a_step_that_can_be_read() -> None:
@@ -108,3 +111,10 @@ def test_the_lines_are_a_step_that_can_be_read() -> None:
     assert step[0] == {"target": "part_number", "from": "Part No.", "note": step[0]["note"]}
     assert "# - {target: supplier}  # nothing like it" in lines[-2]
     assert lines[-1] == "  # not used: internal_flag"
+
+
+def test_a_column_that_is_called_so_goes_before_one_whose_few_values_stand_there_too() -> None:
+    source = pa.table({"PartNo": ["A-100", "A-101", "B-7"], "parent_part_no": [None, "A-100", "A-100"]})
+    target = pa.table({"part_number": ["A-100", "C-9"], "parent": ["A-100", None]})
+    found = {one.target: one.source for one in suggest(source, target)}
+    assert found == {"part_number": "PartNo", "parent": "parent_part_no"}
