@@ -106,10 +106,10 @@ def _pair(
 def name_score(ours: str, theirs: str) -> float:
     """How alike two names are: the words they share, each by its closest on the other side, and the whole."""
     one, other = words(ours), words(theirs)
+    if not one or not other:
+        return float(ours == theirs)
     if one == other:
         return 1.0
-    if not one or not other:
-        return 0.0
     each = [max(_alike(a, b) for b in other) for a in one] + [max(_alike(a, b) for a in one) for b in other]
     return 0.7 * sum(each) / len(each) + 0.3 * _alike("".join(one), "".join(other))
 

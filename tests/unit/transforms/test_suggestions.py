@@ -99,7 +99,8 @@ def test_names_are_alike_in_any_order_and_unlike_by_a_few_letters() -> None:
     assert name_score("creation_date", "date_created") > 0.8
     assert name_score("status", "altitude") < 0.4
     assert name_score("", "x") == 0.0
-    assert name_score("数量", "名前") == 0.0
+    assert name_score("数量", "名前") == name_score("***", "--") == 0.0
+    assert name_score("***", "***") == 1.0
 
 
 def test_the_lines_are_a_step_that_can_be_read() -> None:
