@@ -6,7 +6,6 @@ number moved by a constant or negated, a text with something constant before or 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
 from data_workbench.transforms.dialect import read_duckdb
 from data_workbench.transforms.spec_values import Mapped, policy
-from data_workbench.transforms.suggestions import yaml_word
+from data_workbench.transforms.suggestions import yaml_text, yaml_word
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,12 +87,14 @@ def as_lines(inverse: Inverse) -> Iterator[str]:
     yield "map:"
     for line in inverse.lines:
         given = (
-            f"from: {yaml_word(line.from_)}" if line.from_ is not None else f"expression: {json.dumps(line.expression)}"
+            f"from: {yaml_word(line.from_)}"
+            if line.from_ is not None
+            else f"expression: {yaml_text(line.expression or '')}"
         )
-        kind = f", type: {json.dumps(line.type.lower())}" if line.type is not None else ""
+        kind = f", type: {yaml_text(line.type.lower())}" if line.type is not None else ""
         yield f"  - {{target: {yaml_word(line.target)}, {given}{kind}}}"
     for name, reason in inverse.lost.items():
-        yield f"  # - {{target: {yaml_word(name)}}}  # {reason}"
+        yield f"  # - {{target: {yaml_word(name)}}}  # {' '.join(reason.split())}"
 
 
 def _only_column(line: Mapped, types: Mapping[str, str]) -> str | None:

@@ -8,7 +8,6 @@ COMA (Do and Rahm, VLDB 2002), which combines matchers by weight in the same way
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -203,12 +202,23 @@ def as_lines(found: Sequence[Suggestion], target: Sequence[str], source: Sequenc
         yield f'  - {{target: {yaml_word(name)}, from: {yaml_word(one.source)}{cast}, note: "score {one.score:.2f}"}}'
     left = [name for name in source if name not in {one.source for one in found}]
     if left:
-        yield f"  # not used: {', '.join(left)}"
+        yield f"  # not used: {', '.join(map(yaml_word, left))}"
 
 
 def yaml_word(name: str) -> str:
     """A name as YAML takes it, quoted where it would be something else."""
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _YAML else json.dumps(name)
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _YAML else yaml_text(name)
+
+
+def yaml_text(text: str) -> str:
+    """A text in double quotes, on one line; JSON's pairs of surrogates are no letters to YAML."""
+    return f'"{"".join(map(_quoted_sign, text))}"'
+
+
+def _quoted_sign(sign: str) -> str:
+    if sign in '"\\':
+        return f"\\{sign}"
+    return sign if sign.isprintable() else f"\\U{ord(sign):08x}"
 
 
 _YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})

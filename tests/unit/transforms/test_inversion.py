@@ -124,3 +124,10 @@ def test_the_lines_can_be_pasted() -> None:
         '  - {target: i, expression: "\\"on\\" - 1", type: "integer"}',
         "  # - {target: t}  # no line takes it alone",
     ]
+
+
+def test_what_is_lost_of_an_expression_over_several_lines_stays_a_comment() -> None:
+    line = Mapped.model_validate({"target": "x", "expression": "upper(\n  name)"})
+    found = invert([line], {"name": "VARCHAR"})
+    assert found.lost == {"name": "x: upper(\n  name) may give one value for two"}
+    assert list(as_lines(found))[1:] == ["  # - {target: name}  # x: upper( name) may give one value for two"]

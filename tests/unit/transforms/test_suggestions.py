@@ -119,3 +119,15 @@ def test_a_column_that_is_called_so_goes_before_one_whose_few_values_stand_there
     target = pa.table({"part_number": ["A-100", "C-9"], "parent": ["A-100", None]})
     found = {one.target: one.source for one in suggest(source, target)}
     assert found == {"part_number": "PartNo", "parent": "parent_part_no"}
+
+
+@pytest.mark.parametrize(
+    "name", ["😀", 'a "b" \\n', "two\nlines", "\x7f\x85\u2028", "Größe", "\ufeff", "a: b # c", "null"]
+)
+def test_any_name_of_a_column_is_read_again_as_it_was(name: str) -> None:
+    table = pa.table({name: [1], f"unused {name}": [None]})
+    tree, problems = read_tree(
+        "\n".join(as_lines(suggest(table, table.select([name])), [name, "no\nway"], table.schema.names))
+    )
+    assert not problems
+    assert tree.plain() == {"map": [{"target": name, "from": name, "note": "score 1.00"}]}

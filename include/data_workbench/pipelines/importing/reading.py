@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from data_workbench.mapping.iri_prefixes import Prefixes, local_name
 from data_workbench.pipelines.importing.ontology import Ontology, PropertyFacts, type_of, understood
 from data_workbench.pipelines.importing.renames import Followed, Lost, changes_of
@@ -131,7 +133,12 @@ class _Reader:
             _check(value.sql)
         said = {"target": column, "type": value.type, "default": value.default, "iri": iri}
         origin = {"from": value.source} if value.sql is None else {"expression": value.sql}
-        self.lines[column] = Mapped.model_validate(said | origin)
+        try:
+            self.lines[column] = Mapped.model_validate(said | origin)
+        except ValidationError as error:  # a name or text of ODRAS's that is longer than a step's may be
+            [first, *_] = error.errors(include_url=False, include_input=False)
+            place = ".".join(map(str, first["loc"])) or "the line"
+            raise NotCarried(f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
         self.targets[source] = column
         if facts.is_required or more.get("required") is True:
             self.required.append(column)

@@ -14,7 +14,7 @@ from data_workbench.pipelines.importing.reading import Imported
 from data_workbench.pipelines.importing.renames import Renames
 from data_workbench.records.names import near_names
 from data_workbench.transforms.spec_values import Mapped
-from data_workbench.transforms.suggestions import yaml_word
+from data_workbench.transforms.suggestions import yaml_text, yaml_word
 
 ONTOLOGY = "onto"
 """The prefix that files are written with for the mapping's own ontology."""
@@ -168,4 +168,4 @@ def _text(value: Any) -> str:
     """A value as YAML and JSON both read it, plain where it is a name."""
     if isinstance(value, str) and yaml_word(value) == value:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return yaml_text(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import duckdb  # computes what rules became
@@ -9,6 +10,7 @@ import pytest
 
 from data_workbench.errors import UsageError
 from data_workbench.language.definition import parse_definition
+from data_workbench.language.yaml_tree import read_tree
 from data_workbench.pipelines.checks import lint
 from data_workbench.pipelines.importing.differences import differences
 from data_workbench.pipelines.importing.reading import Imported, read_mapping
@@ -247,3 +249,18 @@ def test_a_mapping_is_found_by_its_name_or_id_and_a_name_of_two_by_its_id() -> N
 )
 def test_a_pipeline_is_named_after_its_mapping(name: str, made: str) -> None:
     assert slug(name) == made
+
+
+def test_a_name_too_long_for_a_step_is_told_and_the_others_are_carried() -> None:
+    found = read({"x" * 300: "partNumber", "mass": "massKg"})
+    assert list(lines(found)) == ["massKg"]
+    assert [(one.what[:2], one.reason) for one in found.lost] == [
+        ("xx", "from: string should have at most 200 characters")
+    ]
+
+
+def test_names_with_signs_of_any_plane_are_read_again() -> None:
+    text = "\n".join(step_lines(read({"mass 😀": "massKg"}), {}))
+    tree, problems = read_tree(text)
+    assert not problems
+    assert '"from": "mass 😀"' in json.dumps(tree.plain(), ensure_ascii=False)
