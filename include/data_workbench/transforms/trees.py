@@ -48,7 +48,7 @@ def roll_up(build: Compilation, step: Step, shape: Shape, source: str, others: M
         Action("sql", tree.edges_made(others)),
         *(Action("sql", sql) for sql in tree.emptied()),
         Action("closure", f"SELECT count(*) FROM {tree.pairs}", tree.arguments()),
-        Action("sql", tree.folded_made(takes, {name: column.type for name, column in shape.columns.items()})),
+        tree.fold(step.name, takes),
     ]
     if rule.cycles == "fail":
         prepare.insert(-1, _refusal(step.name, tree))
@@ -136,8 +136,14 @@ class _Tree:
             "key": quoted(self.rule.key),
         }
 
-    def folded_made(self, takes: list[Take], types: Mapping[str, str]) -> str:
+    def fold(self, step: str, takes: list[Take]) -> Action:
         """The values of each row, of the nearest rows first where order matters."""
+        query = self._folded(takes, {name: column.type for name, column in self.shape.columns.items()})
+        told = {take.name: f"{take.what}: {take.text}" for take in takes}
+        arguments = {"step": step, "rest": "a value of the tree", "query": query, "columns": told}
+        return Action("sql", f"CREATE OR REPLACE TEMP TABLE {self.folded} AS {query}", arguments)
+
+    def _folded(self, takes: list[Take], types: Mapping[str, str]) -> str:
         at, other = ("up", "down") if self.rule.direction == "up" else ("down", "up")
         members = (
             f"SELECT p.{at} AS _wb_at, {listing(self.shape.columns, 't')}, "
@@ -149,7 +155,7 @@ class _Tree:
         if self.rule.depth:
             depth = f"SELECT down AS _wb_at, max(near) AS {quoted(self.rule.depth)} FROM {self.pairs} GROUP BY down"
             sql = f"SELECT * FROM ({sql}) JOIN ({depth}) USING (_wb_at)"
-        return f"CREATE OR REPLACE TEMP TABLE {self.folded} AS {sql}"
+        return sql
 
 
 def _refusal(step: str, tree: _Tree) -> Action:

@@ -256,3 +256,19 @@ def test_rows_that_fill_the_holes_of_earlier_pages_are_owned(things: Site, monke
     assert document["destinations"]["there"]["inserted"] == 15
     assert things.one(pages) == before
     assert things.one("SELECT sum(amount) FROM _workbench.owned_keys WHERE table_name LIKE '%pushed%'") == first + 15
+
+
+def test_a_sum_that_no_decimal_holds_goes_the_staged_way_and_sets_its_group_aside(site: Site) -> None:
+    site.sql("CREATE TABLE bills (id int PRIMARY KEY, shop text, cents numeric(38,0))")
+    site.sql(f"INSERT INTO bills VALUES (1, 'north', 10), (2, 'south', 9{'0' * 37}), (3, 'south', 9{'0' * 37})")
+    document = site.run("""
+        version: 1
+        pipeline: bills
+        sources: {bills: {connection: pg, stream: public.bills}}
+        steps: [{name: sums, aggregate: {by: [shop], take: {cents: sum(cents)}}}]
+        destinations: {there: {connection: pg, table: public.sums, key: shop}}
+    """)
+    assert (document["pushed_down"], document["state"]) == (False, "success")
+    assert document["not_pushed_down"]
+    assert document["steps"]["sums"]["quarantined"] == 1
+    assert site.sql("SELECT shop, cents FROM sums") == [("north", 10)]

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 MOST, LEAST = Decimal("9" * 38), Decimal("-" + "9" * 38)
 DISTINCT = "sum(distinct n)"
-ROWS = pa.table({"n": pa.array([MOST, MOST, Decimal(1)], pa.decimal128(38, 0)), "t": ["x", "1", "2"], "k": [1, 1, 1]})
+ROWS = pa.table(
+    {
+        "n": pa.array([MOST, MOST, Decimal(1)], pa.decimal128(38, 0)),
+        "t": ["x", "1", "2"],
+        "p": [None, "x", "x"],
+        "k": [1] * 3,
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +33,10 @@ ROWS = pa.table({"n": pa.array([MOST, MOST, Decimal(1)], pa.decimal128(38, 0)), 
             "aggregate total: SUM(DIS",
         ),
         ({"window": {"take": {"c": "count(*)", "total": "sum(n)"}}}, 'window total: SUM("n")'),
+        (
+            {"hierarchy": {"key": "t", "parent": "p", "take": {"c": "count(*)", "total": "sum(n)"}}},
+            "hierarchy total: sum(n)",
+        ),
     ],
 )
 def test_it_is_named_with_its_step(bench: Bench, step: dict[str, Any], told: str) -> None:
