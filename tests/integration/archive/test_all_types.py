@@ -261,3 +261,22 @@ def test_what_no_parquet_holds_is_refused_by_name_and_goes_as_text(shell: Shell)
         assert shell("archive", "restore", "odd", "--all").code == 0
         assert rows(shell, "odd") == before
         shell.sql("DELETE FROM odd")
+
+
+def test_arrays_go_alone_as_they_go_beside_others(shell: Shell) -> None:
+    """A table all of whose columns have a binary form is written in it, another as text."""
+    kinds = {
+        "varchar(3)[]": "{abc,NULL}",
+        "char(3)[]": '{"a  "}',
+        "timestamp(3)[]": "{infinity}",
+        "box[]": "{(1,1),(0,0)}",
+    }
+    for number, (kind, value) in enumerate(kinds.items()):
+        shell.sql("DROP TABLE IF EXISTS odd")
+        shell.sql(f"CREATE TABLE odd (id int PRIMARY KEY, at date, v {kind})")
+        shell.sql(f"INSERT INTO odd VALUES (1, '2020-01-01', '{value}'), (2, '2020-01-01', NULL)")
+        before = rows(shell, "odd")
+        policy(shell, "public.odd", name=f"odd{number}")
+        for done in (shell("archive", "run", f"odd{number}"), shell("archive", "restore", f"odd{number}", "--all")):
+            assert done.code == 0, (kind, done.err)
+        assert rows(shell, "odd") == before

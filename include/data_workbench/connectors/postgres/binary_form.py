@@ -41,6 +41,8 @@ class Form(NamedTuple):
 
 def form_of(kind: pa.DataType, native: str) -> Form | None:
     """How values of an Arrow type go into a column of a built-in type; None if they go as text."""
+    if native.endswith("[]"):  # of `varchar(3)[]` the name below would be that of its elements
+        return None
     base = native.partition("(")[0]
     if pa.types.is_integer(kind):
         return _integers(kind, base)
