@@ -21,7 +21,7 @@ from data_workbench.errors import StateError, Unsupported, WorkbenchError
 from data_workbench.recovery.point_in_time import PointInTime, ended
 from data_workbench.recovery.trials import Trial, Tried
 from data_workbench.servers.programs import folder_of
-from data_workbench.servers.scratch import scratch_stack
+from data_workbench.servers.scratch import scratch_folder, scratch_stack
 
 if TYPE_CHECKING:
     from data_workbench.backup.manifest import StoredStore
@@ -85,9 +85,8 @@ class Drill:
         started = time.monotonic()
         with (
             self._servers([manifest.stores[name] for name in names]) as servers,
-            tempfile.TemporaryDirectory(prefix="workbench-drill-") as place,
+            scratch_folder() as folder,
         ):
-            folder = Path(place)
             scratch = {name: _scratch(name, manifest.stores[name], n, servers) for n, name in enumerate(names)}
             scratch |= {name: _empty_folder(name, folder) for name in names if manifest.stores[name].kind == _FILES}
             for name in names:

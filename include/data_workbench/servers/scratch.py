@@ -1,25 +1,73 @@
-"""Servers that live for one purpose: on free ports, in a folder of their own, gone afterwards."""
+"""Servers that live for one purpose: on free ports, in a folder of their own, gone afterwards.
+
+What uses one may be killed, and its servers with restored rows in them would go on for ever: whoever makes the next one
+stops those that nobody holds any more, and removes their folders.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from data_workbench.errors import ResourceExhausted
 from data_workbench.servers.credentials import HOST
 from data_workbench.servers.postgres import PostgresService
+from data_workbench.servers.processes import PidFile, stop
 from data_workbench.servers.service import Service
 from data_workbench.servers.stack import Stack
 from data_workbench.settings import PORT_OFFSETS, Settings
 
 _FIRST, _LAST, _STEP = 21_000, 32_000, 20
 """Above the usual stack, below the ports that the system lends to whoever connects (`ip_local_port_range`)."""
+_FOLDER, _LOCK = "workbench-scratch-", "held.lock"
+_STOP_SECONDS = 20.0
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for one purpose, which nobody else may read; gone afterwards, or else when the next one is made."""
+    remove_left_behind()
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))  # mode 0700
+    handle = _hold(folder)
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+        os.close(handle)
+
+
+def remove_left_behind() -> None:
+    """Stop the servers, and remove the folders, of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with suppress(OSError):  # another user's, one that is being made, or in use
+            handle = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for noted in (folder / "run").glob("*.pid"):
+                    process = PidFile(noted).process()
+                    if process is not None:  # for PostgreSQL this is "fast": it waits for no client
+                        stop(process, signal_number=signal.SIGINT, timeout=_STOP_SECONDS)
+                _remove(folder)
+            finally:
+                os.close(handle)
+
+
+def _hold(folder: Path) -> int:
+    """A handle whose lock says that the folder is in use; the system frees it however this process ends."""
+    draft = folder / f"{_LOCK}.new"
+    handle = os.open(draft, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    draft.rename(folder / _LOCK)  # locked before others find it
+    return handle
 
 
 @contextmanager
@@ -39,19 +87,18 @@ def scratch_stack(
     Raises:
         StoreUnavailable, FatalError: a server does not start.
     """
-    home = Path(tempfile.mkdtemp(prefix="workbench-scratch-"))
-    own = replace(settings, home=home, cache=str(settings.cache_folder), port_base=_free_ports())
-    stack = Stack(own, extra=[extra(own)] if extra else [])
-    server = stack.services["postgres"]
-    if postgres is not None and isinstance(server, PostgresService):
-        server.installed = postgres
-    try:
-        if services:
-            stack.up(services)
-        yield stack
-    finally:
-        stack.down()
-        _remove(home)
+    with scratch_folder() as home:
+        own = replace(settings, home=home, cache=str(settings.cache_folder), port_base=_free_ports())
+        stack = Stack(own, extra=[extra(own)] if extra else [])
+        server = stack.services["postgres"]
+        if postgres is not None and isinstance(server, PostgresService):
+            server.installed = postgres
+        try:
+            if services:
+                stack.up(services)
+            yield stack
+        finally:
+            stack.down()
 
 
 def _free_ports() -> int:
