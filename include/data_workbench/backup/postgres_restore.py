@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +26,16 @@ from data_workbench.connectors.postgres.client import connect, translating
 from data_workbench.connectors.postgres.config import PostgresConfig
 from data_workbench.connectors.postgres.names import LONGEST
 from data_workbench.errors import FatalError, SchemaConflict, StateError, Unsupported, UsageError
+from data_workbench.events import emit
 from data_workbench.servers.programs import client_program
 
 if TYPE_CHECKING:
     from data_workbench.connectors.connections import Connection
 
-_DISCONNECT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+# By number: its name is the other's as soon as they are renamed.
+_DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = %s"
+_NUMBER = "SELECT oid FROM pg_database WHERE datname = %s"
+_PAUSE = 0.05
 # PostgreSQL dumps the name of an extension only: a restore makes its default version.
 _OFFERED = "SELECT name, default_version FROM pg_available_extensions"
 _LOCALE = {"ENCODING": "encoding", "LC_COLLATE": "collate", "LC_CTYPE": "ctype"}
@@ -87,7 +93,8 @@ class PostgresRestore:
                 )
             if self._beside and admin.execute(_IS_THERE, (self._beside,)).fetchone():
                 raise SchemaConflict(
-                    f"there is a database {self._beside!r} already", hint="restore beside with another name"
+                    f"there is a database {self._beside!r} already",
+                    hint="restore beside with another name; what a restore that was killed left out: --store NAME",
                 )
             ours, theirs = admin.info.server_version // 10_000, int(str(self._stored.version).partition(".")[0])
             self._version = (ours, admin.info.server_version % 10_000)
@@ -272,16 +279,38 @@ class PostgresRestore:
         """Put the restored database in place; the name the replaced one has now."""
         target, kept = self._target, self._name("replaced")
         with self._admin() as admin, translating(self._config.address):
-            there = admin.execute(_IS_THERE, (target,)).fetchone() is not None
-            if there:
-                _rename(admin, target, kept)
-            try:
-                _rename(admin, draft, target)
-            except psycopg.Error:
+            there = admin.execute(_NUMBER, (target,)).fetchone()
+            with self._without_clients(there[0] if there else None), admin.transaction():
                 if there:
-                    _rename(admin, kept, target)
-                raise
+                    _rename(admin, target, kept)
+                    emit("backup.before_commit", store=self._stored.connection)
+                _rename(admin, draft, target)
         return kept if there else None
+
+    @contextmanager
+    def _without_clients(self, database: int | None) -> Iterator[None]:
+        """Disconnect whoever is connected to a database, again and again until the block ends.
+
+        A rename keeps others from connecting, and waits five seconds for those who are; both names change in one
+        transaction, so that a restore that is killed has changed none of them.
+        """
+        ended = threading.Event()
+
+        def disconnect() -> None:
+            with self._admin() as session:
+                while not ended.wait(_PAUSE):
+                    session.execute(_DISCONNECT, [database])
+
+        with ThreadPoolExecutor(1, thread_name_prefix="disconnect") as beside:
+            done = beside.submit(disconnect) if database is not None else None
+            try:
+                yield
+            except psycopg.Error as error:
+                if done is not None and done.done():  # they could not be disconnected, which is why
+                    raise done.exception() or error from None
+                raise
+            finally:
+                ended.set()
 
 
 def named_beside(name: str, end: str) -> str:
@@ -321,13 +350,4 @@ def _words(versions: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def _rename(admin: psycopg.Connection, old: str, new: str) -> None:
-    """Rename a database; whoever is connected to it is disconnected, and cannot come back before it is done."""
-    name = sql.Identifier(old)
-    admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
-    try:
-        admin.execute(_DISCONNECT, (old,))
-        admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(name, sql.Identifier(new)))
-    except psycopg.Error:
-        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
-        raise
-    admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(new)))
+    admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))

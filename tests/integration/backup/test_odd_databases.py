@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -58,6 +61,33 @@ def test_an_odd_database_comes_back_in_place_with_its_own_settings(site: Shell, 
     site.sql("DROP SCHEMA app CASCADE; SELECT lo_unlink(700001)")
     succeeded(site("backup", "restore", "--yes", "--json"))
     assert differing(facts_of(postgres.dsn), before) == {}
+
+
+def test_a_database_is_replaced_under_clients_that_come_back_at_once(site: Shell, postgres: PostgresDatabase) -> None:
+    before = facts_of(postgres.dsn)
+    succeeded(site("backup", "create", "--json"))
+    ended, away = threading.Event(), Counter[str]()
+
+    def come_back() -> None:
+        while not ended.is_set():
+            try:
+                with psycopg.connect(postgres.dsn) as connection:
+                    connection.execute("SELECT pg_sleep(60)")
+            except psycopg.Error as error:
+                away[str(error).partition(":")[0]] += 1
+
+    with ThreadPoolExecutor(6) as clients:
+        waiting = [clients.submit(come_back) for _ in range(6)]
+        try:
+            told = succeeded(site("backup", "restore", "--yes", "--json"))["stores"]["odras_postgres"]
+        finally:
+            ended.set()
+            with psycopg.connect(postgres.dsn.rpartition("/")[0] + "/postgres", autocommit=True) as admin:
+                while not all(one.done() for one in waiting):
+                    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    assert away.total() >= 6, "all were disconnected"
+    assert differing(facts_of(postgres.dsn), before) == {}
+    assert facts_of(postgres.dsn.rpartition("/")[0] + f"/{told['replaced']}")["relations"] == before["relations"]
 
 
 def test_an_odd_database_comes_back_beside_where_its_roles_are_not(site: Shell, postgres: PostgresDatabase) -> None:
