@@ -2,7 +2,7 @@
 
 The store's own ids say nothing across a restore: nodes are known by the properties that a constraint of their label
 keeps unique. A node that stands keeps its relationships; one that is made again gets those of the set whose other end
-stands.
+stands. Until it has them it carries a label of its own: whoever comes after one that was killed takes it up from there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from data_workbench.backup.graph import NODES, RELATIONSHIPS
 from data_workbench.backup.graph_restore import GraphRestore, as_properties
 from data_workbench.backup.pieces import Key
-from data_workbench.connectors.neo4j.names import quoted
+from data_workbench.connectors.neo4j.names import RESTORED_LABEL, quoted
 from data_workbench.errors import StateError, Unsupported, UsageError
+from data_workbench.events import emit
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
@@ -77,6 +78,7 @@ class GraphPiece(GraphRestore):
         removed = self._remove_others(list(wanted.values()), names)
         again = set(wanted) if self._key else made
         related = self._relate_again(again)
+        self._client.run(f"MATCH (x:{RESTORED_LABEL}:{quoted(self._label)}) REMOVE x:{RESTORED_LABEL}")
         return {
             "written": len(wanted),
             "made": len(made),
@@ -91,7 +93,7 @@ class GraphPiece(GraphRestore):
         return self._label in node["labels"] and same
 
     def _merge(self, nodes: Sequence[dict[str, Any]], names: list[str]) -> set[int]:
-        """Write nodes; the numbers of those that were not there."""
+        """Write nodes; the numbers of those that were not there, or that lack their relationships since."""
         key = ", ".join(f"{quoted(name)}: row.p.{quoted(name)}" for name in names)
         made = set()
         ordered = sorted(nodes, key=_labels)
@@ -99,8 +101,9 @@ class GraphPiece(GraphRestore):
             all_labels = "".join(f":{quoted(label)}" for label in labels)
             query = (
                 f"UNWIND $rows AS row OPTIONAL MATCH (there:{quoted(self._label)} {{{key}}}) "
-                f"WITH row, there IS NULL AS made MERGE (x:{quoted(self._label)} {{{key}}}) "
-                f"SET x = row.p SET x{all_labels} RETURN row.n AS n, made, elementId(x) AS id"
+                f"WITH row, there IS NULL OR there:{RESTORED_LABEL} AS made MERGE (x:{quoted(self._label)} {{{key}}}) "
+                f"SET x = row.p SET x{all_labels} FOREACH (_ IN CASE WHEN made THEN [1] ELSE [] END | "
+                f"SET x:{RESTORED_LABEL}) RETURN row.n AS n, made, elementId(x) AS id"
             )
             for batch in _shares(list(group)):
                 rows = [{"n": at, "p": as_properties(one["properties"])} for at, one in enumerate(batch)]
@@ -109,6 +112,7 @@ class GraphPiece(GraphRestore):
                     if row["made"]:
                         made.add(node["id"])
                     self._set_beyond("MATCH (x) WHERE elementId(x) = $id", row["id"], node["properties"])
+                emit("backup.restored", store=self._stored.connection, count=len(batch))
         return made
 
     def _remove_others(self, nodes: Sequence[dict[str, Any]], names: list[str]) -> int:
@@ -157,6 +161,7 @@ class GraphPiece(GraphRestore):
                     written += 1
                     properties = batch[row["n"]]["properties"]
                     self._set_beyond("MATCH ()-[x]->() WHERE elementId(x) = $id", row["id"], properties)
+                emit("backup.restored", store=self._stored.connection, count=len(batch))
         return written
 
     def _ends(self, numbers: set[int]) -> dict[int, str]:

@@ -8,6 +8,7 @@ What the workbench leaves in a graph:
     `_wb_key` on relationships: the mapping and the row they belong to, under a uniqueness constraint.
     `(:_WorkbenchLoad)`: one node per target with the progress of its last load, committed with the rows it counts.
     `(:_WorkbenchHeld)`: rows of that load which were deferred or rejected.
+    `:_WorkbenchRestored`: on nodes out of a backup that do not have their relationships yet.
 
 Public names: SOURCE and DESTINATION (capabilities); `source.Neo4jSource`, `destination.Neo4jDestination`.
 """

@@ -8,6 +8,7 @@ from typing import Final
 
 LOAD_LABEL: Final = "_WorkbenchLoad"
 HELD_LABEL: Final = "_WorkbenchHeld"
+RESTORED_LABEL: Final = "_WorkbenchRestored"
 KEY: Final = "_wb_key"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from data_workbench.connectors.base import Stream
-from data_workbench.connectors.neo4j.names import HELD_LABEL, LOAD_LABEL, StreamName, quoted
+from data_workbench.connectors.neo4j.names import HELD_LABEL, LOAD_LABEL, RESTORED_LABEL, StreamName, quoted
 from data_workbench.connectors.neo4j.schema import existing
 from data_workbench.errors import StreamUnknown, UsageError
 from data_workbench.mapping.graph_types import UNFIT, field_of
@@ -28,7 +28,7 @@ ID: Final = "_element_id"
 ENDS: Final = ("_start_id", "_start_labels", "_start_key", "_end_id", "_end_labels", "_end_key")
 """Columns of a relationship stream beside its properties: `_start_key` is JSON of the start node's key."""
 
-_OURS = frozenset({LOAD_LABEL, HELD_LABEL})
+_OURS = frozenset({LOAD_LABEL, HELD_LABEL, RESTORED_LABEL})
 
 
 def options_sample(options: Mapping[str, Any] | None) -> int:
