@@ -40,12 +40,13 @@ class Crowded:
         return []
 
 
-@pytest.mark.parametrize(("most", "rows"), [(20_000, 10_000), (150, 100), (1, 1)])
+@pytest.mark.parametrize(("most", "rows"), [(20_000, 10_000), (5_000, 1_000), (150, 100), (1, 1)])
 def test_a_graph_is_removed_in_parts_that_fit(most: int, rows: int) -> None:
     server, restore = Crowded(most), restoring()
     restore._client = cast(Any, server)
     restore._empty()
-    assert ["]->()" in one for one in server.removed] == [True, False], "relationships first"
+    is_crowded = rows < 10_000
+    assert ["]->()" in one for one in server.removed] == ([True, False] if is_crowded else [False])
     assert all(f"OF {rows} ROWS" in one for one in server.removed)
 
 
