@@ -89,6 +89,8 @@ class Nursery:
 
 def _deed(job: dict[str, Any]) -> str:
     """What a job does."""
+    if "command" in job:
+        return " ".join(job["command"][:2])
     if "archive" not in job:
         return "load"
     return next((one for one in ("compacts", "restores", "expires", "verifies") if job.get(one)), "archives")

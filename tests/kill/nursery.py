@@ -21,12 +21,15 @@ from data_workbench.records.arrow import prepare_process, without_pandas
 _ROOMS = (
     "archive",
     "artifacts",
+    "backup",
+    "cli",
     "connectors",
     "lineage",
     "mapping",
     "metastore",
     "pipelines",
     "reconciliation",
+    "recovery",
     "transforms",
 )
 

@@ -6,11 +6,12 @@ says how the position is to be kept in a file instead of beside the data, which 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from data_workbench.archive.running import Archiver
 from data_workbench.archive.scrubbing import verify
 from data_workbench.archive.shelf import Shelf, open_shelf
 from data_workbench.audit import open_keys
+from data_workbench.cli import main as run_command
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.connectors.metastore import open_metastore
 from data_workbench.events import Event, subscribed
@@ -80,8 +82,26 @@ def archive(job: dict[str, Any], archiver: Archiver) -> dict[str, Any]:
     return {"state": "success", "error": None, **done}
 
 
+def command(arguments: list[str]) -> dict[str, Any]:
+    """Run a command of the workbench; its document and how it ended."""
+    said, code = io.StringIO(), 0
+    with redirect_stdout(said):
+        try:
+            run_command([*arguments, "--json"])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    document = json.loads(said.getvalue())
+    state = "failed" if code else "success"
+    return {"state": state, "error": document.get("error"), "document": document}
+
+
 def main(job: dict[str, Any]) -> None:
-    """Run the job's pipeline to its end, or to its death."""
+    """Run the job's pipeline or command to its end, or to its death."""
+    if "command" in job:
+        with subscribed(Death(job.get("point"), job.get("occurrence", 1))):
+            print("ready", flush=True)
+            print(json.dumps(command(job["command"])))
+        return
     settings, connections = load(), Connections(from_environment)
     with ExitStack() as stack:
         stack.enter_context(patch("data_workbench.connectors.neo4j.chunks.TRANSACTION_ROWS", TRANSACTION_ROWS))

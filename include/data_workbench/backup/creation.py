@@ -115,6 +115,7 @@ class Creation:
             locked_until=self.vault.lock.until(now) if self.vault.lock is not None else None,
         )
         self.vault.publish(manifest)
+        emit("backup.published", set=set_id)
         return manifest
 
     def _recovery_point(self, exports: list[Export]) -> RecoveryPoint:

@@ -18,6 +18,7 @@ from data_workbench.backup.pgbackrest_export import is_referred, reference
 from data_workbench.backup.vault import Vault
 from data_workbench.backup.wal import WalArchive
 from data_workbench.errors import UsageError, WorkbenchError
+from data_workbench.events import emit
 
 _PERIODS: Mapping[str, str] = {"daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m", "yearly": "%Y"}
 
@@ -158,6 +159,7 @@ def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False)
     for name in [*done.removed, *done.unfinished]:
         if not (removal or vault).remove_set(name):
             _keep_locked(done, name)
+        emit("backup.removed", set=name)
     if not done.broken:
         kept = [one for one in manifests if one.set in done.kept]
         needed = {chunk for one in kept for chunk in one.chunks}

@@ -14,6 +14,7 @@ from data_workbench.backup.locking import Lock, VersionRemoval, bucket_of, lock_
 from data_workbench.backup.manifest import Manifest, is_set_id, read_manifest
 from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import StateError, Unsupported, UsageError, WorkbenchError
+from data_workbench.events import emit
 
 if TYPE_CHECKING:
     from data_workbench.artifacts.buckets import Retention
@@ -248,6 +249,7 @@ class Vault:
                 if name.removesuffix(".age") not in needed:
                     self.place.remove_file(f"chunks/{folder}/{name}")
                     count, size = count + 1, size + length
+                    emit("backup.removed", chunk=name)
         return count, size
 
 

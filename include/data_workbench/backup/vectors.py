@@ -29,6 +29,8 @@ _PAGE = 256
 _PART_BYTES = 2 * 1024**2
 """Of lines in one request: as JSON numbers a vector takes four times as much, and servers take 32 MB by default."""
 _STRICT = "strict_mode_config"
+_UNFINISHED = ".unfinished_restore"
+"""End of an alias that a collection made beside has until it is whole: what a killed restore left is known by it."""
 _SECTIONS = {
     "hnsw_config": "hnsw_config",
     "optimizer_config": "optimizers_config",
@@ -106,12 +108,18 @@ class VectorRestore:
         """Ask whether the server answers, and whether names are free, before anything is touched.
 
         Raises:
-            SchemaConflict: beside, a collection of that name is there already.
+            SchemaConflict: beside, a collection of that name is there already, and is not what a killed restore left.
         """
-        there = set(self._server.collections()) | set(self._server.aliases())
-        taken = sorted(there & {self._prefix + name for name in self._stored.streams}) if self._prefix else []
+        aliases = self._server.aliases()
+        left = set(self._unfinished(aliases))
+        there = {*self._server.collections(), *(one for one, name in aliases.items() if name not in left)} - left
+        wanted = [*self._stored.streams, *self._stored.details["aliases"]]
+        taken = sorted(there & {self._prefix + name for name in wanted}) if self._prefix else []
         if taken:
-            raise SchemaConflict(f"there is a collection {taken[0]!r} already", hint="restore beside with another name")
+            raise SchemaConflict(
+                f"there is a collection or an alias {taken[0]!r} already",
+                hint="restore beside with another name; one that is left of a restore which was killed can be deleted",
+            )
 
     def restore(self) -> dict[str, Any]:
         """Make and fill every collection, and compare; in place, collections the set does not have are removed.
@@ -120,8 +128,12 @@ class VectorRestore:
             StateError: what stands there is not what was stored.
         """
         described = self._stored.details["collections"]
-        if not self._prefix:
+        if self._prefix:
+            for name in self._unfinished(self._server.aliases()):
+                self._server.delete_collection(name)
+        else:
             self._remove_all()
+            emit("backup.emptied", store=self._stored.connection)
         for name, one in described.items():
             self._create(self._prefix + name, one)
             self._fill(self._prefix + name, one)
@@ -133,6 +145,8 @@ class VectorRestore:
                 f"{len(differing)} restored collections differ from the set, the first: {differing[0]!r}",
                 hint="does somebody write to it meanwhile? Stop them and restore again",
             )
+        marks = [one + _UNFINISHED for one in self._unfinished(self._server.aliases())]
+        self._change_aliases([{"delete_alias": {"alias_name": one}} for one in marks])
         return {"collections": sorted(self._prefix + name for name in described), "replaced": None}
 
     def contents(self) -> dict[str, Content]:
@@ -155,9 +169,16 @@ class VectorRestore:
         for name in self._server.collections():
             self._server.delete_collection(name)
 
+    def _unfinished(self, aliases: Mapping[str, str]) -> list[str]:
+        """Collections of ours that a killed restore under this prefix left; an alias is gone with its collection."""
+        ours = [self._prefix + name for name in self._stored.streams]
+        return [name for name in ours if self._prefix and aliases.get(name + _UNFINISHED) == name]
+
     def _create(self, name: str, described: dict[str, Any]) -> None:
         config = {key: value for key, value in described["config"].items() if key != _STRICT}
         self._server.ask("PUT", "collections", name, body=config)
+        if self._prefix:
+            self._change_aliases([_pointing(name + _UNFINISHED, name)])
         for field, schema in described["indexes"].items():
             body = {"field_name": field, "field_schema": schema}
             self._server.ask("PUT", "collections", name, "index", body=body, wait="true")
@@ -191,9 +212,13 @@ class VectorRestore:
         emit("backup.restored", store=self._stored.connection, count=len(points))
 
     def _point_aliases(self) -> None:
-        actions = [
-            {"create_alias": {"alias_name": self._prefix + alias, "collection_name": self._prefix + name}}
-            for alias, name in self._stored.details["aliases"].items()
-        ]
+        aliases = self._stored.details["aliases"]
+        self._change_aliases([_pointing(self._prefix + one, self._prefix + name) for one, name in aliases.items()])
+
+    def _change_aliases(self, actions: list[dict[str, dict[str, str]]]) -> None:
         if actions:
             self._server.change_aliases(actions)
+
+
+def _pointing(alias: str, collection: str) -> dict[str, dict[str, str]]:
+    return {"create_alias": {"alias_name": alias, "collection_name": collection}}
