@@ -7,6 +7,7 @@ among it: without those its metadata cannot be read. A set is encrypted; the ide
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from data_workbench.backup.content import Reader, Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.fingerprints import Multiset, digest
-from data_workbench.backup.manifest import DEFINITIONS, Content, StoredStore
+from data_workbench.backup.manifest import DEFINITIONS, Content, StoredFile, StoredStore
 from data_workbench.errors import AccessDenied, StateError
 
 CONFIGURATION = "configuration"
@@ -86,22 +87,43 @@ class DefinitionRestore:
         self._folder, self._stored, self._reader = folder.absolute(), stored, reader
 
     def check(self) -> None:
-        """Refuse a folder with something in it."""
-        if self._folder.exists() and any(self._folder.iterdir()):
+        """Refuse a folder with something else in it."""
+        if self._folder.exists() and any(self._folder.iterdir()) and not self.is_there():
             raise StateError(f"{self._folder} is not empty", hint="name a folder that is not there yet")
 
+    def is_there(self) -> bool:
+        """Whether the folder holds just what the set does, as after a restore that was killed later."""
+        seen = Multiset()
+        for place in self._folder.rglob("*"):
+            if place.is_file():
+                seen.add(digest(place.relative_to(self._folder).as_posix().encode() + b"\0" + place.read_bytes()))
+        return seen.fingerprint == self._stored.streams["files"].fingerprint
+
     def restore(self) -> dict[str, Any]:
-        """Write the files and compare."""
+        """Write the files beside and compare, then put them into the folder."""
+        told = {"folder": str(self._folder), "replaced": None}
+        if self.is_there():
+            return told
+        draft = self._folder.with_name(f".{self._folder.name}.unfinished")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
         seen = Multiset()
         for file in self._stored.files:
-            place = self._folder / file.path
-            if not place.resolve().is_relative_to(self._folder.resolve()):  # the manifest refused this before
-                raise AccessDenied(f"{file.path!r} leads out of {self._folder}", hint="the set was tampered with")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            content = b"".join(self._reader.blocks(file))
-            place.touch(mode=0o600 if file.path.startswith(f"{CONFIGURATION}/") else 0o666)
-            place.write_bytes(content)
-            seen.add(digest(file.path.encode() + b"\0" + content))
+            seen.add(digest(file.path.encode() + b"\0" + self._write(draft, file)))
         if self._stored.streams["files"].fingerprint != seen.fingerprint:
             raise StateError("the restored definitions differ from the set", hint="workbench backup verify SET")
-        return {"folder": str(self._folder), "replaced": None}
+        self._folder.mkdir(exist_ok=True)  # somebody may stand in it
+        for place in draft.iterdir():
+            place.rename(self._folder / place.name)
+        draft.rmdir()
+        return told
+
+    def _write(self, folder: Path, file: StoredFile) -> bytes:
+        place = folder / file.path
+        if not place.resolve().is_relative_to(folder.resolve()):  # the manifest refused this before
+            raise AccessDenied(f"{file.path!r} leads out of {self._folder}", hint="the set was tampered with")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        content = b"".join(self._reader.blocks(file))
+        place.touch(mode=0o600 if file.path.startswith(f"{CONFIGURATION}/") else 0o666)
+        place.write_bytes(content)
+        return content

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from data_workbench.cli.backup import backup, open_reader, open_repository
 from data_workbench.cli.restore import Asked, bring_back, say_restore
 from data_workbench.cli.session import Session
 from data_workbench.errors import StateError
+
+if TYPE_CHECKING:
+    from data_workbench.backup.content import Reader
 
 _SERVICES = {"postgres": "postgres", "neo4j": "neo4j", "qdrant": "qdrant", "workbench_rdf": "fuseki"}
 _NO_STORES = ("definitions", "cluster")
@@ -41,7 +44,7 @@ def recover(url: str, set_id: str | None, to: str | None, folder: Path, yes: boo
     session = Session()
     reader = open_reader(session, open_repository(session, url), set_id)
     reader.require_key()  # before a server is started
-    _require_free(folder)
+    _require_free(folder, reader)
     stores = {name: one.kind for name, one in reader.manifest.stores.items() if one.kind not in _NO_STORES}
     lacking = {stores[name] for name in _unknown(session, stores)}
     up = _start(session, sorted(_SERVICES[kind] for kind in lacking & _SERVICES.keys()))
@@ -62,8 +65,14 @@ def recover(url: str, set_id: str | None, to: str | None, folder: Path, yes: boo
         sys.exit(1)
 
 
-def _require_free(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
+def _require_free(folder: Path, reader: Reader) -> None:
+    """Refuse a folder with something in it, other than what a recovery of this set that was killed put there."""
+    from data_workbench.backup.definitions import DefinitionRestore
+    from data_workbench.backup.manifest import DEFINITIONS
+
+    stored = reader.manifest.stores.get(DEFINITIONS)
+    is_ours = stored is not None and DefinitionRestore(folder, stored, reader).is_there()
+    if folder.exists() and any(folder.iterdir()) and not is_ours:
         raise StateError(f"{folder} is not empty", hint="name a folder that is not there yet: --folder FOLDER")
 
 
