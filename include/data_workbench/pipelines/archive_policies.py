@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -81,7 +82,7 @@ def all_policies(settings: Settings) -> list[Policy]:
 
 
 def read_policies(paths: Iterable[Path], settings: Settings) -> tuple[list[Policy], list[Finding]]:
-    """The policies of these files, and what is wrong with them."""
+    """The policies of these files that may be carried out, and what is wrong with the others; two of one name are."""
     found: list[Policy] = []
     findings: list[Finding] = []
     for path in paths:
@@ -93,7 +94,8 @@ def read_policies(paths: Iterable[Path], settings: Settings) -> tuple[list[Polic
         if any(one.archive == policy.archive for one in found):
             findings.append(Finding(str(path), 1, 1, f"policy {policy.archive!r} stands in another file, too"))
         found.append(policy)
-    return found, findings
+    times = Counter(one.archive for one in found)
+    return [one for one in found if times[one.archive] == 1], findings
 
 
 def _check_condition(path: Path, policy: Policy, tree: Node) -> None:

@@ -190,3 +190,30 @@ def test_a_store_that_is_away_for_a_while_is_asked_again(
     assert not isinstance(failed.value, AirflowFailException), "this would be the last try"
     with psycopg.connect(postgres.dsn) as connection:
         assert connection.execute("SELECT count(*) FROM olds").fetchone() == (0,)
+
+
+def test_a_broken_policy_keeps_none_of_the_others_from_being_carried_out(
+    postgres: PostgresDatabase, folder: Path
+) -> None:
+    """Nor do two of one name, which are both left alone; but nothing expires while one that may hold is not read."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from data_workbench.provider.operators.archives import ArchiveExpiredOperator, ExpireArchivesOperator
+
+    with Metastore.open(postgres.dsn) as metastore:
+        metastore.upgrade()
+    now = context(datetime(2026, 1, 1, tzinfo=UTC))
+    archive = ArchiveExpiredOperator(task_id="archive", policies=str(folder))
+    (folder / "again.yaml").write_text(POLICY)
+    with pytest.raises(AirflowFailException, match=r"policy 'olds' stands in another file, too"):
+        archive.execute(now)
+    with psycopg.connect(postgres.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM olds").fetchone() == (50,)
+    (folder / "again.yaml").unlink()
+    (folder / "broken.yaml").write_text(POLICY.replace("olds", "others").replace("1y}", "soon}"))
+    with pytest.raises(AirflowFailException, match=r"broken\.yaml:\d+:\d+: age\.older_than: 'soon' is no period"):
+        archive.execute(now)
+    with psycopg.connect(postgres.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM olds").fetchone() == (0,)
+    with pytest.raises(AirflowFailException, match="'soon' is no period"):
+        ExpireArchivesOperator(task_id="expire", policies=str(folder)).execute(now)

@@ -13,8 +13,10 @@ from data_workbench.provider.engine import author_of, open_metastore, told, tran
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from data_workbench.archive.policy import Policy
     from data_workbench.archive.running import Archiver
     from data_workbench.errors import WorkbenchError
+    from data_workbench.settings import Settings
 
 
 @contextmanager
@@ -40,6 +42,15 @@ def _archiver(policies: str | None = None) -> Iterator[Archiver]:
     shelf = open_shelf(settings.archive_place, connections, replace(settings, file_roots=""), keys)
     with open_metastore() as metastore:
         yield Archiver(shelf, connections, settings, metastore)
+
+
+def _read(settings: Settings) -> tuple[list[Policy], dict[str, WorkbenchError]]:
+    """The folder's policies, and what is wrong with broken files, which keep no other from being carried out."""
+    from data_workbench.errors import DefinitionError
+    from data_workbench.pipelines.archive_policies import policy_files, read_policies
+
+    found, findings = read_policies(policy_files(settings).values(), settings)
+    return found, {"broken": DefinitionError(findings)} if findings else {}
 
 
 def _require_none(failed: Mapping[str, WorkbenchError]) -> None:
@@ -72,13 +83,11 @@ class ArchiveExpiredOperator(_PoliciesOperator):
         from data_workbench.audit import recorded
         from data_workbench.errors import WorkbenchError
         from data_workbench.pipelines.archive_lineage import told as lineage
-        from data_workbench.pipelines.archive_policies import all_policies
 
         moved: dict[str, Any] = {}
-        failed: dict[str, WorkbenchError] = {}
         with translated(), _archiver(self.policies) as archiver:
-            policies = all_policies(archiver.settings)
-            if not policies:
+            policies, failed = _read(archiver.settings)
+            if not policies and not failed:
                 raise AirflowSkipException(f"no policy in {archiver.settings.archive_policies}")
             now = context["dag_run"].run_after
             for policy in policies:
@@ -116,13 +125,12 @@ class CompactArchivesOperator(_PoliciesOperator):
         from data_workbench.archive.compaction import compact
         from data_workbench.audit import recorded
         from data_workbench.errors import WorkbenchError
-        from data_workbench.pipelines.archive_policies import all_policies
 
         fewer: dict[str, Any] = {}
-        failed: dict[str, WorkbenchError] = {}
         with translated(), _archiver(self.policies) as archiver:
-            wanting = [one for one in all_policies(archiver.settings) if one.compact]
-            if not wanting:
+            policies, failed = _read(archiver.settings)
+            wanting = [one for one in policies if one.compact]
+            if not wanting and not failed:
                 raise AirflowSkipException(f"no policy in {archiver.settings.archive_policies} says `compact: true`")
             for policy in wanting:
                 try:
