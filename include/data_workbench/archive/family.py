@@ -103,16 +103,20 @@ def _name(policy: str, dataset: Dataset, schema: str) -> str:
 
 
 class Family:
-    """What goes along with a batch, within the transaction that read it: keys in temporary tables, which go with it."""
+    """What goes along with a batch, within the transaction that read it: keys in temporary tables, which go with it.
+
+    Args:
+        batch: None for all that is past its time.
+    """
 
     def __init__(
-        self, connection: PatientConnection, eligible: Eligible, batch: Batch, relatives: Sequence[Relative]
+        self, connection: PatientConnection, eligible: Eligible, batch: Batch | None, relatives: Sequence[Relative]
     ) -> None:
         self._connection = connection
         self._relatives = relatives
         self._places = {eligible.dataset.table.relation.stream: 0}
         self._places |= {one.stream: place for place, one in enumerate(relatives, start=1)}
-        self._keep(eligible.dataset, within(eligible, batch))
+        self._keep(eligible.dataset, eligible.condition() if batch is None else within(eligible, batch))
         for one in relatives:
             self._take(one)
 

@@ -214,9 +214,14 @@ class Archiver:
         with client.translating(config.address), client.connect(config) as session:
             eligible = Eligible(dataset_of(session, policy), policy, outcome.cutoff)
             self._require_beside(policy, eligible.dataset)
-            relatives_of(session, policy, eligible.dataset)
+            relatives = relatives_of(session, policy, eligible.dataset)
             eligible.require_unreferenced(session)
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             outcome.eligible = eligible.partitions(session)
+            if relatives:
+                family = Family(session, eligible, None, relatives)
+                outcome.along = {one.stream: rows for one in relatives if (rows := family.count(one))}
+            session.execute("ROLLBACK")
         return outcome
 
     # ---------------------------------------------------------------------------------------------- one batch

@@ -140,12 +140,12 @@ def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
     title = f"{outcome.policy}: {eligible:,} rows of before {outcome.cutoff:%Y-%m-%d %H:%M} UTC"
     say_table(("partition", "rows"), list(outcome.eligible.items()), title=title)
     if dry_run:
+        _say_along(outcome)
         click.echo("nothing was moved")
         return
     ratio = f", 1/{outcome.ratio} of their size in memory" if outcome.ratio and outcome.ratio > 1 else ""
     click.echo(f"{outcome.rows:,} rows moved into {len(outcome.archives)} archives{ratio}")
-    for table, rows in outcome.along.items():
-        click.echo(f"with them {rows:,} rows of {table}")
+    _say_along(outcome)
     if outcome.kept:
         click.echo(f"{outcome.kept:,} rows stay: they were changed while they were read, or are referred to")
     if outcome.nodes or outcome.points:
@@ -155,6 +155,11 @@ def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
     for name, found in (("taken up", outcome.taken_up), ("given up", outcome.given_up)):
         if found:
             click.echo(f"{name} after a run that was killed: {', '.join(found)}")
+
+
+def _say_along(outcome: Outcome) -> None:
+    for table, rows in outcome.along.items():
+        click.echo(f"with them {rows:,} rows of {table}")
 
 
 @command(archive, name="list")

@@ -209,3 +209,16 @@ def test_holds_expiry_and_compaction_keep_a_family_together(orders: Shell) -> No
     assert orders("archive", "verify").code == 0
     assert orders("archive", "restore", "old_orders", "--all").code == 0
     require_no_dangling_row(orders)
+
+
+def test_a_dry_run_tells_what_would_go_along(orders: Shell) -> None:
+    orders.sql("ALTER TABLE orders DROP COLUMN follows")
+    standing = counts(orders)
+    rehearsed = orders("archive", "run", "--dry-run")
+    [told] = orders("archive", "run", "--dry-run", "--json").document["policies"]
+    assert counts(orders) == standing
+    assert sum(told["eligible"].values()) == 100
+    [done] = orders("archive", "run", "--json").document["policies"]
+    assert told["along"] == done["along"]
+    for table, rows in done["along"].items():
+        assert f"with them {rows:,} rows of {table}" in rehearsed.out
