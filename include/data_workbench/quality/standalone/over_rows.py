@@ -21,7 +21,7 @@ from data_workbench.quality.standalone.masking import HIDDEN, SHOWN, masked
 from data_workbench.quality.standalone.model import Check
 from data_workbench.quality.standalone.needs import columns_needed, promises_named
 from data_workbench.quality.standalone.reasons import reason_of
-from data_workbench.quality.standalone.translating import in_postgres
+from data_workbench.quality.standalone.translating import in_postgres, unlike
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import quoted
 from data_workbench.records.values import rows_of
@@ -353,7 +353,11 @@ class OverRows:
             text = text.replace(f"FROM {side.table} ", f"FROM {rows_there} ")  # an alias follows, always
             is_postgres = is_postgres and side.connection == one.connection
         # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
-        in_words = in_postgres(text) if is_postgres and not self._expressions.derived else None
+        in_words = (
+            in_postgres(text, unlike(self._read.described.schema))
+            if is_postgres and not self._expressions.derived
+            else None
+        )
         return in_words or self._by_keys(connection, finder, side) or text
 
     def _by_keys(self, connection: DuckDBPyConnection, finder: Finder, side: Side | None) -> str | None:
