@@ -179,6 +179,20 @@ def test_forty_faults_of_fifteen_kinds_are_found_and_nothing_else(needs: Site) -
     }
 
 
+def test_what_any_label_of_a_node_classifies_is_not_shown(needs: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    roots = (
+        "version: 1\ncontract: roots\nconnection: graph\nstream: Root\ncolumns: {%s: {classification: controlled}}\n"
+    )
+    monkeypatch.setitem(ALL, "roots", roots % "inner")
+    needs.cypher("MATCH (n:Need) WHERE n.id <= 2 SET n.inner = 'inside ' + n.id, n:Wrong")
+    needs.cypher("MATCH (n:Root), (p:Person) CREATE (n)-[:PART_OF]->(p), (n)-[:PART_OF]->(n)")
+    found = held(needs, "needs_graph", "parts", "roots")
+    assert {row["inner"] for row in found["needs_graph", "labels"]["sample"]} == {"•••", "inside 2"}
+    for name in ("ends", "simple"):
+        [shown] = found["parts", name]["sample"]
+        assert shown["_start"]["inner"] == "•••"
+
+
 def test_a_failing_check_shows_rows_without_secrets_and_how_to_find_the_rest(needs: Site) -> None:
     needs.sql("UPDATE needs SET secret = 'tiny', weight = -5 WHERE id <= 20")
     needs.cypher("MATCH (n:Need) WHERE n.id <= 9 SET n.secret = 'tiny' REMOVE n.title WITH n MATCH (n)-[r]-() DELETE r")

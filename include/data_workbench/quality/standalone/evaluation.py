@@ -110,10 +110,15 @@ class Evaluation:
         sample = []
         if failing:
             found = source.query(finder.sample(reader.sample), finder.parameters)
-            hidden = reader.hidden(self.contract.dataset)
-            sample = [masked_map(one["found"], hidden) for one in found]
+            sample = [masked_map(one["found"], self._hidden(reader, one["found"])) for one in found]
         told = finder.told if "nodes" not in finder.parameters else _cycles_told(self.contract, finder)
         return self.result(finder.name, finder.level, failing, rows_=rows_, sample=sample, finder=told)
+
+    def _hidden(self, reader: Reader, found: Mapping[str, Any]) -> set[str]:
+        """What is classified of a node, or of those at the ends of a relationship, by any of their labels."""
+        labels = (label for name in ("_labels", "_start_labels", "_end_labels") for label in found.get(name, ()))
+        datasets = (f"{self.contract.connection}:{label}" for label in labels)
+        return {name for dataset in (self.contract.dataset, *datasets) for name in reader.hidden(dataset)}
 
     def result(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 
+from data_workbench.errors import SchemaConflict
 from data_workbench.quality.standalone.finders import Finder, of_rows
 from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
@@ -78,7 +79,11 @@ def types_promised(
     """The finders of values that are not stored as the type that is promised."""
     for name, promise in columns.items():
         if promise.type is not None and name in names:
-            fits = _fits(quoted(name), f"json_type({quoted(STORED + name)})", canonical_type(promise.type))
+            try:
+                kind = canonical_type(promise.type)
+            except ValueError as error:
+                raise SchemaConflict(f"type of {name!r}: {error}") from None
+            fits = _fits(quoted(name), f"json_type({quoted(STORED + name)})", kind)
             yield of_rows(f"type {name}", f"{quoted(name)} IS NOT NULL AND NOT ({fits})", (name,), level)
 
 

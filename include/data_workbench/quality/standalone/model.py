@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -161,3 +162,12 @@ class StandaloneContract(Model):
             if wrong is not None:
                 raise Mistake(f"{wrong.kind!r} is about nodes, {self.stream} are relationships", at="checks")
         return self
+
+
+def promises_named(contract: StandaloneContract) -> Iterator[str]:
+    """The names of the columns' checks, where their types are not known."""
+    for name, promise in contract.columns.items():
+        for rule in ("required", "type", "values", "pattern", "min", "max", "min_length", "max_length", "unique"):
+            if getattr(promise, rule) not in (None, False):
+                yield f"{rule} {name}"
+    yield from (f"unique {', '.join(group)}" for group in contract.unique)

@@ -1,8 +1,8 @@
-"""Which columns of its dataset a contract looks at, only they are read; and what its promises are called."""
+"""Which columns of its dataset a contract looks at: only they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from data_workbench.quality.standalone import wholes
@@ -28,12 +28,3 @@ def columns_needed(contract: StandaloneContract, said: Expressions, checks: Iter
         used |= {value.column} if check.kind == "vectors" else set()
         used |= wholes.needed(check) if check.kind in wholes.KINDS else set()
     return used | {STAMP_MODEL, STAMP_TEXT_HASH}
-
-
-def promises_named(contract: StandaloneContract) -> Iterator[str]:
-    """The names of the columns' checks, where their types are not known."""
-    for name, promise in contract.columns.items():
-        for rule in ("required", "type", "values", "pattern", "min", "max", "min_length", "max_length", "unique"):
-            if getattr(promise, rule) not in (None, False):
-                yield f"{rule} {name}"
-    yield from (f"unique {', '.join(group)}" for group in contract.unique)

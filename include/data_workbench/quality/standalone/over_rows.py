@@ -18,8 +18,8 @@ from data_workbench.quality.standalone.finders import GIVEN, Finder
 from data_workbench.quality.standalone.kinds import Elsewhere, Other
 from data_workbench.quality.standalone.landing import Landed, land, unseen
 from data_workbench.quality.standalone.masking import HIDDEN, SHOWN, masked
-from data_workbench.quality.standalone.model import Check
-from data_workbench.quality.standalone.needs import columns_needed, promises_named
+from data_workbench.quality.standalone.model import Check, promises_named
+from data_workbench.quality.standalone.needs import columns_needed
 from data_workbench.quality.standalone.reasons import reason_of
 from data_workbench.quality.standalone.translating import in_postgres, unlike
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
@@ -199,10 +199,7 @@ class OverRows:
         import duckdb
 
         conditions = self._conditions
-        try:
-            finders = [*rows.promised(self._contract, schema, self._read.mixed)]
-        except WorkbenchError:  # told where they are asked
-            finders = []
+        finders = rows.all_promised(self._contract, schema, self._read.mixed).finders
         finders += [
             rows.compile_check(self._contract, one, conditions, None) for one in checks if one.kind in rows.ALONE
         ]
@@ -226,12 +223,9 @@ class OverRows:
         for name in rows.missing(one, schema):
             reason = f"{one.dataset} has no column {name!r}"
             yield {**self._of.result(f"column {name}", one.severity, 1), "failing": None, "reason": reason}
-        try:
-            finders = list(rows.promised(one, schema, self._read.mixed))
-        except WorkbenchError as error:
-            yield self._of.unknown("columns", one.severity, error.message)
-            finders = []
-        for finder in finders:
+        promised = rows.all_promised(one, schema, self._read.mixed)
+        yield from (self._of.unknown(name, one.severity, reason) for name, reason in promised.untold.items())
+        for finder in promised.finders:
             yield self._tried(finder.name, finder.level, partial(self._found, connection, finder))
         yield from self._row_count()
         if one.freshness is not None:

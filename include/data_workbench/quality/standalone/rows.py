@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from data_workbench.errors import FatalError
+from data_workbench.errors import FatalError, WorkbenchError
 from data_workbench.quality.contract import Contract
 from data_workbench.quality.predicates import compile_contract
 from data_workbench.quality.standalone import comparing, mixed
 from data_workbench.quality.standalone.finders import GIVEN, Finder, of_rows
 from data_workbench.quality.standalone.kinds import Agreement, Other, TextCheck, VectorCheck
-from data_workbench.quality.standalone.model import Check, StandaloneContract
+from data_workbench.quality.standalone.model import Check, StandaloneContract, promises_named
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import literal, quoted
 
@@ -75,6 +75,36 @@ def promised(contract: StandaloneContract, schema: pa.Schema, mixed_: Collection
         complete = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
         query = f"SELECT * FROM {GIVEN} g WHERE {complete} QUALIFY count(*) OVER (PARTITION BY {listed}) > 1"
         yield Finder(f"unique {', '.join(columns)}", query, columns, contract.severity)
+
+
+@dataclass(frozen=True)
+class Promised:
+    """All that a contract promises of columns.
+
+    Args:
+        untold: names of promises that cannot be held against their column, with the reason.
+    """
+
+    finders: list[Finder]
+    untold: dict[str, str]
+
+
+def all_promised(contract: StandaloneContract, schema: pa.Schema, mixed_: Collection[str]) -> Promised:
+    """The finders, column by column: a promise that does not fit its column takes none of the others with it."""
+    found = Promised([], {})
+    for part in _one_by_one(contract):
+        try:
+            known = {one.name for one in found.finders}
+            found.finders.extend(one for one in promised(part, schema, mixed_) if one.name not in known)
+        except WorkbenchError as error:
+            found.untold.update(dict.fromkeys(promises_named(part), error.message))
+    return found
+
+
+def _one_by_one(contract: StandaloneContract) -> Iterator[StandaloneContract]:
+    for name, promise in contract.columns.items():
+        yield contract.model_copy(update={"columns": {name: promise}, "unique": []})
+    yield contract.model_copy(update={"columns": {}})
 
 
 def missing(contract: StandaloneContract, schema: pa.Schema) -> list[str]:

@@ -378,3 +378,20 @@ def test_a_column_that_is_not_there_leaves_the_check_of_two_datasets_untold(
         "min id": "passed", "here": "not_evaluated", "there": "not_evaluated", "sound": "passed",
     }  # fmt: skip
     assert "'gone'" in found["here"]["reason"]
+
+
+def test_a_promise_that_does_not_fit_its_column_takes_no_other_with_it(held: Callable[..., Held]) -> None:
+    rows = pa.table({"id": [1, 2], "on": [True, False], "text": ["a", "b"]})
+    body = (
+        "columns:\n  on: {min: 5, required: true}\n  id: {max: 1, unique: true}\n"
+        "  text: {pattern: '(a{1000}){1000}'}\nunique: [[id], [id, text]]\n"
+    )
+    found = held(rows, body)
+    assert {name: (one["outcome"], one["failing"]) for name, one in found.items()} == {
+        "required on": ("not_evaluated", None),
+        "min on": ("not_evaluated", None),
+        "pattern text": ("not_evaluated", None),
+        "max id": ("failed", 1),
+        "unique id": ("passed", 0),
+        "unique id, text": ("passed", 0),
+    }
