@@ -31,6 +31,8 @@ _JOINERS = (exp.DPipe, exp.Concat, exp.ConcatWs, exp.Replace, exp.RegexpReplace,
 _JOINING = frozenset({"list_concat", "list_cat", "array_concat", "array_cat", "printf", "flatten", "array_to_string"})
 _WIDTHS = {"printf": r"%[-+ #0]*[0-9]*[.]?([*]|[0-9]{5,})", "format": r"[{][^{}]*([{]|[0-9]{5,})"}
 """A width or precision of five digits or more, or one that is another value."""
+_ESCAPES = {"printf": "%%", "format": "{{"}
+"""A sign that stands for itself, and begins nothing."""
 
 Refusal = tuple[exp.Expr, tuple[str, str | None]]
 
@@ -66,7 +68,7 @@ class _Sized:
 def refused_size(node: exp.Expr) -> Refusal | None:
     """What a call makes that is written larger than is allowed, and why it is refused."""
     written = _written_format(node)
-    if written is not None and re.search(_WIDTHS[_name(node)], written.name):
+    if written is not None and re.search(_WIDTHS[_name(node)], written.name.replace(_ESCAPES[_name(node)], "")):
         return written, (f"{_name(node)} has a width of more than 9999 characters, or one that is a value", _HINT)
     if isinstance(node, exp.GenerateSeries):
         start, end, step = (_number(node.args.get(part)) for part in ("start", "end", "step"))
@@ -181,7 +183,10 @@ class _Guards:
         pattern = node.this if isinstance(node, exp.Format) else node.expressions[0]
         if isinstance(pattern, exp.Literal):
             return
-        wide = _call("regexp_matches", self._copy(pattern), exp.Literal.string(_WIDTHS[_name(node)]))
+        name = _name(node)
+        escape, empty = exp.Literal.string(_ESCAPES[name]), exp.Literal.string("")
+        plain = _call("replace", self._copy(pattern), escape, empty)
+        wide = _call("regexp_matches", plain, exp.Literal.string(_WIDTHS[name]))
         no = exp.cast(_no("a width of more than 9999 characters", self._copy(pattern), "BIGINT"), "VARCHAR")
         pattern.replace(exp.Case(ifs=[exp.If(this=wide, true=no)], default=pattern.copy()))
 

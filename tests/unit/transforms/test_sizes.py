@@ -130,6 +130,19 @@ def test_what_is_written_small_stays_as_it_is(expression: str) -> None:
     assert check_expression(expression, columns=COLUMNS, params=set()).sql == expression
 
 
+@pytest.mark.parametrize(
+    ("expression", "made"),
+    [
+        ("""format('{{"n": {}}}', id)""", '{"n": 1}'),
+        ("printf('%d%%*', id)", "1%*"),
+        ("format(p, id)", "{1}"),
+    ],
+)
+def test_a_sign_that_stands_for_itself_is_no_width(bench: Bench, expression: str, made: str) -> None:
+    rows = pa.table({"id": [1], "p": ["{{{}}}"]})
+    assert bench.run({"rows": rows}, [{"name": "made", "derive": {"v": expression}}]).column("made", "v") == [made]
+
+
 def test_calls_in_calls_do_not_grow_without_end() -> None:
     expression = "t"
     for _ in range(12):
