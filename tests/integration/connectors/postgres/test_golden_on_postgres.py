@@ -32,7 +32,7 @@ def is_read_whole(case: Case) -> bool:
 CASES = [
     one for one in load_cases() if "error" not in one.expect and not one.merge and not one.beside and is_read_whole(one)
 ]
-PUSHED = 35
+PUSHED = 36
 """So many of them are computed there, so that a step that no longer is does not go unnoticed; the documents say so."""
 _NATIVE = {"number": "float8", "double": "float8", "integer": "int4", "bigint": "int8", "boolean": "bool"}
 
