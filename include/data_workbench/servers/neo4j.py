@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_workbench.errors import FatalError
@@ -68,6 +70,8 @@ class Neo4jService(Service):
                 page_cache=_PAGE_CACHE_MB,
             )
         )
+        with self._administered():
+            pass  # one whose caller was killed has ended now
         if not (self.home / "data" / "dbms" / "auth.ini").exists() and not (self.home / "data" / "databases").exists():
             say("setting the password")
             self._set_password()
@@ -104,13 +108,24 @@ class Neo4jService(Service):
             FatalError: it fails; with the last it said.
         """
         command = [*self._java(heap_mb=256), "org.neo4j.cli.AdminTool", *arguments]
-        done = subprocess.run(command, env=self._child_environment(), capture_output=True, text=True, check=False)
+        environment = self._child_environment()
+        with self._administered() as lock:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False, pass_fds=[lock]
+            )
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["nothing"]
             raise FatalError(
                 f"neo4j-admin {' '.join(arguments[:2])} failed: {' / '.join(said[-3:])[:600]}",
                 hint="is there room on the disk, and does no other server use these files?",
             )
+
+    @contextmanager
+    def _administered(self) -> Iterator[int]:
+        """Hold the files alone; a program that was given the lock goes on holding it when we are killed."""
+        with (self.home / "admin.lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield stream.fileno()
 
     def command(self) -> list[str]:
         """The server's main class; jars travel in CLASSPATH, since 207 paths crowd a process list."""
