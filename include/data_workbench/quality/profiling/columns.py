@@ -40,7 +40,8 @@ class Column:
     """A column of the scan.
 
     Args:
-        sql: how the scan names it, quoted.
+        place: among the columns that are scanned; they are named by it, since DuckDB takes names that differ in case
+            only for one, and knows no empty one.
         hidden: its values are not shown (`classified`, `redacted`); None shows them.
     """
 
@@ -48,10 +49,17 @@ class Column:
     field: pa.Field
     kind: Kind
     hidden: str | None
+    place: int
+
+    @property
+    def scanned(self) -> str:
+        """What the scan calls it."""
+        return f"column_{self.place}"
 
     @property
     def sql(self) -> str:
-        return quoted(self.name)
+        """The same, for SQL."""
+        return quoted(self.scanned)
 
     @property
     def number(self) -> str:
@@ -70,7 +78,7 @@ class Column:
     @property
     def computed(self) -> str:
         """The column that the scan computes of it: its finite numbers, once for all aggregates."""
-        return quoted(f"_wb_finite_{self.name}")
+        return quoted(f"finite_{self.place}")
 
     @property
     def is_always_finite(self) -> bool:
@@ -79,9 +87,11 @@ class Column:
         return bool(pa.types.is_integer(kind) or pa.types.is_decimal128(kind))
 
 
-def column_of(field: pa.Field, hidden: str | None) -> Column:
-    """A column with the kind of questions that fit its type."""
-    return Column(field.name, field, _kind(field), hidden)
+def column_of(field: pa.Field, hidden: str | None, place: int) -> Column:
+    """A column with the kind of questions that fit its type; categories of a data frame are what they stand for."""
+    if pa.types.is_dictionary(field.type):
+        field = field.with_type(field.type.value_type)
+    return Column(field.name, field, _kind(field), hidden, place)
 
 
 def _kind(field: pa.Field) -> Kind:

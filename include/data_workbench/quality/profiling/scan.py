@@ -18,7 +18,7 @@ from data_workbench.connectors.base import ReadRequest
 from data_workbench.connectors.powers import CanTellShape
 from data_workbench.errors import SchemaConflict, StreamUnknown, WorkbenchError
 from data_workbench.quality.profiling import shape
-from data_workbench.quality.profiling.columns import add_sampled, aggregates, column_of, computed, facts
+from data_workbench.quality.profiling.columns import Column, add_sampled, aggregates, column_of, computed, facts
 from data_workbench.quality.profiling.sample import Sample
 from data_workbench.quality.profiling.vectors import Vectors, is_vector
 from data_workbench.records.names import near_names
@@ -106,11 +106,10 @@ class _Scan:
         self._schema = schema
         self._vectors = {item.name: Vectors() for item in schema if is_vector(item) and item.name not in hidden}
         self.columns = [
-            column_of(item, "redacted" if _REDACTED in (item.metadata or {}) else hidden.get(item.name))
-            for item in schema
-            if item.name not in self._vectors
+            column_of(item, "redacted" if _REDACTED in (item.metadata or {}) else hidden.get(item.name), place)
+            for place, item in enumerate(item for item in schema if item.name not in self._vectors)
         ]
-        self._scanned = pa.schema([_readable(one.field) for one in self.columns] or [_NOTHING])
+        self._scanned = pa.schema([_readable(one) for one in self.columns] or [_NOTHING])
         self._sample = Sample(self._scanned)
         self.starts: list[pa.Array] = []
         self.ends: list[pa.Array] = []
@@ -174,7 +173,7 @@ class _Scan:
         if self.has_edges:
             self.starts.append(batch.column(_START))
             self.ends.append(batch.column(_END))
-        arrays = [pc.cast(batch.column(one.name), self._scanned.field(one.name).type) for one in self.columns]
+        arrays = [pc.cast(batch.column(one.name), self._scanned.field(one.scanned).type) for one in self.columns]
         if not arrays:  # vectors alone; DuckDB counts rows by a column
             arrays = [pa.nulls(batch.num_rows, _NOTHING.type)]
         made = pa.RecordBatch.from_arrays(arrays, schema=self._scanned)
@@ -182,9 +181,7 @@ class _Scan:
         return made
 
 
-def _readable(item: pa.Field) -> pa.Field:
-    """The field in a type that DuckDB reads from Arrow."""
-    kind = item.type
-    if pa.types.is_decimal256(kind):
-        return pa.field(item.name, pa.float64())
-    return pa.field(item.name, kind)
+def _readable(column: Column) -> pa.Field:
+    """The field as it is scanned, in a type that DuckDB reads from Arrow."""
+    kind = column.field.type
+    return pa.field(column.scanned, pa.float64() if pa.types.is_decimal256(kind) else kind)

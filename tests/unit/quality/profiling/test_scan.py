@@ -83,6 +83,17 @@ def test_strange_tables_have_a_profile_and_a_contract(tmp_path: Path, table: pa.
     assert compare(found, found)["differences"] == []
 
 
+def test_columns_are_told_apart_whatever_they_are_called(tmp_path: Path) -> None:
+    table = pa.table(
+        {"Name": ["a", "b", "c"], "name": [None, None, "d"], "": [1, 2, 3], 'a"b': [5, 6, 7]}
+        | {"kind": pa.array(["x", "y", "x"]).dictionary_encode()}
+    )
+    found = profiled(tmp_path, table)["columns"]
+    assert {name: one["nulls"] for name, one in found.items()} == {"Name": 0, "name": 2, "": 0, 'a"b': 0, "kind": 0}
+    assert (found["name"]["max"], found[""]["max"], found['a"b']["max"]) == ("d", 3, 7)
+    assert (found["kind"]["kind"], found["kind"]["top"][0]) == ("text", {"value": "x", "count": 2})
+
+
 def test_what_is_hidden_is_counted_and_not_shown(tmp_path: Path) -> None:
     table = pa.table({"secret": [f"word{n}" for n in range(20)], "open": ["word3"] * 20})
     found = profiled(tmp_path, table, hidden={"secret": "classified"})
