@@ -12,11 +12,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.graph import NODES, RELATIONSHIPS
-from data_workbench.backup.graph_restore import GraphRestore, as_properties
+from data_workbench.backup.graph_restore import REMOVED, GraphRestore, as_properties, batches
 from data_workbench.backup.pieces import Key
 from data_workbench.connectors.neo4j.names import RESTORED_LABEL, quoted
 from data_workbench.errors import StateError, Unsupported, UsageError
 from data_workbench.events import emit
+from data_workbench.mapping.lossless_values import to_line
 
 if TYPE_CHECKING:
     from data_workbench.backup.content import Reader
@@ -105,7 +106,7 @@ class GraphPiece(GraphRestore):
                 f"SET x = row.p SET x{all_labels} FOREACH (_ IN CASE WHEN made THEN [1] ELSE [] END | "
                 f"SET x:{RESTORED_LABEL}) RETURN row.n AS n, made, elementId(x) AS id"
             )
-            for batch in _shares(list(group)):
+            for batch in shares(list(group)):
                 rows = [{"n": at, "p": as_properties(one["properties"])} for at, one in enumerate(batch)]
                 for row in self._client.run(query, {"rows": rows}):
                     node = batch[row["n"]]
@@ -136,7 +137,9 @@ class GraphPiece(GraphRestore):
 
     def _restore_type(self, kind: str) -> dict[str, Any]:
         found = [one for one in self._lines(RELATIONSHIPS) if one["type"] == kind]
-        removed = self._client.run(f"MATCH ()-[x:{quoted(kind)}]->() DELETE x RETURN count(*) AS n")[0]["n"]
+        all_of_it = f"MATCH ()-[x:{quoted(kind)}]->()"
+        removed = self._client.run(f"{all_of_it} RETURN count(x) AS n")[0]["n"]
+        self._remove(f"{all_of_it} CALL (x) {{ DELETE x }}", REMOVED)
         written = self._create_between(found, only_new=False)
         return {"written": written, "removed": removed, "left_out": len(found) - written, "replaced": None}
 
@@ -152,7 +155,7 @@ class GraphPiece(GraphRestore):
                 "UNWIND $rows AS row MATCH (a) WHERE elementId(a) = row.a MATCH (b) WHERE elementId(b) = row.b "
                 f"{clash} CREATE (a)-[x:{quoted(kind)}]->(b) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
             )
-            for batch in _shares(meant):
+            for batch in shares(meant):
                 rows = [
                     {"n": at, "a": ends[one["start"]], "b": ends[one["end"]], "p": as_properties(one["properties"])}
                     for at, one in enumerate(batch)
@@ -171,8 +174,8 @@ class GraphPiece(GraphRestore):
             names = self._identities[label]
             key = ", ".join(f"{quoted(name)}: row.p.{quoted(name)}" for name in names)
             query = f"UNWIND $rows AS row MATCH (x:{quoted(label)} {{{key}}}) RETURN row.n AS n, elementId(x) AS id"
-            for batch in _shares(nodes):
-                rows = [{"n": one["id"], "p": as_properties(one["properties"])} for one in batch]
+            for batch in shares(nodes):
+                rows = [{"n": one["id"], "p": _key_of(one["properties"], names)} for one in batch]
                 found |= {row["n"]: row["id"] for row in self._client.run(query, {"rows": rows})}
         return found
 
@@ -186,10 +189,14 @@ class GraphPiece(GraphRestore):
         return by_label
 
 
+def _key_of(properties: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return as_properties({name: properties[name] for name in names if name in properties})
+
+
 def _labels(node: dict[str, Any]) -> tuple[str, ...]:
     return tuple(node["labels"])
 
 
-def _shares(items: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]
+def shares(items: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Parts that a server's memory takes."""
+    return batches(((one, len(to_line(one))) for one in items), _BATCH)

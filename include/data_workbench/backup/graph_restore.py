@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BATCH = 5_000
 _BATCH_BYTES = 8 * 1024**2
 """Of lines in one transaction, which a server holds in memory several times over; its whole heap may be 512 MB."""
-_EMPTIED = (10_000, 1_000, 100, 10, 1)
+REMOVED = (10_000, 1_000, 100, 10, 1)
 """Removed in one transaction: as many as the server's memory takes."""
 _STATEMENT = re.compile(r"CREATE (CONSTRAINT|(RANGE |TEXT |POINT |FULLTEXT |VECTOR |LOOKUP )?INDEX) ", re.ASCII)
 _WAIT_SECONDS = 600
@@ -96,11 +96,11 @@ class GraphRestore:
         for row in self._client.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name"):
             self._client.run(f"DROP INDEX {quoted(row['name'])} IF EXISTS")
         try:
-            self._remove("MATCH (x) CALL (x) { DETACH DELETE x }", _EMPTIED[:1])
+            self._remove("MATCH (x) CALL (x) { DETACH DELETE x }", REMOVED[:1])
         except ResourceExhausted:
             # One node may have more relationships than fit into a transaction; that they go first takes longer.
-            self._remove("MATCH ()-[x]->() CALL (x) { DELETE x }", _EMPTIED)
-            self._remove("MATCH (x) CALL (x) { DELETE x }", _EMPTIED)
+            self._remove("MATCH ()-[x]->() CALL (x) { DELETE x }", REMOVED)
+            self._remove("MATCH (x) CALL (x) { DELETE x }", REMOVED)
 
     def _remove(self, query: str, sizes: Sequence[int]) -> None:
         """Remove what a query finds in transactions of as many as the server's memory takes."""
@@ -242,14 +242,14 @@ def _kind(relationship: dict[str, Any]) -> str:
     return str(relationship["type"])
 
 
-def batches(records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[dict[str, Any]]]:
+def batches(records: Iterable[tuple[dict[str, Any], int]], most: int = _BATCH) -> Iterator[list[dict[str, Any]]]:
     """Records in parts of so many, or of so many bytes."""
     waiting: list[dict[str, Any]] = []
     size = 0
     for record, length in records:
         waiting.append(record)
         size += length
-        if len(waiting) == _BATCH or size >= _BATCH_BYTES:
+        if len(waiting) == most or size >= _BATCH_BYTES:
             yield waiting
             waiting, size = [], 0
     if waiting:

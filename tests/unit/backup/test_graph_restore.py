@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from data_workbench.backup.content import Reader
+from data_workbench.backup.graph_piece import shares
 from data_workbench.backup.graph_restore import GraphRestore, batches
 from data_workbench.backup.manifest import StoredStore
 from data_workbench.connectors.connections import Connection
@@ -21,6 +22,12 @@ def test_a_part_ends_with_so_many_records_or_so_many_bytes() -> None:
     assert [len(part) for part in batches(large)] == [3, 3, 1]
     assert [record["id"] for part in batches(large) for record in part] == list(range(7))
     assert list(batches([])) == []
+
+
+def test_pieces_come_back_in_such_parts_too() -> None:
+    texts = [{"id": n, "labels": ["Doc"], "properties": {"text": "x" * 3 * 1024**2}} for n in range(7)]
+    assert [len(part) for part in shares(texts)] == [3, 3, 1]
+    assert [len(part) for part in shares([{"id": n} for n in range(4_100)])] == [2_000, 2_000, 100]
 
 
 class Crowded:
