@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_workbench.cli.answer import command, read_pairs, say_json, say_table
+from data_workbench.cli.answer import command, read_pairs, say_error, say_json, say_table
 from data_workbench.cli.progress import shown
 from data_workbench.cli.root import root
 from data_workbench.cli.session import Session
@@ -96,35 +96,50 @@ def moment(_context: click.Context, _option: click.Parameter, given: str | None)
 def run(
     names: tuple[str, ...], dry_run: bool, now: datetime | None, anew: bool, shelf: str | None, as_json: bool
 ) -> None:
-    """Archive what is past its time, by these policies or all; take up first what a killed run left."""
-    from data_workbench.audit import recorded
-    from data_workbench.pipelines.archive_lineage import told as lineage
+    """Archive what is past its time, by these policies or all; take up first what a killed run left.
 
+    A policy that fails keeps no other from being carried out.
+    """
     session = Session()
     wanted = policies(session, names)
     moment = now or datetime.now(UTC)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    failed: list[WorkbenchError] = []
     with archiver(session, shelf, makes=True) as able, shown(as_json=as_json):
         for policy in wanted:
-            if dry_run:
+            try:
                 with naming(policy):
-                    outcomes.append(able.run(policy, now=moment, dry_run=True))
-                continue
-            asked = {"dataset": policy.dataset, "connection": policy.connection, "older_than": policy.age.older_than}
-            with (
-                naming(policy),
-                recorded(able.metastore, "archive.run", policy.archive, details=asked) as told,
-                lineage(able, "archive", policy.archive, connection=policy.connection, stream=policy.dataset) as moved,
-            ):
-                done = able.run(policy, now=moment, anew=anew)
-                moved.rows = done.rows
-                told |= {"archives": done.archives, "rows": done.rows, "kept": done.kept, "taken_up": done.taken_up}
-            outcomes.append(done)
+                    if dry_run:
+                        outcomes.append(able.run(policy, now=moment, dry_run=True))
+                    else:
+                        outcomes.append(_carried_out(able, policy, moment, anew=anew))
+            except WorkbenchError as error:
+                failed.append(error)
     if as_json:
-        say_json({"policies": [_document(one) for one in outcomes], "dry_run": dry_run})
-        return
-    for one in outcomes:
-        _say_outcome(one, dry_run=dry_run)
+        document = {"policies": [_document(one) for one in outcomes], "dry_run": dry_run}
+        say_json({**document, "error": failed[0].as_dict()} if failed else document)
+    else:
+        for one in outcomes:
+            _say_outcome(one, dry_run=dry_run)
+    for trouble in failed:
+        say_error(trouble)
+    if failed:
+        sys.exit(failed[0].exit_code)
+
+
+def _carried_out(able: Archiver, policy: Policy, moment: datetime, *, anew: bool) -> Outcome:
+    from data_workbench.audit import recorded
+    from data_workbench.pipelines.archive_lineage import told as lineage
+
+    asked = {"dataset": policy.dataset, "connection": policy.connection, "older_than": policy.age.older_than}
+    with (
+        recorded(able.metastore, "archive.run", policy.archive, details=asked) as told,
+        lineage(able, "archive", policy.archive, connection=policy.connection, stream=policy.dataset) as moved,
+    ):
+        done = able.run(policy, now=moment, anew=anew)
+        moved.rows = done.rows
+        told |= {"archives": done.archives, "rows": done.rows, "kept": done.kept, "taken_up": done.taken_up}
+    return done
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:

@@ -131,3 +131,17 @@ def test_a_policy_is_named_by_its_file_or_by_what_it_calls_itself(events: Shell)
     (folder / "copy.yaml").write_text(POLICY)
     answer = events("archive", "run")
     assert (answer.code, "stands in another file, too" in answer.err) == (2, True), answer.err
+
+
+def test_a_policy_that_fails_keeps_no_other_from_being_carried_out(events: Shell) -> None:
+    folder = events.folder / "dags" / "archives"
+    for name in ("another", "lost"):
+        (folder / f"{name}.yaml").write_text(POLICY.replace("old_events", name).replace("public.events", "public.lost"))
+    for flags in (("--dry-run",), ()):
+        answer = events("archive", "run", *flags, "--json")
+        assert answer.code == 1
+        assert [one["policy"] for one in answer.document["policies"]] == ["old_events"]
+        assert "policy another: no table" in answer.document["error"]["message"]
+        assert "policy lost: no table" in answer.err
+    assert events.sql("SELECT count(*) FROM events") == [(202,)]
+    assert "old_events: 0 rows" in events("archive", "run").out
