@@ -17,10 +17,11 @@ from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, cannot_be, make_columns
 from data_workbench.transforms.dialect import read_duckdb
-from data_workbench.transforms.drafts import APART, Column, Compilation, Draft, Shape, failure, rejected
+from data_workbench.transforms.drafts import APART, Column, Compilation, Draft, Shape
 from data_workbench.transforms.expressions import Checked
 from data_workbench.transforms.folds import Call, Folds, in_order
-from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, HOLDS, REJECTED, STATUS, Action, Origin
+from data_workbench.transforms.overflows import Overflows
+from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, REJECTED, STATUS, Action, Origin
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.text import REJECTED_TYPE, listing, with_variables
 from data_workbench.transforms.verbs import distinct_names, filter_frame, known
@@ -159,7 +160,7 @@ def _fold(
     query = groups.sql(source, kept, types, careful=False)
     direct = f"CREATE OR REPLACE TEMP TABLE {table} AS {query}"
     apart = SetApart(build, step, shape, groups)
-    without = f"CREATE OR REPLACE TEMP TABLE {table} AS {apart.sql(source, kept, types, careful=False)}"
+    without, rejects = apart.sql(source, kept, types, careful=False), ""
     if folds.arguments:
         held, build.holds = build.holds, False  # the group of such a row goes on without it
         seen = f"(SELECT * FROM {source} WHERE {STATUS} <> {ALIVE} OR {where})" if where else source
@@ -174,12 +175,11 @@ def _fold(
         )
         unions = f"CREATE OR REPLACE TEMP TABLE {table} AS {query}{rejects}"
         otherwise = (f"CREATE OR REPLACE TEMP TABLE {arguments} AS {made.sql}", unions)
-        found = apart.sql(arguments, kept, kinds, careful=True)
-        without = f"CREATE OR REPLACE TEMP TABLE {table} AS {found}{rejects}"
+        without = apart.sql(arguments, kept, kinds, careful=True)
     draft = framed_groups(build, step, shape, by, takes, outers, folds, table, rollup=rollup, level=level)
     told: dict[str, Any] = {"query": query, "columns": {call.name: call.told for call in folds.calls}}
-    if apart.calls:
-        told[APART] = without
+    if without is not None:
+        told[APART] = f"CREATE OR REPLACE TEMP TABLE {table} AS {without}{rejects}"
         draft.shape = replace(draft.shape, marks=draft.shape.marks or build.holds)
     draft.prepare.insert(0, Action("sql", direct, {"step": step, "rest": "a group", **told}, otherwise))
     if shape.marks or where:
@@ -230,35 +230,20 @@ class Groups:
 
 
 class SetApart:
-    """The query that sets groups aside of which an aggregate is out of range: it needs the values of a group at one
-    place, so it runs only where folding them has failed."""
+    """The query that sets groups aside of which an aggregate is out of range."""
 
     def __init__(self, build: Compilation, step: str, shape: Shape, groups: Groups) -> None:
+        told = Shape({name: shape.columns[name] for name in groups.by}, () if groups.rollup else tuple(groups.by))
         self.groups = groups
-        self.calls = {call.name: call for call in groups.folds.calls if call.function}
-        if self.calls:
-            self.code = build.drop(step, "quarantined", "aggregate") + (HOLDS if build.holds else 0)
-        self.shape = Shape({name: shape.columns[name] for name in groups.by}, () if groups.rollup else tuple(groups.by))
+        self.overflows = Overflows(build, step, groups.folds, told, rule="aggregate", of="this group")
 
-    def sql(self, source: str, where: str, types: Mapping[str, str], *, careful: bool) -> str:
-        """The groups, each with a status."""
-        if not self.calls:
-            return ""
-        listed = self.groups.sql(source, where, types, careful=careful, collect=self.calls)
-        folded = {name: f"list_aggregate({name}, {literal(str(call.function))})" for name, call in self.calls.items()}
-        status, reason = "", ""
-        for name, call in self.calls.items():
-            fails = f"WHEN {name} IS NOT NULL AND {cannot_be(f'TRY({folded[name]})', folded[name])} THEN"
-            told = failure(call.rule, literal(f"{call.text} cannot be computed for this group"))
-            status += f" {fails} {self.code}"
-            reason += f" {fails} {rejected(self.shape, f'[{told}]')}"
-        calls = [
-            f"TRY({folded[one.name]}) AS {one.name}" if one.name in folded else one.name
-            for one in self.groups.folds.calls
-        ]
+    def sql(self, source: str, where: str, types: Mapping[str, str], *, careful: bool) -> str | None:
+        """The groups, each with a status; None if no aggregate can be out of range."""
+        if not self.overflows.calls:
+            return None
+        listed = self.groups.sql(source, where, types, careful=careful, collect=self.overflows.calls)
         level = [quoted(self.groups.level)] if self.groups.level else []
-        parts = [*map(quoted, self.groups.by), *calls, "_wb_first", *level, FOLDED, EXTRA]
-        parts += [f"CASE{status} ELSE {STATUS} END AS {STATUS}", f"CASE{reason} ELSE {REJECTED} END AS {REJECTED}"]
+        parts = [*map(quoted, self.groups.by), "_wb_first", *level, FOLDED, EXTRA, *self.overflows.columns()]
         return f"(SELECT {', '.join(parts)} FROM {listed})"
 
 

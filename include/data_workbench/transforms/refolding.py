@@ -135,6 +135,6 @@ class _Kept:
         given: Any = (members, f"{STATUS} = {ALIVE}", self.columns)
         query = apart.groups.sql(*given, careful=True)
         told: dict[str, Any] = {"query": query, "columns": {call.name: call.told for call in self.folds.calls}}
-        if apart.calls:
-            told[APART] = made(apart.sql(*given, careful=True))
+        if (without := apart.sql(*given, careful=True)) is not None:
+            told[APART] = made(without)
         return Action("sql", made(query), {"step": self.step, "rest": "a group", **told})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlglot import exp
 
@@ -11,9 +12,10 @@ from data_workbench.errors import TransformError
 from data_workbench.records.marks import ORDINAL
 from data_workbench.records.names import literal, quoted
 from data_workbench.transforms.computing import Made, cannot_be, make_columns
-from data_workbench.transforms.drafts import Column, Compilation, Draft, Shape
+from data_workbench.transforms.drafts import APART, Column, Compilation, Draft, Shape
 from data_workbench.transforms.folds import Folds
 from data_workbench.transforms.ordering import OrderItem, careful_item, order_item
+from data_workbench.transforms.overflows import Overflows
 from data_workbench.transforms.plan import ALIVE, STATUS, Action
 from data_workbench.transforms.spec import Step
 from data_workbench.transforms.spec_tables import Frame, Window
@@ -48,7 +50,12 @@ def window_columns(build: Compilation, step: Step, shape: Shape, source: str) ->
         again = _table(table, rows, shape, calls)
         otherwise = (f"CREATE OR REPLACE TEMP TABLE {rows} AS {made.sql}", again)
     told = {call.name: call.told for call in folds.calls}
-    parts = {"step": step.name, "query": f"SELECT {_values(calls)} FROM {rows}", "columns": told, "rest": "a window"}
+    query = f"SELECT {_values(calls)} FROM {rows}"
+    parts: dict[str, Any] = {"step": step.name, "query": query, "columns": told, "rest": "a window"}
+    overflows = Overflows(build, step.name, folds, shape, rule="window", of="this row")
+    if overflows.calls:
+        items = careful_order if folds.arguments else order
+        parts[APART] = _apart(table, rows, shape, overflows, [_over(one, rule, items) for one in overflows.lists()])
     prepare = Action("sql", direct, parts, otherwise)
     build.run(prepare, step=step.name)
     looked_at = [*rule.by, *sorted({name for item in order for name in item.columns(shape)})]
@@ -65,7 +72,9 @@ def window_columns(build: Compilation, step: Step, shape: Shape, source: str) ->
     draft = make_columns(build, step.name, shape, table, columns, extra=extra)
     if set(shape.key) & set(rule.take):
         draft.shape = replace(draft.shape, key=(), key_is_unique=False)
-    draft.shape = replace(draft.shape, marks=draft.shape.marks or (build.holds and bool(folds.arguments)))
+    draft.shape = replace(
+        draft.shape, marks=draft.shape.marks or (build.holds and bool(folds.arguments or overflows.calls))
+    )
     draft.prepare.insert(0, prepare)
     return draft
 
@@ -122,6 +131,13 @@ def _table(table: str, source: str, shape: Shape, calls: Sequence[str]) -> str:
         f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {listing(shape.columns)}, {hidden}, {_values(calls)} "
         f"FROM {source} ORDER BY {ORDINAL}"
     )
+
+
+def _apart(table: str, source: str, shape: Shape, overflows: Overflows, lists: Sequence[str]) -> str:
+    """The same, where rows are set aside for which a call is out of range."""
+    listed = f"(SELECT {listing(shape.columns)}, {', '.join(HIDDEN)}, {_values(lists)} FROM {source})"
+    columns = ", ".join([listing(shape.columns), ORDINAL, *overflows.columns()])
+    return f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {columns} FROM {listed} ORDER BY {ORDINAL}"
 
 
 def _values(calls: Sequence[str]) -> str:

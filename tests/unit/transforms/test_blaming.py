@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ ROWS = pa.table(
             {"aggregate": {"by": [], "take": {"c": "count(*)", "total": DISTINCT}}},
             "aggregate total: SUM(DIS",
         ),
-        ({"window": {"take": {"c": "count(*)", "total": "sum(n)"}}}, 'window total: SUM("n")'),
+        ({"window": {"take": {"c": "count(*)", "total": DISTINCT}}}, "window total: SUM(DISTINCT"),
         (
             {"hierarchy": {"key": "t", "parent": "p", "take": {"c": "count(*)", "total": "sum(n)"}}},
             "hierarchy total: sum(n)",
@@ -115,3 +116,16 @@ def test_a_group_set_aside_is_told_to_merge_destinations_as_held(bench: Bench) -
     steps = [{"name": "sums", "aggregate": {"by": ["k"], "take": {"v": "sum(n)"}}}]
     out = bench.run({"rows": GROUPS}, steps, retract={"sums"})
     assert out.marks("sums", "k") == [("few", "u"), ("many", "h"), (None, "u"), ("none", "u")]
+
+
+def test_a_row_whose_running_sum_is_out_of_range_is_set_aside_and_the_others_go_on(bench: Bench) -> None:
+    window = {"by": ["k"], "order": ["id"], "take": {"v": "sum(n)", "mean": "avg(d)", "place": "row_number()"}}
+    out = bench.run({"rows": GROUPS}, [{"name": "sums", "window": window}])
+    assert out.column("sums", "id") == [0, 1, 3, 4, 6]
+    assert out.column("sums", "v") == [Decimal(1), MOST, Decimal(3), MOST, None]
+    assert out.column("sums", "place") == [1, 1, 2, 1, 1]
+    assert [record["reason"] for record in out.quarantine] == ['SUM("n") cannot be computed for this row'] * 2
+    assert [json.loads(record["row"])["id"] for record in out.quarantine] == [2, 5]
+    assert out.counts("sums") == {"in": 7, "out": 5, "quarantined": 2}
+    held = bench.run({"rows": GROUPS}, [{"name": "sums", "window": window}], retract={"sums"})
+    assert [mark for _, mark in held.marks("sums", "id")] == ["u", "u", "h", "u", "u", "h", "u"]
