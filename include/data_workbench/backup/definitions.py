@@ -6,9 +6,11 @@ among it: without those its metadata cannot be read. A set is encrypted; the ide
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from data_workbench.backup.content import Reader, Writer
 from data_workbench.backup.exports import Export
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import DEFINITIONS, Content, StoredFile, StoredStore
+from data_workbench.connectors.files.failures import translated
 from data_workbench.errors import AccessDenied, StateError
 
 CONFIGURATION = "configuration"
@@ -25,6 +28,8 @@ _TAKEN = ("WORKBENCH_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW__")
 _NEVER = frozenset({"WORKBENCH_BACKUP_IDENTITY_KEY"})
 _AIRFLOW_FILES = ("secrets.json", "passwords.json")
 """Of the local Airflow, in its folder of the home."""
+_DRAFT = ".unfinished"
+"""In the folder that definitions come back into, until all of them are where they belong."""
 
 
 class DefinitionExport(Export):
@@ -85,38 +90,76 @@ class DefinitionRestore:
 
     def __init__(self, folder: Path, stored: StoredStore, reader: Reader) -> None:
         self._folder, self._stored, self._reader = folder.absolute(), stored, reader
+        # Within the folder: what is beside it may be another file system, or not ours to write.
+        self._draft = self._folder / _DRAFT
 
     def check(self) -> None:
-        """Refuse a folder with something else in it."""
-        if self._folder.exists() and any(self._folder.iterdir()) and not self.is_there():
-            raise StateError(f"{self._folder} is not empty", hint="name a folder that is not there yet")
+        """Refuse a folder with something else in it, before anything of it is read."""
+        with self._answering():
+            if not self._folder.exists():
+                return
+            if not self._folder.is_dir():
+                raise StateError(f"{self._folder} is a file, no folder", hint="name a folder that is not there yet")
+            if any(self._folder.iterdir()) and not self._is_unfinished() and not self.is_there():
+                raise StateError(f"{self._folder} is not empty", hint="name a folder that is not there yet")
 
     def is_there(self) -> bool:
         """Whether the folder holds just what the set does, as after a restore that was killed later."""
+        wanted, found = {file.path for file in self._stored.files}, set()
+        for path in self._paths():
+            if path not in wanted:  # whatever it is, it may be large, many or not ours to read
+                return False
+            found.add(path)
+        if found != wanted:
+            return False
         seen = Multiset()
-        for place in self._folder.rglob("*"):
-            if place.is_file():
-                seen.add(digest(place.relative_to(self._folder).as_posix().encode() + b"\0" + place.read_bytes()))
+        for path in found:
+            seen.add(digest(path.encode() + b"\0" + (self._folder / path).read_bytes()))
         return seen.fingerprint == self._stored.streams["files"].fingerprint
 
     def restore(self) -> dict[str, Any]:
-        """Write the files beside and compare, then put them into the folder."""
-        told = {"folder": str(self._folder), "replaced": None}
-        if self.is_there():
-            return told
-        draft = self._folder.with_name(f".{self._folder.name}.unfinished")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        """Write the files into a draft within the folder and compare, then put them where they belong."""
+        with self._answering():
+            if not self.is_there():
+                self._clear()
+                self._fill()
+            if self._draft.exists():
+                shutil.rmtree(self._draft)  # last: while it is there the restore is known as unfinished
+        return {"folder": str(self._folder), "replaced": None}
+
+    def _fill(self) -> None:
+        self._draft.mkdir(parents=True)
         seen = Multiset()
         for file in self._stored.files:
-            seen.add(digest(file.path.encode() + b"\0" + self._write(draft, file)))
+            seen.add(digest(file.path.encode() + b"\0" + self._write(self._draft, file)))
         if self._stored.streams["files"].fingerprint != seen.fingerprint:
             raise StateError("the restored definitions differ from the set", hint="workbench backup verify SET")
-        self._folder.mkdir(exist_ok=True)  # somebody may stand in it
-        for place in draft.iterdir():
+        for place in self._draft.iterdir():
             place.rename(self._folder / place.name)
-        draft.rmdir()
-        return told
+
+    def _clear(self) -> None:
+        """Remove what a restore that was killed had put there, its draft last."""
+        if not self._draft.exists():
+            return
+        for name in {file.path.partition("/")[0] for file in self._stored.files}:
+            if (self._folder / name).exists():
+                shutil.rmtree(self._folder / name)
+        shutil.rmtree(self._draft)
+
+    def _is_unfinished(self) -> bool:
+        """Whether a restore of this set was killed here: its draft is there, and no file that the set has not."""
+        wanted = {file.path for file in self._stored.files}
+        return self._draft.is_dir() and all(path.removeprefix(f"{_DRAFT}/") in wanted for path in self._paths())
+
+    def _paths(self) -> Iterator[str]:
+        """Of everything in the folder that is no folder."""
+        for place, _, names in os.walk(self._folder):
+            for name in names:
+                yield (Path(place) / name).relative_to(self._folder).as_posix()
+
+    def _answering(self) -> AbstractContextManager[None]:
+        """What the file system refuses is no defect of ours."""
+        return translated(f"definitions in {self._folder}")
 
     def _write(self, folder: Path, file: StoredFile) -> bytes:
         place = folder / file.path

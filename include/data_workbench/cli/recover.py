@@ -33,7 +33,7 @@ _NO_STORES = ("definitions", "cluster")
     type=click.Path(path_type=Path),
     default=Path("recovered"),
     show_default=True,
-    help="Where pipelines, the project file and the configuration are put; must not be there yet.",
+    help="Where pipelines, the project file and the configuration are put; must not be there yet, or be empty.",
 )
 @click.option("--yes", is_flag=True, help="Replace what stands in stores that were there already without asking.")
 def recover(url: str, set_id: str | None, to: str | None, folder: Path, yes: bool, as_json: bool) -> None:
@@ -71,8 +71,9 @@ def _require_free(folder: Path, reader: Reader) -> None:
     from data_workbench.backup.manifest import DEFINITIONS
 
     stored = reader.manifest.stores.get(DEFINITIONS)
-    is_ours = stored is not None and DefinitionRestore(folder, stored, reader).is_there()
-    if folder.exists() and any(folder.iterdir()) and not is_ours:
+    if stored is not None:
+        DefinitionRestore(folder, stored, reader).check()
+    elif folder.exists() and any(folder.iterdir()):  # Airflow's keys would be taken from it
         raise StateError(f"{folder} is not empty", hint="name a folder that is not there yet: --folder FOLDER")
 
 
