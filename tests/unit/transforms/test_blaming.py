@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from data_workbench.errors import TransformError
+from data_workbench.transforms.folds import _OVERFLOWING
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -129,3 +130,19 @@ def test_a_row_whose_running_sum_is_out_of_range_is_set_aside_and_the_others_go_
     assert out.counts("sums") == {"in": 7, "out": 5, "quarantined": 2}
     held = bench.run({"rows": GROUPS}, [{"name": "sums", "window": window}], retract={"sums"})
     assert [mark for _, mark in held.marks("sums", "id")] == ["u", "u", "h", "u", "u", "h", "u"]
+
+
+@pytest.mark.parametrize("name", sorted(_OVERFLOWING))
+def test_each_aggregate_that_may_be_out_of_range_is_one_that_lists_can_be_folded_with(bench: Bench, name: str) -> None:
+    rows = pa.table({"k": ["a", "a", "a", "a"], "x": [1, 2, 4, 8]})
+    take = {"v": f"{name}(x)"}
+    [folded] = bench.run({"rows": rows}, [{"name": "s", "aggregate": {"by": ["k"], "take": take}}]).column("s", "v")
+    around = bench.run({"rows": rows}, [{"name": "s", "window": {"by": ["k"], "take": take}}]).column("s", "v")
+    assert around == [pytest.approx(folded)] * 4
+
+
+@pytest.mark.parametrize("name", ["geomean", "geometric_mean"])
+def test_an_aggregate_that_is_a_macro_of_the_engine_is_no_catalog_error(bench: Bench, name: str) -> None:
+    rows = pa.table({"k": ["a", "a"], "x": pa.array([2.0, 8.0])})
+    steps = [{"name": "s", "aggregate": {"by": ["k"], "take": {"v": f"{name}(x)"}}}]
+    assert bench.run({"rows": rows}, steps).column("s", "v") == [pytest.approx(4.0)]
