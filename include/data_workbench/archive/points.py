@@ -55,20 +55,25 @@ class EntityPoints:
     def put(self, points: Iterable[Line]) -> int:
         """Write points that are not there; how many."""
         made = 0
-        vectors = self._server.collection(self._collection)["config"]["params"].get("vectors") or {}
+        vectors: dict[str, Any] | None = None
         for page in _pages(points):
             there = {one.id for one in self._server.retrieve(self._collection, [p["id"] for p in page], payload=False)}
-            lacking = [
-                {**one, "vector": {} if one["vector"] is None else before_rounding(unpacked(one["vector"]), vectors)}
-                for one in page
-                if one["id"] not in there
-            ]
-            if lacking:
-                self._server.ask(
-                    "PUT", "collections", self._collection, "points", body={"points": lacking}, wait="true"
-                )
+            lacking = [one for one in page if one["id"] not in there]
+            if not lacking:
+                continue
+            if vectors is None:  # asked late: rows without points come back though the collection is gone
+                vectors = self._server.collection(self._collection)["config"]["params"].get("vectors") or {}
+            body = {"points": [_to_put(one, vectors) for one in lacking]}
+            self._server.ask("PUT", "collections", self._collection, "points", body=body, wait="true")
             made += len(lacking)
         return made
+
+
+def _to_put(point: Line, vectors: dict[str, Any]) -> Line:
+    return {
+        **point,
+        "vector": {} if point["vector"] is None else before_rounding(unpacked(point["vector"]), vectors),
+    }
 
 
 def _pages(points: Iterable[Line]) -> Iterator[list[Line]]:

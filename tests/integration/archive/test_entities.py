@@ -164,3 +164,13 @@ def test_a_node_that_was_changed_meanwhile_stays(parts: tuple[Shell, Driver, Qdr
         assert session.run("MATCH (p:Part {part_id: 5}) RETURN p.name").value() == ["mine"]
     assert 6 in [one.id for one in client.scroll("parts", limit=100)[0]]
     assert told["kept_beside"] == 2
+
+
+def test_rows_without_points_come_back_though_the_collection_is_gone(parts: tuple[Shell, Driver, QdrantClient]) -> None:
+    shell, _, client = parts
+    client.delete("parts", points_selector=list(range(1, 8)), wait=True)
+    assert shell("archive", "run", "--json").document["policies"][0]["rows"] == 6
+    client.delete_collection("parts")
+    back = shell("archive", "restore", "old_parts", "--all", "--json")
+    assert back.code == 0, back.err
+    assert (back.document["rows"], back.document["beside"]["points"]) == (6, 0)
