@@ -157,9 +157,10 @@ def prune(vault: Vault, policy: Policy, *, now: datetime, dry_run: bool = False)
         return done
     removal = _removal(vault, manifests)
     for name in [*done.removed, *done.unfinished]:
-        if not (removal or vault).remove_set(name):
+        if (removal or vault).remove_set(name):
+            emit("backup.removed", set=name)
+        else:
             _keep_locked(done, name)
-        emit("backup.removed", set=name)
     if not done.broken:
         kept = [one for one in manifests if one.set in done.kept]
         needed = {chunk for one in kept for chunk in one.chunks}

@@ -23,6 +23,7 @@ from data_workbench.backup.verification import check_content
 from data_workbench.backup.wal import Position, WalArchive
 from data_workbench.connectors.connections import Connections
 from data_workbench.errors import StateError, Unsupported, UsageError
+from data_workbench.events import Event, subscribed
 from data_workbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -142,8 +143,11 @@ def test_thinning_out_leaves_what_is_locked_and_frees_the_room_of_what_no_more_i
     assert until is not None
     assert until > (datetime.now(UTC) + timedelta(days=29)).isoformat()
     late = sets[1].created + timedelta(days=40)
-    done = prune(repository.vault, ONLY_THE_NEWEST, now=late)
+    told: list[Event] = []
+    with subscribed(told.append):
+        done = prune(repository.vault, ONLY_THE_NEWEST, now=late)
     assert (done.kept[sets[0].set], done.removed, done.chunks) == (("locked in the store",), [], 0)
+    assert [event for event in told if event.name == "backup.removed" and event.facts.get("set") in done.kept] == []
     for one in sets:
         assert check_content(repository.reader(one.set)).problems == []
 
