@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from data_workbench.quality.standalone import rows as compiled
 from data_workbench.quality.standalone.finders import GIVEN
 from data_workbench.quality.standalone.masking import SHOWN, masked
+from data_workbench.quality.standalone.mixed import is_stored
 from data_workbench.records.names import quoted
 from data_workbench.records.values import rows_of
 
@@ -60,10 +61,12 @@ class Counterparts:
             table = self.connection.sql(query, params=key).to_arrow_table()
             names = {there: here for one, _ in chosen for here, there in _pairs(one)}
             row = next(iter(rows_of(table)), None)
+            # A column of several types stands there a second time, under a name that no classification knows.
+            told = {name: value for name, value in (row or {}).items() if not is_stored(name)}
             # What is classified here is so there, under the name that the checks say it has, or under the same.
             secret = {*self.hidden(dataset), *self.secret, *(to for to, here in names.items() if here in self.secret)}
-            told = None if row is None else masked(dict(list(row.items())[:SHOWN]), secret)
-            yield {"dataset": dataset, "row": told, "names": names}
+            shown = None if row is None else masked(dict(list(told.items())[:SHOWN]), secret)
+            yield {"dataset": dataset, "row": shown, "names": names}
 
     def _by_dataset(self) -> dict[str, list[tuple[Other, Side]]]:
         """A dataset that several checks need was read for each: first the relation with most columns."""
