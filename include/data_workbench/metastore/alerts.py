@@ -108,7 +108,7 @@ def due(store: Metastore, routes: Sequence[str], *, limit: int = 1000) -> list[D
 
 
 def claim(store: Metastore, one: Due) -> bool:
-    """Take a delivery that is due for oneself; False if another process has it, or has done it.
+    """Take a delivery that is due for oneself; False if another process has it, has tried it since, or has done it.
 
     Whoever dies with it lets it be due again after a while.
     """
@@ -117,6 +117,7 @@ def claim(store: Metastore, one: Due) -> bool:
     statement = (
         update(alert_deliveries)
         .where(d.alert_id == one.alert.id, d.route == one.route, d.state == "pending", d.next_try <= now)
+        .where(d.attempts == one.attempts)  # else another has tried since, and knows better who is left
         .values(next_try=now + _CLAIMED)
     )
     with store.transaction() as connection:

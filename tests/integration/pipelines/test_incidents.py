@@ -11,14 +11,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import update
 from tests.integration.pipelines.test_profiles import command
 from tests.mail_server import MailServer
 
 from data_workbench.connectors.connections import Connections, from_environment
 from data_workbench.errors import StoreUnavailable, UsageError
-from data_workbench.metastore import incidents, quality_metrics
+from data_workbench.metastore import alerts, incidents, quality_metrics
 from data_workbench.metastore.alerts import Alert
 from data_workbench.metastore.audit import Author
+from data_workbench.metastore.tables.telling import alert_deliveries
 from data_workbench.notifications import deliver
 from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.pipelines.contracts import Contracts
@@ -135,6 +137,24 @@ def test_two_that_hand_out_at_once_hand_out_once(site: Site, receivers: dict[str
 
     done = deliver(site.metastore, {"ops": Slow()})
     assert (len(done.sent), seen, receivers["ops"].types()) == (1, [[]], [])
+
+
+def test_what_another_has_tried_since_is_not_tried_by_what_one_knew_before(
+    site: Site, receivers: dict[str, Receiver]
+) -> None:
+    settings = replace(site.settings, alert_routes="ops", pipelines=site.folder)
+    site.sql("UPDATE numbers SET a = -1")
+    Contracts(settings, Connections(from_environment), site.metastore, ["ops"]).check([parse_contract(CONTRACT)])
+    [known] = alerts.due(site.metastore, ["ops"])
+    assert alerts.claim(site.metastore, known)
+    alerts.note_failure(site.metastore, known, "one of two mailboxes is full", left=["the full one"])
+    with site.metastore.transaction() as connection:
+        connection.execute(update(alert_deliveries).values(next_try=known.alert.created))
+    assert not alerts.claim(site.metastore, known)
+    [now] = alerts.due(site.metastore, ["ops"])
+    assert now.left == ["the full one"]
+    assert alerts.claim(site.metastore, now)
+    assert receivers["ops"].types() == []
 
 
 def test_rules_choose_who_is_told_and_silence_is_escalated_once(site: Site, receivers: dict[str, Receiver]) -> None:
