@@ -6,18 +6,18 @@ stops those that nobody holds any more, and removes their folders.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import random
 import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
+from data_workbench import held_folders
 from data_workbench.errors import ResourceExhausted
 from data_workbench.servers.credentials import HOST
 from data_workbench.servers.postgres import PostgresService
@@ -28,7 +28,7 @@ from data_workbench.settings import PORT_OFFSETS, Settings
 
 _FIRST, _LAST, _STEP = 21_000, 32_000, 20
 """Above the usual stack, below the ports that the system lends to whoever connects (`ip_local_port_range`)."""
-_FOLDER, _LOCK = "workbench-scratch-", "held.lock"
+_FOLDER = "workbench-scratch-"
 _STOP_SECONDS = 20.0
 
 
@@ -36,38 +36,23 @@ _STOP_SECONDS = 20.0
 def scratch_folder() -> Iterator[Path]:
     """A folder for one purpose, which nobody else may read; gone afterwards, or else when the next one is made."""
     remove_left_behind()
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))  # mode 0700
-    handle = _hold(folder)
+    held = held_folders.make(_FOLDER)
     try:
-        yield folder
+        yield held.path
     finally:
-        _remove(folder)
-        os.close(handle)
+        _remove(held.path)
+        held.release()
 
 
 def remove_left_behind() -> None:
     """Stop the servers, and remove the folders, of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        with suppress(OSError):  # another user's, one that is being made, or in use
-            handle = os.open(folder / _LOCK, os.O_RDWR)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for noted in (folder / "run").glob("*.pid"):
-                    process = PidFile(noted).process()
-                    if process is not None:  # for PostgreSQL this is "fast": it waits for no client
-                        stop(process, signal_number=signal.SIGINT, timeout=_STOP_SECONDS)
-                _remove(folder)
-            finally:
-                os.close(handle)
-
-
-def _hold(folder: Path) -> int:
-    """A handle whose lock says that the folder is in use; the system frees it however this process ends."""
-    draft = folder / f"{_LOCK}.new"
-    handle = os.open(draft, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    draft.rename(folder / _LOCK)  # locked before others find it
-    return handle
+    for folder in held_folders.left_behind(_FOLDER):
+        with suppress(OSError, psutil.Error):  # it is tried again with the next
+            for noted in (folder / "run").glob("*.pid"):
+                process = PidFile(noted).process()
+                if process is not None:  # for PostgreSQL this is "fast": it waits for no client
+                    stop(process, signal_number=signal.SIGINT, timeout=_STOP_SECONDS)
+            _remove(folder)
 
 
 @contextmanager

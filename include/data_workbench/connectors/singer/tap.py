@@ -6,7 +6,6 @@ ours. What it prints to stderr goes to our log with the values of its configurat
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -14,15 +13,14 @@ import selectors
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from data_workbench import held_folders
 from data_workbench.connectors.singer.messages import BLOCK
 from data_workbench.errors import AccessDenied, FatalError, ResourceExhausted, StoreUnavailable, UsageError
 
@@ -35,7 +33,7 @@ log = logging.getLogger(__name__)
 _MOST_CATALOG = 64 * 1024**2
 _LONGEST_LOG_LINE = 2000
 _GRACE = 5.0
-_FOLDER, _LOCK = "workbench-tap-", "in-use"
+_FOLDER = "workbench-tap-"
 
 
 class Tap:
@@ -52,9 +50,10 @@ class Tap:
         self._secrets = config.secrets()
         self._last: deque[str] = deque(maxlen=10)
         self._process: subprocess.Popen[bytes] | None = None
-        _remove_left_behind()
-        self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))  # mode 0700
-        self._lock: int | None = _hold(self._folder)
+        for folder in held_folders.left_behind(_FOLDER):  # a tap's configuration may hold a secret
+            shutil.rmtree(folder, ignore_errors=True)
+        self._held = held_folders.make(_FOLDER)
+        self._folder = self._held.path
 
     def start(self, *arguments: str, **files: Mapping[str, Any]) -> Self:
         """Begin to run.
@@ -139,9 +138,7 @@ class Tap:
                 if stream is not None:
                     stream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._held.release()
 
     def __enter__(self) -> Self:
         return self
@@ -220,26 +217,6 @@ def resolve_program(name: str, program: str, settings: Settings) -> str:
             hint="add it to WORKBENCH_PROGRAMS (colon separated)",
         )
     return found
-
-
-def _hold(folder: Path) -> int:
-    """A handle whose lock says that the folder is in use; the system frees it however this process ends."""
-    handle = os.open(folder / f"{_LOCK}.new", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    (folder / f"{_LOCK}.new").rename(folder / _LOCK)  # locked before others find it
-    return handle
-
-
-def _remove_left_behind() -> None:
-    """Remove the folders of processes that were killed: a tap's configuration may hold a secret."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        with suppress(OSError):  # another user's, one that is being made, or in use
-            handle = os.open(folder / _LOCK, os.O_RDWR)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(handle)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
