@@ -29,8 +29,11 @@ _HINT = "make rows instead of a long value, with a join or an unnest step"
 _RESIZES = ("list_resize", "array_resize")
 _JOINERS = (exp.DPipe, exp.Concat, exp.ConcatWs, exp.Replace, exp.RegexpReplace, exp.ArrayConcat, exp.Format)
 _JOINING = frozenset({"list_concat", "list_cat", "array_concat", "array_cat", "printf", "flatten", "array_to_string"})
-_WIDTHS = {"printf": r"%[-+ #0]*[0-9]*[.]?([*]|[0-9]{5,})", "format": r"[{][^{}]*([{]|[0-9]{5,})"}
-"""A width or precision of five digits or more, or one that is another value."""
+_WIDTHS = {
+    "printf": r"%([0-9]+[$])?[-+ #0]*[0-9]*[.]?([*]|[0-9]{5,})",
+    "format": r"[{][^{}]*([{]|[0-9]{5,})",
+}
+"""A width or precision of five digits or more, or one that is another value; `1$` says which value is shown."""
 _ESCAPES = {"printf": "%%", "format": "{{"}
 """A sign that stands for itself, and begins nothing."""
 
@@ -160,13 +163,17 @@ class _Guards:
         if lists:
             most = _call("greatest", exp.IntDiv(this=most, expression=_product(self._lengths(lists))), _whole(1))
         if step is None:
-            many: exp.Expr = exp.GT(this=exp.Sub(this=self._copy(end), expression=self._copy(start)), expression=most)
+            # In the largest whole number there is: no type of the ends is left by their distance.
+            first, until = (exp.cast(self._copy(one), "HUGEINT") for one in (start, end))
+            many: exp.Expr = exp.GT(this=exp.Sub(this=until, expression=first), expression=most)
             guarded = exp.Case(ifs=[exp.If(this=many, true=_no(told, self._copy(end), "BIGINT"))])
             guarded.set("default", end.copy())
             end.replace(guarded)
             return
-        # Whether numbers, dates or times: the end lies beyond so many steps, in the direction of the step.
-        last = exp.Add(this=self._copy(start), expression=exp.Mul(this=self._copy(step), expression=exp.paren(most)))
+        # Whether numbers, dates or times: the end lies beyond so many steps, in the direction of the step. Where they
+        # leave the type, no end is twice as far.
+        steps = exp.Mul(this=self._copy(step), expression=exp.paren(most))
+        last = exp.Try(this=exp.Add(this=self._copy(start), expression=steps))
         none = exp.Sub(this=self._copy(step), expression=self._copy(step))
         beyond = [
             exp.And(

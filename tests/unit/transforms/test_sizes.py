@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"id", "n", "big", "t", "tags", "day", "pattern"}
 LARGE = 2_000_000_000
+WIDE = "has a width of more than 9999 characters, or one that is a value"
 ROWS = pa.table({
     "id": pa.array([1, 2], pa.int64()),
     "n": pa.array([3, LARGE], pa.int32()),
@@ -45,6 +47,7 @@ ROWS = pa.table({
         ("array_resize(tags, n, '-')", ["x", "y", "-"]),
         ("len(bitstring('1', n))", 3),
         ("format(pattern, 3)", "    3"),
+        ("printf(if(id = 1, '%1$2d', '%1$2000000d'), id)", " 1"),
         ("[lpad(one, n, '.') for one in tags]", ["..x", "..y"]),
         ("list_transform(range(n), lambda i: repeat('y', i))", ["", "y", "yy"]),
         ("list_transform(tags, lambda one: range(n))", [[0, 1, 2], [0, 1, 2]]),
@@ -81,6 +84,41 @@ def test_no_number_makes_nothing_and_a_negative_one_nothing_either(bench: Bench)
     assert out.column("made", "t") == [None, "", ""]
 
 
+@pytest.mark.parametrize(
+    ("expression", "made"),
+    [
+        ("range(a, b)", list(range(-100, 100))),
+        ("range(u, w)", []),
+        ("range(u, w, -1)", [5, 4]),
+        ("range(big, big + 3)", [2**62, 2**62 + 1, 2**62 + 2]),
+        ("range(low, high, 9223372036854775807)", [-(2**63), -1, 2**63 - 2]),
+        ("len(generate_series(d, d + interval 100 year, interval 50 year))", 3),
+    ],
+)
+def test_the_guard_of_a_list_computes_nothing_that_is_out_of_range_itself(
+    bench: Bench, expression: str, made: Any
+) -> None:
+    rows = pa.table({
+        "a": pa.array([-100], pa.int8()),
+        "b": pa.array([100], pa.int8()),
+        "u": pa.array([5], pa.uint32()),
+        "w": pa.array([3], pa.uint32()),
+        "big": [2**62],
+        "low": [-(2**63)],
+        "high": [2**63 - 1],
+        "d": [date(2020, 1, 1)],
+    })  # fmt: skip
+    out = bench.run({"rows": rows}, [{"name": "made", "derive": {"v": expression}}])
+    assert (out.quarantine, out.column("made", "v")) == ([], [made])
+
+
+def test_ends_that_are_too_far_apart_for_a_number_set_their_row_aside(bench: Bench) -> None:
+    rows = pa.table({"low": [-(2**63)], "high": [2**63 - 1]})
+    out = bench.run({"rows": rows}, [{"name": "made", "derive": {"v": "range(low, high)"}}])
+    assert out.counts("made") == {"in": 1, "quarantined": 1}
+    assert "range(low, high) cannot be computed" in out.quarantine[0]["reason"]
+
+
 def test_an_argument_of_an_aggregate_sets_its_row_aside_and_a_group_itself(bench: Bench) -> None:
     rows = pa.table({"k": ["a", "a", "b"], "n": [1, LARGE, 2]})
     take = {"longest": "max(length(repeat('x', n)))"}
@@ -106,8 +144,11 @@ def test_a_query_is_guarded_too(bench: Bench) -> None:
         ("range(10001)", "filter makes a list of more than 10000 elements"),
         ("generate_series(5, -100000, -2)", "filter makes a list of more than 10000 elements"),
         ("list_resize(tags, 1000000)", "filter makes a list of more than 10000 elements"),
-        ("printf('%1000000d', n)", "filter printf has a width of more than 9999 characters, or one that is a value"),
-        ("format('{:{}}', n, n)", "filter format has a width of more than 9999 characters, or one that is a value"),
+        ("printf('%1000000d', n)", f"filter printf {WIDE}"),
+        ("printf('%1$2000000d', n)", f"filter printf {WIDE}"),
+        ("printf('%1$-2000000d', n)", f"filter printf {WIDE}"),
+        ("printf('%1$.2000000f', n)", f"filter printf {WIDE}"),
+        ("format('{:{}}', n, n)", f"filter format {WIDE}"),
     ],
 )
 def test_a_size_that_is_written_too_large_is_told_before_anything_runs(expression: str, told: str) -> None:
