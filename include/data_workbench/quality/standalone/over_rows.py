@@ -243,8 +243,9 @@ class OverRows:
     @cached_property
     def _hidden(self) -> set[str]:
         """What is classified of all datasets that the contract looks at, with what is derived from it."""
-        others = (getattr(check, check.kind) for check in self._contract.checks)
-        named = {f"{one.connection}:{one.stream}" for one in others if isinstance(one, Other)}
+        checks = [check for _, check in self._references(self._contract.checks)]
+        others = [*(getattr(check, check.kind) for check in checks), *map(wholes.other_of, checks)]
+        named = {f"{one.connection}:{one.stream}" for one in others if isinstance(one, Other | Elsewhere)}
         hidden = {name for dataset in (self._contract.dataset, *named) for name in self._reader.hidden(dataset)}
         return hidden | _derived_from(self._expressions, hidden)
 

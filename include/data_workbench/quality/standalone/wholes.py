@@ -88,7 +88,8 @@ class Whole:
         here = distribution.values_of(GIVEN, wanted.column, self.numbers)
         other = distribution.values_of(side.table, there, side.numbers) if side and there else None
         distance, sample = distribution.measured(self.connection, wanted, here, other)
-        if wanted.column in self._secret:
+        hidden = self.reader.hidden(f"{like.connection}:{like.stream}") if like else ()
+        if wanted.column in self._secret or there in hidden:
             sample = [{**one, "value": HIDDEN} for one in sample]
         failing = int(distance > wanted.within)
         found = self.of.result(title, level, failing, sample=sample[: self.reader.sample] if failing else [])
