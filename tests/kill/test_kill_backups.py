@@ -247,6 +247,7 @@ def test_killed_while_nodes_are_brought_back_the_next_gives_them_their_relations
         session.run("MATCH (n:Row) WHERE n.id % 3 = 0 DETACH DELETE n").consume()
     piece = ("retrieve", "graph:Row", "--yes")
     site.kill(*piece, point=point, occurrence=occurrence)
+    site.run(*piece, "--key", '{"id": 3}')  # mends one, and leaves the marks of the others
     site.run(*piece)
     found = site.graph_facts()
     assert found == {name: wanted[name] for name in found}

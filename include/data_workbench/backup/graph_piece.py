@@ -79,7 +79,10 @@ class GraphPiece(GraphRestore):
         removed = self._remove_others(list(wanted.values()), names)
         again = set(wanted) if self._key else made
         related = self._relate_again(again)
-        self._client.run(f"MATCH (x:{RESTORED_LABEL}:{quoted(self._label)}) REMOVE x:{RESTORED_LABEL}")
+        self._client.run(
+            f"MATCH (x:{RESTORED_LABEL}:{quoted(self._label)}) WHERE {self._has_key} REMOVE x:{RESTORED_LABEL}",
+            {"key": dict(self._key or {})},
+        )
         return {
             "written": len(wanted),
             "made": len(made),
@@ -87,6 +90,11 @@ class GraphPiece(GraphRestore):
             "relationships": related,
             "replaced": None,
         }
+
+    @property
+    def _has_key(self) -> str:
+        """Whether a node that stands is one of those meant, as Cypher."""
+        return " AND ".join(f"x.{quoted(name)} = $key.{quoted(name)}" for name in self._key or {}) or "true"
 
     def _is_meant(self, node: dict[str, Any]) -> bool:
         properties = node["properties"]
@@ -119,10 +127,10 @@ class GraphPiece(GraphRestore):
     def _remove_others(self, nodes: Sequence[dict[str, Any]], names: list[str]) -> int:
         """Nodes that the set does not have, with their relationships."""
         value = "[" + ", ".join(f"x.{quoted(name)}" for name in names) + "]"
-        key = " AND ".join(f"x.{quoted(name)} = $key.{quoted(name)}" for name in self._key or {}) or "true"
         kept = [[as_properties(one["properties"])[name] for name in names] for one in nodes]
         query = (
-            f"MATCH (x:{quoted(self._label)}) WHERE {key} AND NOT {value} IN $kept DETACH DELETE x RETURN count(*) AS n"
+            f"MATCH (x:{quoted(self._label)}) WHERE {self._has_key} AND NOT {value} IN $kept "
+            "DETACH DELETE x RETURN count(*) AS n"
         )
         return int(self._client.run(query, {"kept": kept, "key": dict(self._key or {})})[0]["n"])
 
