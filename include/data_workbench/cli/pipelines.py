@@ -84,7 +84,7 @@ def runner(session: Session) -> Iterator[Runner]:
 @command(root)
 @click.argument("paths", nargs=-1, required=True)
 def lint(paths: tuple[str, ...], as_json: bool) -> None:
-    """Check files of pipelines, contracts and policies, or folders; needs no server, connection or data file."""
+    """Check files of pipelines, contracts, policies and watches, or folders; no server or data file is needed."""
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
@@ -106,6 +106,7 @@ def lint(paths: tuple[str, ...], as_json: bool) -> None:
             "pipeline": (len(definitions), "pipelines"),
             "contract": (kinds["contract"], "contracts"),
             "policy": (kinds["policy"], "policies"),
+            "list of watches": (kinds["watches"], "lists of watches"),
         }
         told = [f"{count} {one if count == 1 else many}" for one, (count, many) in counts.items() if count]
         told = told or ["0 pipelines"]

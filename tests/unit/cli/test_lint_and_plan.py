@@ -47,6 +47,12 @@ def test_right_files_folders_and_names_pass(workbench: Workbench) -> None:
     assert workbench("lint", "copy", "--json").document == {"findings": []}
 
 
+def test_a_list_of_watches_is_counted(workbench: Workbench, tmp_path: Path) -> None:
+    (tmp_path / "dags" / "watches.yaml").write_text("version: 1\nwatches: []\n", encoding="utf-8")
+    assert workbench("lint", "dags/watches.yaml").out == "1 list of watches without mistakes\n"
+    assert workbench("lint", "dags").out == "1 pipeline and 1 list of watches without mistakes\n"
+
+
 def test_a_secret_in_a_url_is_not_repeated(workbench: Workbench) -> None:
     file = FIXTURES / "bad_pipelines" / "password_in_url.yaml"
     [secret] = re.findall(r"://[^:]+:([^@]+)@", file.read_text(encoding="utf-8"))
