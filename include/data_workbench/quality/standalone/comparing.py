@@ -42,7 +42,8 @@ def pair(here: tuple[str, str], there: tuple[str, str], kinds: tuple[str, str]) 
     """
     one, two = (f"{table}.{quoted(column)}" for table, column in (here, there))
     if MIXED in kinds and any(map(_is_number, kinds)):
-        return _number_or_text(one), _number_or_text(two)
+        as_plain = _double_or_text if _FLOATING & set(kinds) else _exact_or_text
+        return as_plain(one), as_plain(two)
     kinds = (_known(kinds[0]), _known(kinds[1]))
     if all(map(_is_number, kinds)) and not set(kinds) <= _WHOLE and (kinds[0] != kinds[1] or NUMBER in kinds):
         as_number = _double if _FLOATING & set(kinds) else _exact
@@ -75,9 +76,22 @@ def _double(sql: str) -> str:
     return f"CAST({_text(sql)} AS DOUBLE)"
 
 
-def _number_or_text(sql: str) -> str:
+def _double_or_text(sql: str) -> str:
     text = _text(sql)
     return f"coalesce(CAST(TRY_CAST({text} AS DOUBLE) AS VARCHAR), {text})"
+
+
+def _exact_or_text(sql: str) -> str:
+    """Every digit of what is written as a decimal: as doubles, long ids would meet their neighbours.
+
+    What is written otherwise (1e+16) becomes a decimal where that is the same number.
+    """
+    text = _text(sql)
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    decimals = (f"TRY_CAST({text} AS {kind})" for kind in ("DECIMAL(38, 18)", "HUGEINT"))
+    written = " ".join(f"WHEN CAST({one} AS DOUBLE) = {number} THEN {_exact(one)}" for one in decimals)
+    is_plain = f"regexp_full_match({text}, '-?(0|[1-9][0-9]*)(\\.[0-9]+)?')"
+    return f"CASE WHEN {is_plain} THEN {_exact(sql)} {written} ELSE {_double_or_text(sql)} END"
 
 
 def _exact(sql: str) -> str:

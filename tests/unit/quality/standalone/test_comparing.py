@@ -40,6 +40,16 @@ MOMENT = "TIMESTAMP WITH TIME ZONE"
         ((MIXED, "'many'"), ("DECIMAL(6,2)", "60.00"), False),
         ((MIXED, "'many'"), ("DOUBLE", "NULL"), False),
         ((MIXED, "'many'"), ("VARCHAR", "'many'"), True),
+        ((MIXED, "'1850000000000000001'"), ("BIGINT", "1850000000000000000"), False),
+        ((MIXED, "'1850000000000000001'"), ("BIGINT", "1850000000000000001"), True),
+        ((MIXED, "'1850000000000000001'"), ("DOUBLE", "1850000000000000000"), True),
+        ((MIXED, "'12345678901234567890.1'"), (NUMBER, "'12345678901234567890.2'"), False),
+        ((MIXED, "'1e+16'"), ("BIGINT", "10000000000000000"), True),
+        ((MIXED, "'1e+30'"), (NUMBER, "'1000000000000000000000000000000'"), True),
+        ((MIXED, "'1e-05'"), ("DECIMAL(6,5)", "0.00001"), True),
+        ((MIXED, "'1e-30'"), ("BIGINT", "0"), False),
+        ((MIXED, "'nan'"), (NUMBER, "'NaN'"), True),
+        ((MIXED, "'05'"), ("BIGINT", "5"), True),
     ],
 )
 def test_a_value_is_the_same_whatever_type_a_store_gave_it(

@@ -17,6 +17,7 @@ from data_workbench.pipelines.contract_files import parse_contract
 from data_workbench.quality.standalone import Reader
 
 SSN = "078-05-1120"
+PEOPLE = "{connection: 'HERE', stream: people.parquet, where: 'CAST(ssn AS INTEGER) > 0'}"
 Held = Callable[[str], list[dict[str, Any]]]
 
 
@@ -46,10 +47,8 @@ def held(tmp_path: Path) -> Held:
     "body",
     [
         "columns: {ref: {references: {connection: 'HERE', stream: people.csv, column: ssn}}}",
-        "checks: [{distribution: {column: code, like: "
-        "{connection: 'HERE', stream: people.parquet, where: 'CAST(ssn AS INTEGER) > 0'}}}]",
-        "checks: [{drift: {column: vector, than: "
-        "{connection: 'HERE', stream: people.parquet, where: 'CAST(ssn AS INTEGER) > 0'}}}]",
+        f"checks: [{{distribution: {{column: code, like: {PEOPLE}}}}}]",
+        f"checks: [{{drift: {{column: vector, than: {PEOPLE}}}}}]",
     ],
 )
 def test_a_reason_names_no_classified_value_of_any_dataset_that_is_looked_at(held: Held, body: str) -> None:
