@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 from psycopg import sql
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from data_workbench.settings import Settings
 
 _LONGEST = 63
+_TAKES_KEYS = """
+SELECT pg_catalog.current_setting('transaction_read_only') = 'off'
+   AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')
+"""
+"""A standby makes no temporary tables, nor does a session that only reads."""
+
+Certainty = Literal["exact", "at least", "unknown"]
+"""How well a number of rows is known."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +115,22 @@ class Family:
 
     Args:
         batch: None for all that is past its time.
+        most: keep about so many keys of each table and leave out the rest, for those who only count.
     """
 
     def __init__(
-        self, connection: PatientConnection, eligible: Eligible, batch: Batch | None, relatives: Sequence[Relative]
+        self,
+        connection: PatientConnection,
+        eligible: Eligible,
+        batch: Batch | None,
+        relatives: Sequence[Relative],
+        *,
+        most: int | None = None,
     ) -> None:
         self._connection = connection
         self._relatives = relatives
+        self._most = most
+        self._limit = sql.SQL("") if most is None else sql.SQL(" LIMIT {}").format(sql.Literal(most))
         self._places = {eligible.dataset.table.relation.stream: 0}
         self._places |= {one.stream: place for place, one in enumerate(relatives, start=1)}
         self._keep(eligible.dataset, eligible.condition() if batch is None else within(eligible, batch))
@@ -159,11 +176,12 @@ class Family:
         kept = self._kept(stream)
         columns = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in self._columns(dataset))
         self._connection.execute(
-            sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} AS t WHERE {}").format(
+            sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} AS t WHERE {}{}").format(
                 sql.Identifier(f"_wb_family_{self._places[stream]}"),
                 columns,
                 sql.SQL(dataset.table.relation.sql),
                 condition,
+                self._limit,
             )
         )
         self._connection.execute(sql.SQL("ANALYZE {}").format(kept))
@@ -178,20 +196,41 @@ class Family:
         names = sql.SQL(", ").join(
             sql.SQL("t.{}").format(sql.Identifier(name)) for name in self._columns(relative.dataset)
         )
-        more = sql.SQL("INSERT INTO {} SELECT {} FROM {} AS t WHERE ({}) AND NOT {}").format(
+        more = sql.SQL("INSERT INTO {} SELECT {} FROM {} AS t WHERE ({}) AND NOT {}{}").format(
             self._kept(relative.stream),
             names,
             sql.SQL(relative.dataset.table.relation.sql),
             sql.SQL(" OR ").join(map(self._refers, own)),
             self._is_taken(relative),
+            self._limit,
         )
         while self._connection.execute(more).rowcount:
-            pass
+            if self._most is not None and self.count(relative) >= self._most:
+                return
 
     def _refers(self, link: Link) -> sql.Composed:
         return sql.SQL("EXISTS (SELECT FROM {} AS s WHERE {})").format(
             self._kept(link.table), _equal("t", link.columns, "s", link.refers_to)
         )
+
+
+def rehearsed(
+    connection: PatientConnection, eligible: Eligible, relatives: Sequence[Relative], rows: int, *, most: int
+) -> tuple[dict[str, int], Certainty]:
+    """Rows by table that would go along with so many that are past their time, within a transaction.
+
+    Args:
+        most: keys of each table are kept in temporary tables up to about so many, whatever the size of the tables.
+    """
+    if not relatives or not rows:
+        return {}, "exact"
+    row = connection.execute(_TAKES_KEYS).fetchone()
+    if not row or not row[0]:
+        return {}, "unknown"
+    family = Family(connection, eligible, None, relatives, most=most)
+    found = {one.stream: family.count(one) for one in relatives}
+    is_cut = max(rows, *found.values()) >= most
+    return {name: count for name, count in found.items() if count}, "at least" if is_cut else "exact"
 
 
 def _equal(ours: str, columns: Sequence[str], theirs: str, others: Sequence[str]) -> sql.Composed:

@@ -28,7 +28,7 @@ from data_workbench.archive.converging import converge
 from data_workbench.archive.departure import Member, depart
 from data_workbench.archive.drafting import Draft
 from data_workbench.archive.entities import Entities
-from data_workbench.archive.family import Family, Relative, relatives_of
+from data_workbench.archive.family import Certainty, Family, Relative, rehearsed, relatives_of
 from data_workbench.archive.manifest import Manifest, Origin, is_taken_by
 from data_workbench.archive.policy import Policy
 from data_workbench.archive.removal import STAGING, Removed, numbered, remove
@@ -50,13 +50,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_ROUNDS = 64
 """Of a run over a table that refers to itself: what is deeper goes with the next run."""
+MOST_REHEARSED = 100_000
+"""Keys of each table that a dry run puts into temporary tables of a server that others work on."""
 
 
 @dataclass
 class Outcome:
     """What a run did, or would do: rows by partition that are past their time, archives made, rows moved and kept.
 
-    `along`: rows of other tables that went with them, by table.
+    `along`: rows of other tables that went with them, by table; a dry run knows by `along_is` how well it counted.
     """
 
     policy: str
@@ -68,6 +70,7 @@ class Outcome:
     rows: int = 0
     kept: int = 0
     along: dict[str, int] = field(default_factory=dict)
+    along_is: Certainty = "exact"
     nodes: int = 0
     points: int = 0
     kept_beside: int = 0
@@ -218,9 +221,8 @@ class Archiver:
             eligible.require_unreferenced(session)
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             outcome.eligible = eligible.partitions(session)
-            if relatives:
-                family = Family(session, eligible, None, relatives)
-                outcome.along = {one.stream: rows for one in relatives if (rows := family.count(one))}
+            rows = sum(outcome.eligible.values())
+            outcome.along, outcome.along_is = rehearsed(session, eligible, relatives, rows, most=MOST_REHEARSED)
             session.execute("ROLLBACK")
         return outcome
 

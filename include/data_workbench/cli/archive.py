@@ -147,7 +147,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         {**one.compression.model_dump(), "bytes": one.bytes, "seconds": round(one.seconds, 3)} for one in outcome.trials
     ]
     told = {name: value for name, value in vars(outcome).items() if name != "layouts"}
-    return {**told, "trials": trials, "ratio": outcome.ratio}
+    along = None if outcome.along_is == "unknown" else outcome.along
+    return {**told, "along": along, "trials": trials, "ratio": outcome.ratio}
 
 
 def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
@@ -173,8 +174,12 @@ def _say_outcome(outcome: Outcome, *, dry_run: bool) -> None:
 
 
 def _say_along(outcome: Outcome) -> None:
+    if outcome.along_is == "unknown":
+        click.echo("how many rows of other tables go with them is unknown: counting them takes temporary tables, and")
+        click.echo("this server only reads, or the login may make none")
+    least = "at least " if outcome.along_is == "at least" else ""
     for table, rows in outcome.along.items():
-        click.echo(f"with them {rows:,} rows of {table}")
+        click.echo(f"with them {least}{rows:,} rows of {table}")
 
 
 @command(archive, name="list")

@@ -219,6 +219,36 @@ def test_a_dry_run_tells_what_would_go_along(orders: Shell) -> None:
     assert counts(orders) == standing
     assert sum(told["eligible"].values()) == 100
     [done] = orders("archive", "run", "--json").document["policies"]
-    assert told["along"] == done["along"]
+    assert (told["along"], told["along_is"]) == (done["along"], "exact")
     for table, rows in done["along"].items():
         assert f"with them {rows:,} rows of {table}" in rehearsed.out
+
+
+def test_a_dry_run_counts_so_far_and_no_further(orders: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders.sql("ALTER TABLE orders DROP COLUMN follows")
+    [whole] = orders("archive", "run", "--dry-run", "--json").document["policies"]
+    monkeypatch.setattr("data_workbench.archive.running.MOST_REHEARSED", 15)
+    rehearsed = orders("archive", "run", "--dry-run")
+    [told] = orders("archive", "run", "--dry-run", "--json").document["policies"]
+    assert (told["eligible"], told["along_is"]) == (whole["eligible"], "at least")
+    assert told["along"]["public.items"] == 15
+    for table, rows in told["along"].items():
+        assert 0 < rows <= min(2 * 15, whole["along"][table])
+        assert f"with them at least {rows:,} rows of {table}" in rehearsed.out
+
+
+def test_a_dry_run_tells_what_it_can_on_a_server_that_only_reads(orders: Shell) -> None:
+    import psycopg
+
+    name = orders.sql("SELECT quote_ident(current_database())")[0][0]
+    orders.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        rehearsed = orders("archive", "run", "--dry-run")
+        answer = orders("archive", "run", "--dry-run", "--json")
+    finally:
+        with psycopg.connect(orders.dsn, autocommit=True, options="-c default_transaction_read_only=off") as session:
+            session.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
+    assert (rehearsed.code, answer.code) == (0, 0), answer.err
+    [told] = answer.document["policies"]
+    assert (sum(told["eligible"].values()) > 0, told["along"], told["along_is"]) == (True, None, "unknown")
+    assert "is unknown" in rehearsed.out
