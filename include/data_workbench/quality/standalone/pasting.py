@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from data_workbench.connectors.postgres.names import parse_relation
 from data_workbench.quality.standalone.graph import named
+from data_workbench.quality.standalone.mixed import STORED, is_stored
 from data_workbench.records.names import literal, quoted
 
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ def by_keys(place: Place, connection: DuckDBPyConnection, query: str, hidden: Co
     write = {"postgres": _sql, "neo4j": _cypher, "qdrant": _points}.get(place.kind)
     if write is None or not place.key or set(place.key) & set(hidden):
         return None
-    listed = ", ".join(map(quoted, place.key))
     try:
-        keys = connection.execute(f"SELECT DISTINCT {listed} FROM ({query}) LIMIT {MOST + 1:d}").fetchall()
+        keys = _keys(place, connection, query)
     except duckdb.Error:  # what was found stands; only how to find it again is not told
         return None
     if not keys or any(value is None for key in keys for value in key):
@@ -71,6 +71,15 @@ def by_keys(place: Place, connection: DuckDBPyConnection, query: str, hidden: Co
         return text
     comment = {"postgres": "--", "neo4j": "//", "qdrant": "//"}[place.kind]
     return f"{comment} the first {MOST} of them\n{text}"
+
+
+def _keys(place: Place, connection: DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """Those of several types as they are stored: made plain, a number is a text that the store does not find."""
+    there = connection.sql(f"FROM ({query}) LIMIT 0").columns
+    names = [STORED + name if STORED + name in there else name for name in place.key]
+    listed = ", ".join(map(quoted, names))
+    found = connection.execute(f"SELECT DISTINCT {listed} FROM ({query}) LIMIT {MOST + 1:d}").fetchall()
+    return [tuple(json.loads(v) if v and is_stored(n) else v for n, v in zip(names, key, strict=True)) for key in found]
 
 
 def _sql(place: Place, keys: Sequence[tuple[Any, ...]]) -> str:
