@@ -21,7 +21,7 @@ from data_workbench.quality.standalone.masking import HIDDEN, SHOWN, masked
 from data_workbench.quality.standalone.model import Check, promises_named
 from data_workbench.quality.standalone.needs import columns_needed
 from data_workbench.quality.standalone.reasons import reason_of
-from data_workbench.quality.standalone.translating import in_postgres, unlike
+from data_workbench.quality.standalone.translating import doubtful, in_postgres
 from data_workbench.records.marks import STAMP_MODEL, STAMP_TEXT_HASH
 from data_workbench.records.names import quoted
 from data_workbench.records.values import rows_of
@@ -349,7 +349,7 @@ class OverRows:
             is_postgres = is_postgres and side.connection == one.connection
         # What a contract derives may be said with functions of DuckDB's that PostgreSQL has under no name.
         in_words = (
-            in_postgres(text, unlike(self._read.described.schema))
+            in_postgres(text, doubtful(self._read.described.schema))
             if is_postgres and not self._expressions.derived
             else None
         )
