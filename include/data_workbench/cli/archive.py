@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,9 +17,12 @@ from data_workbench.cli.session import Session
 from data_workbench.errors import UsageError, WorkbenchError
 
 if TYPE_CHECKING:
+    from data_workbench.archive.compaction import Compacted
     from data_workbench.archive.policy import Policy
     from data_workbench.archive.running import Archiver, Outcome
     from data_workbench.archive.shelf import Shelf
+
+Done = TypeVar("Done")
 
 shelf_option = click.option("--shelf", help="A folder, URL or connection; WORKBENCH_ARCHIVES without it.")
 
@@ -76,6 +79,31 @@ def naming(policy: Policy) -> Iterator[None]:
         raise
 
 
+def _each(wanted: Sequence[Policy], carried_out: Callable[[Policy], Done]) -> tuple[list[Done], list[WorkbenchError]]:
+    """What became of the policies, and the errors of those that failed; one that fails keeps no other back."""
+    done: list[Done] = []
+    failed: list[WorkbenchError] = []
+    for policy in wanted:
+        try:
+            with naming(policy):
+                done.append(carried_out(policy))
+        except WorkbenchError as error:
+            failed.append(error)
+    return done, failed
+
+
+def _with_error(document: dict[str, Any], failed: Sequence[WorkbenchError]) -> dict[str, Any]:
+    return {**document, "error": failed[0].as_dict()} if failed else document
+
+
+def _end(failed: Sequence[WorkbenchError]) -> None:
+    """Say the errors; leave with the exit code of the first."""
+    for error in failed:
+        say_error(error)
+    if failed:
+        sys.exit(failed[0].exit_code)
+
+
 def moment(_context: click.Context, _option: click.Parameter, given: str | None) -> datetime | None:
     """A time with its zone, UTC if none is given."""
     if given is None:
@@ -103,28 +131,20 @@ def run(
     session = Session()
     wanted = policies(session, names)
     moment = now or datetime.now(UTC)
-    outcomes: list[Outcome] = []
-    failed: list[WorkbenchError] = []
     with archiver(session, shelf, makes=True) as able, shown(as_json=as_json):
-        for policy in wanted:
-            try:
-                with naming(policy):
-                    if dry_run:
-                        outcomes.append(able.run(policy, now=moment, dry_run=True))
-                    else:
-                        outcomes.append(_carried_out(able, policy, moment, anew=anew))
-            except WorkbenchError as error:
-                failed.append(error)
+
+        def carried_out(policy: Policy) -> Outcome:
+            if dry_run:
+                return able.run(policy, now=moment, dry_run=True)
+            return _carried_out(able, policy, moment, anew=anew)
+
+        outcomes, failed = _each(wanted, carried_out)
     if as_json:
-        document = {"policies": [_document(one) for one in outcomes], "dry_run": dry_run}
-        say_json({**document, "error": failed[0].as_dict()} if failed else document)
+        say_json(_with_error({"policies": [_document(one) for one in outcomes], "dry_run": dry_run}, failed))
     else:
         for one in outcomes:
             _say_outcome(one, dry_run=dry_run)
-    for trouble in failed:
-        say_error(trouble)
-    if failed:
-        sys.exit(failed[0].exit_code)
+    _end(failed)
 
 
 def _carried_out(able: Archiver, policy: Policy, moment: datetime, *, anew: bool) -> Outcome:
@@ -246,27 +266,31 @@ def verify(policy: str | None, shelf: str | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Tell which archives would be made one; change nothing.")
 @shelf_option
 def compact(names: tuple[str, ...], dry_run: bool, shelf: str | None, as_json: bool) -> None:
-    """Make one archive of small ones of the same partition."""
+    """Make one archive of small ones of the same partition. A policy that fails keeps no other from it."""
     from data_workbench.archive.compaction import compact as make_one
     from data_workbench.audit import recorded
 
     session = Session()
-    outcomes = {}
+    wanted = policies(session, names)
     with archiver(session, shelf) as able, shown(as_json=as_json):
-        for policy in policies(session, names):
+
+        def carried_out(policy: Policy) -> tuple[str, Compacted]:
             if dry_run:
-                with naming(policy):
-                    outcomes[policy.archive] = make_one(able, policy, dry_run=True)
-                continue
-            with naming(policy), recorded(able.metastore, "archive.compact", policy.archive, details={}) as told:
-                done = outcomes[policy.archive] = make_one(able, policy)
+                return policy.archive, make_one(able, policy, dry_run=True)
+            with recorded(able.metastore, "archive.compact", policy.archive, details={}) as told:
+                done = make_one(able, policy)
                 told |= vars(done)
+            return policy.archive, done
+
+        outcomes, failed = _each(wanted, carried_out)
     if as_json:
-        say_json({"policies": [{"policy": name, **vars(one)} for name, one in outcomes.items()], "dry_run": dry_run})
-        return
-    for name, one in outcomes.items():
-        verb = "would become fewer" if dry_run else f"became {len(one.made)}"
-        click.echo(f"{name}: {len(one.replaced)} archives of {one.rows:,} rows {verb}")
+        told = [{"policy": name, **vars(one)} for name, one in outcomes]
+        say_json(_with_error({"policies": told, "dry_run": dry_run}, failed))
+    else:
+        for name, one in outcomes:
+            verb = "would become fewer" if dry_run else f"became {len(one.made)}"
+            click.echo(f"{name}: {len(one.replaced)} archives of {one.rows:,} rows {verb}")
+    _end(failed)
 
 
 @command(archive)

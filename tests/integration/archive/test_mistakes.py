@@ -145,3 +145,18 @@ def test_a_policy_that_fails_keeps_no_other_from_being_carried_out(events: Shell
         assert "policy lost: no table" in answer.err
     assert events.sql("SELECT count(*) FROM events") == [(202,)]
     assert "old_events: 0 rows" in events("archive", "run").out
+
+
+def test_a_policy_that_fails_keeps_no_other_from_being_compacted(events: Shell) -> None:
+    assert events("archive", "run").code == 0
+    folder = events.folder / "dags" / "archives"
+    for name in ("another", "lost"):
+        (folder / f"{name}.yaml").write_text(POLICY.replace("old_events", name).replace("public.events", "public.lost"))
+    for flags in (("--dry-run",), ()):
+        answer = events("archive", "compact", *flags, "--json")
+        assert answer.code == 1
+        assert [one["policy"] for one in answer.document["policies"]] == ["old_events"]
+        assert "policy another: no table" in answer.document["error"]["message"]
+        assert "policy lost: no table" in answer.err
+    answer = events("archive", "compact")
+    assert (answer.code, "old_events: 0 archives" in answer.out) == (1, True), answer.out
