@@ -12,6 +12,7 @@ from data_workbench.records.types import native_type
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+    from sqlglot import exp
 
 _FINEST: Final = 18
 """Digits behind the point that leave room for as many and more before it."""
@@ -42,12 +43,47 @@ def computed(sql: str, types: Mapping[str, str]) -> str:
     import sqlglot
     from sqlglot import exp
 
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    wide = _without_room(tree, types)
+
     def as_number(node: exp.Expr) -> exp.Expr:
         if not (isinstance(node, exp.Column) and node.name in types):
             return node
-        return exp.cast(node.copy(), types[node.name], dialect="duckdb")
+        return exp.cast(node.copy(), "DOUBLE" if id(node) in wide else types[node.name], dialect="duckdb")
 
-    return sqlglot.parse_one(sql, read="duckdb").transform(as_number).sql(dialect="duckdb")
+    return tree.transform(as_number, copy=False).sql(dialect="duckdb")
+
+
+def _without_room(tree: exp.Expr, types: Mapping[str, str]) -> set[int]:
+    """The columns, by identity, in products with so many places that decimals would run out of digits."""
+    from sqlglot import exp
+
+    places: dict[int, int] = {}
+    found: set[int] = set()
+    nodes = [*tree.bfs()]
+    for node in reversed(nodes):  # what stands inside comes first
+        inside = [places[id(one)] for one in node.iter_expressions()]
+        if isinstance(node, exp.Column | exp.Literal):
+            places[id(node)] = _places(node, types)
+        elif isinstance(node, exp.Cast | exp.Div):  # of its own type; a quotient is a double
+            places[id(node)] = 0
+        else:
+            places[id(node)] = sum(inside) if isinstance(node, exp.Mul) else max(inside, default=0)
+    for node in nodes:
+        is_wide = isinstance(node, exp.Mul) and places[id(node)] > _FINEST
+        if id(node) in found or is_wide:  # so is all that stands inside
+            found.update(map(id, node.iter_expressions()))
+    return found
+
+
+def _places(node: exp.Expr, types: Mapping[str, str]) -> int:
+    """Digits behind the point."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Column):
+        kind = types.get(node.name, "")
+        return int(kind.partition(",")[2].rstrip(")")) if kind.startswith("DECIMAL") else 0
+    return 0 if node.args["is_string"] else len(node.name.partition(".")[2])
 
 
 def replaced(types: Mapping[str, str]) -> str:
