@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from data_workbench.transforms.plan import Action
 
+_MEMORY_HINT = (
+    "memory does not hold the values of its groups or windows, so none can be set aside: cast what is folded to "
+    "double, which is hardly ever out of range, make groups or windows smaller, or raise WORKBENCH_DUCKDB_MEMORY"
+)
+
 
 def make(engine: duckdb.DuckDBPyConnection, action: Action) -> None:
     """Run the statement of an action.
@@ -44,19 +49,22 @@ def _make_otherwise(engine: duckdb.DuckDBPyConnection, action: Action, error: Ex
     except (duckdb.DataError, duckdb.InvalidInputException) as failure:
         if "query" not in action.arguments:
             raise
-        if not _set_apart(engine, action):
+        if (trouble := _apart_trouble(engine, action, failure)) is not None:
             told = {name: value for name, value in action.arguments.items() if name != APART}
-            raise blame(engine, failure, **told) from failure
+            blamed = blame(engine, failure, **told)
+            if isinstance(trouble, duckdb.OutOfMemoryException):
+                blamed.hint = _MEMORY_HINT
+            raise blamed from failure
 
 
-def _set_apart(engine: duckdb.DuckDBPyConnection, action: Action) -> bool:
-    """Run the statement that sets groups aside, if there is one and memory holds the values of each group."""
+def _apart_trouble(engine: duckdb.DuckDBPyConnection, action: Action, failure: Exception) -> Exception | None:
+    """Run the statement that sets groups aside; what came in its way, which is the failure itself if there is none."""
     import duckdb
 
     if APART not in action.arguments:
-        return False
+        return failure
     try:
         engine.execute(action.arguments[APART])
-    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.OutOfMemoryException):
-        return False
-    return True
+    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
+        return error
+    return None

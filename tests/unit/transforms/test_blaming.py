@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -146,3 +147,16 @@ def test_an_aggregate_that_is_a_macro_of_the_engine_is_no_catalog_error(bench: B
     rows = pa.table({"k": ["a", "a"], "x": pa.array([2.0, 8.0])})
     steps = [{"name": "s", "aggregate": {"by": ["k"], "take": {"v": f"{name}(x)"}}}]
     assert bench.run({"rows": rows}, steps).column("s", "v") == [pytest.approx(4.0)]
+
+
+def test_a_window_whose_values_memory_does_not_hold_is_told_with_what_helps(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, duckdb_memory="256MB")
+    values = [Decimal(1)] * 7998 + [MOST] * 2
+    rows = pa.table({"id": range(8000), "n": pa.array(values, pa.decimal128(38, 0))})
+    window: dict[str, Any] = {"order": ["id"], "take": {"v": "sum(n)"}}
+    with pytest.raises(TransformError, match=r"sums: window v: SUM\(\"n\"\) cannot be computed: ") as caught:
+        bench.run({"rows": rows}, [{"name": "sums", "window": window}])
+    assert "WORKBENCH_DUCKDB_MEMORY" in str(caught.value.hint)
+    assert "double" in str(caught.value.hint)
+    window["take"]["v"] = "sum(cast(n as double))"
+    assert bench.run({"rows": rows}, [{"name": "sums", "window": window}]).counts("sums") == {"in": 8000, "out": 8000}
