@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import logging
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from data_workbench.errors import FatalError
+from data_workbench.errors import FatalError, StoreBusy
 from data_workbench.maven import fetch_classpath
 from data_workbench.servers.credentials import HOST, NEO4J_USER, load_credentials
 from data_workbench.servers.probe import Unauthorised, http_trouble
 from data_workbench.servers.service import Say, Service, foreign_data
 
+log = logging.getLogger(__name__)
+
 COORDINATE = "org.neo4j.app:neo4j-server:5.26.30+org.neo4j:neo4j:5.26.30"
 
 _HEAP_MB = 640
 _PAGE_CACHE_MB = 128
+_PAUSE = 0.2
 
 _CONFIGURATION = """\
 # Written by the workbench on each start.
@@ -54,6 +60,8 @@ class Neo4jService(Service):
     ports = ("neo4j_bolt", "neo4j_http")
     start_timeout = 180.0
     stop_timeout = 60.0
+    files_timeout = 600.0
+    """How long a program of an earlier call may go on working on the files: a load of a large dump takes minutes."""
 
     def prepare(self, say: Say) -> None:
         """Fetch the jars, write the configuration, set the password on the first start."""
@@ -70,7 +78,7 @@ class Neo4jService(Service):
                 page_cache=_PAGE_CACHE_MB,
             )
         )
-        with self._administered():
+        with self._administered(say):
             pass  # one whose caller was killed has ended now
         if not (self.home / "data" / "dbms" / "auth.ini").exists() and not (self.home / "data" / "databases").exists():
             say("setting the password")
@@ -121,11 +129,28 @@ class Neo4jService(Service):
             )
 
     @contextmanager
-    def _administered(self) -> Iterator[int]:
-        """Hold the files alone; a program that was given the lock goes on holding it when we are killed."""
+    def _administered(self, say: Say = log.warning) -> Iterator[int]:
+        """Hold the files alone; a program that was given the lock goes on holding it when we are killed.
+
+        Raises:
+            StoreBusy: somebody else holds them, and does not end.
+        """
         with (self.home / "admin.lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _is_locked(stream):
+                say(f"waiting for a program that works on the files of {self.home}")
+                self._wait_for(stream)
             yield stream.fileno()
+
+    def _wait_for(self, stream: IO[str]) -> None:
+        until = time.monotonic() + self.files_timeout
+        while not _is_locked(stream):
+            if time.monotonic() >= until:
+                raise StoreBusy(
+                    f"another program has worked on the files of {self.home} for more than "
+                    f"{self.files_timeout / 60:.0f} minutes",
+                    hint=f"let it end, or find and end it: fuser -v {stream.name}; then try again",
+                )
+            time.sleep(_PAUSE)
 
     def command(self) -> list[str]:
         """The server's main class; jars travel in CLASSPATH, since 207 paths crowd a process list."""
@@ -173,3 +198,12 @@ class Neo4jService(Service):
     def detail(self) -> str:
         """Both addresses."""
         return f"bolt://{HOST}:{self.port}, http://{HOST}:{self.settings.port('neo4j_http')}"
+
+
+def _is_locked(stream: IO[str]) -> bool:
+    """Take a lock, unless somebody else holds it; whether it is ours."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
