@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.backup.content import Writer
@@ -17,6 +17,7 @@ from data_workbench.backup.exports import Export, joined
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.neo4j.client import Client
+from data_workbench.connectors.neo4j.names import quoted
 from data_workbench.mapping.lossless_values import FUNCTIONS, BeyondDriver, encoded, to_line
 
 if TYPE_CHECKING:
@@ -32,26 +33,32 @@ _ATTEMPTS = 3
 _DIGEST = 16
 _NOBODY = bytes(_DIGEST)
 
-# The zone named UTC and the offset Z are one to the driver, and two to the server.
+# The zone named UTC and the offset Z are one to the driver, and two to the server. Python writes it, so it may be that
+# of every element: what has it comes as text at once, without a question of its own.
 _IN_UTC = (
     "any(key IN keys(x) WHERE CASE WHEN x[key] IS :: ZONED DATETIME THEN x[key].timezone = 'UTC' "
     "WHEN x[key] IS :: LIST<ZONED DATETIME NOT NULL> THEN any(one IN x[key] WHERE one.timezone = 'UTC') "
-    "ELSE false END) AS in_utc"
-)
-_NODES = f"MATCH (x) RETURN elementId(x) AS id, labels(x) AS labels, {_IN_UTC}, properties(x) AS properties"
-_RELATIONSHIPS = (
-    "MATCH (a)-[x]->(b) RETURN elementId(x) AS id, type(x) AS type, elementId(a) AS start, elementId(b) AS end, "
-    f"{_IN_UTC}, properties(x) AS properties"
+    "ELSE false END)"
 )
 # What the driver cannot carry comes as text, with the type it had.
-_AS_TEXT = (
-    "UNWIND keys(x) AS key RETURN key, valueType(x[key]) AS type, "
+_TEXTS = (
+    "[key IN keys(x) | [key, valueType(x[key]), "
     "CASE WHEN x[key] IS :: DATE | LOCAL DATETIME | ZONED DATETIME THEN toString(x[key]) "
     "WHEN x[key] IS :: LIST<DATE NOT NULL> | LIST<LOCAL DATETIME NOT NULL> | LIST<ZONED DATETIME NOT NULL> "
-    "THEN [one IN x[key] | toString(one)] ELSE x[key] END AS value"
+    "THEN [one IN x[key] | toString(one)] ELSE x[key] END]]"
 )
-_NODE_AS_TEXT = f"MATCH (x) WHERE elementId(x) = $id {_AS_TEXT}"
-_RELATIONSHIP_AS_TEXT = f"MATCH ()-[x]->() WHERE elementId(x) = $id {_AS_TEXT}"
+_PROPERTIES = f"CASE WHEN {_IN_UTC} THEN {_TEXTS} END AS texts, properties(x) AS properties"
+_NODES = f"MATCH (x) RETURN elementId(x) AS id, labels(x) AS labels, {_PROPERTIES}"
+_RELATIONSHIPS = (
+    "MATCH (a)-[x]->(b) RETURN elementId(x) AS id, type(x) AS type, elementId(a) AS start, elementId(b) AS end, "
+    f"{_PROPERTIES}"
+)
+_BETWEEN = (
+    "UNWIND $pairs AS pair MATCH (a) WHERE elementId(a) = pair[0] MATCH (b) WHERE elementId(b) = pair[1] "
+    "MATCH (a)-[x:{type}]->(b) RETURN elementId(x) AS id, pair[0] AS start, pair[1] AS end, "
+)
+_NODE_AS_TEXT = f"MATCH (x) WHERE elementId(x) = $id RETURN {_TEXTS} AS texts"
+_RELATIONSHIP_AS_TEXT = f"MATCH ()-[x]->() WHERE elementId(x) = $id RETURN {_TEXTS} AS texts"
 _CONSTRAINTS = "SHOW CONSTRAINTS YIELD name, createStatement RETURN name, createStatement AS statement ORDER BY name"
 _INDEXES = (
     "SHOW INDEXES YIELD name, type, owningConstraint, createStatement "
@@ -133,6 +140,13 @@ class GraphReader:
             self.contents.add_relationship(start, end, kind, body)
             yield b'{"start":%d,"end":%d,%b' % (start, end, body[1:])
 
+    def between(self, kind: str, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, bytes]]:
+        """Relationships of a type that stand between nodes of these ids: both, and the properties as in a line."""
+        query = _BETWEEN.replace("{type}", quoted(kind)) + _PROPERTIES
+        found = self._read(query, _RELATIONSHIP_AS_TEXT, {"pairs": [list(pair) for pair in pairs]})
+        for (_, start, end), properties in found:
+            yield start, end, to_line(properties)
+
     def schema(self) -> Iterator[bytes]:
         """A line per constraint and index: `kind`, `name`, `statement`."""
         for kind, query in (("constraint", _CONSTRAINTS), ("index", _INDEXES)):
@@ -147,24 +161,25 @@ class GraphReader:
                 pass
         return self.contents.as_streams()
 
-    def _read(self, query: str, query_as_text: str) -> Iterator[tuple[list[Any], dict[str, Any]]]:
-        """Records without their last value, the properties, and those as JSON; an element's id comes first."""
+    def _read(
+        self, query: str, query_as_text: str, parameters: dict[str, Any] | None = None
+    ) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+        """Records without their last values, the properties, and those as JSON; an element's id comes first."""
         with self._client.session() as session:
-            for record in session.run(query):
-                *values, is_in_utc, found = record.values()
-                yield values, self._properties(found, query_as_text, values[0], as_text=is_in_utc)
+            for record in session.run(query, parameters):
+                *values, texts, found = record.values()
+                yield values, self._properties(found, texts, query_as_text, values[0])
 
-    def _properties(self, found: dict[str, Any], query: str, element: str, *, as_text: bool) -> dict[str, Any]:
-        if not as_text:
+    def _properties(
+        self, found: dict[str, Any], texts: list[list[Any]] | None, query: str, element: str
+    ) -> dict[str, Any]:
+        if texts is None:
             try:
                 return {name: encoded(value) for name, value in found.items()}
             except BeyondDriver:
-                pass
-        return self._as_text(query, element)
-
-    def _as_text(self, query: str, element: str) -> dict[str, Any]:
-        rows = self._client.run(query, {"id": element})
-        return {row["key"]: _of_text(row["type"], row["value"]) for row in rows}
+                rows = self._client.run(query, {"id": element})
+                texts = rows[0]["texts"] if rows else []  # it may have been removed since
+        return {name: _of_text(kind, value) for name, kind, value in texts}
 
 
 def _of_text(kind: str, value: Any) -> Any:

@@ -7,12 +7,22 @@ stands. Until it has them it carries a label of its own: whoever comes after one
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from data_workbench.backup.graph import NODES, RELATIONSHIPS
-from data_workbench.backup.graph_restore import REMOVED, GraphRestore, as_properties, batches
+from data_workbench.backup.graph import NODES, RELATIONSHIPS, GraphReader
+from data_workbench.backup.graph_restore import (
+    REMOVED,
+    GraphRestore,
+    as_properties,
+    batches,
+    of_labels,
+    of_type,
+    parameters,
+    relating,
+)
 from data_workbench.backup.pieces import Key
 from data_workbench.connectors.neo4j.names import RESTORED_LABEL, quoted
 from data_workbench.errors import StateError, Unsupported, UsageError
@@ -104,23 +114,18 @@ class GraphPiece(GraphRestore):
     def _merge(self, nodes: Sequence[dict[str, Any]], names: list[str]) -> set[int]:
         """Write nodes; the numbers of those that were not there, or that lack their relationships since."""
         key = ", ".join(f"{quoted(name)}: row.p.{quoted(name)}" for name in names)
-        made = set()
-        ordered = sorted(nodes, key=_labels)
-        for labels, group in groupby(ordered, key=_labels):
-            all_labels = "".join(f":{quoted(label)}" for label in labels)
+        made: set[int] = set()
+        for shape, group in groupby(sorted(nodes, key=of_labels), key=of_labels):
+            labels = "".join(f":{quoted(label)}" for label in shape.names)
             query = (
                 f"UNWIND $rows AS row OPTIONAL MATCH (there:{quoted(self._label)} {{{key}}}) "
                 f"WITH row, there IS NULL OR there:{RESTORED_LABEL} AS made MERGE (x:{quoted(self._label)} {{{key}}}) "
-                f"SET x = row.p SET x{all_labels} FOREACH (_ IN CASE WHEN made THEN [1] ELSE [] END | "
-                f"SET x:{RESTORED_LABEL}) RETURN row.n AS n, made, elementId(x) AS id"
+                f"{shape.set_properties} SET x{labels} FOREACH (_ IN CASE WHEN made THEN [1] ELSE [] END | "
+                f"SET x:{RESTORED_LABEL}) WITH row, made WHERE made RETURN row.n AS n"
             )
             for batch in shares(list(group)):
-                rows = [{"n": at, "p": as_properties(one["properties"])} for at, one in enumerate(batch)]
-                for row in self._client.run(query, {"rows": rows}):
-                    node = batch[row["n"]]
-                    if row["made"]:
-                        made.add(node["id"])
-                    self._set_beyond("MATCH (x) WHERE elementId(x) = $id", row["id"], node["properties"])
+                rows = [{"n": node["id"], **parameters(node)} for node in batch]
+                made.update(row["n"] for row in self._client.run(query, {"rows": rows}))
                 emit("backup.restored", store=self._stored.connection, count=len(batch))
         return made
 
@@ -154,26 +159,34 @@ class GraphPiece(GraphRestore):
     def _create_between(self, found: Sequence[dict[str, Any]], *, only_new: bool) -> int:
         """Create relationships whose two ends stand, by the keys of their nodes; how many."""
         ends = self._ends({number for one in found for number in (one["start"], one["end"])})
-        written = 0
-        for kind in sorted({one["type"] for one in found}):
-            meant = [one for one in found if one["type"] == kind and {one["start"], one["end"]} <= ends.keys()]
-            stands = f"EXISTS {{ (a)-[y:{quoted(kind)}]->(b) WHERE properties(y) = row.p }}"
-            clash = f"AND NOT {stands}" if only_new else ""
-            query = (
-                "UNWIND $rows AS row MATCH (a) WHERE elementId(a) = row.a MATCH (b) WHERE elementId(b) = row.b "
-                f"{clash} CREATE (a)-[x:{quoted(kind)}]->(b) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
-            )
-            for batch in shares(meant):
-                rows = [
-                    {"n": at, "a": ends[one["start"]], "b": ends[one["end"]], "p": as_properties(one["properties"])}
-                    for at, one in enumerate(batch)
-                ]
-                for row in self._client.run(query, {"rows": rows}):
-                    written += 1
-                    properties = batch[row["n"]]["properties"]
-                    self._set_beyond("MATCH ()-[x]->() WHERE elementId(x) = $id", row["id"], properties)
+        meant = [
+            {**one, "a": ends[one["start"]], "b": ends[one["end"]]}
+            for one in found
+            if {one["start"], one["end"]} <= ends.keys()
+        ]
+        if only_new:
+            meant = list(self._lacking(meant))
+        for shape, group in groupby(sorted(meant, key=of_type), key=of_type):
+            for batch in shares(list(group)):
+                rows = [{"a": one["a"], "b": one["b"], **parameters(one)} for one in batch]
+                self._client.run(relating(shape), {"rows": rows})
                 emit("backup.restored", store=self._stored.connection, count=len(batch))
-        return written
+        return len(meant)
+
+    def _lacking(self, meant: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Those that do not stand: compared as lines are, since Cypher takes 1 for 1.0 and no NaN for another."""
+        reader = GraphReader(self._client)
+        for kind, group in groupby(sorted(meant, key=_kind), key=_kind):
+            wanted = list(group)
+            stand: Counter[tuple[str, str, bytes]] = Counter()
+            pairs = sorted({(one["a"], one["b"]) for one in wanted})
+            for begin in range(0, len(pairs), _BATCH):
+                stand.update(reader.between(kind, pairs[begin : begin + _BATCH]))
+            for one in wanted:
+                what = (one["a"], one["b"], to_line(one["properties"]))
+                stand[what] -= 1  # of two that are alike, one may stand
+                if stand[what] < 0:
+                    yield one
 
     def _ends(self, numbers: set[int]) -> dict[int, str]:
         """Where nodes of the set stand now, by their numbers in it; those that cannot be found are left out."""
@@ -201,8 +214,8 @@ def _key_of(properties: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return as_properties({name: properties[name] for name in names if name in properties})
 
 
-def _labels(node: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(node["labels"])
+def _kind(relationship: dict[str, Any]) -> str:
+    return str(relationship["type"])
 
 
 def shares(items: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

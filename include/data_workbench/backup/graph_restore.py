@@ -6,6 +6,7 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -126,18 +127,17 @@ class GraphRestore:
 
     def _create_nodes(self) -> None:
         for batch in batches(self._sized(NODES)):
-            for labels, group in groupby(sorted(batch, key=_labels), key=_labels):
-                self._create(labels, list(group))
+            for shape, group in groupby(sorted(batch, key=of_labels), key=of_labels):
+                self._create(shape, list(group))
             emit("backup.restored", store=self._stored.connection, count=len(batch))
 
-    def _create(self, labels: tuple[str, ...], nodes: list[dict[str, Any]]) -> None:
-        pattern = "".join(f":{quoted(label)}" for label in labels)
-        rows = [{"n": i, "p": as_properties(node["properties"])} for i, node in enumerate(nodes)]
-        query = f"UNWIND $rows AS row CREATE (x{pattern}) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
+    def _create(self, shape: Shape, nodes: list[dict[str, Any]]) -> None:
+        pattern = "".join(f":{quoted(label)}" for label in shape.names)
+        rows = [{"n": i, **parameters(node)} for i, node in enumerate(nodes)]
+        query = f"UNWIND $rows AS row CREATE (x{pattern}) {shape.set_properties} RETURN row.n AS n, elementId(x) AS id"
         for row in self._client.run(query, {"rows": rows}):
             self._prefix, _, number = row["id"].rpartition(":")
             self._note(int(nodes[row["n"]]["id"]), int(number))
-            self._set_beyond("MATCH (x) WHERE elementId(x) = $id", row["id"], nodes[row["n"]]["properties"])
 
     def _note(self, old: int, new: int) -> None:
         if old >= len(self._numbers):
@@ -155,39 +155,13 @@ class GraphRestore:
 
     def _create_relationships(self) -> None:
         for batch in batches(self._sized(RELATIONSHIPS)):
-            for kind, group in groupby(sorted(batch, key=_kind), key=_kind):
-                self._relate(kind, list(group))
+            for shape, group in groupby(sorted(batch, key=of_type), key=of_type):
+                self._relate(shape, list(group))
             emit("backup.restored", store=self._stored.connection, count=len(batch))
 
-    def _relate(self, kind: str, found: list[dict[str, Any]]) -> None:
-        rows = [
-            {
-                "n": i,
-                "a": self._element(one["start"]),
-                "b": self._element(one["end"]),
-                "p": as_properties(one["properties"]),
-            }
-            for i, one in enumerate(found)
-        ]
-        query = (
-            "UNWIND $rows AS row MATCH (a) WHERE elementId(a) = row.a MATCH (b) WHERE elementId(b) = row.b "
-            f"CREATE (a)-[x:{quoted(kind)}]->(b) SET x = row.p RETURN row.n AS n, elementId(x) AS id"
-        )
-        for row in self._client.run(query, {"rows": rows}):
-            self._set_beyond("MATCH ()-[x]->() WHERE elementId(x) = $id", row["id"], found[row["n"]]["properties"])
-
-    def _set_beyond(self, match: str, element: str, properties: dict[str, Any]) -> None:
-        """Properties that only the server itself can make."""
-        for name, value in properties.items():
-            if not is_beyond(value):
-                continue
-            values = value if isinstance(value, list) else [value]
-            function = values[0]["$cypher"]
-            if function not in FUNCTIONS:
-                raise StateError(f"{function!r} makes no property of a backup", hint="take another set")
-            made = f"[one IN $texts | {function}(one)]" if isinstance(value, list) else f"{function}($texts[0])"
-            texts = [one["text"] for one in values]
-            self._client.run(f"{match} SET x.{quoted(name)} = {made}", {"id": element, "texts": texts})
+    def _relate(self, shape: Shape, found: list[dict[str, Any]]) -> None:
+        rows = [{"a": self._element(one["start"]), "b": self._element(one["end"]), **parameters(one)} for one in found]
+        self._client.run(relating(shape), {"rows": rows})
 
     def _create_schema(self) -> dict[str, str]:
         """Make constraints and indexes; those that failed, as in the database the set is of, and why."""
@@ -223,23 +197,74 @@ class GraphRestore:
         self._client.run(statement.replace("\\u", "\\u005Cu"))
 
 
+@dataclass(frozen=True, order=True)
+class Shape:
+    """What elements have in common that one statement creates: a value cannot stand for either of these."""
+
+    names: tuple[str, ...]
+    """Labels, or a type."""
+    made: str
+    """A map of the properties that only the server makes, of texts in `row.t`."""
+
+    @property
+    def set_properties(self) -> str:
+        """All at once: who is killed leaves no element that lacks some."""
+        return f"SET x = row.p SET x += {self.made}" if self.made != "{}" else "SET x = row.p"
+
+
+def of_labels(node: dict[str, Any]) -> Shape:
+    """How a node is created."""
+    return Shape(tuple(node["labels"]), _made(node["properties"]))
+
+
+def of_type(relationship: dict[str, Any]) -> Shape:
+    """How a relationship is created."""
+    return Shape((str(relationship["type"]),), _made(relationship["properties"]))
+
+
+def relating(shape: Shape) -> str:
+    """Create relationships from `row.a` to `row.b`."""
+    return (
+        "UNWIND $rows AS row MATCH (a) WHERE elementId(a) = row.a MATCH (b) WHERE elementId(b) = row.b "
+        f"CREATE (a)-[x:{quoted(shape.names[0])}]->(b) {shape.set_properties}"
+    )
+
+
+def parameters(element: dict[str, Any]) -> dict[str, Any]:
+    """The properties of a line as a row of a statement: `p` as the driver takes them, `t` as texts for the server."""
+    properties = element["properties"]
+    return {"p": as_properties(properties), "t": {name: _texts(value) for name, value in _beyond(properties)}}
+
+
 def as_properties(properties: dict[str, Any]) -> dict[str, Any]:
     """Properties of a line as the driver takes them, without those that only the server makes."""
     return {name: decoded(value) for name, value in properties.items() if not is_beyond(value)}
+
+
+def _beyond(properties: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted((name, value) for name, value in properties.items() if is_beyond(value))
+
+
+def _texts(value: Any) -> Any:
+    return [one["text"] for one in value] if isinstance(value, list) else value["text"]
+
+
+def _made(properties: dict[str, Any]) -> str:
+    return "{" + ", ".join(f"{quoted(name)}: {_call(name, value)}" for name, value in _beyond(properties)) + "}"
+
+
+def _call(name: str, value: Any) -> str:
+    function = (value[0] if isinstance(value, list) else value)["$cypher"]
+    if function not in FUNCTIONS:
+        raise StateError(f"{function!r} makes no property of a backup", hint="take another set")
+    text = f"row.t.{quoted(name)}"
+    return f"[one IN {text} | {function}(one)]" if isinstance(value, list) else f"{function}({text})"
 
 
 def _cause(message: str) -> str:
     """Why an index failed: the first sentence of the server's, without its own names for things."""
     found = re.search(r"Exception: (.*?)(?:\.|, please|\n|$)", message)
     return (found[1] if found else message)[:200]
-
-
-def _labels(node: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(node["labels"])
-
-
-def _kind(relationship: dict[str, Any]) -> str:
-    return str(relationship["type"])
 
 
 def batches(records: Iterable[tuple[dict[str, Any], int]], most: int = _BATCH) -> Iterator[list[dict[str, Any]]]:

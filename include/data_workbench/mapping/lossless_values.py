@@ -97,7 +97,9 @@ def decoded(value: Any) -> Any:
 
 def is_beyond(value: Any) -> bool:
     """Whether a JSON value must be made by Cypher."""
-    return (isinstance(value, dict) and "$cypher" in value) or (isinstance(value, list) and any(map(is_beyond, value)))
+    if isinstance(value, list):
+        return any(map(is_beyond, value[:1]))  # the store's lists have one type: a vector need not be looked through
+    return isinstance(value, dict) and "$cypher" in value
 
 
 def _float(value: dict[str, Any]) -> float:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from tests.integration.backup import odd_collections, odd_graph
 from tests.integration.backup.test_all_stores import succeeded
+
+from data_workbench.backup.graph import GraphReader
+from data_workbench.connectors.connections import from_environment
+from data_workbench.connectors.neo4j.client import Client
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -77,6 +81,60 @@ def test_an_odd_graph_comes_back_as_it_was(site: Shell, graph: Driver) -> None:
     assert odd_graph.bytes_of(graph) == of_bytes
     failed = told["stores"]["odras_neo4j"]["not_set"]
     assert failed == {"index too long": "Property value is too large to index"}
+
+
+_ROWS = """
+CREATE (a:Row {id: 1, at: datetime('2020-01-01T00:00[UTC]')}), (b:Row {id: 2})
+CREATE (a)-[:NEXT {at: datetime('2020-01-01T00:00[UTC]')}]->(b), (a)-[:NEXT {at: datetime('2020-01-01T00:00Z')}]->(b)
+CREATE (b)-[:NEXT {days: [date('-0001-01-01'), date('+12020-01-01')]}]->(a), (a)-[:NEXT {share: 0.0 / 0.0}]->(b)
+CREATE (a)-[:NEXT {n: 1}]->(b), (a)-[:NEXT {n: 1}]->(b), (a)-[:NEXT {n: 1.0}]->(b), (a)-[:NEXT]->(a)
+"""
+
+
+@pytest.fixture
+def rows(site: Shell, graph: Driver) -> Driver:
+    """Two nodes and relationships of which some are alike, in a set."""
+    with graph.session() as session:
+        session.run("CREATE CONSTRAINT row_key FOR (n:Row) REQUIRE n.id IS UNIQUE").consume()
+        session.run(_ROWS).consume()
+    succeeded(site("backup", "create", "--store", "odras_neo4j", "--json"))
+    return graph
+
+
+def test_a_node_out_of_a_set_has_each_of_its_relationships_once(site: Shell, rows: Driver) -> None:
+    before = odd_graph.facts_of(rows)
+    piece = ("backup", "retrieve", "odras_neo4j:Row", "--key", '{"id": 1}', "--yes", "--json")
+    told = succeeded(site(*piece))
+    assert (told["pieces"][0]["relationships"], differing(odd_graph.facts_of(rows), before)) == (0, {})
+    with rows.session() as session:
+        session.run("MATCH ()-[r {n: 1}]->() WITH r LIMIT 1 DELETE r").consume()
+        session.run("MATCH ()-[r]->() WHERE r.at IS NOT NULL OR r.days IS NOT NULL DELETE r").consume()
+    told = succeeded(site(*piece))
+    assert (told["pieces"][0]["relationships"], differing(odd_graph.facts_of(rows), before)) == (4, {})
+
+
+def test_moments_in_the_zone_named_utc_take_no_questions_of_their_own(
+    rows: Driver, connections: dict[str, str]
+) -> None:
+    connection = from_environment("odras_neo4j", connections)
+    assert connection is not None
+    with rows.session() as session:
+        session.run("MATCH ()-[r]->() WHERE r.days IS NOT NULL DELETE r").consume()
+    with CountingClient(connection) as client:
+        reader = GraphReader(client)
+        lines = [*reader.nodes(), *reader.relationships()]
+    assert sum(b"[UTC]" in line for line in lines) == 2
+    assert client.asked == 0
+
+
+class CountingClient(Client):
+    """Counts what is asked beside the streams of nodes and relationships."""
+
+    asked = 0
+
+    def run(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        self.asked += 1
+        return super().run(query, parameters)
 
 
 def test_odd_collections_come_back_in_place_and_beside(site: Shell, client: httpx.Client) -> None:
