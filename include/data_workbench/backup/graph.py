@@ -17,7 +17,7 @@ from data_workbench.backup.exports import Export, joined
 from data_workbench.backup.fingerprints import Multiset, digest
 from data_workbench.backup.manifest import Content, StoredFile, StoredStore
 from data_workbench.connectors.neo4j.client import Client
-from data_workbench.connectors.neo4j.names import quoted
+from data_workbench.connectors.neo4j.names import RESTORED_LABEL, quoted
 from data_workbench.mapping.lossless_values import FUNCTIONS, BeyondDriver, encoded, to_line
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class GraphReader:
     def nodes(self) -> Iterator[bytes]:
         """A line per node: `id`, `labels`, `properties`."""
         for (element, found), properties in self._read(_NODES, _NODE_AS_TEXT):
-            number, labels = _number(element), sorted(found)
+            # The mark of a retrieve that was killed is for the next one, and no part of the graph.
+            number, labels = _number(element), sorted(label for label in found if label != RESTORED_LABEL)
             body = to_line({"labels": labels, "properties": properties})
             self.contents.add_node(number, labels, body)
             yield b'{"id":%d,%b' % (number, body[1:])

@@ -15,6 +15,7 @@ from tests.integration.backup.test_all_stores import succeeded
 from data_workbench.backup.graph import GraphReader
 from data_workbench.connectors.connections import from_environment
 from data_workbench.connectors.neo4j.client import Client
+from data_workbench.connectors.neo4j.names import RESTORED_LABEL
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -111,6 +112,15 @@ def test_a_node_out_of_a_set_has_each_of_its_relationships_once(site: Shell, row
         session.run("MATCH ()-[r]->() WHERE r.at IS NOT NULL OR r.days IS NOT NULL DELETE r").consume()
     told = succeeded(site(*piece))
     assert (told["pieces"][0]["relationships"], differing(odd_graph.facts_of(rows), before)) == (4, {})
+
+
+def test_the_mark_of_a_killed_retrieve_is_no_part_of_a_set(site: Shell, rows: Driver) -> None:
+    before = odd_graph.facts_of(rows)
+    with rows.session() as session:
+        session.run(f"MATCH (n:Row) SET n:{RESTORED_LABEL}").consume()
+    succeeded(site("backup", "create", "--store", "odras_neo4j", "--json"))
+    succeeded(site("backup", "restore", "--store", "odras_neo4j", "--yes", "--json"))
+    assert differing(odd_graph.facts_of(rows), before) == {}
 
 
 def test_moments_in_the_zone_named_utc_take_no_questions_of_their_own(
