@@ -88,8 +88,8 @@ def lint(paths: tuple[str, ...], as_json: bool) -> None:
     from data_workbench.records.arrow import prepare_process
 
     prepare_process()
+    from data_workbench.language.kinds import kind_of
     from data_workbench.pipelines.checks import files_of, lint_paths
-    from data_workbench.pipelines.checks.kinds import kind_of
 
     session = Session()
     found = [find_definition(session, path) if not Path(path).exists() else Path(path) for path in paths]

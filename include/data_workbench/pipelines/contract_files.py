@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,14 +103,6 @@ def read_document(path: Path, settings: Settings) -> Any:
 def contract_files(settings: Settings) -> list[Path]:
     """The files of the contracts' folder, by name."""
     return sorted(path for path in settings.contracts.glob("*") if path.suffix in ENDINGS)
-
-
-def is_contract_file(path: Path) -> bool:
-    """Whether a YAML file says of itself that it is one: a pipeline's contract is below a key, not a name."""
-    with suppress(OSError, UnicodeDecodeError, Unreadable):
-        plain = read_tree(path.read_text(encoding="utf-8"))[0].plain()
-        return isinstance(plain, dict) and isinstance(plain.get("contract"), str) and "pipeline" not in plain
-    return False
 
 
 def _finding(path: str, tree: Node, place: Place, message: str, hint: str | None, *, key: bool = False) -> Finding:

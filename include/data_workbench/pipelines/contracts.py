@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_workbench.errors import WorkbenchError
+from data_workbench.language.kinds import kind_of
 from data_workbench.metastore import checks as history
 from data_workbench.metastore.connection_checks import states
 from data_workbench.pipelines.classification import CLASSIFIED
-from data_workbench.pipelines.contract_files import ContractFile, contract_files, is_contract_file, load_contract
+from data_workbench.pipelines.contract_files import ContractFile, contract_files, load_contract
 from data_workbench.pipelines.hidden_columns import HiddenColumns, known_definitions
 from data_workbench.pipelines.run import new_run_id
 from data_workbench.pipelines.store_lineage import contract_checked
@@ -55,7 +56,7 @@ class Contracts:
             DefinitionError: a file among them is broken.
         """
         if subject is not None and Path(subject).is_file():
-            return [load_contract(Path(subject), self.settings)] if is_contract_file(Path(subject)) else []
+            return [load_contract(Path(subject), self.settings)] if kind_of(Path(subject)) == "contract" else []
         files = contract_files(self.settings)
         named = [path for path in files if path.stem == subject]
         if named:

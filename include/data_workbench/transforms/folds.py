@@ -68,13 +68,23 @@ class Call:
         name = call.sql(dialect="duckdb", comments=False).partition("(")[0].lower()
         return name if name in _OVERFLOWING else None
 
-    def collected(self, *, careful: bool) -> exp.Expr:
-        """The values that such a call folds, as a list: of a list it can be asked whether it can be folded."""
-        root = exp.Paren(this=(self.careful if careful else self.tree).copy())
-        call = root.this.this if isinstance(root.this, exp.Filter) else root.this
-        [given] = call.iter_expressions()
-        call.replace(exp.Anonymous(this="list", expressions=[given.copy()]))
-        return root.this.copy()
+    def written(self, *, careful: bool, listed: bool = False) -> exp.Expr:
+        """The call.
+
+        Args:
+            careful: arguments that may fail stand in columns.
+            listed: make a list of the values that it folds: of a list it can be asked whether it can be folded.
+        """
+        tree = self.careful if careful else self.tree
+        return _listed(tree) if listed else tree
+
+
+def _listed(tree: exp.Expr) -> exp.Expr:
+    root = exp.Paren(this=tree.copy())
+    call = root.this.this if isinstance(root.this, exp.Filter) else root.this
+    [given] = call.iter_expressions()
+    call.replace(exp.Anonymous(this="list", expressions=[given.copy()]))
+    return root.this.copy()
 
 
 @dataclass

@@ -19,7 +19,7 @@ from data_workbench.transforms.computing import Made, cannot_be, make_columns
 from data_workbench.transforms.dialect import read_duckdb
 from data_workbench.transforms.drafts import APART, Column, Compilation, Draft, Shape
 from data_workbench.transforms.expressions import Checked
-from data_workbench.transforms.folds import Call, Folds, in_order
+from data_workbench.transforms.folds import Folds, in_order
 from data_workbench.transforms.overflows import Overflows
 from data_workbench.transforms.plan import ALIVE, EXTRA, FOLDED, REJECTED, STATUS, Action, Origin
 from data_workbench.transforms.spec import Step
@@ -206,13 +206,8 @@ class Groups:
             careful: arguments stand in columns.
             collect: calls of which the values are listed, and not folded.
         """
-
-        def written(call: Call) -> exp.Expr:
-            if call.name in collect:
-                return call.collected(careful=careful)
-            return call.careful if careful else call.tree
-
-        calls = [f"{in_order(written(call), types)} AS {call.name}" for call in self.folds.calls]
+        folded = ((call, call.written(careful=careful, listed=call.name in collect)) for call in self.folds.calls)
+        calls = [f"{in_order(tree, types)} AS {call.name}" for call, tree in folded]
         count = "count(*)"
         parts = [*map(quoted, self.by), *calls, f"min({ORDINAL}) AS _wb_first"]
         order, group = "_wb_first", ""

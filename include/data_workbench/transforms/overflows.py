@@ -31,10 +31,7 @@ class Overflows:
     def lists(self) -> list[exp.Expr]:
         """Every call, where the values are listed of those that may be out of range."""
         careful = bool(self._folds.arguments)
-        return [
-            call.collected(careful=careful) if call.name in self.calls else call.careful if careful else call.tree
-            for call in self._folds.calls
-        ]
+        return [call.written(careful=careful, listed=call.name in self.calls) for call in self._folds.calls]
 
     def columns(self) -> list[str]:
         """Every call's value, where the columns of those that may be out of range hold lists; a status; the reason."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_workbench.errors import DefinitionError, Finding, UsageError
 from data_workbench.language.definition import Definition, in_order, load_definition
+from data_workbench.language.kinds import kind_of
 from data_workbench.language.project import load_project
 from data_workbench.language.resolve import resolve
 from data_workbench.language.rule_files import ENDING, TEMPLATE_ENDING, TESTS_ENDING, load_rule_set
@@ -19,7 +20,6 @@ from data_workbench.pipelines.checks.destinations import check_destinations
 from data_workbench.pipelines.checks.environments import check_environments
 from data_workbench.pipelines.checks.files import check_file_sources
 from data_workbench.pipelines.checks.hooks import check_hooks
-from data_workbench.pipelines.checks.kinds import kind_of
 from data_workbench.pipelines.checks.partitions import check_partitions
 from data_workbench.pipelines.checks.report import Report
 from data_workbench.pipelines.checks.schedules import check_params, check_schedules

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from data_workbench.archive.policy import Policy
-    from data_workbench.archive.running import Archiver
+    from data_workbench.archive.running import Archiver, Outcome
     from data_workbench.errors import WorkbenchError
     from data_workbench.settings import Settings
 
@@ -53,6 +53,17 @@ def _read(settings: Settings) -> tuple[list[Policy], dict[str, WorkbenchError]]:
     return found, {"broken": DefinitionError(findings)} if findings else {}
 
 
+@contextmanager
+def _noting(policy: Policy, failed: dict[str, WorkbenchError]) -> Iterator[None]:
+    """Note what a policy fails with, and go on: it keeps no other from being carried out."""
+    from data_workbench.errors import WorkbenchError
+
+    try:
+        yield
+    except WorkbenchError as error:
+        failed[policy.archive] = error
+
+
 def _require_none(failed: Mapping[str, WorkbenchError]) -> None:
     """Fail with what all of these failed with: for now where any may pass by itself, and what was done stays done."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -80,39 +91,35 @@ class ArchiveExpiredOperator(_PoliciesOperator):
         """Rows moved, by policy. A policy that fails does not keep the others from running."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from data_workbench.audit import recorded
-        from data_workbench.errors import WorkbenchError
-        from data_workbench.pipelines.archive_lineage import told as lineage
-
         moved: dict[str, Any] = {}
         with translated(), _archiver(self.policies) as archiver:
             policies, failed = _read(archiver.settings)
             if not policies and not failed:
                 raise AirflowSkipException(f"no policy in {archiver.settings.archive_policies}")
-            now = context["dag_run"].run_after
             for policy in policies:
-                asked = {"dataset": policy.dataset, "older_than": policy.age.older_than}
-                try:
-                    with (
-                        recorded(
-                            archiver.metastore, "archive.run", policy.archive, details=asked, author=author_of(context)
-                        ) as outcome,
-                        lineage(
-                            archiver, "archive", policy.archive, connection=policy.connection, stream=policy.dataset
-                        ) as moving,
-                    ):
-                        done = archiver.run(policy, now=now)
-                        moving.rows = done.rows
-                        outcome |= {"archives": done.archives, "rows": done.rows, "kept": done.kept}
-                except WorkbenchError as error:
-                    failed[policy.archive] = error
-                    continue
-                moved[policy.archive] = {"rows": done.rows, "archives": len(done.archives), "ratio": done.ratio}
-                if done.along:
-                    moved[policy.archive]["along"] = done.along
-                self.log.info("%s: %s rows into %s archives", policy.archive, done.rows, len(done.archives))
+                with _noting(policy, failed):
+                    done = self._carried_out(archiver, policy, context)
+                    moved[policy.archive] = {"rows": done.rows, "archives": len(done.archives), "ratio": done.ratio}
+                    if done.along:
+                        moved[policy.archive]["along"] = done.along
+                    self.log.info("%s: %s rows into %s archives", policy.archive, done.rows, len(done.archives))
         _require_none(failed)
         return moved
+
+    def _carried_out(self, archiver: Archiver, policy: Policy, context: Context) -> Outcome:
+        from data_workbench.audit import recorded
+        from data_workbench.pipelines.archive_lineage import told as lineage
+
+        asked = {"dataset": policy.dataset, "older_than": policy.age.older_than}
+        author = author_of(context)
+        with (
+            recorded(archiver.metastore, "archive.run", policy.archive, details=asked, author=author) as outcome,
+            lineage(archiver, "archive", policy.archive, connection=policy.connection, stream=policy.dataset) as moving,
+        ):
+            done = archiver.run(policy, now=context["dag_run"].run_after)
+            moving.rows = done.rows
+            outcome |= {"archives": done.archives, "rows": done.rows, "kept": done.kept}
+        return done
 
 
 class CompactArchivesOperator(_PoliciesOperator):
@@ -124,7 +131,6 @@ class CompactArchivesOperator(_PoliciesOperator):
 
         from data_workbench.archive.compaction import compact
         from data_workbench.audit import recorded
-        from data_workbench.errors import WorkbenchError
 
         fewer: dict[str, Any] = {}
         with translated(), _archiver(self.policies) as archiver:
@@ -132,18 +138,18 @@ class CompactArchivesOperator(_PoliciesOperator):
             wanting = [one for one in policies if one.compact]
             if not wanting and not failed:
                 raise AirflowSkipException(f"no policy in {archiver.settings.archive_policies} says `compact: true`")
+            author = author_of(context)
             for policy in wanting:
-                try:
-                    with recorded(
-                        archiver.metastore, "archive.compact", policy.archive, details={}, author=author_of(context)
-                    ) as outcome:
-                        done = compact(archiver, policy)
-                        outcome |= vars(done)
-                except WorkbenchError as error:
-                    failed[policy.archive] = error
-                    continue
-                fewer[policy.archive] = {"made": len(done.made), "replaced": len(done.replaced), "rows": done.rows}
-                self.log.info("%s: %s archives became %s", policy.archive, len(done.replaced), len(done.made))
+                with (
+                    _noting(policy, failed),
+                    recorded(
+                        archiver.metastore, "archive.compact", policy.archive, details={}, author=author
+                    ) as outcome,
+                ):
+                    done = compact(archiver, policy)
+                    outcome |= vars(done)
+                    fewer[policy.archive] = {"made": len(done.made), "replaced": len(done.replaced), "rows": done.rows}
+                    self.log.info("%s: %s archives became %s", policy.archive, len(done.replaced), len(done.made))
         _require_none(failed)
         return fewer
 

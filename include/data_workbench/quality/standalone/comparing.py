@@ -20,9 +20,11 @@ NUMBER: Final = "NUMBER"
 MIXED: Final = "MIXED"
 """Plain values of several types, as texts."""
 _WHOLE: Final = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
 )
 _FLOATING: Final = frozenset({"FLOAT", "DOUBLE"})
+NUMBERS: Final = _WHOLE | _FLOATING
+"""DuckDB's types of numbers that have one size; decimals have many."""
 
 
 def kinds_of(connection: DuckDBPyConnection, table: str, numbers: Collection[str]) -> dict[str, str]:
@@ -60,7 +62,7 @@ def _known(kind: str) -> str:
 
 
 def _is_number(kind: str) -> bool:
-    return kind == NUMBER or kind in _WHOLE | _FLOATING or kind.startswith("DECIMAL")
+    return kind == NUMBER or kind in NUMBERS or kind.startswith("DECIMAL")
 
 
 def _is_moment(kind: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from data_workbench.quality.standalone.comparing import NUMBERS
 from data_workbench.records.names import quoted
 
 if TYPE_CHECKING:
@@ -22,13 +23,7 @@ _SHOWN = 100
 
 def is_ordered(kind: str) -> bool:
     """Whether values of a DuckDB type have a distance: of numbers and moments a cumulative share means something."""
-    return kind.startswith(("DECIMAL", "TIMESTAMP", "DATE", "TIME")) or kind in _NUMBERS
-
-
-_NUMBERS = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT",
-     "DOUBLE"}
-)  # fmt: skip
+    return kind.startswith(("DECIMAL", "TIMESTAMP", "DATE", "TIME")) or kind in NUMBERS
 
 
 def values_of(table: str, column: str, numbers: Collection[str]) -> str:
@@ -55,7 +50,7 @@ def measured(
     if other is None:
         return _against_shares(connection, here, wanted)
     kinds = [str(connection.sql(f"SELECT value FROM {one} LIMIT 0").types[0]) for one in (here, other)]
-    if all(map(is_ordered, kinds)) and (kinds[0] in _NUMBERS) == (kinds[1] in _NUMBERS):
+    if all(map(is_ordered, kinds)) and (kinds[0] in NUMBERS) == (kinds[1] in NUMBERS):
         return _ordered(connection, here, other)
     return _shares(connection, _counted(here), _counted(other))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pyarrow as pa
 
 from data_workbench.errors import SchemaConflict
+from data_workbench.quality.standalone.comparing import NUMBERS
 from data_workbench.quality.standalone.finders import Finder, of_rows
 from data_workbench.records.names import quoted
 from data_workbench.records.type_names import canonical_type
@@ -28,11 +29,6 @@ STORED: Final = "_wb_stored_"
 """Before the name of the column that has the values as they are stored."""
 TYPELESS: Final = frozenset({"label", "relationship type", "collection", "alias"})
 """Kinds of streams that know of no column which nothing has."""
-_NUMBERS: Final = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
-     "FLOAT", "DOUBLE"}
-)  # fmt: skip
-"""Types whose values are numbers in these stores, too. Decimals may be texts, which keep every digit."""
 
 
 def mixed_in(connection: DuckDBPyConnection, table: str, described: Stream, columns: Collection[str]) -> list[str]:
@@ -90,5 +86,6 @@ def types_promised(
 def _fits(value: str, stored: str, wanted: str) -> str:
     if wanted in ("VARCHAR", "BOOLEAN"):
         return f"{stored} = '{wanted}'"
+    # Decimals may be texts, which keep every digit; other numbers are numbers in these stores, too.
     can_be = f"TRY_CAST({value} AS {wanted}) IS NOT NULL"
-    return f"{can_be} AND {stored} NOT IN ('VARCHAR', 'BOOLEAN')" if wanted in _NUMBERS else can_be
+    return f"{can_be} AND {stored} NOT IN ('VARCHAR', 'BOOLEAN')" if wanted in NUMBERS else can_be
